@@ -1,0 +1,165 @@
+/**
+ * What every engine can do, in the domain's terms. Commands know only this file; `embedded/` and `slurm/`
+ * implement it. Operating failures are BerthErrors with the codes of job/errors.ts.
+ */
+import type { EpochMs, JobId, StepKey } from "#job/id.ts";
+import type { ExitPair, ExitStatus } from "#job/outcome.ts";
+import type { AccountedJob, JobRecord, NodeRecord, PartitionRecord, StepRecord } from "#job/record.ts";
+import type { JobRequest, StepOptions, SubmitContext } from "#job/request.ts";
+import type { AnyState } from "#job/state.ts";
+
+export interface Cancellable {
+  readonly signal: AbortSignal;
+}
+
+/** One job, one array task or one step, as users name it: `12`, `12_3`, `12.batch`, `12_3.0`. */
+export interface JobTarget {
+  readonly jobId: number;
+  /** Indices of an array, when only some of its tasks are meant. */
+  readonly arrayTasks: readonly number[] | null;
+  readonly stepKey: StepKey | null;
+}
+
+/** Every given filter must match; null is "any". */
+export interface JobFilter {
+  readonly jobIds: readonly number[] | null;
+  readonly userIds: readonly number[] | null;
+  readonly states: readonly AnyState[] | null;
+  readonly names: readonly string[] | null;
+  readonly partitions: readonly string[] | null;
+}
+
+/** sacct's window: jobs that were in one of `states` (any, when null) at some time between the two. */
+export interface AccountingFilter extends JobFilter {
+  readonly from: EpochMs | null;
+  readonly to: EpochMs | null;
+}
+
+/** The controller's own settings, for `scontrol show config`, in Slurm's names, in display order. */
+export type EngineConfig = readonly (readonly [name: string, value: string])[];
+
+export interface EngineInfo {
+  readonly engine: "embedded" | "slurm";
+  readonly clusterName: string;
+  readonly host: string;
+  readonly version: string;
+  /** The slurm.conf-like file in force; exported as SLURM_CONF. */
+  readonly configFile: string;
+  readonly killWaitSeconds: number;
+  readonly firstPartition: string;
+}
+
+/** What an allocation gives its owner: enough for the environment of its commands and steps (commands.md §15). */
+export interface AllocationInfo {
+  readonly job: JobRecord;
+  readonly environment: Readonly<Record<string, string>>;
+}
+
+/**
+ * An allocation that this process holds: when the process dies or disposes of it, the job ends.
+ * `ended` resolves when the job has ended for another reason (cancelled, time limit, node failure).
+ */
+export interface HeldAllocation extends AsyncDisposable {
+  readonly jobId: JobId;
+  readonly ended: Promise<JobRecord>;
+  /** Ends the job with this result. Idempotent. */
+  release(result: ExitPair): Promise<void>;
+}
+
+export type AllocateEvent =
+  | { readonly kind: "queued"; readonly jobId: JobId; readonly configUnavailable: boolean }
+  | { readonly kind: "granted"; readonly info: AllocationInfo; readonly waited: boolean };
+
+export interface StepRequest {
+  readonly jobId: JobId;
+  readonly options: StepOptions;
+  /** Resource options given to srun itself, inside an allocation; for a job of its own they are the job's. */
+  readonly resources: StepResources;
+  readonly name: string;
+  readonly submit: SubmitContext;
+  readonly container: string | null;
+  readonly containerId: string | null;
+  readonly timeLimitMinutes: number | null;
+  readonly kind: "normal" | "interactive";
+  /** The step that srun itself runs in, from its environment: steps started inside steps overlap. */
+  readonly insideStep: StepKey | null;
+  readonly hasTerminal: { readonly rows: number; readonly columns: number } | null;
+  readonly immediateSeconds: number | null;
+}
+
+export interface StepResources {
+  readonly nodesMin: number | null;
+  readonly nodesMax: number | null;
+  readonly tasks: number | null;
+  readonly tasksPerNode: number | null;
+  readonly cpusPerTask: number | null;
+  readonly memPerNodeMib: number | null;
+  readonly memPerCpuMib: number | null;
+  readonly nodeList: readonly string[] | null;
+  readonly excludeNodes: readonly string[] | null;
+  readonly gres: string | null;
+  readonly distribution: import("#job/request.ts").Distribution | null;
+  readonly planeSize: number | null;
+  readonly overcommit: boolean;
+}
+
+export type StepEvent =
+  | { readonly kind: "waiting"; readonly text: string }
+  | { readonly kind: "created"; readonly step: StepRecord; readonly waited: boolean }
+  | { readonly kind: "launchFailed"; readonly node: string; readonly message: string; readonly errno: number; readonly hint: string | null }
+  | { readonly kind: "started"; readonly task: number; readonly node: string }
+  | { readonly kind: "output"; readonly task: number; readonly stream: "stdout" | "stderr"; readonly bytes: Uint8Array }
+  | { readonly kind: "exited"; readonly task: number; readonly node: string; readonly status: ExitStatus }
+  /** The engine ends the step (cancel, time limit, bad exit, node failure): tasks are being killed. */
+  | { readonly kind: "aborting"; readonly why: "cancelled" | "timeLimit" | "badExit" | "waitLimit" | "nodeFailure" }
+  | { readonly kind: "message"; readonly text: string }
+  | { readonly kind: "ended"; readonly exit: ExitPair };
+
+/** A running step with its streams. Iterating yields its events in order; the last one is `ended` or `launchFailed`. */
+export interface StepChannel extends AsyncIterable<StepEvent>, AsyncDisposable {
+  /** Standard input for one task, or for all of them; false when the buffer is full (wait for `drained`). */
+  writeInput(bytes: Uint8Array, task: number | null): boolean;
+  drained(): Promise<void>;
+  closeInput(): void;
+  sendSignal(signal: number): void;
+  resize(size: { readonly rows: number; readonly columns: number }): void;
+}
+
+export type SignalScope = "steps" | "batch" | "full";
+
+export interface Engine extends AsyncDisposable {
+  readonly name: "embedded" | "slurm";
+  info(options: Cancellable): Promise<EngineInfo>;
+  /** Durable when it resolves: a submitted job survives any crash. */
+  submit(request: JobRequest, options: Cancellable): Promise<{ readonly jobId: JobId }>;
+  /** Waits until the job is granted; `onEvent` sees it queue. Aborting withdraws the request. */
+  allocate(request: JobRequest, options: Cancellable & { readonly onEvent: (event: AllocateEvent) => void }): Promise<HeldAllocation>;
+  /** The environment and record of a live allocation, to add steps to it. */
+  findAllocation(jobId: number, options: Cancellable): Promise<AllocationInfo>;
+  runStep(request: StepRequest, options: Cancellable): Promise<StepChannel>;
+  /** When and where the job would start. */
+  tryJob(request: JobRequest, options: Cancellable): Promise<{ readonly jobId: JobId; readonly startAt: EpochMs; readonly cpus: number; readonly nodes: readonly string[]; readonly partition: string }>;
+
+  cancel(target: JobTarget, options: Cancellable): Promise<void>;
+  sendSignal(target: JobTarget & { readonly signalNumber: number; readonly scope: SignalScope }, options: Cancellable): Promise<void>;
+  hold(target: JobTarget, options: Cancellable): Promise<void>;
+  release(target: JobTarget, options: Cancellable): Promise<void>;
+  requeue(target: JobTarget & { readonly hold: boolean }, options: Cancellable): Promise<void>;
+  suspend(target: JobTarget, options: Cancellable): Promise<void>;
+  resume(target: JobTarget, options: Cancellable): Promise<void>;
+  /** `changes` in scontrol's own key names, already canonical (`TimeLimit`), values as typed. */
+  update(target: JobTarget & { readonly changes: Readonly<Record<string, string>> }, options: Cancellable): Promise<void>;
+
+  /** Jobs the controller remembers: live ones, and ended ones for MinJobAge. */
+  jobs(filter: JobFilter, options: Cancellable): Promise<readonly JobRecord[]>;
+  /** Live steps. */
+  steps(filter: { readonly jobId: number | null }, options: Cancellable): Promise<readonly StepRecord[]>;
+  nodes(options: Cancellable): Promise<readonly NodeRecord[]>;
+  partitions(options: Cancellable): Promise<readonly PartitionRecord[]>;
+  config(options: Cancellable): Promise<EngineConfig>;
+  accounting(filter: AccountingFilter, options: Cancellable): Promise<readonly AccountedJob[]>;
+  /** The script of a batch job, as submitted. */
+  batchScript(jobId: number, options: Cancellable): Promise<string>;
+  /** Resolves with the record when the job has ended; at once when it has already. */
+  waitForEnd(jobId: number, options: Cancellable): Promise<readonly JobRecord[]>;
+}
