@@ -64,6 +64,8 @@ export interface HeldAllocation extends AsyncDisposable {
   readonly ended: Promise<JobRecord>;
   /** Ends the job with this result. Idempotent. */
   release(result: ExitPair): Promise<void>;
+  /** Lets the allocation live on without its owner (salloc --no-shell). */
+  detach(): Promise<void>;
 }
 
 export type AllocateEvent =
@@ -104,24 +106,29 @@ export interface StepResources {
 }
 
 export type StepEvent =
-  | { readonly kind: "waiting"; readonly text: string }
   | { readonly kind: "created"; readonly step: StepRecord; readonly waited: boolean }
   | { readonly kind: "launchFailed"; readonly node: string; readonly message: string; readonly errno: number; readonly hint: string | null }
   | { readonly kind: "started"; readonly task: number; readonly node: string }
   | { readonly kind: "output"; readonly task: number; readonly stream: "stdout" | "stderr"; readonly bytes: Uint8Array }
   | { readonly kind: "exited"; readonly task: number; readonly node: string; readonly status: ExitStatus }
-  /** The engine ends the step (cancel, time limit, bad exit, node failure): tasks are being killed. */
-  | { readonly kind: "aborting"; readonly why: "cancelled" | "timeLimit" | "badExit" | "waitLimit" | "nodeFailure" }
+  /** The engine ends the step (cancel, time limit, node failure): tasks are being killed. */
+  | { readonly kind: "aborting"; readonly reason: AbortReason }
   | { readonly kind: "message"; readonly text: string }
-  | { readonly kind: "ended"; readonly exit: ExitPair };
+  | { readonly kind: "ended"; readonly exit: ExitPair }
+  /** The step's daemon is gone and nobody took over. */
+  | { readonly kind: "lost" };
 
-/** A running step with its streams. Iterating yields its events in order; the last one is `ended` or `launchFailed`. */
+export type AbortReason = "cancelled" | "timeLimit" | "nodeFailure" | "badExit" | "jobEnded" | "clientLost" | "requeued";
+
+/** A running step with its streams. Iterating yields its events in order; the last one is `ended` or `lost`. */
 export interface StepChannel extends AsyncIterable<StepEvent>, AsyncDisposable {
   /** Standard input for one task, or for all of them; false when the buffer is full (wait for `drained`). */
   writeInput(bytes: Uint8Array, task: number | null): boolean;
   drained(): Promise<void>;
   closeInput(): void;
   sendSignal(signal: number): void;
+  /** Gentle: TERM, and KILL after KillWait. Hard: KILL. */
+  terminate(options: { readonly hard: boolean }): void;
   resize(size: { readonly rows: number; readonly columns: number }): void;
 }
 
@@ -136,7 +143,8 @@ export interface Engine extends AsyncDisposable {
   allocate(request: JobRequest, options: Cancellable & { readonly onEvent: (event: AllocateEvent) => void }): Promise<HeldAllocation>;
   /** The environment and record of a live allocation, to add steps to it. */
   findAllocation(jobId: number, options: Cancellable): Promise<AllocationInfo>;
-  runStep(request: StepRequest, options: Cancellable): Promise<StepChannel>;
+  /** Waits for room in the allocation; `onWaiting` hears why. Tasks start once it resolves. */
+  runStep(request: StepRequest, options: Cancellable & { readonly onWaiting: (text: string) => void }): Promise<StepChannel>;
   /** When and where the job would start. */
   tryJob(request: JobRequest, options: Cancellable): Promise<{ readonly jobId: JobId; readonly startAt: EpochMs; readonly cpus: number; readonly nodes: readonly string[]; readonly partition: string }>;
 

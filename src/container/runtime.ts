@@ -1,0 +1,44 @@
+/** The runtime that Berth chose itself, without an oci.conf: its command lines and container ids. */
+import type { Argv, Operations } from "./runtime-calls.ts";
+
+export interface ChosenRuntime {
+  readonly name: "crun" | "runc";
+  /** Absolute. */
+  readonly path: string;
+  /** "runc 1.1.5 (chosen by Berth: …)" */
+  readonly description: string;
+}
+
+/** Options come before the id: crun reads none after it. */
+export function chosenOperations(runtime: Pick<ChosenRuntime, "path">, where: { readonly root: string; readonly bundle: string; readonly id: string }): Operations & { readonly run: Argv } {
+  const call = (...rest: readonly string[]): Argv => [runtime.path, "--root", where.root, ...rest];
+  return {
+    create: undefined, start: undefined,
+    run: call("run", "--bundle", where.bundle, where.id),
+    query: call("state", where.id),
+    kill: call("kill", where.id, "TERM"),
+    delete: call("delete", "--force", where.id),
+  };
+}
+
+/** `%n.%u.%j.%s.%t` with the characters that every runtime takes; job, step and task keep it unique on a node. */
+export function containerId(parts: { readonly nodeName: string; readonly userName: string; readonly jobId: number; readonly stepId: number; readonly localId: number }): string {
+  return `${safeName(parts.nodeName)}.${safeName(parts.userName)}.${parts.jobId}.${parts.stepId}.${parts.localId}`;
+}
+
+const MAX_NAME = 64;
+
+export function safeName(name: string): string {
+  const safe = name.replace(/[^A-Za-z0-9_+.-]/g, "-").slice(0, MAX_NAME);
+  return /^[A-Za-z0-9_]/.test(safe) ? safe : `_${safe}`;
+}
+
+/**
+ * Where the runtime that `command` calls keeps the container's record, when the command is one of the documented
+ * presets to the letter (oci-conf §15): `<root>/<id>`. Undefined for anything else.
+ */
+export function stateDirOf(queryCommand: string): string | undefined {
+  const match = /^(?:runc|crun|nvidia-container-runtime)(?: --rootless=true)? --root[= ](\/[\w+./@-]*) state ([\w+.-]+)$/.exec(queryCommand);
+  if (match === null || match[2] === "." || match[2] === "..") return undefined;
+  return `${(match[1] as string).replace(/\/$/, "")}/${match[2]}`;
+}

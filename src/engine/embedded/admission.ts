@@ -1,0 +1,278 @@
+/**
+ * From a request to a job: the checks that Slurm makes at submission (lifecycle §4.1; commands.md §19), the defaults,
+ * and what the scheduler has to know. Requests that merely cannot run now are admitted.
+ */
+import { resolve } from "node:path";
+import { slurmError } from "#job/errors.ts";
+import type { EpochMs, JobId } from "#job/id.ts";
+import { EXIT_ZERO } from "#job/outcome.ts";
+import type { ArrayInfo, JobRecord, Tres } from "#job/record.ts";
+import type { JobOptions, JobRequest } from "#job/request.ts";
+import { foldArraySpec, parseArraySpec } from "#options/array.ts";
+import { parseGpus, parseGres } from "#options/gres.ts";
+import { expandFilePattern } from "#options/file-pattern.ts";
+import type { ClusterConfig, PartitionConfig } from "./config.ts";
+import { place, type Ask, type NodeFree } from "./placement.ts";
+
+export interface Submitter {
+  readonly uid: number;
+  readonly userName: string;
+  readonly gid: number;
+  readonly groupName: string;
+}
+
+export interface AdmissionFacts {
+  readonly config: ClusterConfig;
+  readonly total: readonly NodeFree[];
+  readonly submitter: Submitter;
+  readonly jobId: JobId;
+  readonly now: EpochMs;
+  /** Of the job before it, minus one. */
+  readonly priority: number;
+}
+
+/** @throws BerthError when the request can never be granted or is malformed */
+export function admit(request: JobRequest, facts: AdmissionFacts): JobRecord {
+  const { options } = request;
+  const { config, now, submitter } = facts;
+  const partition = findPartition(config, options.partition);
+  checkNodes(config, options);
+  const ask = askOf(options, partition);
+  checkFits(ask, facts, partition);
+  if (options.nice !== null && options.nice < 0 && submitter.uid !== 0) throw slurmError("INVALID_NICE");
+  const array = arrayOf(request, facts);
+  const timeLimit = options.timeLimitMinutes === "unlimited" ? null
+    : options.timeLimitMinutes ?? partition.defaultTimeMinutes ?? partition.maxTimeMinutes;
+  const gres = gresText(options);
+  const isHeld = options.hold || options.priority === 0;
+  const record: JobRecord = {
+    jobId: facts.jobId,
+    array,
+    kind: request.kind,
+    name: options.name ?? "",
+    userId: submitter.uid,
+    userName: submitter.userName,
+    groupId: submitter.gid,
+    groupName: submitter.groupName,
+    account: options.account,
+    qos: options.qos ?? "normal",
+    wckey: options.wckey,
+    reservation: options.reservation,
+    comment: options.comment,
+    partition: partition.name,
+    state: "PENDING",
+    flags: [],
+    reason: isHeld ? "JobHeldUser" : "None",
+    stateDescription: null,
+    exit: EXIT_ZERO,
+    derivedExit: EXIT_ZERO,
+    cancelledBy: null,
+    failedNode: null,
+    priority: isHeld ? 0 : typeof options.priority === "number" ? Math.min(options.priority, facts.priority) : Math.max(1, facts.priority - (options.nice ?? 0)),
+    nice: options.nice ?? 0,
+    requeue: options.requeue ?? config.jobRequeue,
+    restarts: 0,
+    dependency: options.dependency,
+    submittedAt: now,
+    eligibleAt: options.beginAt !== null && options.beginAt > now ? options.beginAt : isHeld ? null : now,
+    startedAt: null,
+    expectedStartAt: null,
+    endedAt: null,
+    suspendedAt: null,
+    suspendedMs: 0,
+    deadlineAt: options.deadlineAt,
+    lastSchedEvalAt: null,
+    scheduler: null,
+    timeLimitMinutes: timeLimit,
+    timeMinMinutes: options.timeMinMinutes,
+    warnSignal: options.warnSignal,
+    submitHost: request.submit.host,
+    submitSid: request.submit.sid,
+    submitLine: request.submit.submitLine,
+    workDir: request.submit.workDir,
+    command: commandOf(request),
+    stdin: null,
+    stdout: null,
+    stderr: null,
+    mailUser: options.mailUser,
+    mailTypes: options.mailTypes ?? [],
+    container: options.container,
+    containerId: options.containerId,
+    requestedNodes: options.nodeList ?? [],
+    excludedNodes: options.excludeNodes ?? [],
+    nodesMin: ask.nodesMin,
+    nodesMax: ask.nodesMax,
+    tasks: ask.tasks,
+    cpusPerTask: ask.cpusPerTask,
+    tasksPerNode: options.tasksPerNode,
+    minCpusPerNode: Math.max(1, options.minCpusPerNode ?? options.cpusPerTask ?? 1),
+    memPerNodeMib: options.memPerNodeMib,
+    memPerCpuMib: options.memPerCpuMib,
+    tmpDiskMib: options.tmpDiskMib ?? 0,
+    gresPerNode: gres,
+    gpus: options.gpus,
+    constraint: options.constraint,
+    licenses: options.licenses,
+    exclusive: options.exclusive,
+    oversubscribe: options.oversubscribe,
+    contiguous: options.contiguous,
+    distribution: options.distribution,
+    requested: requestedTres(ask),
+    nodes: [],
+    batchHost: null,
+    shares: [],
+    allocated: null,
+  };
+  return { ...record, ...batchFiles(request, record) };
+}
+
+function findPartition(config: ClusterConfig, wanted: string | null): PartitionConfig {
+  const names = wanted === null ? [] : wanted.split(",");
+  const found = names.length === 0
+    ? config.partitions.find((partition) => partition.isDefault)
+    : config.partitions.find((partition) => names.includes(partition.name));
+  const unknown = names.find((name) => !config.partitions.some((partition) => partition.name === name));
+  if (found === undefined || unknown !== undefined) {
+    throw slurmError("INVALID_PARTITION", { before: [`error: invalid partition specified: ${wanted}`] });
+  }
+  if (found.state === "INACTIVE" || found.state === "DRAIN") throw slurmError("JOB_MISSING_REQUIRED_PARTITION");
+  return found;
+}
+
+export function partitionOf(config: ClusterConfig, name: string): PartitionConfig {
+  const found = config.partitions.find((partition) => partition.name === name) ?? config.partitions[0];
+  if (found === undefined) throw new Error("a cluster has partitions");
+  return found;
+}
+
+function checkNodes(config: ClusterConfig, options: JobOptions): void {
+  const names = new Set(config.nodes.map((node) => node.name));
+  for (const name of [...options.nodeList ?? [], ...options.excludeNodes ?? []]) if (!names.has(name)) throw slurmError("INVALID_NODE_NAME");
+  const features = new Set(config.nodes.flatMap((node) => node.features));
+  for (const group of parseConstraint(options.constraint)) for (const feature of group) if (!features.has(feature)) throw slurmError("INVALID_FEATURE");
+  const known = new Set(config.nodes.flatMap((node) => Object.keys(node.gres)).map((name) => name.split(":")[0]));
+  for (const name of Object.keys(gresPerNode(options))) if (!known.has(name.split(":")[0] ?? name)) throw slurmError("INVALID_GRES");
+  for (const entry of (options.licenses ?? "").split(/[,;]/).filter(Boolean)) {
+    const [name = "", count = "1"] = entry.split(":");
+    if (Number(count) > (config.licenses[name] ?? 0)) throw slurmError("INVALID_LICENSES");
+  }
+  if (options.nodesMin === 0) throw slurmError("BAD_NODE_COUNT");
+}
+
+/** `a&b`, `a|b`, `[a|b]`, `a*2` (counts are not looked at) as alternatives of what is needed together. */
+function parseConstraint(text: string | null): string[][] {
+  if (text === null || text === "") return [];
+  return text.replace(/[[\]()]/g, "").split("|").map((all) => all.split(/[&,]/).map((feature) => feature.replace(/\*\d+$/, "")).filter(Boolean));
+}
+
+function gresPerNode(options: JobOptions): Record<string, number> {
+  const counts: Record<string, number> = {};
+  const add = (name: string, type: string | null, count: number) => {
+    const key = type === null ? name : `${name}:${type}`;
+    counts[key] = Math.max(counts[key] ?? 0, count);
+  };
+  for (const { name, type, count } of parseGres(options.gres ?? "none") ?? []) add(name, type, count);
+  for (const text of [options.gpusPerNode, options.gpus, options.gpusPerSocket]) {
+    if (text !== null) for (const { type, count } of parseGpus(text) ?? []) add("gpu", type, count);
+  }
+  if (options.gpusPerTask !== null) {
+    const tasks = options.tasksPerNode ?? options.tasks ?? 1;
+    for (const { type, count } of parseGpus(options.gpusPerTask) ?? []) add("gpu", type, count * tasks);
+  }
+  return counts;
+}
+
+function gresText(options: JobOptions): string | null {
+  const counts = Object.entries(gresPerNode({ ...options, gpus: null, gpusPerTask: null, gpusPerSocket: null }));
+  return counts.length === 0 ? null : counts.map(([name, count]) => `gres:${name}:${count}`).join(",");
+}
+
+export function askOf(options: JobOptions, partition: PartitionConfig): Ask {
+  const nodesMin = Math.max(options.nodesMin ?? 1, options.nodeList?.length ?? 1);
+  const tasks = options.tasks ?? (options.tasksPerNode === null ? nodesMin : nodesMin * options.tasksPerNode);
+  return {
+    nodesMin,
+    nodesMax: options.nodesMax ?? (options.nodesMin === null ? null : nodesMin),
+    tasks: Math.max(tasks, 1),
+    cpusPerTask: Math.max(options.cpusPerTask ?? 1, 1),
+    tasksPerNode: options.tasksPerNode,
+    minCpusPerNode: options.minCpusPerNode ?? 1,
+    memPerNodeMib: options.memPerNodeMib,
+    memPerCpuMib: options.memPerCpuMib,
+    gresPerNode: gresPerNode(options),
+    exclusive: options.exclusive,
+    overcommit: options.overcommit,
+    requiredNodes: options.nodeList ?? [],
+    excludedNodes: options.excludeNodes ?? [],
+    features: parseConstraint(options.constraint),
+    partitionNodes: partition.nodes,
+  };
+}
+
+/** More nodes than the partition has waits (PartitionConfig); what no node can give is refused. */
+function checkFits(ask: Ask, facts: AdmissionFacts, partition: PartitionConfig): void {
+  if (wantsTooManyNodes(ask, partition)) return;
+  const nodes = facts.total.filter((node) => partition.nodes.includes(node.name));
+  const mem = ask.memPerNodeMib ?? 0;
+  const memPerCpu = (ask.memPerCpuMib ?? 0) * ask.cpusPerTask;
+  if (nodes.every((node) => node.totalMemMib < Math.max(mem, memPerCpu))) {
+    throw slurmError("NODE_CONFIG_UNAVAILABLE", { before: ["error: Memory specification can not be satisfied"] });
+  }
+  if (place(ask, nodes) === undefined) throw slurmError("NODE_CONFIG_UNAVAILABLE");
+}
+
+/** The reason PartitionConfig, and srun's "Requested partition configuration not available now". */
+export function wantsTooManyNodes(ask: Ask, partition: PartitionConfig): boolean {
+  return ask.nodesMin > Math.min(partition.nodes.length, partition.maxNodes ?? Infinity);
+}
+
+function requestedTres(ask: Ask): Tres {
+  const cpus = Math.max(ask.tasks, ask.nodesMin) * ask.cpusPerTask;
+  const memMib = ask.memPerNodeMib !== null ? ask.memPerNodeMib * ask.nodesMin : ask.memPerCpuMib !== null ? ask.memPerCpuMib * cpus : null;
+  return { cpus, memMib, nodes: ask.nodesMin, gres: ask.gresPerNode };
+}
+
+function arrayOf(request: JobRequest, facts: AdmissionFacts): ArrayInfo | null {
+  const text = request.batch?.array ?? null;
+  if (text === null) return null;
+  const { indices, throttle } = parseArraySpec(text, facts.config.maxArraySize);
+  const [min = 0, second = min + 1] = indices;
+  const max = indices.at(-1) ?? min;
+  const step = indices.every((index, i) => index === min + i * (second - min)) && indices.length > 1 ? second - min : 1;
+  return {
+    jobId: facts.jobId, taskId: null, throttle, min, max, step,
+    pendingIndices: foldArraySpec({ indices, throttle: null }, 0),
+    count: indices.length,
+  };
+}
+
+function commandOf(request: JobRequest): string | null {
+  if (request.batch === null) return request.command;
+  const { scriptPath, args } = request.batch;
+  return scriptPath === null ? null : [scriptPath, ...args].join(" ");
+}
+
+/** Paths of a batch job's files as the show commands print them. */
+export function batchFiles(request: JobRequest, job: JobRecord): Pick<JobRecord, "stdin" | "stdout" | "stderr"> {
+  if (request.batch === null) return { stdin: null, stdout: null, stderr: null };
+  const expand = (pattern: string) => resolve(job.workDir, expandFilePattern(pattern, {
+    kind: "batch",
+    jobId: job.jobId,
+    arrayJobId: job.array?.jobId ?? null,
+    arrayTask: job.array?.taskId ?? null,
+    userName: job.userName,
+    jobName: job.name,
+    nodeName: job.batchHost ?? "%N",
+  }));
+  const output = request.batch.output ?? defaultOutput(job);
+  return {
+    stdin: expand(request.batch.input ?? "/dev/null"),
+    stdout: expand(output),
+    stderr: expand(request.batch.error ?? output),
+  };
+}
+
+export function defaultOutput(job: JobRecord): string {
+  return job.array === null ? "slurm-%j.out" : "slurm-%A_%a.out";
+}
+

@@ -1,0 +1,76 @@
+/**
+ * Step daemons that wait for a step. Starting one takes longer than running a short step, so a few are started ahead;
+ * a new one is started when one has been taken, a moment later, so that it does not compete with the step's own start.
+ */
+import type { FrameConnection } from "#platform/frames.ts";
+
+export const SPARE_DAEMONS = 2;
+const REFILL_DELAY_MS = 30;
+
+export class DaemonPool {
+  readonly #start: () => void;
+  readonly #spares: FrameConnection[] = [];
+  readonly #takers: ((daemon: FrameConnection) => void)[] = [];
+  #starting = 0;
+  #refill: ReturnType<typeof setTimeout> | undefined;
+  #isStopped = false;
+
+  /** @param start starts a daemon, which will connect and be handed to `add` */
+  constructor(start: () => void) {
+    this.#start = start;
+  }
+
+  add(daemon: FrameConnection): void {
+    this.#starting = Math.max(0, this.#starting - 1);
+    const taker = this.#takers.shift();
+    if (taker !== undefined) {
+      taker(daemon);
+      return;
+    }
+    this.#spares.push(daemon);
+    daemon.handle({
+      frame: () => undefined,
+      closed: () => {
+        const index = this.#spares.indexOf(daemon);
+        if (index >= 0) this.#spares.splice(index, 1);
+      },
+    });
+  }
+
+  take(): Promise<FrameConnection> {
+    const spare = this.#spares.shift();
+    this.#scheduleRefill();
+    if (spare !== undefined) return Promise.resolve(spare);
+    const { promise, resolve } = Promise.withResolvers<FrameConnection>();
+    this.#takers.push(resolve);
+    this.fill();
+    return promise;
+  }
+
+  /** A daemon that was started has ended without connecting. */
+  lost(): void {
+    this.#starting = Math.max(0, this.#starting - 1);
+  }
+
+  fill(): void {
+    if (this.#isStopped) return;
+    const wanted = SPARE_DAEMONS + this.#takers.length - this.#spares.length - this.#starting;
+    for (let i = 0; i < wanted; i++) {
+      this.#starting++;
+      this.#start();
+    }
+  }
+
+  #scheduleRefill(): void {
+    this.#refill ??= setTimeout(() => {
+      this.#refill = undefined;
+      this.fill();
+    }, REFILL_DELAY_MS);
+  }
+
+  stop(): void {
+    this.#isStopped = true;
+    clearTimeout(this.#refill);
+    for (const spare of this.#spares.splice(0)) spare.end();
+  }
+}

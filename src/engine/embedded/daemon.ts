@@ -1,0 +1,80 @@
+/**
+ * `berth daemon run`: the controller's process. One per user and host: whoever gets the lock is it, and the lock goes
+ * with the process. It takes up what its predecessor left, then says `ready` by making its socket.
+ */
+import { closeSync, openSync, readFileSync, rmSync, writeSync } from "node:fs";
+import { VERSION } from "#job/version.ts";
+import { ensurePrivateDir, shortHostName } from "#platform/directories.ts";
+import { tryLock } from "#platform/libc.ts";
+import { selfCommand } from "#platform/self.ts";
+import { spawnDaemon } from "#platform/spawn.ts";
+import { daemonEnvironment, logPath } from "#platform/start-controller.ts";
+import { readConfig } from "./config.ts";
+import { Controller } from "./controller.ts";
+import { DaemonPool } from "./daemon-pool.ts";
+import { enginePaths } from "./paths.ts";
+import { Server } from "./server.ts";
+import { sweepSpool } from "./spool.ts";
+import { Store } from "./store.ts";
+
+export async function runController(): Promise<number> {
+  const paths = enginePaths();
+  for (const dir of [paths.state, paths.runtime, paths.spool, paths.stepSockets, paths.runtimeRoot]) ensurePrivateDir(dir);
+  const lockFd = openSync(paths.lock, "a", 0o600);
+  if (!tryLock(lockFd)) return 0; // another one is the controller: whoever started us finds that one
+  const log = openLog();
+  log("controller.starting", { pid: process.pid, version: VERSION });
+  const store = new Store(paths.database);
+  const logFd = openSync(logPath(paths.state), "a", 0o600);
+  const pool: DaemonPool = new DaemonPool(() => {
+    const daemon = spawnDaemon(selfCommand("stepd", paths.socket), { logFd, env: daemonEnvironment(), argv0: "berth-stepd" });
+    void daemon.exited.then(() => pool.lost());
+  });
+  const config = readConfig(paths.configDirs);
+  const controller = new Controller({ config, paths, store, pool, log });
+  const done = Promise.withResolvers<void>();
+  let isStopping = false;
+  const stop = async (options: { readonly cancelJobs: boolean; readonly by: number }): Promise<void> => {
+    if (isStopping) return;
+    isStopping = true;
+    await controller.stop(options);
+    rmSync(paths.socket, { force: true }); // step daemons read this as "stopped on purpose"
+    setTimeout(() => done.resolve(), 20); // the answer goes out first
+  };
+  rmSync(paths.socket, { force: true }); // of a controller that was killed
+  const server = new Server({ controller, socketPath: paths.socket, logFile: logPath(paths.state), host: shortHostName(), onStop: stop });
+  for (const signal of ["SIGTERM", "SIGINT"] as const) process.on(signal, () => void stop({ cancelJobs: false, by: process.getuid?.() ?? 0 }));
+  process.on("SIGHUP", () => undefined);
+  await controller.recover(isSameBoot(store));
+  sweepSpool(paths, controller.runningSteps());
+  pool.fill();
+  log("controller.ready", { liveJobs: controller.liveJobs });
+  await done.promise;
+  server.stop();
+  pool.stop();
+  store[Symbol.dispose]();
+  log("controller.stopped", {});
+  closeSync(lockFd);
+  return 0;
+}
+
+function openLog(): (event: string, facts: Readonly<Record<string, unknown>>) => void {
+  // Standard error is the log file (platform/start-controller.ts), or a terminal when somebody looks on.
+  return (event, facts) => {
+    writeSync(2, `${new Date().toISOString()} ${event} ${JSON.stringify(facts)}\n`);
+  };
+}
+
+/** False after the machine was restarted since the store was last used. Remembers this boot. */
+function isSameBoot(store: Store): boolean {
+  let bootId = "unknown";
+  try {
+    bootId = readFileSync("/proc/sys/kernel/random/boot_id", "utf8").trim();
+  } catch {
+    // Without it every start counts as the same boot, and lost processes are noticed one by one.
+  }
+  const before = store.meta("bootId");
+  store.setMeta("bootId", bootId);
+  return before === undefined || before === bootId;
+}
+

@@ -1,0 +1,91 @@
+/** A job that the controller works on, with what is not in its record: who holds it, its steps, its timers. */
+import type { FrameConnection } from "#platform/frames.ts";
+import type { ProcessIdentity } from "#platform/process-tree.ts";
+import type { JobId, StepKey } from "#job/id.ts";
+import type { JobRecord, StepRecord } from "#job/record.ts";
+import type { Dependency } from "#options/dependency.ts";
+import type { StepResult } from "#step/journal.ts";
+import type { Ask } from "./placement.ts";
+import type { AllocationNews } from "./wire.ts";
+
+export interface LiveStep {
+  record: StepRecord;
+  /** CPUs it holds, by node; nothing when it overlaps others. */
+  readonly cpuIds: ReadonlyMap<string, readonly number[]>;
+  daemon: FrameConnection | null;
+  /** Ended by the engine before the daemon could say so. */
+  isTerminating: boolean;
+  limit: Alarm | undefined;
+  readonly ready: PromiseWithResolvers<void>;
+  readonly ended: PromiseWithResolvers<StepResult>;
+}
+
+/** The process that an interactive allocation belongs to. */
+export interface Holder {
+  readonly process: ProcessIdentity;
+  connection: FrameConnection | null;
+  /** Tells the connection; lost news are told again when it resumes. */
+  notify(news: AllocationNews): void;
+  ended(job: JobRecord): void;
+}
+
+export class LiveJob {
+  record: JobRecord;
+  ask: Ask;
+  readonly killOnInvalidDependency: boolean;
+  readonly dependency: Dependency | null;
+  holder: Holder | null = null;
+  readonly steps = new Map<StepKey, LiveStep>();
+  nextStep = 0;
+  /** Called when a step has ended, for the ones that wait for its CPUs. */
+  readonly stepWaiters = new Set<() => void>();
+  readonly alarms: Alarm[] = [];
+  grace: Alarm | undefined;
+  /** Tasks of an array that have not started, in order; null for single jobs. */
+  pendingTasks: number[] | null;
+  /** To be requeued when everything of the present run is gone. */
+  requeue: { readonly isHeld: boolean; readonly description: string | null } | null = null;
+
+  constructor(record: JobRecord, facts: { readonly ask: Ask; readonly killOnInvalidDependency: boolean; readonly dependency: Dependency | null;
+    readonly pendingTasks: number[] | null }) {
+    this.record = record;
+    this.ask = facts.ask;
+    this.killOnInvalidDependency = facts.killOnInvalidDependency;
+    this.dependency = facts.dependency;
+    this.pendingTasks = facts.pendingTasks;
+  }
+
+  get id(): JobId {
+    return this.record.jobId;
+  }
+
+  get isRunning(): boolean {
+    return this.record.state === "RUNNING" || this.record.state === "SUSPENDED";
+  }
+
+  stopAlarms(): void {
+    for (const alarm of this.alarms.splice(0)) alarm.stop();
+    this.grace?.stop();
+    this.grace = undefined;
+  }
+}
+
+/** Node's timers end after 24.8 days; jobs may not. */
+const MAX_TIMER_MS = 2 ** 31 - 1;
+
+/** Calls once, at a wall-clock time. */
+export class Alarm {
+  #timer: ReturnType<typeof setTimeout> | undefined;
+
+  constructor(at: number, call: () => void) {
+    const wait = () => {
+      const left = at - Date.now();
+      this.#timer = left > MAX_TIMER_MS ? setTimeout(wait, MAX_TIMER_MS) : setTimeout(call, Math.max(0, left));
+    };
+    wait();
+  }
+
+  stop(): void {
+    clearTimeout(this.#timer);
+  }
+}

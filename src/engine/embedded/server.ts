@@ -1,0 +1,249 @@
+/** The controller's ear: connections, requests, answers. Decides nothing about jobs. */
+import { BerthError } from "#job/errors.ts";
+import type { JobRecord } from "#job/record.ts";
+import { shownState } from "#job/state.ts";
+import { VERSION } from "#job/version.ts";
+import { listenFrames, parseJsonFrame, type FrameConnection } from "#platform/frames.ts";
+import { identify } from "#platform/process-tree.ts";
+import { groupName, userName } from "#platform/users.ts";
+import type { AccountingFilter, EngineInfo, JobFilter } from "../engine.ts";
+import type { Submitter } from "./admission.ts";
+import { describeConfig, nodeRecords, partitionRecords } from "./cluster-view.ts";
+import type { Controller } from "./controller.ts";
+import { LiveJob, type Holder } from "./live-job.ts";
+import { applyUpdate } from "./update.ts";
+import { PART_SIZE, type AllocationNews, type Answer, type DaemonStatus, type Operation, type Operations, type Request, type WireError } from "./wire.ts";
+
+export interface ServerOptions {
+  readonly controller: Controller;
+  readonly socketPath: string;
+  readonly logFile: string;
+  readonly host: string;
+  readonly onStop: (options: { readonly cancelJobs: boolean; readonly by: number }) => Promise<void>;
+}
+
+export class Server {
+  readonly #options: ServerOptions;
+  readonly #listener: { stop(): void };
+
+  constructor(options: ServerOptions) {
+    this.#options = options;
+    this.#listener = listenFrames(options.socketPath, (connection) => this.#welcome(connection));
+  }
+
+  stop(): void {
+    this.#listener.stop();
+  }
+
+  #welcome(connection: FrameConnection): void {
+    const client = new Client(connection, this.#options);
+    connection.handle({
+      frame: (_type, payload) => {
+        let message: unknown;
+        try {
+          message = parseJsonFrame(payload);
+        } catch {
+          connection.close();
+          return;
+        }
+        if (isSpare(message)) this.#options.controller.pool.add(connection);
+        else client.take(message);
+      },
+      closed: () => client.closed(),
+    });
+  }
+}
+
+function isSpare(message: unknown): boolean {
+  return typeof message === "object" && message !== null && "event" in message && message.event === "spare";
+}
+
+/** One connection of a command. */
+class Client {
+  readonly #connection: FrameConnection;
+  readonly #options: ServerOptions;
+  readonly #held = new Set<LiveJob>();
+  readonly #gone = new AbortController();
+
+  constructor(connection: FrameConnection, options: ServerOptions) {
+    this.#connection = connection;
+    this.#options = options;
+  }
+
+  get #controller(): Controller {
+    return this.#options.controller;
+  }
+
+  closed(): void {
+    this.#gone.abort();
+    for (const job of this.#held) if (job.holder?.connection === this.#connection) this.#controller.holderDisconnected(job);
+  }
+
+  take(message: unknown): void {
+    if (!isRequest(message)) {
+      this.#connection.close();
+      return;
+    }
+    void this.#answer(message);
+  }
+
+  async #answer(request: Request): Promise<void> {
+    const { id } = request;
+    try {
+      if (request.version !== VERSION) {
+        throw new BerthError("VERSION", `The controller is Berth ${VERSION}, this command is ${request.version}`, {
+          hint: "run: berth daemon restart   (jobs that run go on)",
+        });
+      }
+      const handler = this.#handlers[request.op] as (args: unknown, id: number) => unknown;
+      const result = await handler(request.args, id);
+      if (Array.isArray(result)) this.#sendList(id, result);
+      else this.#send({ id, result: result ?? null });
+    } catch (error) {
+      this.#send({ id, error: this.#wireError(error, request.op) });
+    }
+  }
+
+  #wireError(error: unknown, op: string): WireError {
+    if (error instanceof BerthError) return { code: error.code, message: error.message, hint: error.hint ?? null, before: error.before };
+    if (this.#gone.signal.aborted) return { code: "GONE", message: "the caller has gone", hint: null, before: [] };
+    this.#controller.log("request.failed", { op, error: error instanceof Error ? error.stack ?? error.message : String(error) });
+    return { code: "INTERNAL", message: `The controller failed to do "${op}"`, hint: `its log says more: ${this.#options.logFile}`, before: [] };
+  }
+
+  #send(answer: Answer): void {
+    this.#connection.sendJson(answer);
+  }
+
+  #sendList(id: number, list: readonly unknown[]): void {
+    for (let start = 0; start < list.length; start += PART_SIZE) this.#send({ id, part: list.slice(start, start + PART_SIZE) });
+    this.#send({ id, result: null });
+  }
+
+  get #submitter(): Submitter {
+    const { uid, gid } = this.#connection.peer;
+    return { uid, gid, userName: userName(uid), groupName: groupName(gid) };
+  }
+
+  #holder(id: number): Holder {
+    const process = identify(this.#connection.peer.pid) ?? { pid: this.#connection.peer.pid, startTicks: 0 };
+    return {
+      process,
+      connection: this.#connection,
+      notify: (event: AllocationNews) => this.#send({ id, event }),
+      ended: (job) => this.#send({ id, result: job }),
+    };
+  }
+
+  /** An allocation is answered when it ends; until then its holder hears of it. */
+  async #hold(job: LiveJob | JobRecord): Promise<JobRecord> {
+    if (!(job instanceof LiveJob)) return job;
+    this.#held.add(job);
+    const { promise, resolve } = Promise.withResolvers<JobRecord>();
+    if (job.holder !== null) job.holder.ended = resolve;
+    if (job.isRunning) job.holder?.notify({ kind: "granted", info: this.#controller.allocationInfo(job), waited: false });
+    await Promise.resolve(); // the scheduling pass of this request comes first: only what waits is told that it does
+    if (job.record.state === "PENDING") {
+      job.holder?.notify({ kind: "queued", jobId: job.id, configUnavailable: job.record.reason === "PartitionConfig" });
+    }
+    const ended = await promise;
+    this.#held.delete(job);
+    return ended;
+  }
+
+  readonly #handlers: { readonly [Op in Operation]: (args: Operations[Op]["args"], id: number) => unknown } = {
+    info: () => this.#info(),
+    submit: async ({ request, token }) => {
+      const job = this.#controller.submit(request, this.#submitter, { token, holder: null });
+      await this.#controller.store.sync();
+      return { jobId: job instanceof LiveJob ? job.id : job.jobId };
+    },
+    allocate: ({ request, token }, id) => {
+      const holder = this.#holder(id);
+      return this.#hold(this.#controller.submit(request, this.#submitter, { token, holder }));
+    },
+    resumeAllocation: ({ jobId }, id) => this.#hold(this.#controller.resumeHolding(jobId, this.#holder(id))),
+    releaseAllocation: ({ jobId, exit }) => this.#controller.releaseAllocation(jobId, exit),
+    detachAllocation: ({ jobId }) => this.#controller.detach(jobId),
+    findAllocation: ({ jobId }) => this.#controller.allocationInfo(this.#controller.findRunning(jobId)),
+    createStep: ({ request }, id) => this.#controller.createStep(request, {
+      signal: this.#gone.signal,
+      onWait: (text) => this.#send({ id, event: { kind: "waiting", text } }),
+    }),
+    tryJob: ({ request }) => this.#controller.tryJob(request, this.#submitter),
+    cancel: (target) => this.#controller.cancel(target, this.#connection.peer.uid),
+    signal: (target) => this.#controller.signal(target, this.#connection.peer.uid),
+    hold: (target) => this.#controller.hold(target),
+    release: (target) => this.#controller.releaseHold(target),
+    requeue: (target) => this.#controller.requeue(target),
+    suspend: (target) => this.#controller.suspend(target),
+    resume: (target) => this.#controller.resume(target),
+    update: (target) => applyUpdate(this.#controller, target),
+    jobs: (filter) => [...this.#controller.records()].filter((job) => matches(job, filter)),
+    steps: ({ jobId }) => [...this.#controller.stepRecords()].filter((step) => jobId === null || step.jobId === jobId),
+    nodes: () => nodeRecords(this.#controller),
+    partitions: () => partitionRecords(this.#controller.config),
+    config: () => describeConfig(this.#controller, this.#options.host),
+    accounting: (filter) => this.#accounting(filter),
+    batchScript: ({ jobId }) => this.#controller.batchScript(jobId),
+    waitForEnd: ({ jobId }) => this.#controller.waitForEnd(jobId, this.#gone.signal),
+    status: () => this.#status(),
+    stop: async ({ cancelJobs }) => {
+      await this.#options.onStop({ cancelJobs, by: this.#connection.peer.uid });
+    },
+  };
+
+  #accounting(filter: AccountingFilter): readonly JobRecord[] {
+    const volatile = new Map([...this.#controller.records()].map((job) => [job.jobId, job]));
+    return this.#controller.store.accounting(filter)
+      .map((job) => ({ ...job, ...volatile.get(job.jobId) }))
+      .filter((job) => matches(job, filter));
+  }
+
+  #info(): EngineInfo {
+    const { config } = this.#controller;
+    return {
+      engine: "embedded",
+      clusterName: config.clusterName,
+      host: this.#options.host,
+      version: VERSION,
+      configFile: config.file,
+      killWaitSeconds: config.killWaitSeconds,
+      firstPartition: config.partitions.find((partition) => partition.isDefault)?.name ?? "",
+    };
+  }
+
+  #status(): DaemonStatus {
+    return {
+      pid: process.pid,
+      version: VERSION,
+      startedAt: this.#controller.startedAt,
+      liveJobs: this.#controller.liveJobs,
+      runningSteps: this.#controller.runningSteps(),
+      stateDir: this.#controller.paths.state,
+      logFile: this.#options.logFile,
+    };
+  }
+}
+
+function isRequest(message: unknown): message is Request {
+  return typeof message === "object" && message !== null && "id" in message && typeof message.id === "number"
+    && "op" in message && typeof message.op === "string" && OPERATIONS.has(message.op) && "args" in message
+    && typeof message.args === "object" && message.args !== null && "version" in message;
+}
+
+const OPERATIONS: ReadonlySet<string> = new Set<Operation>([
+  "info", "submit", "allocate", "resumeAllocation", "releaseAllocation", "detachAllocation", "findAllocation", "createStep", "tryJob", "cancel",
+  "signal", "hold", "release", "requeue", "suspend", "resume", "update", "jobs", "steps", "nodes", "partitions", "config", "accounting",
+  "batchScript", "waitForEnd", "status", "stop",
+]);
+
+function matches(job: JobRecord, filter: JobFilter): boolean {
+  const has = <T>(list: readonly T[] | null, value: T) => list === null || list.includes(value);
+  return (filter.jobIds === null || filter.jobIds.includes(job.jobId) || (job.array !== null && filter.jobIds.includes(job.array.jobId)))
+    && has(filter.userIds, job.userId)
+    && (filter.states === null || filter.states.includes(shownState(job)) || filter.states.includes(job.state))
+    && has(filter.names, job.name)
+    && has(filter.partitions, job.partition);
+}
+

@@ -1,0 +1,46 @@
+/** Reaching the controller, starting it first when nobody listens. */
+import { readFileSync } from "node:fs";
+import { BerthError } from "#job/errors.ts";
+import { connectFrames, type FrameConnection } from "#platform/frames.ts";
+import { logPath, startController } from "#platform/start-controller.ts";
+import type { Paths } from "./paths.ts";
+
+/** A controller that finds many jobs to take up needs a while; after this something is wrong. */
+const START_MS = 30_000;
+
+/** @throws BerthError CONTROLLER_DOWN with the controller's own last words */
+export async function connectToController(paths: Paths): Promise<FrameConnection> {
+  const first = await attempt(paths.socket);
+  if (first !== undefined) return first;
+  const controller = startController();
+  let exitCode: number | undefined;
+  void controller.exited.then((status) => { exitCode = status.kind === "exited" ? status.code : 1; });
+  const deadline = performance.now() + START_MS;
+  for (let waitMs = 2; performance.now() < deadline; waitMs = Math.min(waitMs * 1.5, 50)) {
+    await Bun.sleep(waitMs);
+    const connection = await attempt(paths.socket);
+    if (connection !== undefined) return connection;
+    if (exitCode !== undefined && exitCode !== 0) break; // 0: another one was faster, and will listen soon
+  }
+  throw new BerthError("CONTROLLER_DOWN", `Unable to contact slurm controller (connect failure): ${lastWords(paths.state)}`, {
+    hint: `Berth's controller did not start; its log is ${logPath(paths.state)}`,
+  });
+}
+
+async function attempt(path: string): Promise<FrameConnection | undefined> {
+  try {
+    return await connectFrames(path);
+  } catch (error) {
+    const { code } = error as NodeJS.ErrnoException;
+    if (code === "ENOENT" || code === "ECONNREFUSED") return undefined;
+    throw error;
+  }
+}
+
+function lastWords(stateDir: string): string {
+  try {
+    return readFileSync(logPath(stateDir), "utf8").trimEnd().split("\n").at(-1) ?? "no reason given";
+  } catch {
+    return "no reason given";
+  }
+}

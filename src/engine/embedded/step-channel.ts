@@ -1,0 +1,105 @@
+/** A running step's streams: the connection between srun and the step daemon (step/wire.ts). */
+import { connectFrames, JSON_FRAME, parseJsonFrame, type FrameConnection } from "#platform/frames.ts";
+import { ERROR_FRAME, INPUT_FRAME, OUTPUT_FRAME, parseTaskFrame, taskFrame, type FromDaemon, type ToDaemon } from "#step/wire.ts";
+import type { StepChannel, StepEvent } from "../engine.ts";
+import type { CreatedStep } from "./wire.ts";
+
+export class EmbeddedStepChannel implements StepChannel {
+  readonly #connection: FrameConnection;
+  readonly #events: StepEvent[] = [];
+  #wake: (() => void) | undefined;
+  #isOver = false;
+
+  static async attach(created: CreatedStep): Promise<EmbeddedStepChannel> {
+    const channel = new EmbeddedStepChannel(await connectFrames(created.socketPath));
+    channel.#push({ kind: "created", step: created.step, waited: created.waited });
+    channel.#say({ op: "attach" });
+    return channel;
+  }
+
+  private constructor(connection: FrameConnection) {
+    this.#connection = connection;
+    connection.handle({
+      frame: (type, payload) => this.#take(type, payload),
+      closed: () => {
+        if (!this.#isOver) this.#push({ kind: "lost" });
+      },
+    });
+  }
+
+  #take(type: number, payload: Uint8Array): void {
+    if (type === OUTPUT_FRAME || type === ERROR_FRAME) {
+      const { task, bytes } = parseTaskFrame(payload);
+      this.#push({ kind: "output", task, stream: type === OUTPUT_FRAME ? "stdout" : "stderr", bytes: bytes.slice() });
+    } else if (type === JSON_FRAME) {
+      const event = stepEvent(parseJsonFrame(payload) as FromDaemon);
+      if (event !== undefined) this.#push(event);
+    }
+  }
+
+  #push(event: StepEvent): void {
+    if (this.#isOver) return;
+    if (event.kind === "ended" || event.kind === "lost") this.#isOver = true;
+    this.#events.push(event);
+    this.#wake?.();
+  }
+
+  async *[Symbol.asyncIterator](): AsyncIterator<StepEvent> {
+    for (;;) {
+      const event = this.#events.shift();
+      if (event === undefined) {
+        if (this.#isOver) return;
+        await new Promise<void>((resolve) => { this.#wake = resolve; });
+        continue;
+      }
+      yield event;
+      if (event.kind === "ended" || event.kind === "lost") return;
+    }
+  }
+
+  #say(message: ToDaemon): boolean {
+    return this.#connection.sendJson(message);
+  }
+
+  writeInput(bytes: Uint8Array, task: number | null): boolean {
+    return this.#connection.send(INPUT_FRAME, taskFrame(task ?? -1, bytes));
+  }
+
+  drained(): Promise<void> {
+    return this.#connection.drained();
+  }
+
+  closeInput(): void {
+    this.#say({ op: "eof" });
+  }
+
+  sendSignal(signal: number): void {
+    this.#say({ op: "signal", signal, scope: "steps" });
+  }
+
+  terminate(options: { readonly hard: boolean }): void {
+    this.#say({ op: "terminate", reason: options.hard ? "cancelled" : "badExit", hard: options.hard });
+  }
+
+  resize(size: { readonly rows: number; readonly columns: number }): void {
+    this.#say({ op: "resize", ...size });
+  }
+
+  [Symbol.asyncDispose](): Promise<void> {
+    this.#isOver = true;
+    this.#connection.end();
+    return Promise.resolve();
+  }
+}
+
+function stepEvent(event: FromDaemon): StepEvent | undefined {
+  switch (event.event) {
+    case "launchFailed": return { kind: "launchFailed", node: event.node, message: event.message, errno: event.errno, hint: event.hint };
+    case "started": return { kind: "started", task: event.task, node: event.node };
+    case "exited": return { kind: "exited", task: event.task, node: event.node, status: event.status };
+    case "aborting": return { kind: "aborting", reason: event.reason };
+    case "message": return { kind: "message", text: event.text };
+    case "ended": return { kind: "ended", exit: event.result.exit };
+    case "spare": case "ready": return undefined;
+  }
+}

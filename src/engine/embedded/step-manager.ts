@@ -1,0 +1,384 @@
+/**
+ * The steps of live jobs: creating them, handing them to step daemons, ending them, and finding them again after a
+ * restart. Knows nothing of queues; the controller tells it which job, and hears how each step ended.
+ */
+import { mkdirSync, writeFileSync } from "node:fs";
+import { connectFrames, parseJsonFrame, type FrameConnection } from "#platform/frames.ts";
+import { stepVariables, batchVariables, type JobFacts, type StepFacts } from "#job/environment.ts";
+import { slurmError } from "#job/errors.ts";
+import { nowMs, type StepKey } from "#job/id.ts";
+import { EXIT_ZERO } from "#job/outcome.ts";
+import type { StepRecord, Tres } from "#job/record.ts";
+import type { JobRequest } from "#job/request.ts";
+import type { BaseState } from "#job/state.ts";
+import { compressHostlist } from "#options/hostlist.ts";
+import { needsPerTask } from "#options/file-pattern.ts";
+import { findResult, readJournal, type StepResult, type TerminateReason } from "#step/journal.ts";
+import { SCRIPT_FILE, writePlan, type StepPlan, type StreamPlan } from "#step/plan.ts";
+import type { FromDaemon, ToDaemon } from "#step/wire.ts";
+import type { StepRequest } from "../engine.ts";
+import { defaultOutput } from "./admission.ts";
+import type { ClusterConfig } from "./config.ts";
+import type { DaemonPool } from "./daemon-pool.ts";
+import { Alarm, type LiveJob, type LiveStep } from "./live-job.ts";
+import { stepSocket, stepSpool, type Paths } from "./paths.ts";
+import { layOut, type StepLayout } from "./step-layout.ts";
+import type { Store } from "./store.ts";
+import type { CreatedStep } from "./wire.ts";
+
+export interface StepManagerHost {
+  readonly config: ClusterConfig;
+  readonly paths: Paths;
+  readonly store: Store;
+  readonly pool: DaemonPool;
+  /** Everything of the step is gone and its record is saved. */
+  stepEnded(job: LiveJob, step: LiveStep, result: StepResult): void;
+  jobFacts(job: LiveJob): JobFacts;
+  log(event: string, facts: Readonly<Record<string, unknown>>): void;
+}
+
+/** How long a daemon may take from "run" to "ready" before the step is given up. */
+const READY_MS = 60_000;
+
+export class StepManager {
+  readonly #host: StepManagerHost;
+
+  constructor(host: StepManagerHost) {
+    this.#host = host;
+  }
+
+  /** Waits for CPUs inside the allocation; resolves when srun may attach. */
+  async create(job: LiveJob, request: StepRequest, options: { readonly signal: AbortSignal; readonly onWait: (text: string) => void }): Promise<CreatedStep> {
+    const since = Date.now();
+    let waited = false;
+    for (;;) {
+      options.signal.throwIfAborted();
+      if (job.record.state === "PENDING") throw slurmError("JOB_PENDING");
+      if (!job.isRunning) throw slurmError("ALREADY_DONE");
+      const layout = layOut(request, this.#layoutFacts(job, request));
+      if (layout !== undefined) return { ...await this.#launch(job, request, layout), waited };
+      const patienceMs = request.immediateSeconds === null ? Infinity : request.immediateSeconds * 1000 - (Date.now() - since);
+      if (patienceMs <= 0) throw slurmError("NODES_BUSY");
+      if (!waited && request.immediateSeconds === null) options.onWait(slurmError("NODES_BUSY").message);
+      waited = true;
+      await waitForStepEnd(job, { signal: options.signal, patienceMs });
+    }
+  }
+
+  #layoutFacts(job: LiveJob, request: StepRequest): Parameters<typeof layOut>[1] {
+    const busy = new Map<string, Set<number>>();
+    for (const step of job.steps.values()) {
+      for (const [node, ids] of step.cpuIds) {
+        const set = busy.get(node) ?? new Set<number>();
+        for (const id of ids) set.add(id);
+        busy.set(node, set);
+      }
+    }
+    // A step that is started from inside another one would wait for ever for its parent (commands.md §18.2).
+    const isInsideTaskStep = request.insideStep !== null && request.insideStep !== "batch" && job.steps.has(request.insideStep);
+    return {
+      shares: job.record.shares,
+      busy,
+      overlaps: request.options.overlap || request.kind === "interactive" || isInsideTaskStep,
+      jobTasks: job.record.tasks,
+      isJobsOwnStep: job.record.kind === "srun",
+    };
+  }
+
+  async #launch(job: LiveJob, request: StepRequest, layout: StepLayout): Promise<{ step: StepRecord; socketPath: string }> {
+    const stepKey: StepKey = request.kind === "interactive" ? "interactive" : job.nextStep++;
+    const overlaps = this.#layoutFacts(job, request).overlaps;
+    const record = this.#stepRecord(job, stepKey, {
+      name: request.name,
+      layout,
+      submitLine: request.submit.submitLine,
+      timeLimitMinutes: request.timeLimitMinutes,
+      container: request.container,
+      containerId: request.containerId,
+      srun: { host: request.submit.host, pid: request.submit.sid },
+    });
+    const facts = this.#stepFacts(job, stepKey, layout, { umask: request.submit.umask, mpi: request.options.mpi });
+    const preserved = request.options.preserveEnv ? request.submit.environment : {};
+    const plan: StepPlan = {
+      ...this.#commonPlan(job, stepKey, facts),
+      commands: [request.options.command],
+      environment: { ...request.submit.environment, ...stepVariables(this.#host.jobFacts(job), facts), ...pickCounts(preserved) },
+      workDir: request.submit.workDir,
+      rlimits: request.submit.rlimits,
+      ...stepStreams(request, layout.tasks),
+      terminal: request.hasTerminal,
+      container: request.container === null ? null : { bundle: request.container },
+      isBatch: false,
+      taskProlog: request.options.taskProlog,
+      taskEpilog: request.options.taskEpilog,
+    };
+    const step = await this.#start(job, record, plan, overlaps ? new Map() : cpusOf(layout));
+    await Promise.race([step.ready.promise, step.ended.promise, Bun.sleep(READY_MS)]);
+    return { step: step.record, socketPath: plan.socketPath };
+  }
+
+  /** Starts the batch script as step `batch` on the job's first node. */
+  async launchBatch(job: LiveJob, request: JobRequest): Promise<void> {
+    const { batch } = request;
+    const [share] = job.record.shares;
+    if (batch === null || share === undefined) throw new Error(`job ${job.id} has no script or no nodes`);
+    const layout: StepLayout = { tasks: 1, isCyclic: false, nodes: [{ name: share.node, ranks: [0], cpuIds: share.cpuIds, gres: share.gres }] };
+    const record = this.#stepRecord(job, "batch", {
+      name: "batch", layout, submitLine: null, timeLimitMinutes: null, srun: null,
+      container: job.record.container, containerId: job.record.containerId,
+    });
+    const facts = this.#stepFacts(job, "batch", layout, { umask: request.submit.umask, mpi: null });
+    const environment = request.submit.environment;
+    const output = batch.output ?? defaultOutput(job.record);
+    const isAppend = batch.openMode === "append";
+    const spool = stepSpool(this.#host.paths, job.id, "batch");
+    const script = job.record.container === null ? `${spool}/${SCRIPT_FILE}` : "/tmp/slurm/startup";
+    const exportText = batch.export.text;
+    const plan: StepPlan = {
+      ...this.#commonPlan(job, "batch", facts),
+      commands: [[script, ...batch.args]],
+      environment: {
+        ...environment,
+        ...batchVariables(this.#host.jobFacts(job), { hasTmpdir: environment["TMPDIR"] !== undefined }),
+        ...(exportText === null ? {} : { SLURM_EXPORT_ENV: exportText }),
+      },
+      workDir: request.submit.workDir,
+      rlimits: request.submit.rlimits,
+      stdin: batch.input === null ? { kind: "null" } : { kind: "file", pattern: batch.input, append: false },
+      stdout: { kind: "file", pattern: output, append: isAppend },
+      stderr: batch.error === null ? { kind: "stdout" } : { kind: "file", pattern: batch.error, append: isAppend },
+      terminal: null,
+      container: job.record.container === null ? null : { bundle: job.record.container },
+      isBatch: true,
+      taskProlog: null,
+      taskEpilog: null,
+    };
+    await this.#start(job, record, plan, new Map(), batch.script);
+  }
+
+  #commonPlan(job: LiveJob, stepKey: StepKey, facts: StepFacts): Pick<StepPlan, "facts" | "jobName" | "user" | "arrayJobId" | "arrayTaskId"
+    | "killWaitSeconds" | "socketPath" | "configDirs" | "stateDir" | "runtimeRoot"> {
+    const { config, paths } = this.#host;
+    return {
+      facts,
+      jobName: job.record.name,
+      user: { name: job.record.userName, uid: job.record.userId, gid: job.record.groupId },
+      arrayJobId: job.record.array?.jobId ?? job.id,
+      arrayTaskId: job.record.array?.taskId ?? null,
+      killWaitSeconds: config.killWaitSeconds,
+      socketPath: stepSocket(paths, job.id, stepKey),
+      configDirs: paths.configDirs,
+      stateDir: paths.state,
+      runtimeRoot: paths.runtimeRoot,
+    };
+  }
+
+  #stepRecord(job: LiveJob, stepKey: StepKey, facts: { readonly name: string; readonly layout: StepLayout; readonly submitLine: string | null;
+    readonly timeLimitMinutes: number | null; readonly container: string | null; readonly containerId: string | null;
+    readonly srun: { readonly host: string; readonly pid: number } | null }): StepRecord {
+    const { layout } = facts;
+    const cpus = layout.nodes.reduce((sum, node) => sum + node.cpuIds.length, 0);
+    const gres: Record<string, number> = {};
+    for (const node of layout.nodes) for (const [name, ids] of Object.entries(node.gres)) gres[name] = (gres[name] ?? 0) + ids.length;
+    const allocated: Tres = { cpus, memMib: job.record.allocated?.memMib ?? null, nodes: layout.nodes.length, gres };
+    return {
+      jobId: job.id,
+      stepKey,
+      name: facts.name,
+      userId: job.record.userId,
+      userName: job.record.userName,
+      partition: job.record.partition,
+      state: "RUNNING",
+      exit: EXIT_ZERO,
+      cancelledBy: null,
+      startedAt: nowMs(),
+      endedAt: null,
+      suspendedMs: 0,
+      timeLimitMinutes: facts.timeLimitMinutes,
+      nodes: layout.nodes.map((node) => node.name),
+      tasksPerNode: layout.nodes.map((node) => node.ranks.length),
+      cpus,
+      tasks: layout.tasks,
+      allocated,
+      distribution: stepKey === "batch" ? null : layout.isCyclic || layout.tasks === layout.nodes.length ? "cyclic" : "block",
+      srunHost: facts.srun?.host ?? null,
+      srunPid: facts.srun?.pid ?? null,
+      container: facts.container,
+      containerId: facts.containerId,
+      submitLine: facts.submitLine,
+      usage: null,
+    };
+  }
+
+  #stepFacts(job: LiveJob, stepKey: StepKey, layout: StepLayout, options: { readonly umask: number; readonly mpi: string | null }): StepFacts {
+    return {
+      jobId: job.id,
+      stepKey,
+      nodes: layout.nodes.map((node) => ({ name: node.name, ranks: node.ranks, cpus: node.cpuIds.length, gpus: node.gres["gpu"] ?? [] })),
+      nodeList: compressHostlist(layout.nodes.map((node) => node.name)),
+      tasks: layout.tasks,
+      umask: options.umask,
+      mpi: options.mpi,
+      distribution: stepKey === "batch" ? null : layout.isCyclic ? "cyclic" : layout.tasks === layout.nodes.length ? null : "block",
+    };
+  }
+
+  /** Spool first, then the record, then the daemon: what a crash leaves between two of them is swept at the next start. */
+  async #start(job: LiveJob, record: StepRecord, plan: StepPlan, cpuIds: LiveStep["cpuIds"], script?: string): Promise<LiveStep> {
+    const { paths, store, pool } = this.#host;
+    const spool = stepSpool(paths, job.id, record.stepKey);
+    mkdirSync(spool, { mode: 0o700 });
+    writePlan(spool, plan);
+    if (script !== undefined) writeFileSync(`${spool}/${SCRIPT_FILE}`, script, { mode: 0o700, flag: "wx" });
+    store.saveStep(record);
+    const step = this.#track(job, record, cpuIds);
+    const daemon = await pool.take();
+    this.#attach(job, step, daemon);
+    daemon.sendJson({ op: "run", spoolDir: spool } satisfies ToDaemon);
+    if (step.isTerminating) this.#say(step, { op: "terminate", reason: "cancelled", hard: true });
+    return step;
+  }
+
+  #track(job: LiveJob, record: StepRecord, cpuIds: LiveStep["cpuIds"]): LiveStep {
+    const step: LiveStep = {
+      record, cpuIds, daemon: null, isTerminating: false, limit: undefined,
+      ready: Promise.withResolvers(), ended: Promise.withResolvers(),
+    };
+    job.steps.set(record.stepKey, step);
+    if (record.timeLimitMinutes !== null) {
+      step.limit = new Alarm(record.startedAt + record.timeLimitMinutes * 60_000, () => this.terminate(step, "timeLimit", { hard: false }));
+    }
+    return step;
+  }
+
+  #attach(job: LiveJob, step: LiveStep, daemon: FrameConnection): void {
+    step.daemon = daemon;
+    daemon.handle({
+      frame: (_type, payload) => {
+        const message = parseJsonFrame(payload) as FromDaemon;
+        if (message.event === "ready") step.ready.resolve();
+        else if (message.event === "ended") this.#finish(job, step, message.result);
+      },
+      closed: () => {
+        step.daemon = null;
+        if (job.steps.get(step.record.stepKey) === step) this.#daemonLost(job, step);
+      },
+    });
+  }
+
+  /** The daemon has died. What its journal says is true; without a result there, its processes are gone or orphaned. */
+  #daemonLost(job: LiveJob, step: LiveStep): void {
+    const spool = stepSpool(this.#host.paths, job.id, step.record.stepKey);
+    const result = findResult(readJournal(spool));
+    if (result !== undefined) {
+      this.#finish(job, step, result);
+      return;
+    }
+    this.#host.log("step.daemonLost", { job: job.id, step: step.record.stepKey });
+    void this.#takeOver(job, step, spool);
+  }
+
+  /** Another daemon reads the plan and the journal and goes on where the dead one stopped. */
+  async #takeOver(job: LiveJob, step: LiveStep, spool: string): Promise<void> {
+    const daemon = await this.#host.pool.take();
+    this.#attach(job, step, daemon);
+    daemon.sendJson({ op: "run", spoolDir: spool } satisfies ToDaemon);
+  }
+
+  #finish(job: LiveJob, step: LiveStep, result: StepResult): void {
+    if (job.steps.get(step.record.stepKey) !== step) return; // told twice
+    step.limit?.stop();
+    const { exit } = result;
+    const state: BaseState = result.terminated === "timeLimit" ? "TIMEOUT"
+      : result.terminated === "nodeFailure" ? "NODE_FAIL"
+      : result.terminated === "cancelled" || exit.signal !== 0 ? "CANCELLED"
+      : exit.code !== 0 ? "FAILED" : "COMPLETED";
+    step.record = { ...step.record, state, exit, endedAt: result.endedAt, usage: result.usage };
+    job.steps.delete(step.record.stepKey);
+    this.#host.store.transaction(() => {
+      this.#host.store.saveStep(step.record);
+      this.#host.stepEnded(job, step, result);
+    });
+    this.#say(step, { op: "acknowledged" });
+    step.daemon?.end();
+    step.ended.resolve(result);
+    for (const wake of [...job.stepWaiters]) wake();
+  }
+
+  #say(step: LiveStep, message: ToDaemon): void {
+    step.daemon?.sendJson(message);
+  }
+
+  terminate(step: LiveStep, reason: TerminateReason, options: { readonly hard: boolean }): void {
+    step.isTerminating = true;
+    this.#say(step, { op: "terminate", reason, hard: options.hard });
+  }
+
+  signal(step: LiveStep, signal: number, scope: "batch" | "full" | "steps"): void {
+    this.#say(step, { op: "signal", signal, scope });
+  }
+
+  message(step: LiveStep, text: string): void {
+    this.#say(step, { op: "message", text });
+  }
+
+  /** After a restart: connects to the daemon of a step that was running, or reads what it left. */
+  async recover(job: LiveJob, record: StepRecord): Promise<void> {
+    const { paths } = this.#host;
+    const step = this.#track(job, record, new Map(record.stepKey === "batch" ? [] : job.record.shares.map((share) => [share.node, share.cpuIds])));
+    if (typeof record.stepKey === "number") job.nextStep = Math.max(job.nextStep, record.stepKey + 1);
+    try {
+      const daemon = await connectFrames(stepSocket(paths, job.id, record.stepKey));
+      this.#attach(job, step, daemon);
+      daemon.sendJson({ op: "control" } satisfies ToDaemon);
+      this.#host.log("step.reconnected", { job: job.id, step: record.stepKey });
+    } catch {
+      this.#daemonLost(job, step);
+    }
+  }
+}
+
+function cpusOf(layout: StepLayout): Map<string, readonly number[]> {
+  return new Map(layout.nodes.map((node) => [node.name, node.cpuIds]));
+}
+
+/** `srun --preserve-env` keeps the counts that the caller has (srun(1), -E). */
+function pickCounts(environment: Readonly<Record<string, string>>): Record<string, string> {
+  const kept: Record<string, string> = {};
+  for (const name of ["SLURM_NNODES", "SLURM_NTASKS", "SLURM_NPROCS", "SLURM_TASKS_PER_NODE"]) {
+    const value = environment[name];
+    if (value !== undefined) kept[name] = value;
+  }
+  return kept;
+}
+
+/** The streams that the step daemon opens itself; everything else passes through srun (commands.md §2.5). */
+function stepStreams(request: StepRequest, tasks: number): Pick<StepPlan, "stdin" | "stdout" | "stderr"> {
+  const { input, output, error, openMode } = request.options;
+  const plan = (text: string | null): StreamPlan => {
+    if (text === null || isClientMode(text, tasks)) return { kind: "client" };
+    if (text === "none") return { kind: "null" };
+    return needsPerTask(text) ? { kind: "file", pattern: text, append: openMode === "append" } : { kind: "client" };
+  };
+  const stdout = plan(output);
+  return { stdin: plan(input), stdout, stderr: error === null && stdout.kind === "file" ? { kind: "stdout" } : plan(error ?? output) };
+}
+
+/** `all…`, `-…` and task numbers are modes of srun itself. */
+function isClientMode(text: string, tasks: number): boolean {
+  return text.startsWith("all") || text.startsWith("-") || (/^\d+$/.test(text) && Number(text) < tasks);
+}
+
+async function waitForStepEnd(job: LiveJob, options: { readonly signal: AbortSignal; readonly patienceMs: number }): Promise<void> {
+  const { promise, resolve } = Promise.withResolvers<void>();
+  job.stepWaiters.add(resolve);
+  options.signal.addEventListener("abort", () => resolve(), { once: true });
+  const timer = Number.isFinite(options.patienceMs) ? setTimeout(resolve, options.patienceMs) : undefined;
+  try {
+    await promise;
+  } finally {
+    clearTimeout(timer);
+    job.stepWaiters.delete(resolve);
+  }
+}
+

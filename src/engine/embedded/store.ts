@@ -1,0 +1,190 @@
+/**
+ * What the controller must not forget, in SQLite (write-ahead log).
+ *
+ * Every change of a job or step is one transaction, in the file before anybody is told of it, so it survives a
+ * killed controller. `sync` adds that it survives a power cut: it waits until the log is on the disk, and is asked for
+ * before an accepted job is acknowledged. Many changes may share one sync.
+ */
+import { Database, type Statement } from "bun:sqlite";
+import { chmodSync, closeSync, fdatasync, openSync } from "node:fs";
+import { BerthError } from "#job/errors.ts";
+import { parseStepKey, type EpochMs, type JobId, type StepKey } from "#job/id.ts";
+import type { AccountedJob, JobRecord, StepRecord } from "#job/record.ts";
+import type { JobRequest } from "#job/request.ts";
+import { isTerminal } from "#job/state.ts";
+import type { ProcessIdentity } from "#platform/process-tree.ts";
+
+const SCHEMA_VERSION = 1;
+const SCHEMA = `
+  CREATE TABLE meta (key TEXT PRIMARY KEY, value TEXT NOT NULL) WITHOUT ROWID;
+  CREATE TABLE jobs (
+    job_id INTEGER PRIMARY KEY,
+    live INTEGER NOT NULL,
+    submitted_at INTEGER NOT NULL,
+    ended_at INTEGER,
+    array_job_id INTEGER,
+    record TEXT NOT NULL
+  );
+  CREATE INDEX jobs_live ON jobs (live) WHERE live = 1;
+  CREATE INDEX jobs_ended ON jobs (ended_at);
+  CREATE INDEX jobs_array ON jobs (array_job_id) WHERE array_job_id IS NOT NULL;
+  CREATE TABLE requests (job_id INTEGER PRIMARY KEY, token TEXT UNIQUE, request TEXT NOT NULL);
+  CREATE TABLE holders (job_id INTEGER PRIMARY KEY, pid INTEGER NOT NULL, start_ticks INTEGER NOT NULL);
+  CREATE TABLE steps (
+    job_id INTEGER NOT NULL,
+    step_key TEXT NOT NULL,
+    record TEXT NOT NULL,
+    PRIMARY KEY (job_id, step_key)
+  ) WITHOUT ROWID;
+`;
+
+export class Store implements Disposable {
+  readonly #db: Database;
+  readonly #path: string;
+  readonly #saveJob: Statement;
+  readonly #saveStep: Statement;
+  #walFd: number | undefined;
+  #sync: Promise<void> | undefined;
+
+  constructor(path: string) {
+    this.#path = path;
+    this.#db = new Database(path, { create: true, strict: true });
+    this.#db.run("PRAGMA journal_mode = WAL");
+    this.#db.run("PRAGMA synchronous = NORMAL");
+    this.#db.run("PRAGMA cache_size = -2000");
+    this.#migrate();
+    this.#saveJob = this.#db.prepare(`INSERT INTO jobs (job_id, live, submitted_at, ended_at, array_job_id, record) VALUES (?1, ?2, ?3, ?4, ?5, ?6)
+      ON CONFLICT (job_id) DO UPDATE SET live = ?2, submitted_at = ?3, ended_at = ?4, array_job_id = ?5, record = ?6`);
+    this.#saveStep = this.#db.prepare("INSERT OR REPLACE INTO steps (job_id, step_key, record) VALUES (?, ?, ?)");
+    chmodSync(path, 0o600);
+  }
+
+  #migrate(): void {
+    const version = this.#db.query<{ user_version: number }, []>("PRAGMA user_version").get()?.user_version ?? 0;
+    if (version === SCHEMA_VERSION) return;
+    if (version !== 0) {
+      throw new BerthError("STORE_VERSION", `${this.#path} was written by another version of Berth (schema ${version}, this one knows ${SCHEMA_VERSION})`, {
+        hint: "use the Berth that wrote it, or move the file away to start with no history",
+      });
+    }
+    this.transaction(() => {
+      this.#db.run(SCHEMA);
+      this.#db.run(`PRAGMA user_version = ${SCHEMA_VERSION}`);
+    });
+  }
+
+  transaction<T>(work: () => T): T {
+    return this.#db.transaction(work).immediate();
+  }
+
+  /** Resolves when everything written so far is on the disk. */
+  sync(): Promise<void> {
+    // Whoever asks while one is under way needs another, but all of those can share it.
+    this.#sync ??= Promise.resolve().then(() => {
+      this.#sync = undefined;
+      this.#walFd ??= openSync(`${this.#path}-wal`, "r+");
+      const fd = this.#walFd;
+      return new Promise<void>((resolve, reject) => { fdatasync(fd, (error) => (error === null ? resolve() : reject(error))); });
+    });
+    return this.#sync;
+  }
+
+  meta(key: string): string | undefined {
+    return this.#db.query<{ value: string }, [string]>("SELECT value FROM meta WHERE key = ?").get(key)?.value;
+  }
+
+  setMeta(key: string, value: string): void {
+    this.#db.query("INSERT OR REPLACE INTO meta (key, value) VALUES (?, ?)").run(key, value);
+  }
+
+  /** One above every id that was ever given out. */
+  nextJobId(): JobId {
+    const next = Number(this.meta("nextJobId") ?? 1);
+    this.setMeta("nextJobId", String(next + 1));
+    return next as JobId;
+  }
+
+  saveJob(job: JobRecord): void {
+    const isLive = !isTerminal(job.state) || job.flags.includes("COMPLETING");
+    this.#saveJob.run(job.jobId, isLive ? 1 : 0, job.submittedAt, job.endedAt, job.array?.jobId ?? null, JSON.stringify(job));
+  }
+
+  addRequest(jobId: JobId, request: JobRequest, token: string | null): void {
+    this.#db.query("INSERT INTO requests (job_id, token, request) VALUES (?, ?, ?)").run(jobId, token, JSON.stringify(request));
+  }
+
+  /** The job that this token was spent on, if it was. */
+  findToken(token: string): JobId | undefined {
+    return this.#db.query<{ job_id: number }, [string]>("SELECT job_id FROM requests WHERE token = ?").get(token)?.job_id as JobId | undefined;
+  }
+
+  request(jobId: JobId): JobRequest | undefined {
+    const row = this.#db.query<{ request: string }, [number]>("SELECT request FROM requests WHERE job_id = ?").get(jobId);
+    return row === null ? undefined : JSON.parse(row.request) as JobRequest;
+  }
+
+  /** Who holds an interactive allocation; undefined lets it live on by itself. */
+  setHolder(jobId: JobId, holder: ProcessIdentity | undefined): void {
+    if (holder === undefined) this.#db.query("DELETE FROM holders WHERE job_id = ?").run(jobId);
+    else this.#db.query("INSERT OR REPLACE INTO holders (job_id, pid, start_ticks) VALUES (?, ?, ?)").run(jobId, holder.pid, holder.startTicks);
+  }
+
+  holder(jobId: JobId): ProcessIdentity | undefined {
+    const row = this.#db.query<{ pid: number; start_ticks: number }, [number]>("SELECT pid, start_ticks FROM holders WHERE job_id = ?").get(jobId);
+    return row === null ? undefined : { pid: row.pid, startTicks: row.start_ticks };
+  }
+
+  saveStep(step: StepRecord): void {
+    this.#saveStep.run(step.jobId, String(step.stepKey), JSON.stringify(step));
+  }
+
+  liveJobs(): JobRecord[] {
+    return this.#jobs("WHERE live = 1", []);
+  }
+
+  /** Ended jobs that the controller still shows (MinJobAge). */
+  recentlyEnded(since: EpochMs): JobRecord[] {
+    return this.#jobs("WHERE live = 0 AND ended_at >= ?", [since]);
+  }
+
+  #jobs(where: string, values: number[]): JobRecord[] {
+    return this.#db.query<{ record: string }, number[]>(`SELECT record FROM jobs ${where} ORDER BY job_id`).all(...values)
+      .map((row) => JSON.parse(row.record) as JobRecord);
+  }
+
+  steps(jobId: JobId): StepRecord[] {
+    return this.#db.query<{ record: string }, [number]>("SELECT record FROM steps WHERE job_id = ?").all(jobId)
+      .map((row) => JSON.parse(row.record) as StepRecord);
+  }
+
+  stepKeys(jobId: JobId): StepKey[] {
+    return this.#db.query<{ step_key: string }, [number]>("SELECT step_key FROM steps WHERE job_id = ?").all(jobId)
+      .flatMap((row) => parseStepKey(row.step_key) ?? []);
+  }
+
+  /** Jobs that overlap the window, oldest first, or exactly the ones of `jobIds` (ids of arrays stand for their tasks). */
+  accounting(window: { readonly jobIds: readonly number[] | null; readonly from: EpochMs | null; readonly to: EpochMs | null }): AccountedJob[] {
+    const conditions: string[] = [];
+    const values: number[] = [];
+    if (window.jobIds !== null) {
+      const marks = window.jobIds.map(() => "?").join(",");
+      conditions.push(`(job_id IN (${marks}) OR array_job_id IN (${marks}))`);
+      values.push(...window.jobIds, ...window.jobIds);
+    }
+    if (window.from !== null) {
+      conditions.push("(ended_at IS NULL OR ended_at >= ?)");
+      values.push(window.from);
+    }
+    if (window.to !== null) {
+      conditions.push("submitted_at <= ?");
+      values.push(window.to);
+    }
+    const where = conditions.length === 0 ? "" : `WHERE ${conditions.join(" AND ")}`;
+    return this.#jobs(where, values).map((job) => ({ ...job, steps: this.steps(job.jobId) }));
+  }
+
+  [Symbol.dispose](): void {
+    if (this.#walFd !== undefined) closeSync(this.#walFd);
+    this.#db.close();
+  }
+}

@@ -1,0 +1,88 @@
+/**
+ * What commands and the controller say to each other, one JSON value a frame (platform/frames.ts).
+ *
+ *   request   { id, version, op, args }
+ *   answers   { id, part: [...] }*      pieces of a long list, in order
+ *             { id, event }*            while an allocation waits
+ *             { id, result } | { id, error }
+ *
+ * A connection that asked for an allocation holds it: when it closes and its process is gone, the job ends.
+ * `version` must be the controller's own: the two ends come from one executable, and a user who has replaced it is told
+ * to restart the controller instead of meeting a half-understood message.
+ */
+import type { JobId, StepKey } from "#job/id.ts";
+import type { ExitPair } from "#job/outcome.ts";
+import type { StepRecord } from "#job/record.ts";
+import type { JobRequest } from "#job/request.ts";
+import type { AccountingFilter, AllocationInfo, JobFilter, JobTarget, SignalScope, StepRequest } from "../engine.ts";
+
+export interface Operations {
+  readonly info: { readonly args: Record<string, never> };
+  readonly submit: { readonly args: { readonly request: JobRequest; readonly token: string } };
+  readonly allocate: { readonly args: { readonly request: JobRequest; readonly token: string } };
+  /** After the connection was lost: the same allocation on a new one. */
+  readonly resumeAllocation: { readonly args: { readonly jobId: number } };
+  readonly releaseAllocation: { readonly args: { readonly jobId: number; readonly exit: ExitPair } };
+  readonly detachAllocation: { readonly args: { readonly jobId: number } };
+  readonly findAllocation: { readonly args: { readonly jobId: number } };
+  readonly createStep: { readonly args: { readonly request: StepRequest } };
+  readonly tryJob: { readonly args: { readonly request: JobRequest } };
+  readonly cancel: { readonly args: JobTarget };
+  readonly signal: { readonly args: JobTarget & { readonly signalNumber: number; readonly scope: SignalScope } };
+  readonly hold: { readonly args: JobTarget };
+  readonly release: { readonly args: JobTarget };
+  readonly requeue: { readonly args: JobTarget & { readonly hold: boolean } };
+  readonly suspend: { readonly args: JobTarget };
+  readonly resume: { readonly args: JobTarget };
+  readonly update: { readonly args: JobTarget & { readonly changes: Readonly<Record<string, string>> } };
+  readonly jobs: { readonly args: JobFilter };
+  readonly steps: { readonly args: { readonly jobId: number | null } };
+  readonly nodes: { readonly args: Record<string, never> };
+  readonly partitions: { readonly args: Record<string, never> };
+  readonly config: { readonly args: Record<string, never> };
+  readonly accounting: { readonly args: AccountingFilter };
+  readonly batchScript: { readonly args: { readonly jobId: number } };
+  readonly waitForEnd: { readonly args: { readonly jobId: number } };
+  readonly status: { readonly args: Record<string, never> };
+  readonly stop: { readonly args: { readonly cancelJobs: boolean } };
+}
+export type Operation = keyof Operations;
+
+export type Request = { [Op in Operation]: { readonly id: number; readonly version: string; readonly op: Op; readonly args: Operations[Op]["args"] } }[Operation];
+
+export interface WireError {
+  readonly code: string;
+  readonly message: string;
+  readonly hint: string | null;
+  readonly before: readonly string[];
+}
+
+export type Answer =
+  | { readonly id: number; readonly part: readonly unknown[] }
+  | { readonly id: number; readonly event: AllocationNews }
+  | { readonly id: number; readonly result: unknown }
+  | { readonly id: number; readonly error: WireError };
+
+export type AllocationNews =
+  | { readonly kind: "queued"; readonly jobId: JobId; readonly configUnavailable: boolean }
+  | { readonly kind: "granted"; readonly info: AllocationInfo; readonly waited: boolean }
+  | { readonly kind: "waiting"; readonly text: string };
+
+export interface CreatedStep {
+  readonly step: StepRecord;
+  readonly socketPath: string;
+  readonly waited: boolean;
+}
+
+export interface DaemonStatus {
+  readonly pid: number;
+  readonly version: string;
+  readonly startedAt: number;
+  readonly liveJobs: number;
+  readonly runningSteps: readonly { readonly jobId: JobId; readonly stepKey: StepKey }[];
+  readonly stateDir: string;
+  readonly logFile: string;
+}
+
+/** Pieces of long lists: below a frame's size, and small enough to be printed while the rest is on its way. */
+export const PART_SIZE = 1000;

@@ -1,0 +1,64 @@
+/** The columns of `squeue -s` (commands.md §6.3, §6.4). */
+import type { JobRecord, StepRecord } from "#job/record.ts";
+import { shownStepId } from "./array-ids.ts";
+import { stepRunSeconds } from "./job-facts.ts";
+import { nodesText } from "./nodes-text.ts";
+import type { SqueueContext } from "./squeue-job-fields.ts";
+import { gpusText, gresText } from "./sizes.ts";
+import { shortDuration } from "./times.ts";
+
+/** `job` is the step's job when the caller has it; it gives array ids and GRES. */
+export type StepCell = (step: StepRecord, context: SqueueContext, job: JobRecord | undefined) => string;
+export interface StepField {
+  readonly header: string;
+  readonly isUncut?: boolean;
+  readonly cell: StepCell;
+}
+
+function always(text: string): StepCell {
+  return () => text;
+}
+const nodes: StepCell = (step) => nodesText(step.nodes);
+
+/** By lower-case -O name. */
+export const STEP_FIELDS: Readonly<Record<string, StepField>> = {
+  arrayjobid: { header: "ARRAY_JOB_ID", cell: (step, _context, job) => `${job?.array?.jobId ?? step.jobId}` },
+  arraytaskid: { header: "ARRAY_TASK_ID", cell: (_step, _context, job) => `${job?.array?.taskId ?? "N/A"}` },
+  cluster: { header: "CLUSTER", cell: (_step, context) => context.clusterName },
+  container: { header: "CONTAINER", cell: (step) => step.container ?? "(null)" },
+  containerid: { header: "CONTAINERID", cell: (step) => step.containerId ?? "(null)" },
+  cpufreq: { header: "CPU_FREQ", cell: always("NA") },
+  gres: { header: "TRES_PER_NODE", cell: (_step, _context, job) => gresText(job?.gresPerNode ?? null) ?? "N/A" },
+  jobid: { header: "JOBID", cell: (step) => `${step.jobId}` },
+  network: { header: "NETWORK", cell: always("(null)") },
+  nodelist: { header: "NODELIST", cell: nodes },
+  nodes: { header: "NODELIST", cell: nodes },
+  numcpus: { header: "CPUS", cell: (step) => `${step.cpus}` },
+  numtasks: { header: "TASKS", cell: (step) => `${step.tasks}` },
+  partition: { header: "PARTITION", cell: (step) => step.partition },
+  resvports: { header: "RESV_PORTS", cell: always("(null)") },
+  starttime: { header: "START_TIME", cell: (step, context) => context.formatTime(step.startedAt) },
+  stepid: { header: "STEPID", cell: (step, _context, job) => shownStepId(step, job) },
+  stepname: { header: "NAME", cell: (step) => step.name },
+  stepstate: { header: "STATE", cell: (step) => step.state },
+  timelimit: {
+    header: "TIME_LIMIT",
+    cell: (step) => (step.timeLimitMinutes === null ? "UNLIMITED" : shortDuration(step.timeLimitMinutes * 60)),
+    isUncut: true,
+  },
+  timeused: { header: "TIME", cell: (step, context) => shortDuration(stepRunSeconds(step, context.nowMs)), isUncut: true },
+  "tres-bind": { header: "TRES_BIND", cell: always("N/A") },
+  "tres-freq": { header: "TRES_FREQ", cell: always("N/A") },
+  "tres-per-job": { header: "TRES_PER_JOB", cell: (_step, _context, job) => gpusText(job?.gpus ?? null) ?? "N/A" },
+  "tres-per-node": { header: "TRES_PER_NODE", cell: (_step, _context, job) => gresText(job?.gresPerNode ?? null) ?? "N/A" },
+  "tres-per-socket": { header: "TRES_PER_SOCKET", cell: always("N/A") },
+  "tres-per-task": { header: "TRES_PER_TASK", cell: always("N/A") },
+  userid: { header: "UID", cell: (step) => `${step.userId}` },
+  username: { header: "USER", cell: (step) => step.userName },
+};
+
+/** -o letter → -O name. */
+export const STEP_LETTERS: Readonly<Record<string, string>> = {
+  A: "numtasks", b: "tres-per-job", C: "numcpus", i: "stepid", j: "stepname", l: "timelimit", M: "timeused",
+  N: "nodelist", P: "partition", S: "starttime", T: "stepstate", u: "username", U: "userid",
+};

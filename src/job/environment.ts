@@ -1,0 +1,199 @@
+/**
+ * The SLURM_* variables of jobs, batch scripts and tasks (commands.md §15). Pure: records in, variables out.
+ * A variable that Slurm leaves out is left out here too.
+ */
+import { stepNumber, type JobId, type StepKey } from "./id.ts";
+import type { JobRecord } from "./record.ts";
+
+export type Variables = Record<string, string>;
+
+/** `2,1` for runs of different counts, `2(x3)` for equal ones (commands.md §1.4.6). */
+export function foldCounts(counts: readonly number[]): string {
+  const runs: [value: number, times: number][] = [];
+  for (const value of counts) {
+    const last = runs.at(-1);
+    if (last?.[0] === value) last[1]++;
+    else runs.push([value, 1]);
+  }
+  return runs.map(([value, times]) => (times === 1 ? String(value) : `${value}(x${times})`)).join(",");
+}
+
+export interface ClusterFacts {
+  readonly clusterName: string;
+  readonly configFile: string;
+}
+
+export interface JobFacts {
+  readonly cluster: ClusterFacts;
+  readonly job: JobRecord;
+  /** Compressed node list; compressing is options/'s. */
+  readonly nodeList: string;
+  /** Tasks that the job's own layout puts on each node. */
+  readonly tasksPerNode: readonly number[];
+  /** Which counts the user gave himself: the others are not exported. */
+  readonly given: { readonly tasks: boolean; readonly cpusPerTask: boolean };
+  readonly gpuOptions: Readonly<Record<string, string | null>>;
+}
+
+/** §15.4: what salloc's command sees, and the ground of everything else. */
+export function allocationVariables(facts: JobFacts): Variables {
+  const { job, cluster, nodeList } = facts;
+  const perNode = foldCounts(job.shares.map((share) => share.cpuIds.length));
+  const variables: Variables = {
+    SLURM_CLUSTER_NAME: cluster.clusterName,
+    SLURM_CONF: cluster.configFile,
+    SLURM_JOBID: String(job.jobId),
+    SLURM_JOB_CPUS_PER_NODE: perNode,
+    SLURM_JOB_ID: String(job.jobId),
+    SLURM_JOB_NAME: job.name,
+    SLURM_JOB_NODELIST: nodeList,
+    SLURM_JOB_NUM_NODES: String(job.nodes.length),
+    SLURM_JOB_PARTITION: job.partition,
+    SLURM_NNODES: String(job.nodes.length),
+    SLURM_NODELIST: nodeList,
+    SLURM_NODE_ALIASES: "(null)",
+    SLURM_SUBMIT_DIR: job.workDir,
+    SLURM_SUBMIT_HOST: job.submitHost,
+    SLURM_TASKS_PER_NODE: foldCounts(facts.tasksPerNode),
+  };
+  const optional: Record<string, string | number | null> = {
+    SLURM_JOB_QOS: job.qos,
+    SLURM_JOB_ACCOUNT: job.account,
+    SLURM_JOB_RESERVATION: job.reservation,
+    SLURM_NTASKS: facts.given.tasks ? job.tasks : null,
+    SLURM_NPROCS: facts.given.tasks ? job.tasks : null,
+    SLURM_CPUS_PER_TASK: facts.given.cpusPerTask ? job.cpusPerTask : null,
+    SLURM_NTASKS_PER_NODE: job.tasksPerNode,
+    SLURM_MEM_PER_NODE: job.memPerNodeMib,
+    SLURM_MEM_PER_CPU: job.memPerCpuMib,
+    SLURM_DISTRIBUTION: job.distribution,
+    SLURM_CONTAINER: job.container,
+    SLURM_CONTAINER_ID: job.containerId,
+    SLURM_JOB_START_TIME: job.startedAt === null ? null : Math.floor(job.startedAt / 1000),
+    SLURM_JOB_END_TIME: job.startedAt === null || job.timeLimitMinutes === null
+      ? null : Math.floor(job.startedAt / 1000) + job.timeLimitMinutes * 60,
+    ...facts.gpuOptions,
+    ...arrayVariables(job),
+  };
+  addKnown(variables, optional);
+  return variables;
+}
+
+function arrayVariables(job: JobRecord): Record<string, number | null> {
+  const { array } = job;
+  if (array?.taskId == null) return {};
+  return {
+    SLURM_ARRAY_JOB_ID: array.jobId,
+    SLURM_ARRAY_TASK_ID: array.taskId,
+    SLURM_ARRAY_TASK_COUNT: array.count,
+    SLURM_ARRAY_TASK_MIN: array.min,
+    SLURM_ARRAY_TASK_MAX: array.max,
+    SLURM_ARRAY_TASK_STEP: array.step,
+  };
+}
+
+function addKnown(variables: Variables, optional: Readonly<Record<string, string | number | null>>): void {
+  for (const [name, value] of Object.entries(optional)) if (value !== null) variables[name] = String(value);
+}
+
+/** What every process that an engine starts for a job sees, batch script and tasks alike. */
+function launchedVariables(job: JobRecord): Variables {
+  const variables: Variables = {
+    SLURM_JOB_UID: String(job.userId),
+    SLURM_JOB_GID: String(job.groupId),
+    SLURM_JOB_USER: job.userName,
+    SLURM_PRIO_PROCESS: "0",
+  };
+  if (job.restarts > 0) variables["SLURM_RESTART_COUNT"] = String(job.restarts);
+  return variables;
+}
+
+function nodeVariables(node: string, cpus: number, gpus: readonly number[]): Variables {
+  const variables: Variables = {
+    SLURMD_NODENAME: node,
+    SLURM_CPUS_ON_NODE: String(cpus),
+    SLURM_TOPOLOGY_ADDR: node,
+    SLURM_TOPOLOGY_ADDR_PATTERN: "node",
+  };
+  if (gpus.length > 0) {
+    const list = gpus.join(",");
+    Object.assign(variables, {
+      CUDA_VISIBLE_DEVICES: list, ROCR_VISIBLE_DEVICES: list, GPU_DEVICE_ORDINAL: list, SLURM_GPUS_ON_NODE: String(gpus.length),
+    });
+  }
+  return variables;
+}
+
+/** §15.2. SLURM_TASK_PID is added by the step daemon, which alone knows it. */
+export function batchVariables(facts: JobFacts, options: { readonly hasTmpdir: boolean }): Variables {
+  const { job } = facts;
+  const [share] = job.shares;
+  const node = job.nodes[0] ?? "";
+  const gpus = share?.gres["gpu"] ?? [];
+  const variables: Variables = {
+    ...allocationVariables(facts),
+    ...launchedVariables(job),
+    ...nodeVariables(node, share?.cpuIds.length ?? 1, gpus),
+    ENVIRONMENT: "BATCH",
+    HOSTNAME: node,
+    SLURM_GTIDS: "0",
+    SLURM_LOCALID: "0",
+    SLURM_NODEID: "0",
+    SLURM_PROCID: "0",
+  };
+  if (!options.hasTmpdir) variables["TMPDIR"] = "/tmp";
+  if (gpus.length > 0) variables["SLURM_JOB_GPUS"] = gpus.join(",");
+  return variables;
+}
+
+export interface StepFacts {
+  readonly jobId: JobId;
+  readonly stepKey: StepKey;
+  readonly nodes: readonly { readonly name: string; readonly ranks: readonly number[]; readonly cpus: number; readonly gpus: readonly number[] }[];
+  readonly nodeList: string;
+  readonly tasks: number;
+  readonly umask: number;
+  readonly mpi: string | null;
+  /** Inside somebody else's job the step's counts replace the job's (§15.3). */
+  readonly distribution: string | null;
+}
+
+/** §15.3 without what differs from task to task. */
+export function stepVariables(facts: JobFacts, step: StepFacts): Variables {
+  const tasksPerNode = foldCounts(step.nodes.map((node) => node.ranks.length));
+  const variables: Variables = {
+    ...allocationVariables(facts),
+    ...launchedVariables(facts.job),
+    SLURM_NNODES: String(step.nodes.length),
+    SLURM_NPROCS: String(step.tasks),
+    SLURM_NTASKS: String(step.tasks),
+    SLURM_STEPID: String(stepNumber(step.stepKey)),
+    SLURM_STEP_ID: String(stepNumber(step.stepKey)),
+    SLURM_STEP_NODELIST: step.nodeList,
+    SLURM_STEP_NUM_NODES: String(step.nodes.length),
+    SLURM_STEP_NUM_TASKS: String(step.tasks),
+    SLURM_STEP_TASKS_PER_NODE: tasksPerNode,
+    SLURM_TASKS_PER_NODE: tasksPerNode,
+    SLURM_LAUNCH_NODE_IPADDR: "127.0.0.1",
+    SLURM_SRUN_COMM_HOST: "127.0.0.1",
+    SLURM_UMASK: step.umask.toString(8).padStart(4, "0"),
+  };
+  addKnown(variables, { SLURM_MPI_TYPE: step.mpi, SLURM_DISTRIBUTION: step.distribution });
+  return variables;
+}
+
+/** The variables of one task, on top of its step's. */
+export function taskVariables(step: StepFacts, task: { readonly rank: number }): Variables {
+  const nodeId = step.nodes.findIndex((node) => node.ranks.includes(task.rank));
+  const node = step.nodes[nodeId];
+  if (node === undefined) throw new Error(`task ${task.rank} is on no node`);
+  const variables: Variables = {
+    ...nodeVariables(node.name, node.cpus, node.gpus),
+    SLURM_GTIDS: node.ranks.join(","),
+    SLURM_LOCALID: String(node.ranks.indexOf(task.rank)),
+    SLURM_NODEID: String(nodeId),
+    SLURM_PROCID: String(task.rank),
+  };
+  if (node.gpus.length > 0) variables["SLURM_STEP_GPUS"] = node.gpus.join(",");
+  return variables;
+}

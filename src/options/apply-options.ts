@@ -1,0 +1,137 @@
+/**
+ * From options as they were said to a draft. A level is one of: #SBATCH lines, environment, command line; levels are
+ * applied from the weakest to the strongest, and inside one the last occurrence wins (commands.md §1.3).
+ */
+import { getopt, type Getopt, type GivenOption } from "./getopt.ts";
+import type { CommonDraft } from "./job-draft.ts";
+import { hasEffect, type JobCommand, type JobOptionRow } from "./job-option-row.ts";
+import type { Flag, Setter } from "./job-setters.ts";
+import { envFlag, errorExitOf, EXIT_USAGE, getoptError, type Env, type ParseContext, type Site } from "./site.ts";
+import { UsageError } from "./usage-error.ts";
+
+/** All that one command knows about its options. Later tables of setters replace earlier ones. */
+export interface Grammar<Draft extends CommonDraft> {
+  readonly command: JobCommand;
+  readonly rows: readonly JobOptionRow[];
+  readonly flags: readonly Readonly<Record<string, Flag<Draft>>>[];
+  readonly setters: readonly Readonly<Record<string, Setter<Draft>>>[];
+}
+
+interface Conflict {
+  readonly options: readonly string[];
+  readonly clear: (draft: CommonDraft) => void;
+  readonly message: string;
+  readonly isFatalInEnvironment: boolean;
+}
+
+/** What each level must not combine; a stronger level clears the other members that a weaker one has set. */
+const CONFLICTS: readonly Conflict[] = [
+  {
+    options: ["mem", "mem-per-cpu", "mem-per-gpu"],
+    clear: ({ job }) => { job.memPerNodeMib = job.memPerCpuMib = job.memPerGpuMib = null; },
+    message: "--mem, --mem-per-cpu, and --mem-per-gpu are mutually exclusive.",
+    isFatalInEnvironment: true,
+  },
+  {
+    options: ["cpus-per-task", "cpus-per-gpu"],
+    clear: ({ job }) => { job.cpusPerTask = job.cpusPerGpu = null; },
+    message: "--cpus-per-task and --cpus-per-gpu are mutually exclusive.",
+    isFatalInEnvironment: false, // a job exports what it was asked for, and a task's srun may see both
+  },
+];
+
+export function readWords<Draft extends CommonDraft>(
+  grammar: Grammar<Draft>, argv: readonly string[],
+): Getopt<JobOptionRow> {
+  return getopt(grammar.rows, argv, { command: grammar.command, order: "stop" });
+}
+
+/** Thrown after what came before the bad option has been applied, because that can be wrong too. */
+export function throwGetoptError(command: string, { error }: Getopt<JobOptionRow>): void {
+  if (error !== null) throw getoptError(command, error, EXIT_USAGE);
+}
+
+/** The options that variables stand for; `value` is the variable's. */
+export function readEnvironment<Draft extends CommonDraft>(
+  grammar: Grammar<Draft>, env: Env,
+): GivenOption<JobOptionRow>[] {
+  const given: GivenOption<JobOptionRow>[] = [];
+  for (const row of grammar.rows) {
+    const names = row.env?.[grammar.command];
+    if (names === undefined) continue;
+    const name = names.find((variable) => env[variable] !== undefined);
+    const value = name === undefined ? undefined : env[name];
+    if (value !== undefined && !(value === "" && row.takes !== undefined)) given.push({ row, value });
+  }
+  return given;
+}
+
+/** @throws UsageError for the first value that is wrong */
+export function applyLevel<Draft extends CommonDraft>(
+  draft: Draft, grammar: Grammar<Draft>, given: readonly GivenOption<JobOptionRow>[],
+  where: ParseContext & { readonly source: Site["source"]; readonly env: Env },
+): void {
+  const names = new Set(given.map(({ row }) => row.name));
+  const conflicts = CONFLICTS.filter(({ options }) => options.some((name) => names.has(name)));
+  for (const { clear } of conflicts) clear(draft);
+  const errorExit = errorExitOf(where.env);
+  for (const option of given) {
+    applyOne(draft, grammar, option, { ...where, command: grammar.command, option: option.row.name, errorExit });
+    if (draft.action !== "run") return;
+  }
+  for (const { options, message, isFatalInEnvironment } of conflicts) {
+    if (where.source === "environment" && !isFatalInEnvironment) continue;
+    if (options.filter((name) => names.has(name)).length > 1) {
+      throw new UsageError([`${grammar.command}: fatal: ${message}`], errorExit);
+    }
+  }
+}
+
+function applyOne<Draft extends CommonDraft>(
+  draft: Draft, grammar: Grammar<Draft>, { row, value }: GivenOption<JobOptionRow>, site: Site,
+): void {
+  const isVariable = site.source === "environment";
+  if (row.isAction === true) {
+    draft.action = row.name as "help" | "usage" | "version";
+    return;
+  }
+  if (row.name === "verbose" && isVariable) {
+    draft.verbose = /^\d{1,2}$/.test(value ?? "") ? Number(value) : 0;
+    return;
+  }
+  if (!hasEffect(row)) {
+    if (row.takes !== undefined || !isVariable || envFlag(value ?? "")) draft.job.unused[row.name] = value ?? "";
+    return;
+  }
+  const flag = findIn(grammar.flags, row.name);
+  if (flag !== undefined) return flag(draft, !isVariable || envFlag(value ?? ""));
+  const setter = findIn(grammar.setters, row.name);
+  if (setter === undefined) throw new Error(`option --${row.name} of ${grammar.command} has no setter`);
+  setter(draft, value ?? "", site);
+}
+
+function findIn<T>(tables: readonly Readonly<Record<string, T>>[], name: string): T | undefined {
+  for (let i = tables.length - 1; i >= 0; i--) {
+    const found = tables[i]?.[name];
+    if (found !== undefined) return found;
+  }
+  return undefined;
+}
+
+/** Refuses what would need several components in one job; everything after `:` belongs to the next one. */
+export function refuseComponents(command: string, rest: readonly string[], env: Env): void {
+  if (rest[0] !== ":") return;
+  throw new UsageError([`${command}: error: Heterogeneous jobs are not supported`], errorExitOf(env));
+}
+
+/**
+ * Fewer tasks than nodes cannot be: the nodes give way, as in Slurm.
+ * @returns the lines to print about it
+ */
+export function fitNodesToTasks(command: string, { job }: CommonDraft): string[] {
+  const { tasks, nodesMin } = job;
+  if (tasks === null || nodesMin === null || tasks >= nodesMin) return [];
+  job.nodesMin = tasks;
+  job.nodesMax = tasks;
+  return [`${command}: Warning: can't run ${tasks} processes on ${nodesMin} nodes, setting nnodes to ${tasks}`];
+}

@@ -1,0 +1,38 @@
+import type { OptionRow } from "./getopt.ts";
+
+export type JobCommand = "srun" | "sbatch" | "salloc";
+
+/** Headings of the help text, in its order. */
+export const GROUPS = [
+  "Job", "Size", "Nodes", "Time and order", "Files and environment", "Containers", "Steps and tasks", "Information",
+  "Accepted without effect",
+] as const;
+export type Group = (typeof GROUPS)[number];
+
+/** One option of srun, sbatch or salloc. */
+export interface JobOptionRow extends OptionRow {
+  readonly group: Group;
+  readonly help: string;
+  /** The commands that have it, when not all three. */
+  readonly on?: readonly JobCommand[];
+  /** Environment variables that stand for it; the first one that is set counts. */
+  readonly env?: Readonly<Partial<Record<JobCommand, readonly string[]>>>;
+}
+
+/** Options in this group are recorded in JobOptions.unused and change nothing. */
+export function hasEffect(row: JobOptionRow): boolean {
+  return row.group !== "Accepted without effect";
+}
+
+export function unused(rows: readonly Omit<JobOptionRow, "group">[]): JobOptionRow[] {
+  return rows.map((row) => ({ ...row, group: "Accepted without effect" }));
+}
+
+export function rowsOf(command: JobCommand, rows: readonly JobOptionRow[]): JobOptionRow[] {
+  return rows.filter(({ on }) => on === undefined || on.includes(command));
+}
+
+/** The variables of one option, where all three commands spell them alike after their own prefix. */
+export function envOfAll(name: string): NonNullable<JobOptionRow["env"]> {
+  return { srun: [`SLURM_${name}`], sbatch: [`SBATCH_${name}`], salloc: [`SALLOC_${name}`] };
+}

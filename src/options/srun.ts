@@ -1,0 +1,143 @@
+/** srun's command line (commands.md §2). */
+import type { StepResources } from "#engine/engine.ts";
+import type { JobOptions, StepOptions } from "#job/request.ts";
+import {
+  applyLevel, fitNodesToTasks, readEnvironment, readWords, refuseComponents, throwGetoptError, type Grammar,
+} from "./apply-options.ts";
+import {
+  emptyCommon, emptyStreams, type Action, type CommonDraft, type Mutable, type StreamDraft,
+} from "./job-draft.ts";
+import { rowsOf } from "./job-option-row.ts";
+import { JOB_OPTIONS } from "./job-option-table.ts";
+import { hostsInFile, JOB_FLAGS, JOB_SETTERS, STREAM_SETTERS, type Flag, type Setter } from "./job-setters.ts";
+import { absolutePath, baseName } from "./path.ts";
+import { countOf, errorExitOf, type Env, type ParseContext } from "./site.ts";
+import { SRUN_OPTIONS } from "./srun-option-table.ts";
+import { UsageError } from "./usage-error.ts";
+
+export interface SrunLine {
+  readonly action: Action;
+  readonly job: JobOptions;
+  readonly step: StepOptions;
+  readonly resources: StepResources;
+  /** -J as said to srun itself, else the command's base name: a job's SLURM_JOB_NAME does not name its steps. */
+  readonly stepName: string;
+  readonly verbose: number;
+  readonly quiet: boolean;
+  readonly clusters: string | null;
+  /** Long names said on the command line, whatever the environment says. */
+  readonly given: ReadonlySet<string>;
+  /** Lines for stderr, complete. */
+  readonly warnings: readonly string[];
+}
+
+type StepFields = Mutable<Omit<StepOptions, keyof Omit<StreamDraft, keyof CommonDraft> | "testOnly" | "chdir">>;
+
+interface SrunDraft extends StreamDraft {
+  readonly step: StepFields;
+}
+
+const FLAGS: Readonly<Record<string, Flag<SrunDraft>>> = {
+  "disable-status": ({ step }, isOn) => { step.disableStatus = isOn; },
+  exact: ({ step }, isOn) => { step.exact = isOn; },
+  interactive: ({ step }, isOn) => { step.interactive = isOn; },
+  label: ({ step }, isOn) => { step.label = isOn; },
+  "multi-prog": ({ step }, isOn) => { step.multiProg = isOn; },
+  "preserve-env": ({ step }, isOn) => { step.preserveEnv = isOn; },
+  "quit-on-interrupt": ({ step }, isOn) => { step.quitOnInterrupt = isOn; },
+  unbuffered: ({ step }, isOn) => { step.unbuffered = isOn; },
+};
+
+const SETTERS: Readonly<Record<string, Setter<SrunDraft>>> = {
+  bcast: ({ step }, value) => { step.bcast = value; },
+  "cpu-bind": ({ step }, value) => { step.cpuBind = value; },
+  epilog: ({ step }, value) => { step.epilog = value; },
+  jobid: ({ step }, value, site) => { step.jobId = countOf(value, site); },
+  "kill-on-bad-exit": ({ step }, value, site) => {
+    step.killOnBadExit = value === "" || countOf(value, site, 0) !== 0;
+  },
+  mpi: (draft, value) => {
+    if (value === "list") draft.action = "mpiList";
+    else draft.step.mpi = value;
+  },
+  overlap: ({ step }, value) => { step.overlap = value !== "0" && value !== "no"; },
+  prolog: ({ step }, value) => { step.prolog = value; },
+  pty: ({ step }) => { step.pty = true; },
+  relative: ({ step }, value, site) => { step.relativeNode = countOf(value, site, 0); },
+  "task-epilog": ({ step }, value, site) => { step.taskEpilog = absolutePath(site.cwd, value); },
+  "task-prolog": ({ step }, value, site) => { step.taskProlog = absolutePath(site.cwd, value); },
+  wait: ({ step }, value, site) => { step.waitSeconds = countOf(value, site, 0); },
+};
+
+export const SRUN_ROWS = [...rowsOf("srun", JOB_OPTIONS), ...SRUN_OPTIONS];
+
+const GRAMMAR: Grammar<SrunDraft> = {
+  command: "srun", rows: SRUN_ROWS, flags: [JOB_FLAGS, FLAGS], setters: [JOB_SETTERS, STREAM_SETTERS, SETTERS],
+};
+
+/**
+ * Reads srun's options. Variables stand for options not said; inside a job they are the job's own counts
+ * (SLURM_NTASKS, SLURM_JOB_NUM_NODES, …), so `given` tells what was asked of this srun.
+ * @throws UsageError; BerthError INVALID_NODE_NAME for an unreadable host list
+ */
+export function parseSrun(argv: readonly string[], env: Env, context: ParseContext): SrunLine {
+  const draft: SrunDraft = { ...emptyCommon(), ...emptyStreams(), step: emptyStep() };
+  const words = readWords(GRAMMAR, argv);
+  const fromEnv = readEnvironment(GRAMMAR, env);
+  applyLevel(draft, GRAMMAR, fromEnv, { ...context, env, source: "environment" });
+  applyHostFile(draft, env, context);
+  applyLevel(draft, GRAMMAR, words.options, { ...context, env, source: "commandLine" });
+  const given = new Set(words.options.map(({ row }) => row.name));
+  if (draft.action === "run") {
+    throwGetoptError("srun", words);
+    refuseComponents("srun", words.rest, env);
+    if (words.rest.length === 0) throw new UsageError(["srun: fatal: No command given to execute."], errorExitOf(env));
+  }
+  return finish(draft, words.rest, given);
+}
+
+function finish(draft: SrunDraft, command: readonly string[], given: ReadonlySet<string>): SrunLine {
+  const warnings = fitNodesToTasks("srun", draft);
+  const { action, job, verbose, quiet, clusters, step } = draft;
+  const programName = baseName(command[0] ?? "");
+  const stepName = given.has("job-name") ? job.name ?? programName : programName;
+  job.name ??= programName;
+  return {
+    action, job, stepName, verbose, quiet, clusters, given, warnings,
+    step: {
+      ...step, command, exact: step.exact || given.has("exclusive"),
+      input: draft.input, output: draft.output, error: draft.error, openMode: draft.openMode,
+      export: draft.export, chdir: draft.chdir, testOnly: draft.testOnly,
+    },
+    resources: resourcesOf(job),
+  };
+}
+
+/** The part of a job's options that a step can ask for too. */
+export function resourcesOf(job: JobOptions): StepResources {
+  const { nodesMin, nodesMax, tasks, tasksPerNode, cpusPerTask, memPerNodeMib, memPerCpuMib } = job;
+  const { nodeList, excludeNodes, gres, distribution, planeSize, overcommit } = job;
+  return {
+    nodesMin, nodesMax, tasks, tasksPerNode, cpusPerTask, memPerNodeMib, memPerCpuMib,
+    nodeList, excludeNodes, gres, distribution, planeSize, overcommit,
+  };
+}
+
+/** SLURM_HOSTFILE names one node for each task, in order. */
+function applyHostFile(draft: SrunDraft, env: Env, context: ParseContext): void {
+  const path = env["SLURM_HOSTFILE"];
+  if (path === undefined || path === "") return;
+  draft.job.nodeList = hostsInFile(path, {
+    ...context, command: "srun", option: "nodefile", source: "environment", errorExit: errorExitOf(env),
+  });
+  draft.job.distribution = "arbitrary";
+}
+
+function emptyStep(): StepFields {
+  return {
+    command: [], jobId: null, label: false, unbuffered: false, pty: false, killOnBadExit: null, waitSeconds: null,
+    exact: false, overlap: false, relativeNode: null, interactive: false, preserveEnv: false, multiProg: false,
+    mpi: null, cpuBind: null, taskProlog: null, taskEpilog: null, prolog: null, epilog: null, disableStatus: false,
+    quitOnInterrupt: false, bcast: null,
+  };
+}

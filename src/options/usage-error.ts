@@ -1,0 +1,19 @@
+/**
+ * The command line (or the script) is wrong. Carries what the command prints and its exit status, complete with the
+ * command's name, because Slurm's texts differ in prefix, line count and stream from case to case (commands.md §1.1).
+ */
+export class UsageError extends Error {
+  /** Lines for stderr, without line ends. */
+  readonly lines: readonly string[];
+  readonly exitStatus: number;
+  /** Lines for stdout, printed first; only sattach has any. */
+  readonly stdout: readonly string[];
+
+  constructor(lines: readonly string[], exitStatus: number, stdout: readonly string[] = []) {
+    super(lines.join("\n"));
+    this.name = "UsageError";
+    this.lines = lines;
+    this.exitStatus = exitStatus;
+    this.stdout = stdout;
+  }
+}

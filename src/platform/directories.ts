@@ -1,0 +1,67 @@
+/**
+ * Where Berth keeps things, after the XDG base directory specification. State is per host, because a home
+ * directory is often shared by many hosts and SQLite's locks are not.
+ */
+import { lstatSync, mkdirSync } from "node:fs";
+import { homedir, hostname, userInfo } from "node:os";
+import { join } from "node:path";
+import { BerthError } from "#job/errors.ts";
+
+export interface Directories {
+  /** berth.conf and oci.conf of the user. */
+  readonly config: string;
+  /** Database, spool, logs: survives a reboot. */
+  readonly state: string;
+  /** Sockets and runtime roots: gone after a reboot. */
+  readonly runtime: string;
+}
+
+export const SITE_CONFIG_DIR = "/etc/berth";
+
+export function shortHostName(): string {
+  return hostname().split(".", 1)[0] ?? "localhost";
+}
+
+export function directories(env: Readonly<Record<string, string | undefined>> = process.env): Directories {
+  const home = env["HOME"] ?? homedir();
+  const base = (name: string, fallback: string) => {
+    const value = env[name];
+    return value?.startsWith("/") === true ? value : join(home, fallback);
+  };
+  const confFile = env["BERTH_CONF"];
+  const runtimeBase = env["XDG_RUNTIME_DIR"];
+  const uid = process.getuid?.() ?? 0;
+  return {
+    config: confFile?.startsWith("/") === true ? join(confFile, "..") : join(base("XDG_CONFIG_HOME", ".config"), "berth"),
+    state: join(base("XDG_STATE_HOME", ".local/state"), "berth", shortHostName()),
+    runtime: isUsableRuntimeDir(runtimeBase, uid) ? join(runtimeBase, "berth") : `/tmp/berth-${uid}`,
+  };
+}
+
+/** The specification asks that it exist, belong to the user, and be nobody else's; otherwise another place is used. */
+function isUsableRuntimeDir(path: string | undefined, uid: number): path is string {
+  if (path?.startsWith("/") !== true) return false;
+  try {
+    const stat = lstatSync(path);
+    return stat.isDirectory() && stat.uid === uid && (stat.mode & 0o077) === 0;
+  } catch {
+    return false;
+  }
+}
+
+/**
+ * Makes a directory that only the user may enter, or proves that the one there is such a one: somebody else could
+ * have made it first under /tmp.
+ * @throws BerthError DIRECTORY_UNSAFE
+ */
+export function ensurePrivateDir(path: string): string {
+  mkdirSync(path, { recursive: true, mode: 0o700 });
+  const stat = lstatSync(path);
+  const uid = process.getuid?.() ?? 0;
+  if (!stat.isDirectory() || stat.uid !== uid || (stat.mode & 0o077) !== 0) {
+    throw new BerthError("DIRECTORY_UNSAFE", `${path} is not a directory that only ${userInfo().username} can enter`, {
+      hint: `remove it, or run: chmod 700 ${path}`,
+    });
+  }
+  return path;
+}

@@ -1,0 +1,202 @@
+/**
+ * Framed messages over a unix stream socket, for the controller and the step daemons.
+ *
+ *   frame   = length type payload
+ *   length  = u32, little endian: bytes of payload
+ *   type    = u8
+ *
+ * Type 0 carries one JSON value in UTF-8; what the other types carry is said by who uses them. Both ends check the
+ * peer's user id (SO_PEERCRED): the directory is private already, this is the second lock. A connection that
+ * sends a longer frame than MAX_FRAME is closed.
+ */
+import { peerCredentials, type PeerCredentials } from "./libc.ts";
+
+export const JSON_FRAME = 0;
+const HEADER = 5;
+const MAX_FRAME = 64 * 1024 * 1024;
+/** Above this much unsent data `send` answers false, and well-behaved senders wait for `drained`. */
+const HIGH_WATER = 256 * 1024;
+
+export interface FrameHandlers {
+  frame(type: number, payload: Uint8Array): void;
+  /** Exactly once; nothing is delivered afterwards. */
+  closed(): void;
+}
+
+type Socket = Bun.Socket<SocketState>;
+interface SocketState { connection: FrameConnection }
+
+export class FrameConnection {
+  readonly peer: PeerCredentials;
+  readonly #socket: Socket;
+  #handlers: FrameHandlers | undefined;
+  #input: Buffer = Buffer.alloc(0);
+  #output: Uint8Array[] = [];
+  #outputBytes = 0;
+  #isClosed = false;
+  #isEnding = false;
+  #waiters: (() => void)[] = [];
+  readonly #early: [number, Uint8Array][] = [];
+
+  constructor(socket: Socket, peer: PeerCredentials) {
+    this.#socket = socket;
+    this.peer = peer;
+  }
+
+  get isClosed(): boolean {
+    return this.#isClosed;
+  }
+
+  /** Frames that came before are delivered now. */
+  handle(handlers: FrameHandlers): void {
+    this.#handlers = handlers;
+    for (const [type, payload] of this.#early.splice(0)) handlers.frame(type, payload);
+    if (this.#isClosed) handlers.closed();
+  }
+
+  sendJson(value: unknown): boolean {
+    return this.send(JSON_FRAME, Buffer.from(JSON.stringify(value)));
+  }
+
+  /** False when much is unsent; the frame is queued all the same. Frames to a closed connection are dropped. */
+  send(type: number, payload: Uint8Array): boolean {
+    if (this.#isClosed || this.#isEnding) return true;
+    const header = Buffer.allocUnsafe(HEADER);
+    header.writeUInt32LE(payload.byteLength, 0);
+    header.writeUInt8(type, 4);
+    this.#write(payload.byteLength < 4096 ? Buffer.concat([header, payload]) : header);
+    if (payload.byteLength >= 4096) this.#write(payload);
+    return this.#outputBytes < HIGH_WATER;
+  }
+
+  /** Resolves when the queue is short again, or the connection is closed. */
+  drained(): Promise<void> {
+    if (this.#outputBytes < HIGH_WATER || this.#isClosed) return Promise.resolve();
+    return new Promise((resolve) => this.#waiters.push(resolve));
+  }
+
+  /** Closes after everything queued is sent. */
+  end(): void {
+    this.#isEnding = true;
+    if (this.#outputBytes === 0) this.#socket.end();
+  }
+
+  close(): void {
+    this.#socket.terminate();
+    this.onClose();
+  }
+
+  #write(bytes: Uint8Array): void {
+    if (this.#output.length > 0) {
+      this.#queue(bytes);
+      return;
+    }
+    const written = Math.max(0, this.#socket.write(bytes));
+    // The caller may reuse its buffer, so what waits is a copy.
+    if (written < bytes.byteLength) this.#queue(bytes.slice(written));
+  }
+
+  #queue(bytes: Uint8Array): void {
+    this.#output.push(bytes);
+    this.#outputBytes += bytes.byteLength;
+  }
+
+  onDrain(): void {
+    for (let bytes = this.#output[0]; bytes !== undefined; bytes = this.#output[0]) {
+      const written = this.#socket.write(bytes);
+      if (written < 0) return;
+      this.#outputBytes -= written;
+      if (written < bytes.byteLength) {
+        this.#output[0] = bytes.subarray(written);
+        break;
+      }
+      this.#output.shift();
+    }
+    if (this.#outputBytes < HIGH_WATER) for (const resolve of this.#waiters.splice(0)) resolve();
+    if (this.#isEnding && this.#outputBytes === 0) this.#socket.end();
+  }
+
+  onData(chunk: Buffer): void {
+    // Bun owns `chunk` only for this call, so what is kept beyond it is copied.
+    let input = this.#input.byteLength === 0 ? chunk : Buffer.concat([this.#input, chunk]);
+    while (input.byteLength >= HEADER) {
+      const length = input.readUInt32LE(0);
+      if (length > MAX_FRAME) {
+        this.close();
+        return;
+      }
+      if (input.byteLength < HEADER + length) break;
+      this.#deliver(input.readUInt8(4), input.subarray(HEADER, HEADER + length));
+      input = input.subarray(HEADER + length);
+      if (this.#isClosed) return;
+    }
+    this.#input = input.byteLength === 0 ? Buffer.alloc(0) : Buffer.from(input);
+  }
+
+  #deliver(type: number, payload: Uint8Array): void {
+    if (this.#handlers === undefined) this.#early.push([type, payload.slice()]);
+    else this.#handlers.frame(type, payload);
+  }
+
+  onClose(): void {
+    if (this.#isClosed) return;
+    this.#isClosed = true;
+    this.#output = [];
+    this.#outputBytes = 0;
+    for (const resolve of this.#waiters.splice(0)) resolve();
+    this.#handlers?.closed();
+  }
+}
+
+/** The bytes of a JSON frame. @throws SyntaxError when they are no JSON */
+export function parseJsonFrame(payload: Uint8Array): unknown {
+  return JSON.parse(Buffer.from(payload.buffer, payload.byteOffset, payload.byteLength).toString());
+}
+
+function isFriend(peer: PeerCredentials): boolean {
+  return peer.uid === process.getuid?.() || peer.uid === 0;
+}
+
+function accept(socket: Socket): FrameConnection | undefined {
+  const peer = peerCredentials((socket as unknown as { fd: number }).fd);
+  if (!isFriend(peer)) {
+    socket.terminate();
+    return undefined;
+  }
+  const connection = new FrameConnection(socket, peer);
+  socket.data = { connection };
+  return connection;
+}
+
+const events = {
+  data(socket: Socket, chunk: Buffer) { socket.data?.connection.onData(chunk); },
+  drain(socket: Socket) { socket.data?.connection.onDrain(); },
+  close(socket: Socket) { socket.data?.connection.onClose(); },
+  error(socket: Socket) { socket.data?.connection.onClose(); },
+};
+
+/** Listens at `path`, which must not exist, in a directory that only the user may enter. */
+export function listenFrames(path: string, onConnection: (connection: FrameConnection) => void): { stop(): void } {
+  const server = Bun.listen<SocketState>({
+    unix: path,
+    socket: {
+      ...events,
+      open(socket) {
+        const connection = accept(socket);
+        if (connection !== undefined) onConnection(connection);
+      },
+    },
+  });
+  return { stop: () => server.stop() };
+}
+
+/** @throws the system's error (ENOENT, ECONNREFUSED) when nobody listens at `path` */
+export async function connectFrames(path: string): Promise<FrameConnection> {
+  let connection: FrameConnection | undefined;
+  await Bun.connect<SocketState>({
+    unix: path,
+    socket: { ...events, open(socket) { connection = accept(socket); } },
+  });
+  if (connection === undefined) throw new Error(`${path} belongs to another user`);
+  return connection;
+}

@@ -1,0 +1,124 @@
+/**
+ * The C library calls that Bun does not offer. Loaded on first use: it costs about 0.7 ms, which short commands
+ * that do not need it should not pay. Each wrapper reads its result at once and throws a typed error.
+ */
+import { dlopen, type Pointer, ptr, read } from "bun:ffi";
+
+const symbols = dlopen("libc.so.6", {
+  __errno_location: { args: [], returns: "ptr" },
+  flock: { args: ["i32", "i32"], returns: "i32" },
+  getsid: { args: ["i32"], returns: "i32" },
+  getsockopt: { args: ["i32", "i32", "i32", "ptr", "ptr"], returns: "i32" },
+  mkfifo: { args: ["ptr", "u32"], returns: "i32" },
+  prctl: { args: ["i32", "u64", "u64", "u64", "u64"], returns: "i32" },
+  prlimit64: { args: ["i32", "i32", "ptr", "ptr"], returns: "i32" },
+  tcgetpgrp: { args: ["i32"], returns: "i32" },
+  waitpid: { args: ["i32", "ptr", "i32"], returns: "i32" },
+}).symbols;
+
+export class SystemError extends Error {
+  readonly errno: number;
+  constructor(call: string, errno: number) {
+    super(`${call} failed with errno ${errno}`);
+    this.name = "SystemError";
+    this.errno = errno;
+  }
+}
+
+function errno(): number {
+  return read.i32(symbols.__errno_location() as Pointer, 0);
+}
+
+const LOCK_EX = 2;
+const LOCK_NB = 4;
+const EWOULDBLOCK = 11;
+
+/** flock(2), exclusive, without waiting. False when somebody else holds it. The kernel drops it with the last fd. */
+export function tryLock(fd: number): boolean {
+  if (symbols.flock(fd, LOCK_EX | LOCK_NB) === 0) return true;
+  const code = errno();
+  if (code === EWOULDBLOCK) return false;
+  throw new SystemError("flock", code);
+}
+
+export interface PeerCredentials {
+  readonly pid: number;
+  readonly uid: number;
+  readonly gid: number;
+}
+
+/** SO_PEERCRED of a connected unix socket (unix(7)): who called connect or listen, as the kernel saw it. */
+export function peerCredentials(fd: number): PeerCredentials {
+  const ucred = new Int32Array(3);
+  const length = new Uint32Array([12]);
+  if (symbols.getsockopt(fd, 1 /* SOL_SOCKET */, 17 /* SO_PEERCRED */, ptr(ucred), ptr(length)) !== 0) {
+    throw new SystemError("getsockopt(SO_PEERCRED)", errno());
+  }
+  const [pid = -1, uid = -1, gid = -1] = ucred;
+  return { pid, uid, gid };
+}
+
+/** mkfifo(3). Mode is subject to the umask. */
+export function makeFifo(path: string, mode: number): void {
+  if (symbols.mkfifo(ptr(Buffer.from(`${path}\0`)), mode) !== 0) throw new SystemError(`mkfifo ${path}`, errno());
+}
+
+/** PR_SET_CHILD_SUBREAPER (prctl(2)): orphaned descendants become our children instead of init's. */
+export function becomeSubreaper(): void {
+  if (symbols.prctl(36, 1, 0, 0, 0) !== 0) throw new SystemError("prctl(PR_SET_CHILD_SUBREAPER)", errno());
+}
+
+/** Session id of a process; 0 is ourselves (getsid(2)). */
+export function sessionId(pid = 0): number {
+  return symbols.getsid(pid);
+}
+
+/** The terminal's foreground process group; -1 when fd is no terminal of ours (tcgetpgrp(3)). */
+export function foregroundGroup(fd: number): number {
+  return symbols.tcgetpgrp(fd);
+}
+
+/** Reaps one child that Bun does not know (an orphan that a subreaper inherited). Undefined while it runs or is not ours. */
+export function reapChild(pid: number): number | undefined {
+  const status = new Int32Array(1);
+  return symbols.waitpid(pid, ptr(status), 1 /* WNOHANG */) === pid ? status[0] : undefined;
+}
+
+/** The limits that Slurm propagates (PropagateResourceLimits, srun(1)), by name, with Linux's numbers. */
+export const RLIMITS = {
+  CPU: 0, FSIZE: 1, DATA: 2, STACK: 3, CORE: 4, RSS: 5, NPROC: 6, NOFILE: 7, MEMLOCK: 8, AS: 9,
+} as const;
+export type RlimitName = keyof typeof RLIMITS;
+
+const INFINITY = 0xffff_ffff_ffff_ffffn;
+
+/** Soft limits of this process; -1 is unlimited. */
+export function readSoftLimits(): Record<string, number> {
+  const limits: Record<string, number> = {};
+  const pair = new BigUint64Array(2);
+  for (const [name, resource] of Object.entries(RLIMITS)) {
+    if (symbols.prlimit64(0, resource, null, ptr(pair)) === 0) limits[name] = pair[0] === INFINITY ? -1 : Number(pair[0]);
+  }
+  return limits;
+}
+
+/**
+ * Sets the soft limits of this process, so that children inherit them, and returns the ones that were there.
+ * A value above the hard limit becomes the hard limit; unknown names are left alone.
+ */
+export function setSoftLimits(limits: Readonly<Record<string, number>>): Record<string, number> {
+  const before: Record<string, number> = {};
+  const pair = new BigUint64Array(2);
+  for (const [name, value] of Object.entries(limits)) {
+    const resource = RLIMITS[name as RlimitName] as number | undefined;
+    if (resource === undefined || symbols.prlimit64(0, resource, null, ptr(pair)) !== 0) continue;
+    const [soft = INFINITY, hard = INFINITY] = pair;
+    const wanted = value < 0 ? INFINITY : BigInt(value);
+    const next = wanted > hard ? hard : wanted;
+    if (next === soft) continue;
+    before[name] = soft === INFINITY ? -1 : Number(soft);
+    pair[0] = next;
+    symbols.prlimit64(0, resource, ptr(pair), null);
+  }
+  return before;
+}

@@ -1,0 +1,78 @@
+/** Looking at processes through /proc (proc(5)). */
+import { readdirSync, readFileSync } from "node:fs";
+
+/** A pid alone is no identity: the kernel reuses it. Start time is in clock ticks since boot. */
+export interface ProcessIdentity {
+  readonly pid: number;
+  readonly startTicks: number;
+}
+
+interface Stat { readonly state: string; readonly parent: number; readonly startTicks: number }
+
+function readStat(pid: number | string): Stat | undefined {
+  let text: string;
+  try {
+    text = readFileSync(`/proc/${pid}/stat`, "latin1");
+  } catch {
+    return undefined; // gone
+  }
+  // The name is in parentheses and may hold anything, parentheses too.
+  const fields = text.slice(text.lastIndexOf(")") + 2).split(" ");
+  return { state: fields[0] ?? "Z", parent: Number(fields[1]), startTicks: Number(fields[19]) };
+}
+
+export function identify(pid: number): ProcessIdentity | undefined {
+  const stat = readStat(pid);
+  return stat === undefined ? undefined : { pid, startTicks: stat.startTicks };
+}
+
+/** True while this very process exists and is no zombie. */
+export function isAlive(identity: ProcessIdentity): boolean {
+  const stat = readStat(identity.pid);
+  return stat !== undefined && stat.startTicks === identity.startTicks && stat.state !== "Z" && stat.state !== "X";
+}
+
+export interface FoundProcess { readonly pid: number; readonly parent: number; readonly isZombie: boolean }
+
+function children(pid: number): number[] {
+  const pids: number[] = [];
+  let threads: string[];
+  try {
+    threads = readdirSync(`/proc/${pid}/task`);
+  } catch {
+    return pids;
+  }
+  for (const thread of threads) {
+    try {
+      const text = readFileSync(`/proc/${pid}/task/${thread}/children`, "latin1").trim();
+      if (text !== "") pids.push(...text.split(" ").map(Number));
+    } catch {
+      // The thread ended between the two reads.
+    }
+  }
+  return pids;
+}
+
+/** All descendants of a process, parents before children. A snapshot: repeat it until it is empty to be sure. */
+export function descendants(root: number): FoundProcess[] {
+  const found: FoundProcess[] = [];
+  const queue = [root];
+  for (let parent = queue.pop(); parent !== undefined; parent = queue.pop()) {
+    for (const pid of children(parent)) {
+      found.push({ pid, parent, isZombie: readStat(pid)?.state === "Z" });
+      queue.push(pid);
+    }
+  }
+  return found;
+}
+
+/** Sends a signal; a process that has gone, or may not be signalled, is no error. */
+export function sendSignal(pid: number, signal: number): void {
+  if (pid <= 1) throw new Error(`refusing to signal process ${pid}`);
+  try {
+    process.kill(pid, signal);
+  } catch (error) {
+    const { code } = error as NodeJS.ErrnoException;
+    if (code !== "ESRCH" && code !== "EPERM") throw error;
+  }
+}

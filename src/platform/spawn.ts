@@ -1,0 +1,114 @@
+/** Starting processes: tasks of steps, with their own streams, and daemons that outlive us. */
+import { constants } from "node:os";
+import type { ExitStatus } from "#job/outcome.ts";
+
+export interface Usage {
+  readonly userCpuMs: number;
+  readonly systemCpuMs: number;
+  readonly maxRssKib: number;
+}
+
+export interface RunningProcess {
+  readonly pid: number;
+  /** Resolves when it is reaped. */
+  readonly exited: Promise<ExitStatus>;
+  /** Figures of it and its waited-for children (getrusage(2)); null while it runs. */
+  usage(): Usage | null;
+}
+
+export interface TerminalHandle {
+  write(bytes: Uint8Array): void;
+  resize(columns: number, rows: number): void;
+  close(): void;
+}
+
+export type TaskStreams =
+  /** File descriptors that the caller owns and closes after the call. */
+  | { readonly kind: "files"; readonly stdin: number | "null"; readonly stdout: number | "null"; readonly stderr: number | "null" }
+  | { readonly kind: "terminal"; readonly rows: number; readonly columns: number; readonly onOutput: (bytes: Uint8Array) => void; readonly onClose: () => void };
+
+export interface TaskCommand {
+  /** argv[0] as the program sees it; `path` is what is executed. */
+  readonly argv: readonly [string, ...string[]];
+  readonly path: string;
+  readonly env: Readonly<Record<string, string>>;
+  readonly cwd: string;
+  readonly streams: TaskStreams;
+}
+
+/**
+ * Starts a program as leader of its own session.
+ * @throws the system's error with a negative `errno` (ENOENT, EACCES, ENOEXEC …) when it cannot be executed
+ */
+export function spawnTask(command: TaskCommand): RunningProcess & { readonly terminal: TerminalHandle | null } {
+  const common = { argv0: command.argv[0], cwd: command.cwd, env: { ...command.env } };
+  const cmd = [command.path, ...command.argv.slice(1)];
+  const { streams } = command;
+  if (streams.kind === "files") {
+    const slot = (stream: number | "null") => (stream === "null" ? "ignore" : stream);
+    const child = Bun.spawn(cmd, { ...common, detached: true, stdio: [slot(streams.stdin), slot(streams.stdout), slot(streams.stderr)] });
+    return { ...running(child), terminal: null };
+  }
+  const child = Bun.spawn(cmd, {
+    ...common,
+    terminal: {
+      cols: streams.columns,
+      rows: streams.rows,
+      data: (_terminal, bytes) => streams.onOutput(bytes),
+      exit: () => streams.onClose(),
+    },
+  });
+  const { terminal } = child;
+  if (terminal === undefined) throw new Error("Bun gave no terminal");
+  return {
+    ...running(child),
+    terminal: {
+      write: (bytes) => { terminal.write(bytes); },
+      resize: (columns, rows) => terminal.resize(columns, rows),
+      close: () => terminal.close(),
+    },
+  };
+}
+
+function running(child: Bun.Subprocess): RunningProcess {
+  return { pid: child.pid, exited: child.exited.then(() => exitStatusOf(child)), usage: () => usageOf(child) };
+}
+
+function exitStatusOf(child: Bun.Subprocess): ExitStatus {
+  if (child.signalCode !== null) {
+    const { signalCode } = child;
+    return { kind: "signaled", signal: typeof signalCode === "number" ? signalCode : constants.signals[signalCode], coreDumped: false };
+  }
+  return { kind: "exited", code: child.exitCode ?? 0 };
+}
+
+function usageOf(child: Bun.Subprocess): Usage | null {
+  const usage = child.resourceUsage();
+  if (usage === undefined) return null;
+  return {
+    userCpuMs: Math.round(Number(usage.cpuTime.user) / 1000),
+    systemCpuMs: Math.round(Number(usage.cpuTime.system) / 1000),
+    maxRssKib: Math.round(Number(usage.maxRSS) / 1024),
+  };
+}
+
+/** A command of the user's own in the foreground: our terminal, our group, our environment. salloc's command, mostly. */
+export function spawnForeground(argv: readonly [string, ...string[]], env: Readonly<Record<string, string>>): RunningProcess {
+  return running(Bun.spawn([...argv], { env: { ...env }, stdio: ["inherit", "inherit", "inherit"] }));
+}
+
+/**
+ * Starts a process that outlives us: own session, root directory as working directory, `logFd` for its messages.
+ * Its environment is exactly `env`.
+ */
+export function spawnDaemon(argv: readonly [string, ...string[]], options: {
+  readonly logFd: number;
+  readonly env: Readonly<Record<string, string>>;
+  readonly argv0: string;
+}): RunningProcess {
+  const child = Bun.spawn([...argv], {
+    argv0: options.argv0, cwd: "/", env: { ...options.env }, detached: true, stdio: ["ignore", options.logFd, options.logFd],
+  });
+  child.unref();
+  return running(child);
+}

@@ -1,0 +1,32 @@
+/** Starting the controller of the embedded engine in the background. Any number may be started: one wins the lock. */
+import { closeSync, openSync } from "node:fs";
+import { join } from "node:path";
+import { directories, ensurePrivateDir } from "./directories.ts";
+import { selfCommand } from "./self.ts";
+import { spawnDaemon, type RunningProcess } from "./spawn.ts";
+
+export function logPath(stateDir: string): string {
+  return join(stateDir, "berthd.log");
+}
+
+/** Environment of our daemons: nothing of the user's session but what says where things are. */
+export function daemonEnvironment(): Record<string, string> {
+  const kept: Record<string, string> = {};
+  for (const name of ["HOME", "USER", "LOGNAME", "PATH", "LANG", "TZ", "XDG_CONFIG_HOME", "XDG_STATE_HOME", "XDG_RUNTIME_DIR", "XDG_DATA_HOME",
+    "XDG_CACHE_HOME", "DBUS_SESSION_BUS_ADDRESS", "BERTH_CONF"]) {
+    const value = process.env[name];
+    if (value !== undefined) kept[name] = value;
+  }
+  return kept;
+}
+
+export function startController(): RunningProcess {
+  const { state } = directories();
+  ensurePrivateDir(state);
+  const logFd = openSync(logPath(state), "a", 0o600);
+  try {
+    return spawnDaemon(selfCommand("daemon", "run"), { logFd, env: daemonEnvironment(), argv0: "berthd" });
+  } finally {
+    closeSync(logFd);
+  }
+}

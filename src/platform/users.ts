@@ -1,0 +1,52 @@
+/** Names of users and groups, through the system's own databases (getent(1) knows LDAP and the like). */
+import { readFileSync } from "node:fs";
+
+const cache = new Map<string, string>();
+
+function lookUp(database: "passwd" | "group", id: number): string {
+  const key = `${database}:${id}`;
+  const known = cache.get(key);
+  if (known !== undefined) return known;
+  const name = nameOf(readFileSync(`/etc/${database}`, "utf8"), id) ?? nameOf(getent(database, id), id) ?? String(id);
+  cache.set(key, name);
+  return name;
+}
+
+function nameOf(text: string, id: number): string | undefined {
+  for (const line of text.split("\n")) {
+    const fields = line.split(":");
+    if (fields[2] === String(id)) return fields[0];
+  }
+  return undefined;
+}
+
+function getent(database: string, id: number): string {
+  try {
+    return Bun.spawnSync(["getent", database, String(id)], { stderr: "ignore" }).stdout.toString();
+  } catch {
+    return ""; // no getent here
+  }
+}
+
+export function userName(uid: number): string {
+  return lookUp("passwd", uid);
+}
+
+export function groupName(gid: number): string {
+  return lookUp("group", gid);
+}
+
+/** The uid of a name, or of a number; undefined when there is no such user. */
+export function findUserId(name: string): number | undefined {
+  for (const line of readFileSync("/etc/passwd", "utf8").split("\n")) {
+    const fields = line.split(":");
+    if (fields[0] === name) return Number(fields[2]);
+  }
+  if (/^\d{1,10}$/.test(name)) return Number(name);
+  try {
+    const field = Bun.spawnSync(["getent", "passwd", name], { stderr: "ignore" }).stdout.toString().split(":")[2];
+    return field === undefined ? undefined : Number(field);
+  } catch {
+    return undefined;
+  }
+}

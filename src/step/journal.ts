@@ -1,0 +1,77 @@
+/**
+ * The journal of a step: one JSON line for each thing that happened, appended before anybody is told of it.
+ * It survives the step daemon and the controller. A torn last line (the daemon was killed while it wrote) is ignored.
+ */
+import { closeSync, openSync, readFileSync, writeSync } from "node:fs";
+import { join } from "node:path";
+import type { EpochMs } from "#job/id.ts";
+import type { ExitPair, ExitStatus } from "#job/outcome.ts";
+import type { StepUsage } from "#job/record.ts";
+import type { ProcessIdentity } from "#platform/process-tree.ts";
+
+export interface StepResult {
+  readonly exit: ExitPair;
+  readonly usage: StepUsage;
+  readonly endedAt: EpochMs;
+  /** Set when no task ever ran: what failed, in words, and Linux's errno. */
+  readonly launchFailure: { readonly message: string; readonly errno: number; readonly hint: string | null } | null;
+  /** Why the engine ended it; null when it ended by itself. */
+  readonly terminated: TerminateReason | null;
+  /** Some task was killed by the kernel for want of memory. */
+  readonly outOfMemory: boolean;
+}
+
+/** `badExit`: srun gives up on the step (-K, -W); `clientLost`: srun is gone. */
+export type TerminateReason = "cancelled" | "timeLimit" | "nodeFailure" | "badExit" | "jobEnded" | "clientLost" | "requeued";
+
+export type JournalEntry =
+  | { readonly kind: "daemon"; readonly process: ProcessIdentity }
+  | { readonly kind: "started"; readonly task: number; readonly process: ProcessIdentity }
+  | { readonly kind: "exited"; readonly task: number; readonly status: ExitStatus; readonly usage: TaskUsage | null }
+  | { readonly kind: "terminating"; readonly reason: TerminateReason }
+  | { readonly kind: "ended"; readonly result: StepResult };
+
+export interface TaskUsage {
+  readonly userCpuMs: number;
+  readonly systemCpuMs: number;
+  readonly maxRssKib: number;
+}
+
+function journalPath(spoolDir: string): string {
+  return join(spoolDir, "journal");
+}
+
+export class Journal implements Disposable {
+  readonly #fd: number;
+
+  constructor(spoolDir: string) {
+    this.#fd = openSync(journalPath(spoolDir), "a", 0o600);
+  }
+
+  append(entry: JournalEntry): void {
+    writeSync(this.#fd, `${JSON.stringify(entry)}\n`);
+  }
+
+  [Symbol.dispose](): void {
+    closeSync(this.#fd);
+  }
+}
+
+/** Entries in order; none when the step has no journal yet. */
+export function readJournal(spoolDir: string): JournalEntry[] {
+  let text: string;
+  try {
+    text = readFileSync(journalPath(spoolDir), "utf8");
+  } catch (error) {
+    if ((error as NodeJS.ErrnoException).code === "ENOENT") return [];
+    throw error;
+  }
+  const lines = text.split("\n");
+  lines.pop(); // empty after the last newline, or torn
+  return lines.map((line) => JSON.parse(line) as JournalEntry);
+}
+
+export function findResult(entries: readonly JournalEntry[]): StepResult | undefined {
+  for (const entry of entries) if (entry.kind === "ended") return entry.result;
+  return undefined;
+}

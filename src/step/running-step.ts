@@ -1,0 +1,297 @@
+/**
+ * The life of a step in its daemon:
+ *
+ *   open (container) ─► ready ─► start ─► tasks run ─► last task ended ─► leftovers killed ─► result
+ *                  └► launch failed ───────────────────────────────────────────────────────► result
+ *
+ * `terminate` may come at any point and is idempotent; a hard one overtakes a gentle one. Each thing is in the
+ * journal before anybody hears of it.
+ */
+import { existsSync } from "node:fs";
+import { join } from "node:path";
+import { openStepContainer, type StepContainer } from "#container/step-container.ts";
+import { BerthError } from "#job/errors.ts";
+import { nowMs } from "#job/id.ts";
+import { EXIT_ZERO, exitPair, worseExit, type ExitPair } from "#job/outcome.ts";
+import { expandFilePattern } from "#options/file-pattern.ts";
+import { descendants, identify, sendSignal } from "#platform/process-tree.ts";
+import { Journal, type StepResult, type TaskUsage, type TerminateReason } from "./journal.ts";
+import { killDescendants, OrphanReaper } from "./orphans.ts";
+import { SCRIPT_FILE, type StepPlan } from "./plan.ts";
+import { StreamOpener } from "./stdio.ts";
+import { Task, type OutputStream, type TaskHost } from "./task.ts";
+import type { FromDaemon } from "./wire.ts";
+
+export interface StepListener {
+  event(event: FromDaemon): void;
+  output(rank: number, stream: OutputStream, bytes: Uint8Array): Promise<void> | undefined;
+}
+
+const SIGCONT = 18;
+const SIGTERM = 15;
+const SIGKILL = 9;
+/** How long a task's output may lag behind its end before its end is told all the same. */
+const OUTPUT_LAG_MS = 50;
+
+export class RunningStep {
+  readonly plan: StepPlan;
+  readonly #spoolDir: string;
+  readonly #listener: StepListener;
+  readonly #journal: Journal;
+  readonly #tasks: Task[] = [];
+  readonly #reaper = new OrphanReaper();
+  readonly #abort = new AbortController();
+  #container: StepContainer | null = null;
+  #terminated: TerminateReason | null = null;
+  #killTimer: ReturnType<typeof setTimeout> | undefined;
+  #isKilling = false;
+  #isStarted = false;
+  #running = 0;
+
+  constructor(spoolDir: string, plan: StepPlan, listener: StepListener) {
+    this.#spoolDir = spoolDir;
+    this.plan = plan;
+    this.#listener = listener;
+    this.#journal = new Journal(spoolDir);
+    const self = identify(process.pid);
+    if (self !== undefined) this.#journal.append({ kind: "daemon", process: self });
+  }
+
+  /** Prepares the container, if there is one. False: the launch failed, and `finish` has the result. */
+  async open(): Promise<StepResult | undefined> {
+    const { plan } = this;
+    if (plan.container === null) return undefined;
+    const [node] = plan.facts.nodes;
+    try {
+      this.#container = await openStepContainer({
+        bundle: plan.container.bundle,
+        jobId: plan.facts.jobId,
+        stepKey: plan.facts.stepKey,
+        nodeName: node?.name ?? "",
+        userName: plan.user.name,
+        userId: plan.user.uid,
+        groupId: plan.user.gid,
+        workDir: plan.workDir,
+        spoolRoot: this.#spoolDir,
+        configDir: findConfigDir(plan.configDirs),
+        stateDir: plan.stateDir,
+        runtimeRoot: plan.runtimeRoot,
+        hasPty: plan.terminal !== null,
+        batch: plan.isBatch ? this.#batchFiles() : null,
+      }, { signal: this.#abort.signal });
+      return undefined;
+    } catch (error) {
+      if (!(error instanceof BerthError)) throw error;
+      return this.#launchFailed(error);
+    }
+  }
+
+  #batchFiles(): { scriptPath: string; stdin: string | null; stdout: string | null; stderr: string | null } {
+    const file = (stream: StepPlan["stdout"]) => (stream.kind === "file" ? this.#expand(stream.pattern, 0) : null);
+    const { stdin, stdout, stderr } = this.plan;
+    return {
+      scriptPath: join(this.#spoolDir, SCRIPT_FILE),
+      stdin: file(stdin), stdout: file(stdout), stderr: file(stderr.kind === "stdout" ? stdout : stderr),
+    };
+  }
+
+  #launchFailed(error: BerthError): StepResult {
+    const errno = error.code === "BUNDLE_MISSING" ? 2 : 1;
+    const node = this.plan.facts.nodes[0]?.name ?? "";
+    if (this.plan.isBatch) this.#sayInBatchOutput(error);
+    else this.#listener.event({ event: "launchFailed", node, message: error.message, errno, hint: error.hint ?? null });
+    return this.#conclude({ code: errno, signal: 0 }, { message: error.message, errno, hint: error.hint ?? null });
+  }
+
+  /** A batch job has nobody to tell but its output file. */
+  #sayInBatchOutput(error: BerthError): void {
+    const task = new Task({ ...this.#host(), container: null, plan: { ...this.plan, commands: [] } }, this.#place(0));
+    task.sayWithoutRunning([`slurmstepd: error: ${error.message}`, ...(error.hint === undefined ? [] : [`slurmstepd: error: ${error.hint}`])]);
+  }
+
+  /** Runs every task to its end. */
+  async start(): Promise<StepResult> {
+    if (this.#terminated !== null) return this.#conclude({ code: 0, signal: SIGTERM }, null);
+    this.#isStarted = true;
+    process.umask(this.plan.facts.umask);
+    const host = this.#host();
+    for (let rank = 0; rank < this.plan.facts.tasks; rank++) this.#tasks.push(new Task(host, this.#place(rank)));
+    this.#running = this.#tasks.length;
+    await Promise.all(this.#tasks.map((task) => this.#follow(task)));
+    clearTimeout(this.#killTimer);
+    let exit: ExitPair = EXIT_ZERO;
+    for (const task of this.#tasks) if (task.status !== undefined) exit = worseExit(exit, exitPair(task.status));
+    return this.#conclude(exit, null);
+  }
+
+  #place(rank: number): Task["place"] {
+    const node = this.plan.facts.nodes.find(({ ranks }) => ranks.includes(rank));
+    if (node === undefined) throw new Error(`task ${rank} is on no node`);
+    return { rank, node, localId: node.ranks.indexOf(rank) };
+  }
+
+  #host(): TaskHost {
+    return {
+      plan: this.plan,
+      container: this.#container,
+      streams: new StreamOpener({ spoolDir: this.#spoolDir, workDir: this.plan.workDir }),
+      expand: (pattern, rank) => this.#expand(pattern, rank),
+      output: (rank, stream, bytes) => this.#listener.output(rank, stream, bytes),
+      started: (rank, pid) => {
+        this.#reaper.own(pid);
+        this.#journal.append({ kind: "started", task: rank, process: identify(pid) ?? { pid, startTicks: 0 } });
+        this.#listener.event({ event: "started", task: rank, node: this.#place(rank).node.name });
+      },
+    };
+  }
+
+  #expand(pattern: string, rank: number): string {
+    const { plan } = this;
+    const place = this.#place(rank);
+    const job = {
+      jobId: plan.facts.jobId,
+      arrayJobId: plan.arrayTaskId === null ? null : plan.arrayJobId,
+      arrayTask: plan.arrayTaskId,
+      userName: plan.user.name,
+      jobName: plan.jobName,
+      nodeName: place.node.name,
+    };
+    return expandFilePattern(pattern, plan.isBatch ? { kind: "batch", ...job } : {
+      kind: "task", ...job, stepKey: plan.facts.stepKey, nodeIndex: plan.facts.nodes.indexOf(place.node), task: rank,
+    });
+  }
+
+  async #follow(task: Task): Promise<void> {
+    const { rank } = task.place;
+    const status = await task.run();
+    if (task.pid !== null) this.#reaper.disown(task.pid);
+    if (this.#container !== null) await this.#container.finishTask(task.place.localId, { pid: task.pid });
+    this.#running--;
+    if (this.#running === 0) {
+      // The step is over: what its tasks left behind goes too, and with it the last writers of its streams.
+      await killDescendants(this.#reaper);
+      await task.drained;
+    } else {
+      await Promise.race([task.drained, Bun.sleep(OUTPUT_LAG_MS)]);
+    }
+    this.#journal.append({ kind: "exited", task: rank, status, usage: task.process?.usage() ?? null });
+    this.#listener.event({ event: "exited", task: rank, node: task.place.node.name, status });
+  }
+
+  async #concludeContainer(): Promise<void> {
+    await this.#container?.[Symbol.asyncDispose]();
+    this.#container = null;
+  }
+
+  #conclude(exit: ExitPair, launchFailure: StepResult["launchFailure"]): StepResult {
+    const result: StepResult = {
+      exit,
+      launchFailure,
+      usage: this.#usage(),
+      endedAt: nowMs(),
+      terminated: this.#terminated,
+      outOfMemory: false,
+    };
+    this.#journal.append({ kind: "ended", result });
+    return result;
+  }
+
+  #usage(): StepResult["usage"] {
+    const usages: readonly (readonly [Task, TaskUsage])[] = this.#tasks.flatMap((task) => {
+      const usage = task.process?.usage();
+      return usage == null ? [] : [[task, usage] as const];
+    });
+    const largest = usages.reduce<(typeof usages)[number] | undefined>(
+      (best, entry) => (best === undefined || entry[1].maxRssKib > best[1].maxRssKib ? entry : best), undefined);
+    return {
+      userCpuMs: usages.reduce((sum, [, usage]) => sum + usage.userCpuMs, 0),
+      systemCpuMs: usages.reduce((sum, [, usage]) => sum + usage.systemCpuMs, 0),
+      maxRssKib: largest?.[1].maxRssKib ?? null,
+      maxRssTask: largest?.[0].place.rank ?? null,
+      maxRssNode: largest?.[0].place.node.name ?? null,
+    };
+  }
+
+  /** Removes what the step's container left in the spool; after `start` or a failed `open`. */
+  async cleanUp(): Promise<void> {
+    await this.#concludeContainer();
+  }
+
+  async writeInput(rank: number, bytes: Uint8Array): Promise<void> {
+    await Promise.all(this.#tasks.filter((task) => rank < 0 || task.place.rank === rank).map((task) => task.writeInput(bytes)));
+  }
+
+  async endInput(): Promise<void> {
+    await Promise.all(this.#tasks.map((task) => task.endInput()));
+  }
+
+  resize(size: { readonly rows: number; readonly columns: number }): void {
+    this.#tasks[0]?.resize(size);
+  }
+
+  /** `batch`: the script's shell alone; `full` and `steps`: every process (commands.md §5.1). */
+  signal(signal: number, scope: "batch" | "full" | "steps"): void {
+    if (scope === "batch") {
+      for (const { process } of this.#tasks) if (process !== undefined) sendSignal(process.pid, signal);
+      return;
+    }
+    for (const { pid } of descendants(process.pid)) sendSignal(pid, signal);
+  }
+
+  say(line: string): void {
+    this.#tasks[0]?.say(line);
+  }
+
+  /** Gentle: CONT and TERM now, KILL after KillWait (lifecycle §5.2). Hard: KILL now. */
+  terminate(reason: TerminateReason, hard: boolean): void {
+    if (this.#terminated === null) {
+      this.#terminated = reason;
+      this.#journal.append({ kind: "terminating", reason });
+      this.#listener.event({ event: "aborting", reason });
+      const notice = this.#notice(reason);
+      if (notice !== undefined) this.say(notice);
+    }
+    this.#abort.abort();
+    if (!this.#isStarted) return;
+    if (hard) {
+      void this.#kill();
+      return;
+    }
+    this.signal(SIGCONT, "full");
+    this.signal(SIGTERM, "full");
+    this.#killTimer ??= setTimeout(() => void this.#kill(), this.plan.killWaitSeconds * 1000);
+  }
+
+  #notice(reason: TerminateReason): string | undefined {
+    if (reason === "clientLost" || reason === "jobEnded") return undefined;
+    const { facts, isBatch } = this.plan;
+    const what = isBatch ? `JOB ${facts.jobId}` : `STEP ${facts.jobId}.${facts.stepKey}`;
+    const time = localTime(new Date());
+    const why = reason === "timeLimit" ? " DUE TO TIME LIMIT" : reason === "nodeFailure" ? " DUE TO NODE FAILURE" : "";
+    return `slurmstepd: error: *** ${what} ON ${facts.nodes[0]?.name ?? ""} CANCELLED AT ${time}${why} ***`;
+  }
+
+  async #kill(): Promise<void> {
+    if (this.#isKilling) return;
+    this.#isKilling = true;
+    for (const { place, pid } of this.#tasks) if (this.#container !== null) await this.#container.killTask(place.localId, { pid });
+    this.signal(SIGKILL, "full");
+    await killDescendants(this.#reaper);
+  }
+
+  close(): void {
+    this.#journal[Symbol.dispose]();
+    this.#reaper[Symbol.dispose]();
+  }
+}
+
+/** The first of the configuration directories that has an oci.conf. */
+function findConfigDir(dirs: readonly string[]): string | null {
+  return dirs.find((dir) => existsSync(join(dir, "oci.conf"))) ?? null;
+}
+
+function localTime(date: Date): string {
+  const two = (value: number) => String(value).padStart(2, "0");
+  return `${date.getFullYear()}-${two(date.getMonth() + 1)}-${two(date.getDate())}`
+    + `T${two(date.getHours())}:${two(date.getMinutes())}:${two(date.getSeconds())}`;
+}

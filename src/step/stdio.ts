@@ -1,0 +1,117 @@
+/**
+ * Opening the streams of one task, as its plan says: through FIFOs to srun, files, or /dev/null.
+ * Files are opened as Slurm's node does (lifecycle: commands.md §3.7): by the job's user, in its working directory,
+ * always appending, truncated first unless --open-mode=append, parents made when they are missing (Slurm 23.02).
+ */
+import { closeSync, constants, mkdirSync, openSync, writeSync } from "node:fs";
+import { dirname, join, resolve } from "node:path";
+import { makeInputFifo, makeOutputFifo, InputWriter } from "#platform/pipes.ts";
+import type { StreamPlan } from "./plan.ts";
+
+export interface OpenedOutput {
+  readonly taskFd: number | "null";
+  /** Our reading end; null for files and /dev/null. */
+  readonly ourFd: number | null;
+  /** Where to append the step daemon's own messages; null when srun shows them. */
+  readonly file: string | null;
+}
+
+export interface OpenedStreams {
+  readonly stdin: { readonly taskFd: number | "null"; readonly writer: InputWriter | null };
+  readonly stdout: OpenedOutput;
+  readonly stderr: OpenedOutput;
+  /** After the spawn: the task has its own copies. */
+  closeTaskEnds(): void;
+}
+
+export class StreamError extends Error {
+  readonly errno: number;
+  constructor(message: string, errno: number) {
+    super(message);
+    this.errno = errno;
+  }
+}
+
+export class StreamOpener {
+  readonly #spoolDir: string;
+  readonly #workDir: string;
+  /** Several tasks may share a file: only the first one truncates it. */
+  readonly #opened = new Set<string>();
+
+  constructor(options: { readonly spoolDir: string; readonly workDir: string }) {
+    this.#spoolDir = options.spoolDir;
+    this.#workDir = options.workDir;
+  }
+
+  /** @throws StreamError when a file cannot be opened; nothing stays open then */
+  open(rank: number, plans: { readonly stdin: StreamPlan; readonly stdout: StreamPlan; readonly stderr: StreamPlan },
+    expand: (pattern: string) => string): OpenedStreams {
+    const fds: number[] = [];
+    const note = <T extends number | "null">(fd: T): T => {
+      if (fd !== "null") fds.push(fd);
+      return fd;
+    };
+    try {
+      const stdin = this.#openInput(rank, plans.stdin, expand);
+      note(stdin.taskFd);
+      const stdout = this.#openOutput(`${rank}.out`, plans.stdout, expand);
+      note(stdout.taskFd);
+      const stderr = plans.stderr.kind === "stdout" ? { ...stdout, ourFd: null } : this.#openOutput(`${rank}.err`, plans.stderr, expand);
+      if (plans.stderr.kind !== "stdout") note(stderr.taskFd);
+      return { stdin, stdout, stderr, closeTaskEnds: () => { for (const fd of fds.splice(0)) closeSync(fd); } };
+    } catch (error) {
+      for (const fd of fds) closeSync(fd);
+      throw error;
+    }
+  }
+
+  #openInput(rank: number, plan: StreamPlan, expand: (pattern: string) => string): OpenedStreams["stdin"] {
+    if (plan.kind === "client") {
+      const ends = makeInputFifo(join(this.#spoolDir, `${rank}.in.fifo`));
+      return { taskFd: ends.taskFd, writer: new InputWriter(ends.ourFd) };
+    }
+    if (plan.kind !== "file") return { taskFd: "null", writer: null };
+    const path = resolve(this.#workDir, expand(plan.pattern));
+    return { taskFd: attempt(`Could not open stdin file ${path}`, () => openSync(path, constants.O_RDONLY)), writer: null };
+  }
+
+  #openOutput(name: string, plan: StreamPlan, expand: (pattern: string) => string): OpenedOutput {
+    if (plan.kind === "client") {
+      const ends = makeOutputFifo(join(this.#spoolDir, `${name}.fifo`));
+      return { ...ends, file: null };
+    }
+    if (plan.kind !== "file") return { taskFd: "null", ourFd: null, file: null };
+    const path = resolve(this.#workDir, expand(plan.pattern));
+    if (path === "/dev/null") return { taskFd: "null", ourFd: null, file: null };
+    const truncate = plan.append || this.#opened.has(path) ? 0 : constants.O_TRUNC;
+    const taskFd = attempt(`Could not open output file ${path}`, () => {
+      mkdirSync(dirname(path), { recursive: true, mode: 0o755 });
+      return openSync(path, constants.O_WRONLY | constants.O_CREAT | constants.O_APPEND | truncate, 0o666);
+    });
+    this.#opened.add(path);
+    return { taskFd, ourFd: null, file: path };
+  }
+}
+
+function attempt(message: string, open: () => number): number {
+  try {
+    return open();
+  } catch (error) {
+    const { errno, message: why } = error as NodeJS.ErrnoException;
+    throw new StreamError(`${message}: ${why}`, Math.abs(errno ?? 5));
+  }
+}
+
+/** Appends a line of the step daemon's own; a full disk is no reason to stop the step. */
+export function appendLine(file: string, line: string): void {
+  try {
+    const fd = openSync(file, constants.O_WRONLY | constants.O_APPEND);
+    try {
+      writeSync(fd, `${line}\n`);
+    } finally {
+      closeSync(fd);
+    }
+  } catch {
+    // The file is gone or the disk is full; the state of the step says what happened.
+  }
+}

@@ -1,0 +1,199 @@
+/**
+ * The step daemon: `berth stepd CONTROLLER_SOCKET`.
+ *
+ * It starts as a spare, says so to the controller, and waits for one step to run. From then on it belongs to the step
+ * and no longer to the controller: it listens at the step's own socket, and goes on when the controller dies.
+ * The result stays in the journal until a controller has committed it and says `acknowledged`; only then the spool
+ * directory goes. A daemon that nobody acknowledges leaves the spool behind and ends; the next controller reads it.
+ */
+import { existsSync, rmSync } from "node:fs";
+import { connectFrames, JSON_FRAME, listenFrames, parseJsonFrame, type FrameConnection } from "#platform/frames.ts";
+import { becomeSubreaper } from "#platform/libc.ts";
+import { startController } from "#platform/start-controller.ts";
+import type { StepResult } from "./journal.ts";
+import { readPlan } from "./plan.ts";
+import { RunningStep } from "./running-step.ts";
+import { ERROR_FRAME, INPUT_FRAME, OUTPUT_FRAME, parseTaskFrame, taskFrame, type FromDaemon, type ToDaemon } from "./wire.ts";
+
+/** How long srun may take to attach before its step is given up. */
+const ATTACH_MS = 60_000;
+/** How long the result waits for a controller before the daemon leaves it in the spool. */
+const ACKNOWLEDGE_MS = 20_000;
+
+export async function runStepDaemon(controllerSocket: string): Promise<void> {
+  becomeSubreaper();
+  const connection = await connectFrames(controllerSocket);
+  const spoolDir = await waitForStep(connection);
+  if (spoolDir === undefined) return;
+  await new StepDaemon(spoolDir, connection, controllerSocket).run();
+}
+
+/** The spool directory of the step to run; undefined when the controller went away first. */
+function waitForStep(connection: FrameConnection): Promise<string | undefined> {
+  const { promise, resolve } = Promise.withResolvers<string | undefined>();
+  connection.handle({
+    frame: (_type, payload) => {
+      const message = parseJsonFrame(payload) as ToDaemon;
+      if (message.op === "run") resolve(message.spoolDir);
+    },
+    closed: () => resolve(undefined),
+  });
+  connection.sendJson({ event: "spare", pid: process.pid } satisfies FromDaemon);
+  return promise;
+}
+
+class StepDaemon {
+  readonly #spoolDir: string;
+  readonly #controllerSocket: string;
+  readonly #step: RunningStep;
+  readonly #controllers = new Set<FrameConnection>();
+  readonly #attached = Promise.withResolvers<void>();
+  readonly #acknowledged = Promise.withResolvers<void>();
+  #client: FrameConnection | undefined;
+  #isReady = false;
+  #result: StepResult | undefined;
+  #isConcluded = false;
+
+  constructor(spoolDir: string, controller: FrameConnection, controllerSocket: string) {
+    this.#spoolDir = spoolDir;
+    this.#controllerSocket = controllerSocket;
+    this.#step = new RunningStep(spoolDir, readPlan(spoolDir), {
+      event: (event) => this.#publish(event),
+      output: (rank, stream, bytes) => this.#sendOutput(rank, stream === "stdout" ? OUTPUT_FRAME : ERROR_FRAME, bytes),
+    });
+    this.#adopt(controller);
+  }
+
+  async run(): Promise<void> {
+    const { plan } = this.#step;
+    rmSync(plan.socketPath, { force: true }); // of a daemon that was killed
+    const server = listenFrames(plan.socketPath, (connection) => this.#welcome(connection));
+    try {
+      this.#result = await this.#runStep();
+      await this.#step.cleanUp();
+      await this.#deliverResult(this.#result);
+    } finally {
+      server.stop();
+      this.#step.close();
+      rmSync(plan.socketPath, { force: true });
+    }
+  }
+
+  async #runStep(): Promise<StepResult> {
+    const { plan } = this.#step;
+    // srun has to be there to see a launch fail; until then its container can be prepared.
+    const opening = this.#step.open();
+    if (!plan.isBatch) {
+      this.#sayReady();
+      await Promise.race([this.#attached.promise, Bun.sleep(ATTACH_MS)]);
+      if (this.#client === undefined) this.#step.terminate("clientLost", true);
+    }
+    const failure = await opening;
+    if (plan.isBatch) this.#sayReady();
+    return failure ?? await this.#step.start();
+  }
+
+  #sayReady(): void {
+    this.#isReady = true;
+    for (const controller of this.#controllers) controller.sendJson({ event: "ready" } satisfies FromDaemon);
+  }
+
+  /** The controller commits first, so that accounting is true when srun ends. */
+  async #deliverResult(result: StepResult): Promise<void> {
+    for (const controller of this.#controllers) controller.sendJson({ event: "ended", result } satisfies FromDaemon);
+    const isAcknowledged = await Promise.race([
+      this.#acknowledged.promise.then(() => true), Bun.sleep(ACKNOWLEDGE_MS).then(() => false)]);
+    this.#isConcluded = true;
+    this.#client?.sendJson({ event: "ended", result } satisfies FromDaemon);
+    this.#client?.end();
+    if (isAcknowledged) rmSync(this.#spoolDir, { recursive: true, force: true });
+    if (this.#client !== undefined) await Promise.race([this.#clientGone.promise, Bun.sleep(1000)]);
+  }
+
+  readonly #clientGone = Promise.withResolvers<void>();
+
+  #welcome(connection: FrameConnection): void {
+    connection.handle({
+      frame: (type, payload) => {
+        if (type !== JSON_FRAME) return;
+        const message = parseJsonFrame(payload) as ToDaemon;
+        if (message.op === "control") this.#adopt(connection);
+        else if (message.op === "attach" && this.#client === undefined) this.#serve(connection);
+        else connection.close();
+      },
+      closed: () => undefined,
+    });
+  }
+
+  #adopt(connection: FrameConnection): void {
+    this.#controllers.add(connection);
+    connection.handle({
+      frame: (_type, payload) => this.#obey(parseJsonFrame(payload) as ToDaemon),
+      closed: () => {
+        this.#controllers.delete(connection);
+        if (!this.#isConcluded && this.#controllers.size === 0) this.#reviveController();
+      },
+    });
+    if (this.#isReady) connection.sendJson({ event: "ready" } satisfies FromDaemon);
+    if (this.#result !== undefined) connection.sendJson({ event: "ended", result: this.#result } satisfies FromDaemon);
+  }
+
+  /** A controller that was killed is started again, so that queued jobs go on; one that was stopped took its socket with it. */
+  #reviveController(): void {
+    if (existsSync(this.#controllerSocket)) startController();
+  }
+
+  #obey(message: ToDaemon): void {
+    switch (message.op) {
+      case "terminate":
+        this.#step.terminate(message.reason, message.hard);
+        this.#attached.resolve();
+        break;
+      case "signal": this.#step.signal(message.signal, message.scope); break;
+      case "message": this.#publish({ event: "message", text: message.text }); break;
+      case "acknowledged": this.#acknowledged.resolve(); break;
+      default: break; // `run` and `control` came already; the others are srun's
+    }
+  }
+
+  #serve(connection: FrameConnection): void {
+    this.#client = connection;
+    connection.handle({
+      frame: (type, payload) => {
+        if (type === INPUT_FRAME) this.#takeInput(payload);
+        else if (type === JSON_FRAME) this.#listenTo(parseJsonFrame(payload) as ToDaemon);
+      },
+      closed: () => {
+        this.#clientGone.resolve();
+        // srun is gone: nobody wants the step any more (lifecycle §10).
+        if (!this.#isConcluded) this.#step.terminate("clientLost", true);
+      },
+    });
+    this.#attached.resolve();
+  }
+
+  #listenTo(message: ToDaemon): void {
+    switch (message.op) {
+      case "eof": this.#inputQueue = this.#inputQueue.then(() => this.#step.endInput()); break;
+      case "resize": this.#step.resize(message); break;
+      default: this.#obey(message);
+    }
+  }
+
+  #inputQueue: Promise<unknown> = Promise.resolve();
+
+  #takeInput(payload: Uint8Array): void {
+    const { task, bytes } = parseTaskFrame(payload.slice());
+    this.#inputQueue = this.#inputQueue.then(() => this.#step.writeInput(task, bytes));
+  }
+
+  #publish(event: FromDaemon): void {
+    this.#client?.sendJson(event);
+  }
+
+  #sendOutput(rank: number, type: number, bytes: Uint8Array): Promise<void> | undefined {
+    const client = this.#client;
+    if (client === undefined || client.send(type, taskFrame(rank, bytes))) return undefined;
+    return client.drained();
+  }
+}

@@ -1,0 +1,59 @@
+/**
+ * What a step daemon says and hears, in frames (platform/frames.ts).
+ *
+ *   controller ─ run ──────────────► spare daemon                 (on the connection the spare opened)
+ *   controller ◄─ ready | ended ──── daemon                       `ready`: srun may attach at the step's socket
+ *   controller ─ terminate, signal ► daemon
+ *   controller ─ acknowledged ─────► daemon                       the result is committed: the spool may go
+ *
+ *   srun ─ attach ─────────────────► daemon                       tasks start now
+ *   srun ─ INPUT_FRAME, eof ───────► daemon
+ *   srun ◄─ OUTPUT/ERROR_FRAME ───── daemon
+ *   srun ◄─ started exited aborting message ended ── daemon
+ *
+ * After a controller was killed, its successor connects to the step's socket and says `control`; the daemon
+ * answers with its present state, `ended` included, and goes on as before.
+ */
+import type { ExitStatus } from "#job/outcome.ts";
+import type { StepResult, TerminateReason } from "./journal.ts";
+
+export { JSON_FRAME } from "#platform/frames.ts";
+/** Payload: i32 little endian task (-1: every task), then bytes. */
+export const INPUT_FRAME = 1;
+/** Payload: u32 little endian task, then bytes. */
+export const OUTPUT_FRAME = 2;
+export const ERROR_FRAME = 3;
+
+export type ToDaemon =
+  | { readonly op: "run"; readonly spoolDir: string }
+  | { readonly op: "control" }
+  | { readonly op: "attach" }
+  | { readonly op: "eof" }
+  | { readonly op: "resize"; readonly rows: number; readonly columns: number }
+  /** `batch` reaches the script's shell alone, `full` everything, `steps` every process of the step. */
+  | { readonly op: "signal"; readonly signal: number; readonly scope: "batch" | "full" | "steps" }
+  | { readonly op: "terminate"; readonly reason: TerminateReason; readonly hard: boolean }
+  | { readonly op: "message"; readonly text: string }
+  | { readonly op: "acknowledged" };
+
+export type FromDaemon =
+  | { readonly event: "spare"; readonly pid: number }
+  | { readonly event: "ready" }
+  | { readonly event: "launchFailed"; readonly node: string; readonly message: string; readonly errno: number; readonly hint: string | null }
+  | { readonly event: "started"; readonly task: number; readonly node: string }
+  | { readonly event: "exited"; readonly task: number; readonly node: string; readonly status: ExitStatus }
+  | { readonly event: "aborting"; readonly reason: TerminateReason }
+  | { readonly event: "message"; readonly text: string }
+  | { readonly event: "ended"; readonly result: StepResult };
+
+export function taskFrame(task: number, bytes: Uint8Array): Uint8Array {
+  const frame = Buffer.allocUnsafe(4 + bytes.byteLength);
+  frame.writeInt32LE(task, 0);
+  frame.set(bytes, 4);
+  return frame;
+}
+
+export function parseTaskFrame(payload: Uint8Array): { readonly task: number; readonly bytes: Uint8Array } {
+  const view = new DataView(payload.buffer, payload.byteOffset, payload.byteLength);
+  return { task: view.getInt32(0, true), bytes: payload.subarray(4) };
+}

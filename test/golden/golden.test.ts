@@ -1,0 +1,44 @@
+// Replays every transcript that expected.list expects to pass. One difference more, one less, a command that hangs or a
+// process that is left behind fails the test of that transcript.
+import { beforeAll, describe, expect, test } from "bun:test";
+import { existsSync } from "node:fs";
+import { join } from "node:path";
+import { havePeers } from "../peers.ts";
+import { readExpectations } from "./expected.ts";
+import { complaintsAbout, replay, transcripts, type Replay } from "./replay.ts";
+
+const AT_A_TIME = Number(process.env["GOLDEN_JOBS"] ?? 4); // most of a replay is waiting
+const TIMEOUT_MS = 30 * 60_000; // of the whole queue; each command and each transcript has a bound of its own
+
+const expectations = readExpectations();
+const all = transcripts();
+const wanted = [...expectations].filter(([, expectation]) => expectation.verdict === "pass").map(([name]) => name);
+
+describe("golden transcripts", () => {
+  test("every transcript is in expected.list, and nothing else is", () => {
+    expect([...expectations.keys()].sort()).toEqual([...all.keys()].sort());
+    for (const [name, dir] of all) expect(existsSync(join(dir, `${name}.txt`)), `${name}.txt`).toBe(true);
+  });
+
+  describe.skipIf(!havePeers("runc", "busybox", "script", "xargs"))("replayed", () => {
+    const results = new Map<string, PromiseWithResolvers<Replay>>();
+    beforeAll(() => {
+      for (const name of wanted) results.set(name, Promise.withResolvers<Replay>());
+      const queue = [...wanted];
+      const worker = async () => {
+        for (let name = queue.shift(); name !== undefined; name = queue.shift()) {
+          const slot = results.get(name);
+          await replay(name).then(slot?.resolve, slot?.reject);
+        }
+      };
+      for (let i = 0; i < AT_A_TIME; i++) worker().catch((error: unknown) => { throw error; });
+    });
+
+    test.each(wanted)("%s", async (name) => {
+      const result = await results.get(name)?.promise;
+      const expectation = expectations.get(name);
+      if (result === undefined || expectation === undefined) throw new Error(`${name} was not replayed`);
+      expect(complaintsAbout(result, expectation).join("\n")).toBe("");
+    }, TIMEOUT_MS);
+  });
+});

@@ -1,0 +1,119 @@
+// The walls between the rooms of src/: which room may import which, and what only platform/ may touch.
+// The table below is the one of docs/architecture.md; a new import that it does not allow is a decision, not an accident.
+import { describe, expect, test } from "bun:test";
+import { readFileSync } from "node:fs";
+import { dirname, join, normalize, relative } from "node:path";
+
+const SRC = join(import.meta.dir, "..", "src");
+
+/** Room → what its files may import besides the room itself. A name ending in .ts is that one file. */
+const WALLS: Readonly<Record<string, readonly string[]>> = {
+  job: ["options"],
+  options: ["job"],
+  platform: ["job"],
+  format: ["job", "options"],
+  container: ["platform", "job", "options"],
+  step: ["container", "platform", "job", "options"],
+  "engine/engine.ts": ["job"],
+  "engine/pick.ts": ["engine/engine.ts", "engine/embedded", "engine/slurm", "platform", "job"],
+  "engine/embedded": ["engine/engine.ts", "step", "container", "platform", "job", "options"],
+  "engine/slurm": ["engine/engine.ts", "step", "container", "platform", "job", "options"],
+  image: ["engine/engine.ts", "container", "platform", "job", "options"],
+  scrun: ["engine/engine.ts", "image", "container", "platform", "job", "options"],
+  commands: ["engine/engine.ts", "engine/pick.ts", "image", "format", "job", "options"],
+  "main.ts": ["commands"],
+};
+
+/** Packages and built-in modules that only some rooms may load, and why. */
+const RESERVED: readonly { readonly module: RegExp; readonly rooms: readonly string[]; readonly why: string }[] = [
+  { module: /^bun:ffi$/, rooms: ["platform"], why: "foreign calls live in platform/ only" },
+  { module: /^(node:)?child_process$/, rooms: ["platform"], why: "processes are started in platform/ only" },
+  { module: /^bun:sqlite$/, rooms: ["engine/embedded", "scrun", "image"], why: "durable state belongs to its owner" },
+];
+
+/** "engine/embedded/journal.ts" → "engine/embedded"; undefined when the path is in no room. */
+function roomOf(path: string): string | undefined {
+  return Object.keys(WALLS).filter((room) => path === room || path.startsWith(`${room}/`))
+    .sort((a, b) => b.length - a.length)[0];
+}
+
+/** What `import` statement `specifier` in `file` points at, relative to src/; undefined for a package. */
+function targetOf(file: string, specifier: string): string | undefined {
+  if (specifier.startsWith("#")) return normalize(specifier.slice(1));
+  if (specifier.startsWith(".")) return normalize(join(dirname(file), specifier));
+  return undefined;
+}
+
+/** Every complaint about one file, in words that name the rule. Pure, so that the rules themselves have a test. */
+export function complaintsAbout(file: string, imports: readonly { path: string; kind: string }[], text: string): string[] {
+  const room = roomOf(file);
+  if (room === undefined) return [`${file} is in no room of the table`];
+  const complaints: string[] = [];
+  for (const { path: specifier, kind } of imports) {
+    const target = targetOf(file, specifier);
+    if (target === undefined) {
+      for (const { module, rooms, why } of RESERVED) {
+        if (module.test(specifier) && !rooms.includes(room)) complaints.push(`${file} imports ${specifier}: ${why}`);
+      }
+      continue;
+    }
+    if (target.startsWith("..")) {
+      // The version comes from package.json; nothing else outside src/ is part of the executable.
+      if (target !== "../package.json") complaints.push(`${file} imports ${specifier}, outside src/`);
+      continue;
+    }
+    const other = roomOf(target);
+    if (other === undefined) { complaints.push(`${file} imports ${specifier}, which is in no room`); continue; }
+    if (other !== room && !WALLS[room]?.includes(other)) {
+      complaints.push(`${file} imports ${specifier}: ${room} may import ${WALLS[room]?.join(", ")}`);
+    }
+    const isTop = (path: string) => path.split("/")[0];
+    if (other !== room && isTop(file) !== isTop(target) && !specifier.startsWith("#")) {
+      complaints.push(`${file} imports ${specifier}: write a crossing as "#${target}"`);
+    }
+    if (room === "main.ts" && other === "commands" && kind === "import-statement") {
+      complaints.push(`${file} imports ${specifier} at once: load one command by await import(), start-up time is a feature`);
+    }
+  }
+  if (room !== "platform" && /\bBun\.spawn(Sync)?\b/.test(withoutComments(text))) {
+    complaints.push(`${file} calls Bun.spawn: processes are started in platform/ only`);
+  }
+  if (/^export default\b/m.test(text)) complaints.push(`${file} has a default export`);
+  return complaints;
+}
+
+/** Drops comments well enough to look for a call; a "//" inside a string may cost the rest of that line. */
+function withoutComments(text: string): string {
+  return text.replace(/\/\*[\s\S]*?\*\//g, "").replace(/(^|[^:])\/\/.*$/gm, "$1");
+}
+
+describe("the walls between rooms", () => {
+  // Type-only imports are erased and cross freely as far as scanImports can tell; that is intended.
+  const transpiler = new Bun.Transpiler({ loader: "ts" });
+  const files = [...new Bun.Glob("**/*.ts").scanSync(SRC)].filter((file) => !file.endsWith(".test.ts")).sort();
+
+  test("there is something to look at", () => expect(files.length).toBeGreaterThan(5));
+  test.each(files)("%s", (file) => {
+    const text = readFileSync(join(SRC, file), "utf8");
+    expect(complaintsAbout(relative(".", file), transpiler.scanImports(text), text)).toEqual([]);
+  });
+});
+
+describe("the rules themselves", () => {
+  const cases: readonly (readonly [name: string, file: string, specifier: string, text: string, complaints: number])[] = [
+    ["a room may import itself", "job/a.ts", "./b.ts", "", 0],
+    ["a room may import what the table names", "step/a.ts", "#container/pattern.ts", "", 0],
+    ["a room may not import upwards", "job/a.ts", "#platform/child.ts", "", 1],
+    ["the engines do not know each other", "engine/embedded/a.ts", "#engine/slurm/b.ts", "", 1],
+    ["a crossing by relative path is refused", "step/a.ts", "../container/pattern.ts", "", 1],
+    ["an engine reaches engine.ts as a neighbour", "engine/embedded/a.ts", "../engine.ts", "", 0],
+    ["foreign calls are platform's", "step/a.ts", "bun:ffi", "", 1],
+    ["platform may call foreign code", "platform/a.ts", "bun:ffi", "", 0],
+    ["a spawn outside platform is seen", "step/a.ts", "./b.ts", "Bun.spawn([])", 1],
+    ["a spawn in a comment is not", "step/a.ts", "./b.ts", "// Bun.spawn is platform's", 0],
+    ["main.ts loads commands lazily", "main.ts", "#commands/srun.ts", "", 1],
+  ];
+  test.each(cases)("%s", (_name, file, specifier, text, complaints) => {
+    expect(complaintsAbout(file, [{ path: specifier, kind: "import-statement" }], text)).toHaveLength(complaints);
+  });
+});
