@@ -1,4 +1,4 @@
-import { describe, expect, test } from "bun:test";
+import { afterAll, describe, expect, test } from "bun:test";
 import { mkdtempSync, rmSync, writeFileSync } from "node:fs";
 import { tmpdir } from "node:os";
 import { join } from "node:path";
@@ -106,7 +106,7 @@ test("the documented presets load", async () => {
 
 describe("files", () => {
   const dir = mkdtempSync(join(tmpdir(), "berth-conf-"));
-  process.on("exit", () => rmSync(dir, { recursive: true, force: true }));
+  afterAll(() => rmSync(dir, { recursive: true, force: true }));
 
   test("an included file is read from the main file's directory; its errors name it", async () => {
     writeFileSync(join(dir, "oci.conf"), `RunTimeRun=r\nInclude more.conf\n`);

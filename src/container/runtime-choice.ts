@@ -5,7 +5,7 @@
  * a repaired host is noticed at once. Two processes that ask at the same time both probe, each in a directory of its
  * own, and write the same answer.
  */
-import { existsSync, lstatSync, mkdirSync, mkdtempSync, readFileSync, readlinkSync, renameSync, rmSync, statfsSync, statSync, symlinkSync, unlinkSync, writeFileSync } from "node:fs";
+import { existsSync, lstatSync, mkdirSync, mkdtempSync, readFileSync, readlinkSync, renameSync, rmSync, statfsSync, statSync, symlinkSync, type Stats, unlinkSync, writeFileSync } from "node:fs";
 import { join } from "node:path/posix";
 import { BerthError } from "#job/errors.ts";
 import { shellCode } from "#job/outcome.ts";
@@ -53,7 +53,7 @@ function findCandidates(searchPath: string): readonly Candidate[] {
   return NAMES.flatMap((name): Candidate[] => {
     for (const dir of dirs) {
       const path = join(dir, name);
-      let stat;
+      let stat: Stats | undefined;
       try { stat = statSync(path, { throwIfNoEntry: false }); } catch { continue; } // not ours to look at
       if (stat?.isFile() === true && (stat.mode & 0o111) !== 0) return [{ name, path, stamp: `${path}:${stat.mtimeMs}:${stat.size}` }];
     }

@@ -2,7 +2,7 @@
 import { afterAll, beforeAll, describe, expect, setDefaultTimeout, test } from "bun:test";
 import { chmodSync, existsSync, mkdirSync, readdirSync, readFileSync, rmSync, statSync, writeFileSync } from "node:fs";
 import { join } from "node:path";
-import { BerthError } from "#job/errors.ts";
+import type { BerthError } from "#job/errors.ts";
 import { BUSYBOX, Place } from "./busybox-bundle.ts";
 import { chooseRuntime } from "./runtime-choice.ts";
 import { openStepContainer, type ContainerStep, type PreparedTask, type StepContainer } from "./step-container.ts";

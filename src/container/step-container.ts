@@ -206,10 +206,11 @@ class OpenedStep implements StepContainer {
 
   #printConfig(bundle: Bundle, task: ContainerTask, env: Environment): string {
     // Made with the first task: the batch step's files exist by then.
-    const config = this.#config ??= new StepConfig(bundle, {
+    this.#config ??= new StepConfig(bundle, {
       batch: this.#step.batch, disableHooks: this.#conf?.disableHooks ?? [],
       spoolMount: this.#spoolMount(), rootless: rootlessIds(), runtime: this.#runtimeKind,
     });
+    const config = this.#config;
     const args = config.scriptInside === null ? this.#resolve(bundle.rootfs, task.args, env, (path) => config.isHidden(path))
       : [config.scriptInside, ...task.args.slice(1)];
     return config.print({ args, env, hasTerminal: this.#step.hasPty && task.globalId === 0 });

@@ -22,7 +22,7 @@ describe("config.json of a task", () => {
     expect(text).toContain("9223372036854775807");
     expect(JSON.parse(text)).toEqual({
       x: {}, process: { terminal: false, args: ["a b", '"'], cwd: "/w", env: ["X=1", "Y="] }, root: { readonly: true, path: "/b/rootfs" },
-      linux: { resources: { memory: { limit: 9223372036854775807 } } }, hooks: { poststop: [] }, mounts: [],
+      linux: { resources: { memory: { limit: 2 ** 63 } } }, hooks: { poststop: [] }, mounts: [],
     });
     expect(Object.keys(JSON.parse(text).process)).toEqual(["terminal", "args", "cwd", "env"]);
   });

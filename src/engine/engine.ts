@@ -53,6 +53,7 @@ export interface EngineInfo {
 export interface AllocationInfo {
   readonly job: JobRecord;
   readonly environment: Readonly<Record<string, string>>;
+  readonly killWaitSeconds: number;
 }
 
 /**

@@ -59,9 +59,12 @@ export function readEnvironment<Draft extends CommonDraft>(
   for (const row of grammar.rows) {
     const names = row.env?.[grammar.command];
     if (names === undefined) continue;
-    const name = names.find((variable) => env[variable] !== undefined);
-    const value = name === undefined ? undefined : env[name];
-    if (value !== undefined && !(value === "" && row.takes !== undefined)) given.push({ row, value });
+    for (const name of names) {
+      const value = env[name];
+      if (value === undefined) continue;
+      if (value !== "" || row.takes === undefined) given.push({ row, value });
+      break;
+    }
   }
   return given;
 }
@@ -71,6 +74,7 @@ export function applyLevel<Draft extends CommonDraft>(
   draft: Draft, grammar: Grammar<Draft>, given: readonly GivenOption<JobOptionRow>[],
   where: ParseContext & { readonly source: Site["source"]; readonly env: Env },
 ): void {
+  if (given.length === 0) return;
   const names = new Set(given.map(({ row }) => row.name));
   const conflicts = CONFLICTS.filter(({ options }) => options.some((name) => names.has(name)));
   for (const { clear } of conflicts) clear(draft);

@@ -1,9 +1,13 @@
+import { parseDigits } from "./digits.ts";
+
 const INT_MAX = 2 ** 31 - 1;
 
 /** A decimal integer of at least `min` that fits 31 bits; undefined otherwise (commands.md §1.4.4). */
 export function parseCount(text: string, min: number): number | undefined {
-  if (!/^[+-]?\d{1,10}$/.test(text)) return undefined;
-  const value = Number(text);
+  const isNegative = text.startsWith("-");
+  const digits = parseDigits(isNegative || text.startsWith("+") ? text.slice(1) : text, 10);
+  if (digits === undefined) return undefined;
+  const value = isNegative ? -digits : digits;
   return value >= min && value <= INT_MAX ? value : undefined;
 }
 
@@ -18,15 +22,16 @@ export type NodeCount =
  * Zero is read, because Slurm's controller is who refuses it (commands.md §1.4.4).
  */
 export function parseNodeCount(text: string): NodeCount {
-  const match = /^(\d{1,10})([km])?(?:-(\d{1,10})([km])?)?$/i.exec(text);
-  if (match === null) return { kind: "invalid" };
-  const min = scaled(match[1], match[2]);
-  const max = match[3] === undefined ? min : scaled(match[3], match[4]);
-  if (min > INT_MAX || max > INT_MAX) return { kind: "invalid" };
+  const dash = text.indexOf("-");
+  const min = parseScaled(dash < 0 ? text : text.slice(0, dash));
+  const max = dash < 0 ? min : parseScaled(text.slice(dash + 1));
+  if (min === undefined || max === undefined) return { kind: "invalid" };
   return { kind: max < min ? "reversed" : "count", min, max };
 }
 
-function scaled(digits: string | undefined, unit: string | undefined): number {
-  const factor = unit === undefined ? 1 : unit.toLowerCase() === "k" ? 1024 : 1024 ** 2;
-  return Number(digits) * factor;
+function parseScaled(text: string): number | undefined {
+  const unit = text.at(-1)?.toLowerCase();
+  const factor = unit === "k" ? 1024 : unit === "m" ? 1024 ** 2 : 1;
+  const number = parseDigits(factor === 1 ? text : text.slice(0, -1), 10);
+  return number === undefined || number * factor > INT_MAX ? undefined : number * factor;
 }

@@ -42,6 +42,7 @@ export function getopt<Row extends OptionRow>(
 ): Getopt<Row> {
   const options: GivenOption<Row>[] = [];
   const rest: string[] = [];
+  const index = indexOf(rows);
   const done = (error: string | null) =>
     ({ options, rest, error: error === null ? null : `${settings.command}: ${error}` });
 
@@ -60,8 +61,8 @@ export function getopt<Row extends OptionRow>(
       break;
     }
     const read = word.startsWith("--")
-      ? readLong(rows, word.slice(2), argv[i + 1])
-      : readShort(rows, word.slice(1), argv[i + 1]);
+      ? readLong(index, word.slice(2), argv[i + 1])
+      : readShort(index, word.slice(1), argv[i + 1]);
     if (read.usesNext) i++;
     for (const option of read.options) {
       options.push(option);
@@ -86,11 +87,11 @@ function fail<Row extends OptionRow>(error: string, options: readonly GivenOptio
 
 /** @param text without the two dashes; an `=` separates the value */
 function readLong<Row extends OptionRow>(
-  rows: readonly Row[], text: string, next: string | undefined,
+  index: Index<Row>, text: string, next: string | undefined,
 ): WordRead<Row> {
   const equals = text.indexOf("=");
   const typed = equals < 0 ? text : text.slice(0, equals);
-  const found = findLong(rows, typed);
+  const found = findLong(index, typed);
   if (found.length === 0) return fail(`unrecognized option '--${text}'`);
   const [match] = found;
   if (match === undefined || found.length > 1) {
@@ -111,12 +112,12 @@ function readLong<Row extends OptionRow>(
 
 /** @param text the letters without the dash */
 function readShort<Row extends OptionRow>(
-  rows: readonly Row[], text: string, next: string | undefined,
+  index: Index<Row>, text: string, next: string | undefined,
 ): WordRead<Row> {
   const options: GivenOption<Row>[] = [];
   for (let i = 0; i < text.length; i++) {
     const letter = text.charAt(i);
-    const row = rows.find(({ short }) => short === letter);
+    const row = index.byLetter.get(letter);
     if (row === undefined) return fail(`invalid option -- '${letter}'`, options);
     if (isFlag(row)) {
       options.push({ row, value: null });
@@ -136,20 +137,35 @@ function isFlag(row: OptionRow): boolean {
   return row.takes === undefined && row.mayTake === undefined;
 }
 
+/** Rows by what selects them; long names in the order of the table. */
+interface Index<Row extends OptionRow> {
+  readonly byName: ReadonlyMap<string, Row>;
+  readonly byLetter: ReadonlyMap<string, Row>;
+}
+
+function indexOf<Row extends OptionRow>(rows: readonly Row[]): Index<Row> {
+  const byName = new Map<string, Row>();
+  const byLetter = new Map<string, Row>();
+  for (const row of rows) {
+    byName.set(row.name, row);
+    if (row.aliases !== undefined) for (const alias of row.aliases) byName.set(alias, row);
+    if (row.short !== undefined) byLetter.set(row.short, row);
+  }
+  return { byName, byLetter };
+}
+
 interface LongMatch<Row extends OptionRow> {
   readonly row: Row;
   readonly name: string;
 }
 
 /** The exact match, or every option that begins with what was typed; two spellings of one option count once. */
-function findLong<Row extends OptionRow>(rows: readonly Row[], typed: string): LongMatch<Row>[] {
+function findLong<Row extends OptionRow>({ byName }: Index<Row>, typed: string): LongMatch<Row>[] {
+  const exact = byName.get(typed);
+  if (exact !== undefined) return [{ row: exact, name: typed }];
   const found: LongMatch<Row>[] = [];
-  for (const row of rows) {
-    if (row.name === typed) return [{ row, name: typed }];
-    const aliases = row.aliases ?? [];
-    if (aliases.includes(typed)) return [{ row, name: typed }];
-    const name = row.name.startsWith(typed) ? row.name : aliases.find((alias) => alias.startsWith(typed));
-    if (name !== undefined) found.push({ row, name });
+  for (const [name, row] of byName) {
+    if (name.startsWith(typed) && found.at(-1)?.row !== row) found.push({ row, name });
   }
   return found;
 }

@@ -3,6 +3,7 @@
  * brackets may stand anywhere and more than once, `a[1-2]b[3-4]`.
  */
 import { slurmError } from "#job/errors.ts";
+import { isDigit } from "./digits.ts";
 
 /** More names than any cluster has; keeps `n[0-999999999]` from filling memory. */
 export const MAX_HOSTS = 65_536;
@@ -117,10 +118,6 @@ function splitName(name: string): Host | undefined {
   const digits = name.slice(start);
   if (digits === "" || digits.length > MAX_DIGITS || start === 0) return undefined;
   return { prefix: name.slice(0, start), digits, value: Number(digits) };
-}
-
-function isDigit(code: number): boolean {
-  return code >= 48 && code <= 57;
 }
 
 function widthsOf(host: Host): { minWidth: number; maxWidth: number } {

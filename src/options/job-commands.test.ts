@@ -123,7 +123,8 @@ describe("parseSrun", () => {
     expect(srun("true", { SLURM_HOSTFILE: "hosts" }).job).toMatchObject({ nodeList: ["n1", "n2"], distribution: "arbitrary" });
   });
 
-  test.each([["-h --bogus", "help"], ["--usage", "usage"], ["-V", "version"], ["--gres=help", "gresHelp"], ["--mpi=list", "mpiList"]])(
+  test.each([["-h --bogus", "help"], ["--usage", "usage"], ["-V", "version"],
+    ["--gres=help", "gresHelp"], ["--mpi=list", "mpiList"]])(
     "srun %s", (words, action) => expect(srun(words).action as string).toBe(action));
 
   test("options without effect are kept by name", () => {
@@ -211,9 +212,12 @@ describe("sbatch", () => {
 
 describe("parseSalloc", () => {
   test("command, shell and signal", () => {
-    expect(salloc("-n1 -K bash -c x")).toMatchObject({ command: ["bash", "-c", "x"], killCommand: 15, job: { name: "interactive" } });
+    expect(salloc("-n1 -K bash -c x")).toMatchObject({
+      command: ["bash", "-c", "x"], killCommand: 15, job: { name: "interactive" },
+    });
     expect(salloc("--no-shell -J j -KINT")).toMatchObject({ noShell: true, killCommand: 2, command: [], job: { name: "j" } });
-    expect(salloc("", { SALLOC_NO_BELL: "", SALLOC_IMMEDIATE: "3" })).toMatchObject({ bell: "never", job: { immediateSeconds: 3 } });
+    expect(salloc("", { SALLOC_NO_BELL: "", SALLOC_IMMEDIATE: "3" }))
+      .toMatchObject({ bell: "never", job: { immediateSeconds: 3 } });
     expect(failure(() => salloc("-t x true"))).toBe("salloc: error: Invalid --time specification\n255");
   });
 });

@@ -106,7 +106,9 @@ export const JOB_SETTERS: Readonly<Record<string, Setter<CommonDraft>>> = {
     job.immediateSeconds = value === "" ? 1 : countOf(value, site, 0);
   },
   "kill-on-invalid-dep": ({ job }, value, site) => {
-    job.killOnInvalidDependency = valid({ yes: true, no: false }[value.toLowerCase()], site);
+    const word = value.toLowerCase();
+    if (word !== "yes" && word !== "no") throw invalid(site);
+    job.killOnInvalidDependency = word === "yes";
   },
   nice: ({ job }, value, site) => {
     const nice = value === "" ? DEFAULT_NICE : Number(valid(/^[+-]?\d{1,10}$/.exec(value)?.[0], site));
@@ -144,7 +146,8 @@ export const STREAM_SETTERS: Readonly<Record<string, Setter<StreamDraft>>> = {
   input: (draft, value) => { draft.input = value; },
   "open-mode": (draft, value, site) => {
     const letter = value.charAt(0).toLowerCase();
-    draft.openMode = valid(({ a: "append", t: "truncate" } as const)[letter as "a" | "t"], site);
+    if (letter !== "a" && letter !== "t") throw invalid(site);
+    draft.openMode = letter === "a" ? "append" : "truncate";
   },
   output: (draft, value) => { draft.output = value; },
 };

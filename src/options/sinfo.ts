@@ -92,7 +92,7 @@ export function parseSinfo(argv: readonly string[], env: Env): SinfoLine {
 }
 
 /** Words that -t takes, with the short forms that sinfo prints. */
-const NODE_STATES: Readonly<Record<string, string>> = {
+const NODE_STATES: ReadonlyMap<string, string> = new Map(Object.entries({
   unknown: "unknown", unk: "unknown", down: "down", idle: "idle", allocated: "allocated", alloc: "allocated",
   mixed: "mixed", mix: "mixed", future: "future", futr: "future", drain: "drain", drained: "drained",
   draining: "draining", drng: "draining", no_respond: "no_respond", not_responding: "no_respond", reserved: "reserved",
@@ -101,7 +101,7 @@ const NODE_STATES: Readonly<Record<string, string>> = {
   powered_down: "powered_down", power_down: "power_down", powering_up: "powering_up", pow_up: "powering_up",
   fail: "fail", failing: "failing", maint: "maint", reboot: "reboot", planned: "planned", plnd: "planned",
   blocked: "blocked", "reboot^": "reboot^", inval: "inval",
-};
+}));
 /** As 22.05 lists them (transcript sinfo-01-default). */
 const SHOWN_STATES = "unknown,down,idle,allocated,?,mixed,future,drain,drained,draining,no_respond,reserved,perfctrs,"
   + "cloud,completing,powering_down,powered_down,power_down,powering_up,fail,maint,reboot,reboot^,unknown";
@@ -109,7 +109,7 @@ const SHOWN_STATES = "unknown,down,idle,allocated,?,mixed,future,drain,drained,d
 function statesOf(text: string | null): string[] | null {
   if (text === null || text.toLowerCase() === "all") return null;
   return text.toLowerCase().split(",").filter((word) => word !== "").map((word) => {
-    const states = word.split("&").map((part) => Object.hasOwn(NODE_STATES, part) ? NODE_STATES[part] : undefined);
+    const states = word.split("&").map((part) => NODE_STATES.get(part));
     if (states.every((state) => state !== undefined)) return states.join("&");
     throw new UsageError([
       `sinfo: error: Bad state string: "${text}"`, `sinfo: error: valid states: ${SHOWN_STATES}`,

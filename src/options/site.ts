@@ -1,6 +1,7 @@
 /** Where an option's value was said, and the errors that follow from it (commands.md §1.1). */
 import type { EpochMs } from "#job/id.ts";
 import { parseCount } from "./count.ts";
+import { parseDigits } from "./digits.ts";
 import { UsageError } from "./usage-error.ts";
 
 export type Env = Readonly<Record<string, string | undefined>>;
@@ -27,8 +28,7 @@ export interface Site extends ParseContext {
 export const EXIT_USAGE = 255;
 
 export function errorExitOf(env: Env): number {
-  const text = env["SLURM_EXIT_ERROR"] ?? "";
-  return /^\d{1,3}$/.test(text) ? Number(text) & 255 : 1;
+  return (parseDigits(env["SLURM_EXIT_ERROR"] ?? "", 3) ?? 1) & 255;
 }
 
 export function invalid(site: Site, before: readonly string[] = []): UsageError {

@@ -69,7 +69,8 @@ describe.each(commands)("%s's table", (command, rows, parse) => {
   test("nothing but usage errors comes out", () => {
     const random = randomFrom(command.length * 7919);
     const pieces = ["-", "--", "=", ":", "[", "]", ",", "1", "0", "99999999999999999999", "%", "@", "+", "x", "é", "\0",
-      " ", "\n", "'", '"', "\\", "2030-13-01", "now+", "__proto__", "constructor", "toString", ...rows.map((row) => `--${row.name}`)];
+      " ", "\n", "'", '"', "\\", "2030-13-01", "now+", "__proto__", "constructor", "toString",
+      ...rows.map((row) => `--${row.name}`)];
     for (let round = 0; round < 1500; round++) {
       const argv = Array.from({ length: random(6) }, () =>
         Array.from({ length: 1 + random(4) }, () => pieces[random(pieces.length)] ?? "").join(""));
@@ -104,8 +105,8 @@ test("a folded array expands to itself", () => {
   const random = randomFrom(7);
   for (let round = 0; round < 1000; round++) {
     const step = 1 + random(4);
-    const indices = [...new Set(Array.from({ length: 1 + random(20) }, (_, i) => (random(5) === 0 ? random(90) : i * step)))]
-      .sort((a, b) => a - b);
+    const drawn = Array.from({ length: 1 + random(20) }, (_, i) => (random(5) === 0 ? random(90) : i * step));
+    const indices = [...new Set(drawn)].sort((a, b) => a - b);
     const spec = { indices, throttle: random(3) === 0 ? 1 + random(9) : null };
     expect(parseArraySpec(foldArraySpec(spec, 0))).toEqual(spec);
   }

@@ -16,12 +16,10 @@ export interface TimePointOptions {
   readonly isPast?: boolean;
 }
 
-const WORDS: Readonly<Record<string, readonly [hour: number, minute: number]>> = {
-  midnight: [0, 0], noon: [12, 0], fika: [15, 0], teatime: [16, 0],
-};
-const UNIT_SECONDS: Readonly<Record<string, number>> = {
-  second: 1, minute: 60, hour: 3600, day: 86_400, week: 604_800,
-};
+const HOURS: ReadonlyMap<string, number> = new Map([["midnight", 0], ["noon", 12], ["fika", 15], ["teatime", 16]]);
+const UNIT_SECONDS: ReadonlyMap<string, number> = new Map([
+  ["second", 1], ["minute", 60], ["hour", 3600], ["day", 86_400], ["week", 604_800],
+]);
 /** Year 9999; later ones have no four-digit year to print. */
 const MAX_SECONDS = 253_402_300_799;
 
@@ -82,9 +80,9 @@ class Reader {
       this.#day = dayOf(this.#now, word === "today" ? 0 : 1);
       return undefined;
     }
-    const time = Object.hasOwn(WORDS, word) ? WORDS[word] : undefined;
-    if (time === undefined || this.#clock !== undefined) return start;
-    this.#clock = { hour: time[0], minute: time[1], second: 0 };
+    const hour = HOURS.get(word);
+    if (hour === undefined || this.#clock !== undefined) return start;
+    this.#clock = { hour, minute: 0, second: 0 };
     return undefined;
   }
 
@@ -92,10 +90,8 @@ class Reader {
     if (this.#day !== undefined || this.#clock !== undefined) return start;
     const delta = this.#take(/\s*([+-])\s*(\d{1,12})\s*([a-z]*)/iy);
     const unit = (delta?.[3] ?? "").toLowerCase();
-    const factor = unit === "" ? 1 : UNIT_SECONDS[unit.replace(/s$/, "")];
-    if (factor === undefined || !(unit === "" || Object.hasOwn(UNIT_SECONDS, unit.replace(/s$/, "")))) {
-      return this.#pos - unit.length;
-    }
+    const factor = unit === "" ? 1 : UNIT_SECONDS.get(unit.replace(/s$/, ""));
+    if (factor === undefined) return this.#pos - unit.length;
     const seconds = Number(delta?.[2] ?? 0) * factor;
     const now = Math.floor(this.#now / 1000);
     return this.#setAt(delta?.[1] === "-" ? now - seconds : now + seconds, start);

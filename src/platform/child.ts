@@ -109,7 +109,7 @@ export async function runChild(argv: readonly [string, ...string[]],
 /** Reads a pipe from the start, so that a full pipe never stops the child. */
 class Output {
   readonly #chunks: Uint8Array[] = [];
-  readonly #reader: ReadableStreamDefaultReader<Uint8Array>;
+  readonly #reader: { read(): Promise<{ readonly value?: Uint8Array | undefined; readonly done: boolean }>; cancel(): Promise<void> };
   readonly #done: Promise<void>;
 
   constructor(pipe: ReadableStream<Uint8Array>, maxBytes: number) {
@@ -130,7 +130,7 @@ class Output {
     let room = maxBytes;
     for (;;) {
       const { value, done } = await this.#reader.read();
-      if (done) return;
+      if (done || value === undefined) return;
       if (room > 0) this.#chunks.push(value.subarray(0, room));
       room -= value.byteLength;
     }

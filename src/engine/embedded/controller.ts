@@ -381,7 +381,7 @@ export class Controller implements StepManagerHost {
   }
 
   allocationInfo(job: LiveJob): AllocationInfo {
-    return { job: job.record, environment: allocationVariables(this.jobFacts(job)) };
+    return { job: job.record, environment: allocationVariables(this.jobFacts(job)), killWaitSeconds: this.config.killWaitSeconds };
   }
 
   /** @throws BerthError when there is no such job, or it runs no longer or not yet */

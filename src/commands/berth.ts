@@ -1,0 +1,31 @@
+/** `berth` itself: help and version. */
+import { VERSION } from "#job/version.ts";
+import { LINK_NAMES } from "./dispatch.ts";
+import { complain, printLines } from "./terminal.ts";
+
+const USAGE = `Usage: berth COMMAND [ARGUMENTS]
+Containers as batch jobs, with Slurm's own commands.
+
+Slurm's commands, each with --help of its own:
+  ${LINK_NAMES.join(" ")}
+
+Berth's own:
+  info [--json]      which engine is in use, and where its files are
+  daemon COMMAND     start, stop, restart, status, logs of the embedded engine's controller
+  link [--all] DIR   links to this executable, named after Slurm's commands
+
+First job:  berth srun --container BUNDLE COMMAND`;
+
+export function berth(argv: readonly string[]): number {
+  const [word] = argv;
+  if (word === undefined || word === "--help" || word === "-h" || word === "help") {
+    printLines([USAGE]);
+    return word === undefined ? 255 : 0;
+  }
+  if (word === "--version" || word === "-V" || word === "version") {
+    printLines([`berth ${VERSION}`]);
+    return 0;
+  }
+  complain(`berth: error: there is no command "${word}"`, 'Try "berth --help" for more information');
+  return 255;
+}

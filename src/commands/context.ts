@@ -1,0 +1,44 @@
+/** What only commands may ask of the process: clock, directory, user, limits. */
+import { readFileSync } from "node:fs";
+import { nowMs } from "#job/id.ts";
+import type { SubmitContext } from "#job/request.ts";
+import type { ParseContext } from "#options/site.ts";
+import { shortHostName } from "#platform/directories.ts";
+import { readSoftLimits, sessionId } from "#platform/libc.ts";
+
+export function parseContext(): ParseContext {
+  return {
+    cwd: process.cwd(),
+    now: nowMs(),
+    isRoot: process.getuid?.() === 0,
+    readFile: (path) => {
+      try {
+        return readFileSync(path, "utf8");
+      } catch {
+        return undefined;
+      }
+    },
+  };
+}
+
+/** The environment without holes. */
+export function environment(): Record<string, string> {
+  const found: Record<string, string> = {};
+  for (const [name, value] of Object.entries(process.env)) if (value !== undefined) found[name] = value;
+  return found;
+}
+
+export function submitContext(options: { readonly command: string; readonly argv: readonly string[]; readonly chdir: string | null;
+  readonly environment: Readonly<Record<string, string>> }): SubmitContext {
+  const umask = process.umask(0o077);
+  process.umask(umask);
+  return {
+    workDir: options.chdir ?? process.cwd(),
+    host: shortHostName(),
+    sid: sessionId(),
+    submitLine: [options.command, ...options.argv].join(" "),
+    umask,
+    rlimits: readSoftLimits(),
+    environment: options.environment,
+  };
+}

@@ -1,0 +1,53 @@
+/**
+ * One executable, many commands. A link named `srun` and `berth srun` do the same. Each command's module is loaded only
+ * when it is the one: start-up time is a feature.
+ */
+import { basename } from "node:path";
+import { printError } from "./terminal.ts";
+
+/** Gives the exit status. */
+export type CommandRun = (argv: readonly string[]) => Promise<number> | number;
+
+const SLURM_COMMANDS: Readonly<Record<string, () => Promise<CommandRun>>> = {
+  srun: async () => (await import("./srun.ts")).srun,
+  sbatch: async () => (await import("./sbatch.ts")).sbatch,
+  salloc: async () => (await import("./salloc.ts")).salloc,
+  scancel: async () => (await import("./scancel.ts")).scancel,
+  squeue: async () => (await import("./squeue.ts")).squeue,
+  sinfo: async () => (await import("./sinfo.ts")).sinfo,
+  sacct: async () => (await import("./sacct.ts")).sacct,
+  scontrol: async () => (await import("./scontrol.ts")).scontrol,
+};
+
+const OWN_COMMANDS: Readonly<Record<string, () => Promise<CommandRun>>> = {
+  daemon: async () => (await import("./daemon.ts")).daemon,
+  stepd: async () => (await import("./stepd.ts")).stepd,
+  link: async () => (await import("./link.ts")).link,
+  info: async () => (await import("./info.ts")).info,
+};
+
+export const LINK_NAMES: readonly string[] = Object.keys(SLURM_COMMANDS);
+
+export async function runCommand(call: { readonly calledAs: string; readonly argv: readonly string[] }): Promise<number> {
+  const name = basename(call.calledAs);
+  const called = Object.hasOwn(SLURM_COMMANDS, name) ? SLURM_COMMANDS[name] : undefined;
+  if (called !== undefined) return await run(name, called, call.argv);
+  const [word = "", ...rest] = call.argv;
+  const wanted = lookUp(word);
+  if (wanted !== undefined) return await run(word, wanted, rest);
+  const { berth } = await import("./berth.ts");
+  return berth(call.argv);
+}
+
+function lookUp(word: string): (() => Promise<CommandRun>) | undefined {
+  if (Object.hasOwn(SLURM_COMMANDS, word)) return SLURM_COMMANDS[word];
+  return Object.hasOwn(OWN_COMMANDS, word) ? OWN_COMMANDS[word] : undefined;
+}
+
+async function run(name: string, load: () => Promise<CommandRun>, argv: readonly string[]): Promise<number> {
+  try {
+    return await (await load())(argv);
+  } catch (error) {
+    return printError(name, error);
+  }
+}

@@ -1,0 +1,62 @@
+/** `berth link [--all] DIR`: links with the names of Slurm's commands. */
+import { accessSync, constants, lstatSync, mkdirSync, readlinkSync, rmSync, symlinkSync } from "node:fs";
+import { join, resolve } from "node:path";
+import { BerthError } from "#job/errors.ts";
+import { selfPath } from "#platform/self.ts";
+import { LINK_NAMES } from "./dispatch.ts";
+import { complain, printLines } from "./terminal.ts";
+
+const USAGE = `Usage: berth link [--all] DIR
+Makes links to this executable in DIR, named after Slurm's commands (${LINK_NAMES.join(" ")}).
+Where Slurm's own commands are installed nothing is linked, so that they are not hidden; --all links them all the same.`;
+
+export function link(argv: readonly string[]): number {
+  if (argv.includes("--help") || argv.includes("-h")) {
+    printLines([USAGE]);
+    return 0;
+  }
+  const isAll = argv.includes("--all");
+  const [dir, ...extra] = argv.filter((word) => word !== "--all");
+  if (dir === undefined || extra.length > 0 || dir.startsWith("-")) {
+    complain("berth: error: link wants one directory", 'Try "berth link --help" for more information');
+    return 255;
+  }
+  const target = selfPath();
+  if (target === undefined) throw new BerthError("NOT_COMPILED", "Only the built executable can be linked", { hint: "run: npm run build" });
+  const directory = resolve(dir);
+  const installed = isAll ? undefined : findSlurm(directory, target);
+  if (installed !== undefined) {
+    complain(`berth: Slurm's own commands are installed (${installed}): nothing is linked`, "berth: run berth link --all DIR to link all the same");
+    return 0;
+  }
+  mkdirSync(directory, { recursive: true });
+  for (const name of LINK_NAMES) makeLink(join(directory, name), target);
+  printLines([`Linked ${LINK_NAMES.join(" ")} in ${directory}`]);
+  return 0;
+}
+
+/** Replaces a link, but no file of somebody else's. */
+function makeLink(path: string, target: string): void {
+  const stat = lstatSync(path, { throwIfNoEntry: false });
+  if (stat !== undefined) {
+    if (!stat.isSymbolicLink()) throw new BerthError("LINK_EXISTS", `${path} exists and is no link`, { hint: "choose another directory, or move the file away" });
+    rmSync(path);
+  }
+  symlinkSync(target, path);
+}
+
+/** The first sbatch in PATH that is not ours. */
+function findSlurm(ownDir: string, target: string): string | undefined {
+  for (const dir of (process.env["PATH"] ?? "").split(":")) {
+    if (dir === "" || resolve(dir) === ownDir) continue;
+    const path = join(dir, "sbatch");
+    try {
+      accessSync(path, constants.X_OK);
+    } catch {
+      continue;
+    }
+    const isOurs = lstatSync(path).isSymbolicLink() && readlinkSync(path) === target;
+    if (!isOurs) return path;
+  }
+  return undefined;
+}

@@ -1,0 +1,164 @@
+/** `srun`: runs tasks, in an allocation of its own or in the one it is started in (commands.md §2). */
+import type { AllocationInfo, Engine, StepRequest } from "#engine/engine.ts";
+import { BerthError } from "#job/errors.ts";
+import { parseStepKey } from "#job/id.ts";
+import type { JobRequest, SubmitContext } from "#job/request.ts";
+import { parseSrun, type SrunLine } from "#options/srun.ts";
+import { allocate } from "./allocate.ts";
+import { environment, parseContext, submitContext } from "./context.ts";
+import { openEngine } from "./engine.ts";
+import { taskEnvironment } from "./export-environment.ts";
+import { informationAction } from "./information.ts";
+import { runSession, type SessionResult } from "./step-session.ts";
+import { complain, errorExit, printError } from "./terminal.ts";
+
+export async function srun(argv: readonly string[]): Promise<number> {
+  const line = parseSrun(argv, process.env, parseContext());
+  const informed = await informationAction("srun", line.action);
+  if (informed !== undefined) return informed;
+  complain(...line.warnings);
+  refuseUnsupported(line);
+  const exported = { ...environment(), ...containerVariables(line) };
+  const submit = submitContext({ command: "srun", argv, chdir: line.step.chdir, environment: taskEnvironment(line.step.export, exported) });
+  const engine = await openEngine();
+  const exitCode = line.step.testOnly ? await tryJob(engine, line, submit)
+    : line.step.jobId === null ? await runOwnJob(engine, line, submit) : await runInJob(engine, line, { submit, jobId: line.step.jobId });
+  // A blocked read of standard input must not keep the process.
+  await engine[Symbol.asyncDispose]();
+  process.exit(exitCode);
+}
+
+/** What is parsed but cannot be done yet is refused, not forgotten. */
+function refuseUnsupported(line: SrunLine): void {
+  const { step } = line;
+  const refused = step.multiProg ? "--multi-prog" : step.bcast !== null ? "--bcast"
+    : step.mpi !== null && step.mpi !== "none" ? `--mpi=${step.mpi}` : undefined;
+  if (refused !== undefined) throw new BerthError("NOT_SUPPORTED", `${refused} is not supported on the embedded engine`);
+}
+
+/** Set for what we start, unless an outer command has set it (oci-conf §1.3). */
+export function containerVariables(line: { readonly job: { readonly container: string | null; readonly containerId: string | null } }): Record<string, string> {
+  const variables: Record<string, string> = {};
+  const { container, containerId } = line.job;
+  if (container !== null && process.env["SLURM_CONTAINER"] === undefined) variables["SLURM_CONTAINER"] = container;
+  if (containerId !== null && process.env["SLURM_CONTAINER_ID"] === undefined) variables["SLURM_CONTAINER_ID"] = containerId;
+  return variables;
+}
+
+function jobRequest(line: SrunLine, submit: SubmitContext): JobRequest {
+  return { kind: "srun", options: line.job, submit: { ...submit, environment: {} }, batch: null, command: line.step.command[0] ?? null };
+}
+
+async function tryJob(engine: Engine, line: SrunLine, submit: SubmitContext): Promise<number> {
+  try {
+    const found = await engine.tryJob(jobRequest(line, submit), { signal: new AbortController().signal });
+    const { testOnlyLine } = await import("./test-only.ts");
+    complain(testOnlyLine("srun", found));
+    return 0;
+  } catch (error) {
+    return printError("srun", error, { failed: "allocation failure: " });
+  }
+}
+
+async function runOwnJob(engine: Engine, line: SrunLine, submit: SubmitContext): Promise<number> {
+  const allocation = await allocate(engine, jobRequest(line, submit), { command: "srun", isQuiet: line.quiet });
+  if (typeof allocation === "number") return allocation;
+  const { held, info } = allocation;
+  const result = await runStep(engine, line, { submit, info, isOwnJob: true });
+  await held.release(typeof result === "number" ? { code: result, signal: 0 } : result.worst);
+  return typeof result === "number" ? result : result.exitCode;
+}
+
+async function runInJob(engine: Engine, line: SrunLine, place: { readonly submit: SubmitContext; readonly jobId: number }): Promise<number> {
+  let info: AllocationInfo;
+  try {
+    info = await engine.findAllocation(place.jobId, { signal: new AbortController().signal });
+  } catch (error) {
+    return tellNoAllocation(place.jobId, error);
+  }
+  const result = await runStep(engine, line, { submit: place.submit, info, isOwnJob: false });
+  return typeof result === "number" ? result : result.exitCode;
+}
+
+function tellNoAllocation(jobId: number, error: unknown): number {
+  if (!(error instanceof BerthError) || (error.code !== "INVALID_JOB_ID" && error.code !== "ALREADY_DONE")) return printError("srun", error);
+  complain(
+    error.code === "ALREADY_DONE" ? `srun: error: Slurm job ${jobId} has expired`
+      : `srun: error: Unable to confirm allocation for job ${jobId}: ${error.message}`,
+    `srun: Check SLURM_JOB_ID environment variable. Expired or invalid job ${jobId}`,
+  );
+  return errorExit();
+}
+
+interface Place {
+  readonly submit: SubmitContext;
+  readonly info: AllocationInfo;
+  readonly isOwnJob: boolean;
+}
+
+/** A number is the exit status of a step that could not be made. */
+async function runStep(engine: Engine, line: SrunLine, place: Place): Promise<SessionResult | number> {
+  const { jobId } = place.info.job;
+  const hasTerminal = findTerminal(line);
+  const interrupt = new AbortController();
+  const onInterrupt = () => interrupt.abort(new BerthError("INTERRUPTED", "Cancelled pending job step with signal 2"));
+  process.once("SIGINT", onInterrupt);
+  let channel: Awaited<ReturnType<Engine["runStep"]>>;
+  try {
+    channel = await engine.runStep(stepRequest(line, place, hasTerminal), {
+      signal: interrupt.signal,
+      onWaiting: (text) => { if (!line.quiet) complain(`srun: Job ${jobId} step creation temporarily disabled, retrying (${text})`); },
+    });
+  } catch (error) {
+    return printError("srun", error, { failed: `Unable to create step for job ${jobId}: ` });
+  } finally {
+    process.off("SIGINT", onInterrupt);
+  }
+  if (hasTerminal !== null) process.stdin.setRawMode(true);
+  try {
+    return await runSession(channel, {
+      step: line.step, cwd: place.submit.workDir, jobName: place.info.job.name, killWaitSeconds: place.info.killWaitSeconds, isQuiet: line.quiet,
+      hasTerminal: hasTerminal !== null,
+    });
+  } finally {
+    if (hasTerminal !== null) process.stdin.setRawMode(false);
+    await channel[Symbol.asyncDispose]();
+  }
+}
+
+function stepRequest(line: SrunLine, place: Place, terminal: StepRequest["hasTerminal"]): StepRequest {
+  const { job, resources } = line;
+  return {
+    jobId: place.info.job.jobId,
+    options: line.step,
+    // In a job of its own the layout is the job's; resources said again would only be asked for twice.
+    resources,
+    name: line.stepName,
+    submit: place.submit,
+    container: job.container,
+    containerId: job.containerId,
+    timeLimitMinutes: place.isOwnJob || typeof job.timeLimitMinutes !== "number" ? null : job.timeLimitMinutes,
+    kind: line.step.interactive ? "interactive" : "normal",
+    insideStep: place.isOwnJob ? null : findOwnStep(),
+    hasTerminal: terminal,
+    immediateSeconds: place.isOwnJob ? null : job.immediateSeconds,
+  };
+}
+
+/** The step that this srun runs in, if it does. */
+function findOwnStep(): StepRequest["insideStep"] {
+  const text = process.env["SLURM_STEP_ID"];
+  return text === undefined ? null : parseStepKey(text) ?? null;
+}
+
+/** The size of the terminal for --pty; null without one, which is said as Slurm says it. */
+function findTerminal(line: SrunLine): StepRequest["hasTerminal"] {
+  if (!line.step.pty) return null;
+  if (process.stdin.isTTY) {
+    const [columns, rows] = process.stdout.isTTY ? process.stdout.getWindowSize() : [80, 24];
+    return { rows, columns };
+  }
+  complain("srun: error: ioctl(TIOCGWINSZ): Inappropriate ioctl for device", "srun: error: Not using a pseudo-terminal, disregarding --pty option");
+  return null;
+}
+

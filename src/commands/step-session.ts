@@ -1,0 +1,284 @@
+/**
+ * One step in the foreground: its streams, its terminal, signals to srun, and what srun says meanwhile
+ * (commands.md §2.2, §2.7, §2.9). Used by srun, and by salloc for its interactive step.
+ */
+import { closeSync } from "node:fs";
+import type { StepChannel, StepEvent } from "#engine/engine.ts";
+import type { ExitPair } from "#job/outcome.ts";
+import type { StepRecord } from "#job/record.ts";
+import type { StepOptions } from "#job/request.ts";
+import { foldArraySpec } from "#options/array.ts";
+import { expandFilePattern, needsPerTask } from "#options/file-pattern.ts";
+import { TaskExits } from "./task-exits.ts";
+import { openFile, StepOutput, type Target } from "./step-output.ts";
+import { complain } from "./terminal.ts";
+
+export interface SessionOptions {
+  readonly step: StepOptions;
+  readonly cwd: string;
+  readonly jobName: string;
+  readonly killWaitSeconds: number;
+  readonly isQuiet: boolean;
+  readonly hasTerminal: boolean;
+}
+
+export interface SessionResult {
+  readonly exitCode: number;
+  readonly worst: ExitPair;
+}
+
+/** A second Ctrl-C within this time ends the step. */
+const INTERRUPT_MS = 1000;
+
+export async function runSession(channel: StepChannel, options: SessionOptions): Promise<SessionResult> {
+  return await new StepSession(channel, options).run();
+}
+
+class StepSession {
+  readonly #channel: StepChannel;
+  readonly #options: SessionOptions;
+  readonly #exits = new TaskExits();
+  readonly #running = new Map<number, boolean>();
+  #step: StepRecord | undefined;
+  #output: StepOutput | undefined;
+  #input: InputForwarder | undefined;
+  #lastInterrupt = -Infinity;
+  #isAborting = false;
+  #isGivenUp = false;
+  #waitTimer: ReturnType<typeof setTimeout> | undefined;
+  #launchExit: number | undefined;
+
+  constructor(channel: StepChannel, options: SessionOptions) {
+    this.#channel = channel;
+    this.#options = options;
+  }
+
+  get #stepId(): string {
+    return this.#step === undefined ? "" : `${this.#step.jobId}.${this.#step.stepKey}`;
+  }
+
+  async run(): Promise<SessionResult> {
+    const unhook = this.#hookSignals();
+    try {
+      for await (const event of this.#channel) this.#take(event);
+    } finally {
+      unhook();
+      clearTimeout(this.#waitTimer);
+      this.#input?.stop();
+      this.#exits.flush();
+      this.#exits[Symbol.dispose]();
+      this.#output?.[Symbol.dispose]();
+    }
+    if (this.#exits.wasKilled && !this.#isAborting) this.#info(`srun: Force Terminated StepId=${this.#stepId}`);
+    return { exitCode: this.#launchExit ?? this.#exits.exitCode, worst: this.#exits.worst };
+  }
+
+  #info(line: string): void {
+    if (!this.#options.isQuiet) complain(line);
+  }
+
+  #take(event: StepEvent): void {
+    switch (event.kind) {
+      case "created": this.#created(event.step, event.waited); break;
+      case "started": this.#running.set(event.task, true); break;
+      case "output": this.#output?.write(event.task, event.stream, event.bytes); break;
+      case "exited": this.#exited(event); break;
+      case "launchFailed": this.#launchFailed(event); break;
+      case "aborting": this.#aborting(event.reason); break;
+      case "message": complain(`srun: ${event.text}`); break;
+      case "lost":
+        complain(`srun: error: Lost the step daemon of StepId=${this.#stepId}: it was killed`);
+        this.#launchExit = 1;
+        break;
+      case "ended": break;
+    }
+  }
+
+  #created(step: StepRecord, waited: boolean): void {
+    this.#step = step;
+    if (waited) this.#info(`srun: Step created for job ${step.jobId}`);
+    const { options } = { options: this.#options.step };
+    const stdout = this.#target(options.output, "stdout");
+    const stderr = options.error === null && options.output !== null ? stdout : this.#target(options.error, "stderr");
+    this.#output = new StepOutput({
+      stdout, stderr, isLabelled: options.label, isUnbuffered: options.unbuffered || this.#options.hasTerminal, tasks: step.tasks,
+    });
+    this.#input = InputForwarder.start(this.#channel, this.#inputSource(options.input));
+  }
+
+  #target(text: string | null, stream: "stdout" | "stderr"): Target {
+    const mode = streamMode(text, this.#step?.tasks ?? 1);
+    if (mode.kind !== "file") return mode.kind === "all" ? { kind: "own" } : mode.kind === "none" ? { kind: "discard" } : { kind: "task", task: mode.task };
+    // The step daemon writes those; what comes here is srun's and the daemon's own.
+    if (needsPerTask(mode.pattern)) return { kind: "own" };
+    return { kind: "file", fd: openFile(this.#expand(mode.pattern), { cwd: this.#options.cwd, stream, append: this.#options.step.openMode === "append" }) };
+  }
+
+  #inputSource(text: string | null): InputSource {
+    const mode = streamMode(text, this.#step?.tasks ?? 1);
+    switch (mode.kind) {
+      case "all": return { kind: "own", task: null };
+      case "none": return { kind: "none" };
+      case "task": return { kind: "own", task: mode.task };
+      case "file":
+        if (needsPerTask(mode.pattern)) return { kind: "none" };
+        return { kind: "file", fd: openFile(this.#expand(mode.pattern), { cwd: this.#options.cwd, stream: "stdin", append: false }) };
+    }
+  }
+
+  #expand(pattern: string): string {
+    const step = this.#step;
+    if (step === undefined) return pattern;
+    return expandFilePattern(pattern, {
+      kind: "task", jobId: step.jobId, arrayJobId: null, arrayTask: null, userName: step.userName, jobName: this.#options.jobName,
+      nodeName: step.nodes[0] ?? "", stepKey: step.stepKey, nodeIndex: 0, task: 0,
+    });
+  }
+
+  #exited(event: Extract<StepEvent, { kind: "exited" }>): void {
+    this.#running.set(event.task, false);
+    this.#output?.flush(event.task);
+    const isFirst = this.#exits.count === 0;
+    this.#exits.add(event.node, event.task, event.status);
+    const { killOnBadExit, waitSeconds } = this.#options.step;
+    const isOver = this.#exits.count === (this.#step?.tasks ?? 1);
+    if (isOver || this.#isAborting) return;
+    if (killOnBadExit === true && this.#exits.exitCode !== 0 && !this.#isGivenUp) {
+      this.#isGivenUp = true;
+      this.#exits.flush();
+      this.#info(`srun: launch/slurm: _step_signal: Terminating StepId=${this.#stepId}`);
+      this.#channel.terminate({ hard: false });
+    } else if (isFirst && waitSeconds !== null && waitSeconds > 0) {
+      this.#waitTimer = setTimeout(() => this.#waitedEnough(waitSeconds), waitSeconds * 1000);
+    }
+  }
+
+  #waitedEnough(seconds: number): void {
+    complain(`srun: First task exited ${seconds}s ago`);
+    this.#reportTasks();
+    this.#info(`srun: launch/slurm: _step_signal: Terminating StepId=${this.#stepId}`);
+    this.#channel.terminate({ hard: true });
+  }
+
+  #launchFailed(event: Extract<StepEvent, { kind: "launchFailed" }>): void {
+    const words = event.errno === 2 ? "No such file or directory" : "Unspecified error";
+    complain(
+      `srun: error: Task launch for StepId=${this.#stepId} failed on node ${event.node}: ${event.message}`,
+      ...(event.hint === null ? [] : [`srun: ${event.hint}`]),
+      `srun: error: Application launch failed: ${words}`,
+      "srun: Job step aborted",
+    );
+    // 22.05's number for a missing bundle, and its number for everything else (commands.md §14.3).
+    this.#launchExit = event.errno === 2 ? 130 : 255;
+  }
+
+  #aborting(reason: string): void {
+    if (reason === "badExit" || this.#isAborting) return;
+    this.#isAborting = true;
+    this.#info(`srun: Job step aborted: Waiting up to ${this.#options.killWaitSeconds + 2} seconds for job step to finish.`);
+  }
+
+  // --- Signals to srun ------------------------------------------------------------------------------------------
+
+  #hookSignals(): () => void {
+    const hooks: Partial<Record<NodeJS.Signals, () => void>> = {
+      SIGINT: () => this.#interrupt(),
+      SIGTERM: () => this.#giveUp(),
+      SIGHUP: () => this.#giveUp(),
+      SIGQUIT: () => {
+        complain("srun: Quit");
+        this.#giveUp();
+      },
+      SIGUSR1: () => this.#channel.sendSignal(10),
+      SIGUSR2: () => this.#channel.sendSignal(12),
+      SIGCONT: () => this.#info("srun: got SIGCONT"),
+      SIGPIPE: () => undefined,
+    };
+    if (this.#options.hasTerminal) hooks.SIGWINCH = () => this.#channel.resize({ rows: process.stdout.rows, columns: process.stdout.columns });
+    for (const [name, hook] of Object.entries(hooks)) process.on(name, hook);
+    return () => { for (const [name, hook] of Object.entries(hooks)) process.off(name, hook); };
+  }
+
+  #interrupt(): void {
+    const { disableStatus, quitOnInterrupt } = this.#options.step;
+    if (disableStatus) {
+      this.#channel.sendSignal(2);
+      return;
+    }
+    const now = performance.now();
+    const isSecond = now - this.#lastInterrupt < INTERRUPT_MS;
+    this.#lastInterrupt = now;
+    if (!isSecond && !quitOnInterrupt) {
+      complain("srun: interrupt (one more within 1 sec to abort)");
+      this.#reportTasks();
+      return;
+    }
+    complain(`srun: sending Ctrl-C to StepId=${this.#stepId}`);
+    this.#exits.silence();
+    this.#channel.sendSignal(2);
+    this.#giveUp({ afterMs: 100 });
+  }
+
+  /** Ends the step. Tasks that were just sent a Ctrl-C get a moment to end by it. */
+  #giveUp(options: { readonly afterMs: number } = { afterMs: 0 }): void {
+    complain("srun: forcing job termination");
+    this.#aborting("cancelled");
+    if (options.afterMs === 0) this.#channel.terminate({ hard: true });
+    else setTimeout(() => this.#channel.terminate({ hard: true }), options.afterMs);
+  }
+
+  #reportTasks(): void {
+    for (const isRunning of [true, false]) {
+      const tasks = [...this.#running].filter(([, running]) => running === isRunning).map(([task]) => task).sort((a, b) => a - b);
+      if (tasks.length === 0) continue;
+      const noun = tasks.length === 1 ? "task" : "tasks";
+      complain(`srun: StepId=${this.#stepId} ${noun} ${foldArraySpec({ indices: tasks, throttle: null }, 0)}: ${isRunning ? "running" : "exited"}`);
+    }
+  }
+}
+
+type StreamMode =
+  | { readonly kind: "all" | "none" }
+  | { readonly kind: "task"; readonly task: number }
+  | { readonly kind: "file"; readonly pattern: string };
+
+/** `all…` and `-…` are all, `none` is /dev/null, a task's number is that task, everything else is a file. */
+function streamMode(text: string | null, tasks: number): StreamMode {
+  if (text === null || text.startsWith("all") || text.startsWith("-")) return { kind: "all" };
+  if (text === "none") return { kind: "none" };
+  if (/^\d+$/.test(text) && Number(text) < tasks) return { kind: "task", task: Number(text) };
+  return { kind: "file", pattern: text };
+}
+
+type InputSource = { readonly kind: "none" } | { readonly kind: "own"; readonly task: number | null } | { readonly kind: "file"; readonly fd: number };
+
+/** Forwards standard input, or a file, until its end or the step's. */
+class InputForwarder {
+  #isStopped = false;
+
+  static start(channel: StepChannel, source: InputSource): InputForwarder {
+    const forwarder = new InputForwarder();
+    if (source.kind === "none") channel.closeInput();
+    else void forwarder.#forward(channel, source);
+    return forwarder;
+  }
+
+  async #forward(channel: StepChannel, source: Exclude<InputSource, { kind: "none" }>): Promise<void> {
+    const stream = source.kind === "file" ? Bun.file(source.fd).stream() : Bun.stdin.stream();
+    try {
+      for await (const bytes of stream) {
+        if (this.#isStopped) return;
+        if (!channel.writeInput(bytes, source.kind === "own" ? source.task : null)) await channel.drained();
+      }
+    } catch {
+      // A closed or unreadable standard input is an empty one.
+    } finally {
+      if (source.kind === "file") closeSync(source.fd);
+      if (!this.#isStopped) channel.closeInput();
+    }
+  }
+
+  stop(): void {
+    this.#isStopped = true;
+  }
+}
