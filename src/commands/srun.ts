@@ -5,6 +5,7 @@ import { parseStepKey } from "#job/id.ts";
 import type { JobRequest, SubmitContext } from "#job/request.ts";
 import { parseSrun, type SrunLine } from "#options/srun.ts";
 import { allocate } from "./allocate.ts";
+import { containerVariables } from "./container-variables.ts";
 import { environment, parseContext, submitContext } from "./context.ts";
 import { openEngine } from "./engine.ts";
 import { taskEnvironment } from "./export-environment.ts";
@@ -34,15 +35,6 @@ function refuseUnsupported(line: SrunLine): void {
   const refused = step.multiProg ? "--multi-prog" : step.bcast !== null ? "--bcast"
     : step.mpi !== null && step.mpi !== "none" ? `--mpi=${step.mpi}` : undefined;
   if (refused !== undefined) throw new BerthError("NOT_SUPPORTED", `${refused} is not supported on the embedded engine`);
-}
-
-/** Set for what we start, unless an outer command has set it (oci-conf §1.3). */
-export function containerVariables(line: { readonly job: { readonly container: string | null; readonly containerId: string | null } }): Record<string, string> {
-  const variables: Record<string, string> = {};
-  const { container, containerId } = line.job;
-  if (container !== null && process.env["SLURM_CONTAINER"] === undefined) variables["SLURM_CONTAINER"] = container;
-  if (containerId !== null && process.env["SLURM_CONTAINER_ID"] === undefined) variables["SLURM_CONTAINER_ID"] = containerId;
-  return variables;
 }
 
 function jobRequest(line: SrunLine, submit: SubmitContext): JobRequest {

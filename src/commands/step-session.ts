@@ -97,7 +97,7 @@ class StepSession {
   #created(step: StepRecord, waited: boolean): void {
     this.#step = step;
     if (waited) this.#info(`srun: Step created for job ${step.jobId}`);
-    const { options } = { options: this.#options.step };
+    const options = this.#options.step;
     const stdout = this.#target(options.output, "stdout");
     const stderr = options.error === null && options.output !== null ? stdout : this.#target(options.error, "stderr");
     this.#output = new StepOutput({
@@ -108,7 +108,9 @@ class StepSession {
 
   #target(text: string | null, stream: "stdout" | "stderr"): Target {
     const mode = streamMode(text, this.#step?.tasks ?? 1);
-    if (mode.kind !== "file") return mode.kind === "all" ? { kind: "own" } : mode.kind === "none" ? { kind: "discard" } : { kind: "task", task: mode.task };
+    if (mode.kind === "all") return { kind: "own" };
+    if (mode.kind === "none") return { kind: "discard" };
+    if (mode.kind === "task") return mode;
     // The step daemon writes those; what comes here is srun's and the daemon's own.
     if (needsPerTask(mode.pattern)) return { kind: "own" };
     return { kind: "file", fd: openFile(this.#expand(mode.pattern), { cwd: this.#options.cwd, stream, append: this.#options.step.openMode === "append" }) };
@@ -238,7 +240,8 @@ class StepSession {
 }
 
 type StreamMode =
-  | { readonly kind: "all" | "none" }
+  | { readonly kind: "all" }
+  | { readonly kind: "none" }
   | { readonly kind: "task"; readonly task: number }
   | { readonly kind: "file"; readonly pattern: string };
 

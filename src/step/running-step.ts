@@ -8,7 +8,7 @@
  * journal before anybody hears of it.
  */
 import { existsSync } from "node:fs";
-import { join } from "node:path";
+import { join, resolve } from "node:path";
 import { openStepContainer, type StepContainer } from "#container/step-container.ts";
 import { BerthError } from "#job/errors.ts";
 import { nowMs } from "#job/id.ts";
@@ -41,7 +41,8 @@ export class RunningStep {
   readonly #tasks: Task[] = [];
   readonly #reaper = new OrphanReaper();
   readonly #abort = new AbortController();
-  #container: StepContainer | null = null;
+  /** By node: several nodes of one step may be this host. */
+  readonly #containers = new Map<string, StepContainer>();
   #terminated: TerminateReason | null = null;
   #killTimer: ReturnType<typeof setTimeout> | undefined;
   #isKilling = false;
@@ -57,37 +58,42 @@ export class RunningStep {
     if (self !== undefined) this.#journal.append({ kind: "daemon", process: self });
   }
 
-  /** Prepares the container, if there is one. False: the launch failed, and `finish` has the result. */
+  /** Prepares the containers, if there are any. A result: the launch failed. */
   async open(): Promise<StepResult | undefined> {
     const { plan } = this;
     if (plan.container === null) return undefined;
-    const [node] = plan.facts.nodes;
     try {
-      this.#container = await openStepContainer({
-        bundle: plan.container.bundle,
-        jobId: plan.facts.jobId,
-        stepKey: plan.facts.stepKey,
-        nodeName: node?.name ?? "",
-        userName: plan.user.name,
-        userId: plan.user.uid,
-        groupId: plan.user.gid,
-        workDir: plan.workDir,
-        spoolRoot: this.#spoolDir,
-        configDir: findConfigDir(plan.configDirs),
-        stateDir: plan.stateDir,
-        runtimeRoot: plan.runtimeRoot,
-        hasPty: plan.terminal !== null,
-        batch: plan.isBatch ? this.#batchFiles() : null,
-      }, { signal: this.#abort.signal });
+      for (const { name } of plan.facts.nodes) this.#containers.set(name, await this.#openContainer(name, plan.container.bundle));
       return undefined;
     } catch (error) {
+      if (this.#abort.signal.aborted) return undefined; // `start` sees that the step was ended
       if (!(error instanceof BerthError)) throw error;
       return this.#launchFailed(error);
     }
   }
 
+  #openContainer(nodeName: string, bundle: string): Promise<StepContainer> {
+    const { plan } = this;
+    return openStepContainer({
+      bundle,
+      jobId: plan.facts.jobId,
+      stepKey: plan.facts.stepKey,
+      nodeName,
+      userName: plan.user.name,
+      userId: plan.user.uid,
+      groupId: plan.user.gid,
+      workDir: plan.workDir,
+      spoolRoot: this.#spoolDir,
+      configDir: findConfigDir(plan.configDirs),
+      stateDir: plan.stateDir,
+      runtimeRoot: plan.runtimeRoot,
+      hasPty: plan.terminal !== null,
+      batch: plan.isBatch ? this.#batchFiles() : null,
+    }, { signal: this.#abort.signal });
+  }
+
   #batchFiles(): { scriptPath: string; stdin: string | null; stdout: string | null; stderr: string | null } {
-    const file = (stream: StepPlan["stdout"]) => (stream.kind === "file" ? this.#expand(stream.pattern, 0) : null);
+    const file = (stream: StepPlan["stdout"]) => (stream.kind === "file" ? resolve(this.plan.workDir, this.#expand(stream.pattern, 0)) : null);
     const { stdin, stdout, stderr } = this.plan;
     return {
       scriptPath: join(this.#spoolDir, SCRIPT_FILE),
@@ -105,7 +111,7 @@ export class RunningStep {
 
   /** A batch job has nobody to tell but its output file. */
   #sayInBatchOutput(error: BerthError): void {
-    const task = new Task({ ...this.#host(), container: null, plan: { ...this.plan, commands: [] } }, this.#place(0));
+    const task = new Task({ ...this.#host(), container: () => null, plan: { ...this.plan, commands: [] } }, this.#place(0));
     task.sayWithoutRunning([`slurmstepd: error: ${error.message}`, ...(error.hint === undefined ? [] : [`slurmstepd: error: ${error.hint}`])]);
   }
 
@@ -133,7 +139,7 @@ export class RunningStep {
   #host(): TaskHost {
     return {
       plan: this.plan,
-      container: this.#container,
+      container: (node) => this.#containers.get(node) ?? null,
       streams: new StreamOpener({ spoolDir: this.#spoolDir, workDir: this.plan.workDir }),
       expand: (pattern, rank) => this.#expand(pattern, rank),
       output: (rank, stream, bytes) => this.#listener.output(rank, stream, bytes),
@@ -165,7 +171,7 @@ export class RunningStep {
     const { rank } = task.place;
     const status = await task.run();
     if (task.pid !== null) this.#reaper.disown(task.pid);
-    if (this.#container !== null) await this.#container.finishTask(task.place.localId, { pid: task.pid });
+    await this.#finishContainer(task);
     this.#running--;
     if (this.#running === 0) {
       // The step is over: what its tasks left behind goes too, and with it the last writers of its streams.
@@ -178,9 +184,14 @@ export class RunningStep {
     this.#listener.event({ event: "exited", task: rank, node: task.place.node.name, status });
   }
 
-  async #concludeContainer(): Promise<void> {
-    await this.#container?.[Symbol.asyncDispose]();
-    this.#container = null;
+  /** What is left of the task's container goes; when that fails its user hears of it. */
+  async #finishContainer(task: Task): Promise<void> {
+    try {
+      await this.#containers.get(task.place.node.name)?.finishTask(task.place.localId, { pid: task.pid });
+    } catch (error) {
+      if (!(error instanceof BerthError)) throw error;
+      task.say(`slurmstepd: error: ${error.message}`);
+    }
   }
 
   #conclude(exit: ExitPair, launchFailure: StepResult["launchFailure"]): StepResult {
@@ -212,9 +223,10 @@ export class RunningStep {
     };
   }
 
-  /** Removes what the step's container left in the spool; after `start` or a failed `open`. */
+  /** Removes what the step's containers left in the spool; after `start` or a failed `open`. */
   async cleanUp(): Promise<void> {
-    await this.#concludeContainer();
+    for (const container of this.#containers.values()) await container[Symbol.asyncDispose]();
+    this.#containers.clear();
   }
 
   async writeInput(rank: number, bytes: Uint8Array): Promise<void> {
@@ -274,7 +286,7 @@ export class RunningStep {
   async #kill(): Promise<void> {
     if (this.#isKilling) return;
     this.#isKilling = true;
-    for (const { place, pid } of this.#tasks) if (this.#container !== null) await this.#container.killTask(place.localId, { pid });
+    for (const { place, pid } of this.#tasks) await this.#containers.get(place.node.name)?.killTask(place.localId, { pid });
     this.signal(SIGKILL, "full");
     await killDescendants(this.#reaper);
   }

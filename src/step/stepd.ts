@@ -7,6 +7,9 @@
  * directory goes. A daemon that nobody acknowledges leaves the spool behind and ends; the next controller reads it.
  */
 import { existsSync, rmSync } from "node:fs";
+import { join } from "node:path";
+import { warmContainers } from "#container/warm.ts";
+import { directories, SITE_CONFIG_DIR } from "#platform/directories.ts";
 import { connectFrames, JSON_FRAME, listenFrames, parseJsonFrame, type FrameConnection } from "#platform/frames.ts";
 import { becomeSubreaper } from "#platform/libc.ts";
 import { startController } from "#platform/start-controller.ts";
@@ -23,7 +26,12 @@ const ACKNOWLEDGE_MS = 20_000;
 export async function runStepDaemon(controllerSocket: string): Promise<void> {
   becomeSubreaper();
   const connection = await connectFrames(controllerSocket);
+  const { state } = directories();
+  const configDir = [directories().config, SITE_CONFIG_DIR].find((dir) => existsSync(join(dir, "oci.conf"))) ?? null;
+  // What every container step needs is read while there is time.
+  const warming = warmContainers({ stateDir: state, configDir, signal: AbortSignal.timeout(10_000) });
   const spoolDir = await waitForStep(connection);
+  await warming;
   if (spoolDir === undefined) return;
   await new StepDaemon(spoolDir, connection, controllerSocket).run();
 }

@@ -16,7 +16,7 @@ export type OutputStream = "stdout" | "stderr";
 
 export interface TaskHost {
   readonly plan: StepPlan;
-  readonly container: StepContainer | null;
+  container(node: string): StepContainer | null;
   readonly streams: StreamOpener;
   expand(pattern: string, rank: number): string;
   /** A promise means: wait, the client is slow. */
@@ -50,6 +50,10 @@ export class Task {
     this.place = place;
   }
 
+  get #container(): StepContainer | null {
+    return this.#host.container(this.place.node.name);
+  }
+
   get pid(): number | null {
     return this.#process?.pid ?? null;
   }
@@ -75,8 +79,9 @@ export class Task {
   }
 
   async #run(): Promise<ExitStatus> {
-    const { plan, container } = this.#host;
+    const { plan } = this.#host;
     const { rank } = this.place;
+    const container = this.#container;
     try {
       this.#openStreams();
     } catch (error) {
@@ -189,7 +194,7 @@ export class Task {
     } catch {
       // told below
     }
-    if (this.#host.container !== null) return undefined;
+    if (this.#container !== null) return undefined;
     this.say(`slurmstepd: error: couldn't chdir to \`${wanted}': ${errnoText(os.errno.ENOENT)}: going to /tmp instead`);
     return FALLBACK_DIR;
   }

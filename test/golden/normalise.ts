@@ -45,7 +45,9 @@ function normaliseLine(raw: string, place: Place): string {
   let line = raw.replaceAll(place.dir, RECORDED.dir);
   for (const host of place.hosts) line = replaceInColumn(line, host, "login");
   line = replaceInColumn(line, place.user, "alice").replaceAll(`_${place.user}_`, "_alice_");
-  const swap = (own: number) => (all: string, head: string, id: string) => Number(id) === own ? `${head}2001` : all;
+  // Id 0 after a bare "uid=" may also be root inside a container, so a root's own ids are swapped only beside the name.
+  const swap = (own: number) => (all: string, head: string, id: string) =>
+    Number(id) === own && (own !== 0 || head.endsWith("(")) ? `${head}2001` : all;
   return line
     .replace(/((?:UserId|user_id|uid|UID)=(?:\w+\()?)(\d+)/g, swap(place.uid))
     .replace(/((?:GroupId|group_id|gid|GID|groups)=(?:\w+\()?)(\d+)/g, swap(place.gid))
