@@ -30,7 +30,7 @@ export async function salloc(argv: readonly string[]): Promise<number> {
   const request: JobRequest = { kind: "salloc", options: line.job, submit: { ...submit, environment: {} }, batch: null, command: line.command[0] ?? null };
   const exitCode = await run(engine, line, { request, submit });
   await engine[Symbol.asyncDispose]();
-  process.exit(exitCode);
+  return exitCode;
 }
 
 async function run(engine: Engine, line: SallocLine, facts: { readonly request: JobRequest; readonly submit: SubmitContext }): Promise<number> {

@@ -24,9 +24,8 @@ export async function srun(argv: readonly string[]): Promise<number> {
   const engine = await openEngine();
   const exitCode = line.step.testOnly ? await tryJob(engine, line, submit)
     : line.step.jobId === null ? await runOwnJob(engine, line, submit) : await runInJob(engine, line, { submit, jobId: line.step.jobId });
-  // A blocked read of standard input must not keep the process.
   await engine[Symbol.asyncDispose]();
-  process.exit(exitCode);
+  return exitCode;
 }
 
 /** What is parsed but cannot be done yet is refused, not forgotten. */

@@ -103,9 +103,7 @@ export class RunningStep {
 
   #launchFailed(error: BerthError): StepResult {
     const errno = error.code === "BUNDLE_MISSING" ? 2 : 1;
-    const node = this.plan.facts.nodes[0]?.name ?? "";
     if (this.plan.isBatch) this.#sayInBatchOutput(error);
-    else this.#listener.event({ event: "launchFailed", node, message: error.message, errno, hint: error.hint ?? null });
     return this.#conclude({ code: errno, signal: 0 }, { message: error.message, errno, hint: error.hint ?? null });
   }
 
@@ -115,15 +113,18 @@ export class RunningStep {
     task.sayWithoutRunning([`slurmstepd: error: ${error.message}`, ...(error.hint === undefined ? [] : [`slurmstepd: error: ${error.hint}`])]);
   }
 
-  /** Runs every task to its end. */
-  async start(): Promise<StepResult> {
+  /** Runs every task to its end. `onStarted`: all of them have their streams. */
+  async start(onStarted: () => void): Promise<StepResult> {
     if (this.#terminated !== null) return this.#conclude({ code: 0, signal: SIGTERM }, null);
     this.#isStarted = true;
     process.umask(this.plan.facts.umask);
     const host = this.#host();
     for (let rank = 0; rank < this.plan.facts.tasks; rank++) this.#tasks.push(new Task(host, this.#place(rank)));
     this.#running = this.#tasks.length;
-    await Promise.all(this.#tasks.map((task) => this.#follow(task)));
+    const ends = this.#tasks.map((task) => this.#follow(task));
+    await Promise.all(this.#tasks.map((task) => task.opened));
+    onStarted();
+    await Promise.all(ends);
     clearTimeout(this.#killTimer);
     let exit: ExitPair = EXIT_ZERO;
     for (const task of this.#tasks) if (task.status !== undefined) exit = worseExit(exit, exitPair(task.status));

@@ -55,8 +55,10 @@ class StepDaemon {
   readonly #controllerSocket: string;
   readonly #step: RunningStep;
   readonly #controllers = new Set<FrameConnection>();
+  readonly #started = Promise.withResolvers<void>();
   readonly #attached = Promise.withResolvers<void>();
   readonly #acknowledged = Promise.withResolvers<void>();
+  readonly #clientGone = Promise.withResolvers<void>();
   #client: FrameConnection | undefined;
   #isReady = false;
   #result: StepResult | undefined;
@@ -98,7 +100,11 @@ class StepDaemon {
     }
     const failure = await opening;
     if (plan.isBatch) this.#sayReady();
-    return failure ?? await this.#step.start();
+    if (failure === undefined) return await this.#step.start(() => this.#started.resolve());
+    if (failure.launchFailure !== null) {
+      this.#publish({ event: "launchFailed", node: plan.facts.nodes[0]?.name ?? "", ...failure.launchFailure });
+    }
+    return failure;
   }
 
   #sayReady(): void {
@@ -117,8 +123,6 @@ class StepDaemon {
     if (isAcknowledged) rmSync(this.#spoolDir, { recursive: true, force: true });
     if (this.#client !== undefined) await Promise.race([this.#clientGone.promise, Bun.sleep(1000)]);
   }
-
-  readonly #clientGone = Promise.withResolvers<void>();
 
   #welcome(connection: FrameConnection): void {
     connection.handle({
@@ -188,7 +192,8 @@ class StepDaemon {
     }
   }
 
-  #inputQueue: Promise<unknown> = Promise.resolve();
+  /** Input that comes before the tasks exist waits for them. */
+  #inputQueue: Promise<unknown> = this.#started.promise;
 
   #takeInput(payload: Uint8Array): void {
     const { task, bytes } = parseTaskFrame(payload.slice());

@@ -43,7 +43,7 @@ export class Task {
   #terminal: TerminalHandle | undefined;
   #pumps: Promise<void> = Promise.resolve();
   #status: ExitStatus | undefined;
-  #inputEnded = false;
+  readonly #opened = Promise.withResolvers<void>();
 
   constructor(host: TaskHost, place: TaskPlace) {
     this.#host = host;
@@ -56,6 +56,11 @@ export class Task {
 
   get pid(): number | null {
     return this.#process?.pid ?? null;
+  }
+
+  /** Resolves when input can be written: the process runs, or never will. */
+  get opened(): Promise<void> {
+    return this.#opened.promise;
   }
 
   get status(): ExitStatus | undefined {
@@ -74,6 +79,7 @@ export class Task {
   /** Runs the task; resolves when its process is reaped. Failures to start are statuses, never errors. */
   async run(): Promise<ExitStatus> {
     this.#status = await this.#run();
+    this.#opened.resolve();
     this.#streams?.stdin.writer?.close();
     return this.#status;
   }
@@ -138,6 +144,7 @@ export class Task {
     if (process.terminal !== null) this.#terminal = process.terminal;
     this.#host.started(this.place.rank, process.pid);
     this.#startPumps();
+    this.#opened.resolve();
     return process.exited;
   }
 
@@ -161,7 +168,6 @@ export class Task {
     if (this.#hasTerminal) return;
     const { plan, streams } = this.#host;
     this.#streams = streams.open(this.place.rank, plan, (pattern) => this.#host.expand(pattern, this.place.rank));
-    if (this.#inputEnded) this.#streams.stdin.writer?.close();
   }
 
   #taskStreams(): TaskStreams {
@@ -225,7 +231,6 @@ export class Task {
   }
 
   async endInput(): Promise<void> {
-    this.#inputEnded = true;
     await this.#streams?.stdin.writer?.end();
   }
 
