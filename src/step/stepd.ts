@@ -24,7 +24,6 @@ const ATTACH_MS = 60_000;
 const ACKNOWLEDGE_MS = 20_000;
 
 export async function runStepDaemon(controllerSocket: string): Promise<void> {
-  becomeSubreaper();
   const connection = await connectFrames(controllerSocket);
   const { state } = directories();
   const configDir = [directories().config, SITE_CONFIG_DIR].find((dir) => existsSync(join(dir, "oci.conf"))) ?? null;
@@ -32,8 +31,20 @@ export async function runStepDaemon(controllerSocket: string): Promise<void> {
   const warming = warmContainers({ stateDir: state, configDir, signal: AbortSignal.timeout(10_000) });
   const spoolDir = await waitForStep(connection);
   await warming;
-  if (spoolDir === undefined) return;
-  await new StepDaemon(spoolDir, connection, controllerSocket).run();
+  if (spoolDir === undefined) {
+    reviveController(controllerSocket);
+    return;
+  }
+  becomeSubreaper();
+  await new StepDaemon(spoolDir, connection).run();
+}
+
+/**
+ * A spare whose controller was killed starts another one, so that queued jobs go on; a controller that was stopped took
+ * its socket with it. Daemons with a step leave this to the spares: what they start would be a process of the step.
+ */
+function reviveController(controllerSocket: string): void {
+  if (existsSync(controllerSocket)) startController();
 }
 
 /** The spool directory of the step to run; undefined when the controller went away first. */
@@ -52,7 +63,6 @@ function waitForStep(connection: FrameConnection): Promise<string | undefined> {
 
 class StepDaemon {
   readonly #spoolDir: string;
-  readonly #controllerSocket: string;
   readonly #step: RunningStep;
   readonly #controllers = new Set<FrameConnection>();
   readonly #started = Promise.withResolvers<void>();
@@ -64,9 +74,8 @@ class StepDaemon {
   #result: StepResult | undefined;
   #isConcluded = false;
 
-  constructor(spoolDir: string, controller: FrameConnection, controllerSocket: string) {
+  constructor(spoolDir: string, controller: FrameConnection) {
     this.#spoolDir = spoolDir;
-    this.#controllerSocket = controllerSocket;
     this.#step = new RunningStep(spoolDir, readPlan(spoolDir), {
       event: (event) => this.#publish(event),
       output: (rank, stream, bytes) => this.#sendOutput(rank, stream === "stdout" ? OUTPUT_FRAME : ERROR_FRAME, bytes),
@@ -141,18 +150,10 @@ class StepDaemon {
     this.#controllers.add(connection);
     connection.handle({
       frame: (_type, payload) => this.#obey(parseJsonFrame(payload) as ToDaemon),
-      closed: () => {
-        this.#controllers.delete(connection);
-        if (!this.#isConcluded && this.#controllers.size === 0) this.#reviveController();
-      },
+      closed: () => { this.#controllers.delete(connection); },
     });
     if (this.#isReady) connection.sendJson({ event: "ready" } satisfies FromDaemon);
     if (this.#result !== undefined) connection.sendJson({ event: "ended", result: this.#result } satisfies FromDaemon);
-  }
-
-  /** A controller that was killed is started again, so that queued jobs go on; one that was stopped took its socket with it. */
-  #reviveController(): void {
-    if (existsSync(this.#controllerSocket)) startController();
   }
 
   #obey(message: ToDaemon): void {
