@@ -138,6 +138,7 @@ class StepSession {
   }
 
   #exited(event: Extract<StepEvent, { kind: "exited" }>): void {
+    if (this.#running.get(event.task) === false) return; // told again after a take-over
     this.#running.set(event.task, false);
     this.#output?.flush(event.task);
     const isFirst = this.#exits.count === 0;

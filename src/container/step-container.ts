@@ -73,6 +73,8 @@ export interface StepContainer extends AsyncDisposable {
   environment(jobEnv: Environment): Record<string, string>;
   /** Makes the task's spool directory with config.json and environment file. @throws BerthError SPOOL */
   prepareTask(task: ContainerTask): Promise<PreparedTask>;
+  /** A task that a step daemon before us prepared: `finishTask` and `killTask` know it then. */
+  adoptTask(localId: number): void;
   /** Create and start flow, after the create process ended: waits for "created" and starts. @throws BerthError RUNTIME_FAILED */
   startTask(localId: number, options: TaskProcess & { readonly signal: AbortSignal }): Promise<RuntimeState>;
   /** Create and start flow: resolves when the container no longer runs. */
@@ -166,6 +168,11 @@ class OpenedStep implements StepContainer {
     const operations = this.#operations(localId, { pid: null });
     const argv = this.flow === "run" ? operations.run : operations.create;
     return { argv: argv as Argv, env: this.#runtimeEnv, spoolDir };
+  }
+
+  adoptTask(localId: number): void {
+    const spoolDir = spoolPath(this.#spoolParent, this.#step.stepKey, "task", this.#values({ spoolDir: this.#step.spoolRoot, taskId: String(localId) }));
+    this.#tasks.set(localId, { spoolDir, command: "", isFinished: false, files: [join(spoolDir, "config.json"), join(spoolDir, "environment")] });
   }
 
   async startTask(localId: number, { pid, signal }: TaskProcess & { readonly signal: AbortSignal }): Promise<RuntimeState> {

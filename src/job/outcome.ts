@@ -15,6 +15,12 @@ export interface ExitPair {
 
 export const EXIT_ZERO: ExitPair = { code: 0, signal: 0 };
 
+/** The kernel's wait status (wait(2)). */
+export function parseWaitStatus(status: number): ExitStatus {
+  const signal = status & 0x7f;
+  return signal === 0 ? { kind: "exited", code: (status >> 8) & 255 } : { kind: "signaled", signal, coreDumped: (status & 0x80) !== 0 };
+}
+
 export function exitPair(status: ExitStatus): ExitPair {
   switch (status.kind) {
     case "exited": return { code: status.code, signal: 0 };

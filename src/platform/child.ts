@@ -5,6 +5,7 @@
  * The child leads its own session and group, so that a kill reaches its children too. A result is ready when the
  * child is reaped and its pipes are at end; a descendant that keeps a pipe open can delay that by `drainMs` only.
  */
+import { registerChild } from "./orphans.ts";
 import { constants } from "node:os";
 import type { ExitStatus } from "#job/outcome.ts";
 
@@ -40,6 +41,7 @@ export class Child implements AsyncDisposable {
     this.#process = Bun.spawn([...argv], {
       cwd: options.cwd, env: { ...options.env }, stdin: "ignore", stdout: "pipe", stderr: "pipe", detached: true,
     });
+    registerChild(this.#process);
   }
 
   get pid(): number {

@@ -9,7 +9,9 @@ const symbols = dlopen("libc.so.6", {
   flock: { args: ["i32", "i32"], returns: "i32" },
   getsid: { args: ["i32"], returns: "i32" },
   getsockopt: { args: ["i32", "i32", "i32", "ptr", "ptr"], returns: "i32" },
+  ioctl: { args: ["i32", "u64", "ptr"], returns: "i32" },
   mkfifo: { args: ["ptr", "u32"], returns: "i32" },
+  syscall: { args: ["i64", "i64", "i64"], returns: "i64" },
   prctl: { args: ["i32", "u64", "u64", "u64", "u64"], returns: "i32" },
   prlimit64: { args: ["i32", "i32", "ptr", "ptr"], returns: "i32" },
   tcgetpgrp: { args: ["i32"], returns: "i32" },
@@ -82,6 +84,25 @@ export function foregroundGroup(fd: number): number {
 export function reapChild(pid: number): number | undefined {
   const status = new Int32Array(1);
   return symbols.waitpid(pid, ptr(status), 1 /* WNOHANG */) === pid ? status[0] : undefined;
+}
+
+const SYS_PIDFD_OPEN = 434;
+/** _IOWR(0xFF, 11, struct pidfd_info) with the structure's first 64 bytes (linux/pidfd.h). */
+const PIDFD_GET_INFO = 0xc040ff0bn;
+const PIDFD_INFO_EXIT = 1n << 3n;
+
+/** pidfd_open(2); undefined when there is no such process, or the kernel is too old. The caller closes it. */
+export function openPidFd(pid: number): number | undefined {
+  const fd = Number(symbols.syscall(BigInt(SYS_PIDFD_OPEN), BigInt(pid), 0n));
+  return fd < 0 ? undefined : fd;
+}
+
+/** Wait status of a process that somebody else has reaped; undefined before Linux 6.15, or while it runs. */
+export function readExitOfPidFd(fd: number): number | undefined {
+  const info = new BigUint64Array(8);
+  info[0] = PIDFD_INFO_EXIT;
+  if (symbols.ioctl(fd, PIDFD_GET_INFO, ptr(info)) !== 0 || ((info[0] ?? 0n) & PIDFD_INFO_EXIT) === 0n) return undefined;
+  return new Int32Array(info.buffer)[15];
 }
 
 /** The limits that Slurm propagates (PropagateResourceLimits, srun(1)), by name, with Linux's numbers. */

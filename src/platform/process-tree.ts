@@ -32,9 +32,13 @@ export function isAlive(identity: ProcessIdentity): boolean {
   return stat !== undefined && stat.startTicks === identity.startTicks && stat.state !== "Z" && stat.state !== "X";
 }
 
+export function isZombie(pid: number): boolean {
+  return readStat(pid)?.state === "Z";
+}
+
 export interface FoundProcess { readonly pid: number; readonly parent: number; readonly isZombie: boolean }
 
-function children(pid: number): number[] {
+export function children(pid: number): number[] {
   const pids: number[] = [];
   let threads: string[];
   try {
@@ -59,7 +63,7 @@ export function descendants(root: number): FoundProcess[] {
   const queue = [root];
   for (let parent = queue.pop(); parent !== undefined; parent = queue.pop()) {
     for (const pid of children(parent)) {
-      found.push({ pid, parent, isZombie: readStat(pid)?.state === "Z" });
+      found.push({ pid, parent, isZombie: isZombie(pid) });
       queue.push(pid);
     }
   }

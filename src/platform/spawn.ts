@@ -1,6 +1,7 @@
 /** Starting processes: tasks of steps, with their own streams, and daemons that outlive us. */
 import { constants } from "node:os";
 import type { ExitStatus } from "#job/outcome.ts";
+import { registerChild } from "./orphans.ts";
 
 export interface Usage {
   readonly userCpuMs: number;
@@ -71,6 +72,7 @@ export function spawnTask(command: TaskCommand): RunningProcess & { readonly ter
 }
 
 function running(child: Bun.Subprocess): RunningProcess {
+  registerChild(child);
   return { pid: child.pid, exited: child.exited.then(() => exitStatusOf(child)), usage: () => usageOf(child) };
 }
 

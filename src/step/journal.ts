@@ -2,7 +2,7 @@
  * The journal of a step: one JSON line for each thing that happened, appended before anybody is told of it.
  * It survives the step daemon and the controller. A torn last line (the daemon was killed while it wrote) is ignored.
  */
-import { closeSync, openSync, readFileSync, writeSync } from "node:fs";
+import { closeSync, existsSync, openSync, readFileSync, writeSync } from "node:fs";
 import { join } from "node:path";
 import type { EpochMs } from "#job/id.ts";
 import type { ExitPair, ExitStatus } from "#job/outcome.ts";
@@ -28,6 +28,8 @@ export type JournalEntry =
   | { readonly kind: "daemon"; readonly process: ProcessIdentity }
   | { readonly kind: "started"; readonly task: number; readonly process: ProcessIdentity }
   | { readonly kind: "exited"; readonly task: number; readonly status: ExitStatus; readonly usage: TaskUsage | null }
+  /** Written by the controller, which inherits the tasks of a step daemon that was killed. */
+  | { readonly kind: "reaped"; readonly pid: number; readonly status: ExitStatus }
   | { readonly kind: "terminating"; readonly reason: TerminateReason }
   | { readonly kind: "ended"; readonly result: StepResult };
 
@@ -69,6 +71,13 @@ export function readJournal(spoolDir: string): JournalEntry[] {
   const lines = text.split("\n");
   lines.pop(); // empty after the last newline, or torn
   return lines.map((line) => JSON.parse(line) as JournalEntry);
+}
+
+/** One line from somebody who is not the step's daemon. A spool that is gone needs none. */
+export function appendToJournal(spoolDir: string, entry: JournalEntry): void {
+  if (!existsSync(journalPath(spoolDir))) return;
+  using journal = new Journal(spoolDir);
+  journal.append(entry);
 }
 
 export function findResult(entries: readonly JournalEntry[]): StepResult | undefined {

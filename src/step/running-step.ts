@@ -14,9 +14,10 @@ import { BerthError } from "#job/errors.ts";
 import { nowMs } from "#job/id.ts";
 import { EXIT_ZERO, exitPair, worseExit, type ExitPair } from "#job/outcome.ts";
 import { expandFilePattern } from "#options/file-pattern.ts";
-import { descendants, identify, sendSignal } from "#platform/process-tree.ts";
-import { Journal, type StepResult, type TaskUsage, type TerminateReason } from "./journal.ts";
-import { killDescendants, OrphanReaper } from "./orphans.ts";
+import { killAll, livingBelow, OrphanReaper } from "#platform/orphans.ts";
+import { identify, isAlive, sendSignal, type ProcessIdentity } from "#platform/process-tree.ts";
+import { adoptProcess } from "./adopted-process.ts";
+import { Journal, readJournal, type JournalEntry, type StepResult, type TaskUsage, type TerminateReason } from "./journal.ts";
 import { SCRIPT_FILE, type StepPlan } from "./plan.ts";
 import { StreamOpener } from "./stdio.ts";
 import { Task, type OutputStream, type TaskHost } from "./task.ts";
@@ -48,14 +49,24 @@ export class RunningStep {
   #isKilling = false;
   #isStarted = false;
   #running = 0;
+  /** What a daemon before us has written; empty in a first life. */
+  readonly #past: readonly JournalEntry[];
+  /** Processes that a daemon before us started, and that still run. */
+  #adopted: readonly ProcessIdentity[] = [];
 
   constructor(spoolDir: string, plan: StepPlan, listener: StepListener) {
     this.#spoolDir = spoolDir;
     this.plan = plan;
     this.#listener = listener;
+    this.#past = readJournal(spoolDir);
     this.#journal = new Journal(spoolDir);
     const self = identify(process.pid);
     if (self !== undefined) this.#journal.append({ kind: "daemon", process: self });
+  }
+
+  /** A daemon before us has started tasks and was killed. */
+  get isTakeOver(): boolean {
+    return this.#past.some((entry) => entry.kind === "started" || entry.kind === "exited");
   }
 
   /** Prepares the containers, if there are any. A result: the launch failed. */
@@ -115,11 +126,12 @@ export class RunningStep {
 
   /** Runs every task to its end. `onStarted`: all of them have their streams. */
   async start(onStarted: () => void): Promise<StepResult> {
-    if (this.#terminated !== null) return this.#conclude({ code: 0, signal: SIGTERM }, null);
+    if (this.#terminated !== null && !this.isTakeOver) return this.#conclude({ code: 0, signal: SIGTERM }, null);
     this.#isStarted = true;
     process.umask(this.plan.facts.umask);
     const host = this.#host();
     for (let rank = 0; rank < this.plan.facts.tasks; rank++) this.#tasks.push(new Task(host, this.#place(rank)));
+    this.#takeOver();
     this.#running = this.#tasks.length;
     const ends = this.#tasks.map((task) => this.#follow(task));
     await Promise.all(this.#tasks.map((task) => task.opened));
@@ -129,6 +141,30 @@ export class RunningStep {
     let exit: ExitPair = EXIT_ZERO;
     for (const task of this.#tasks) if (task.status !== undefined) exit = worseExit(exit, exitPair(task.status));
     return this.#conclude(exit, null);
+  }
+
+  /** Tasks of the daemon before us go on where they are; the ones it had not started yet start now. */
+  #takeOver(): void {
+    const adopted: ProcessIdentity[] = [];
+    for (const entry of this.#past) {
+      if (entry.kind === "started") {
+        this.#tasks[entry.task]?.adopt(adoptProcess(entry.process, this.#spoolDir));
+        const { node, localId } = this.#place(entry.task);
+        this.#containers.get(node.name)?.adoptTask(localId);
+        if (isAlive(entry.process)) adopted.push(entry.process);
+      } else if (entry.kind === "exited") this.#tasks[entry.task]?.adoptEnded(entry.status);
+      else if (entry.kind === "terminating") this.#terminated = entry.reason;
+    }
+    this.#adopted = adopted;
+    if (this.#terminated !== null) this.#killTimer = setTimeout(() => void this.#kill(), this.plan.killWaitSeconds * 1000);
+  }
+
+  /** Where the tasks are, for an srun that attaches again. */
+  *replay(): Generator<FromDaemon> {
+    for (const { place, status, process } of this.#tasks) {
+      if (process !== undefined) yield { event: "started", task: place.rank, node: place.node.name };
+      if (status !== undefined) yield { event: "exited", task: place.rank, node: place.node.name, status };
+    }
   }
 
   #place(rank: number): Task["place"] {
@@ -145,7 +181,6 @@ export class RunningStep {
       expand: (pattern, rank) => this.#expand(pattern, rank),
       output: (rank, stream, bytes) => this.#listener.output(rank, stream, bytes),
       started: (rank, pid) => {
-        this.#reaper.own(pid);
         this.#journal.append({ kind: "started", task: rank, process: identify(pid) ?? { pid, startTicks: 0 } });
         this.#listener.event({ event: "started", task: rank, node: this.#place(rank).node.name });
       },
@@ -171,12 +206,11 @@ export class RunningStep {
   async #follow(task: Task): Promise<void> {
     const { rank } = task.place;
     const status = await task.run();
-    if (task.pid !== null) this.#reaper.disown(task.pid);
     await this.#finishContainer(task);
     this.#running--;
     if (this.#running === 0) {
       // The step is over: what its tasks left behind goes too, and with it the last writers of its streams.
-      await killDescendants(this.#reaper);
+      await killAll(this.#reaper, this.#adopted);
       await task.drained;
     } else {
       await Promise.race([task.drained, Bun.sleep(OUTPUT_LAG_MS)]);
@@ -248,7 +282,7 @@ export class RunningStep {
       for (const { process } of this.#tasks) if (process !== undefined) sendSignal(process.pid, signal);
       return;
     }
-    for (const { pid } of descendants(process.pid)) sendSignal(pid, signal);
+    for (const pid of livingBelow(this.#adopted)) sendSignal(pid, signal);
   }
 
   say(line: string): void {
@@ -289,7 +323,7 @@ export class RunningStep {
     this.#isKilling = true;
     for (const { place, pid } of this.#tasks) await this.#containers.get(place.node.name)?.killTask(place.localId, { pid });
     this.signal(SIGKILL, "full");
-    await killDescendants(this.#reaper);
+    await killAll(this.#reaper, this.#adopted);
   }
 
   close(): void {

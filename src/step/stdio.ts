@@ -3,9 +3,9 @@
  * Files are opened as Slurm's node does (lifecycle: commands.md §3.7): by the job's user, in its working directory,
  * always appending, truncated first unless --open-mode=append, parents made when they are missing (Slurm 23.02).
  */
-import { closeSync, constants, mkdirSync, openSync, writeSync } from "node:fs";
+import { closeSync, constants, existsSync, mkdirSync, openSync, writeSync } from "node:fs";
 import { dirname, join, resolve } from "node:path";
-import { makeInputFifo, makeOutputFifo, InputWriter } from "#platform/pipes.ts";
+import { InputWriter, makeInputFifo, makeOutputFifo, reopenOutputFifo } from "#platform/pipes.ts";
 import type { StreamPlan } from "./plan.ts";
 
 export interface OpenedOutput {
@@ -63,6 +63,18 @@ export class StreamOpener {
       for (const fd of fds) closeSync(fd);
       throw error;
     }
+  }
+
+  /** The streams of a task that runs already: our ends only. Its input ended with the daemon that had it. */
+  reopen(rank: number, plans: { readonly stdout: StreamPlan; readonly stderr: StreamPlan }, expand: (pattern: string) => string): OpenedStreams {
+    const output = (name: string, plan: StreamPlan): OpenedOutput => {
+      if (plan.kind === "file") return { taskFd: "null", ourFd: null, file: resolve(this.#workDir, expand(plan.pattern)) };
+      const path = join(this.#spoolDir, `${name}.fifo`);
+      return { taskFd: "null", ourFd: plan.kind === "client" && existsSync(path) ? reopenOutputFifo(path) : null, file: null };
+    };
+    const stdout = output(`${rank}.out`, plans.stdout);
+    const stderr = plans.stderr.kind === "stdout" ? { ...stdout, ourFd: null } : output(`${rank}.err`, plans.stderr);
+    return { stdin: { taskFd: "null", writer: null }, stdout, stderr, closeTaskEnds: () => undefined };
   }
 
   #openInput(rank: number, plan: StreamPlan, expand: (pattern: string) => string): OpenedStreams["stdin"] {

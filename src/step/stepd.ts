@@ -20,6 +20,8 @@ import { ERROR_FRAME, INPUT_FRAME, OUTPUT_FRAME, parseTaskFrame, taskFrame, type
 
 /** How long srun may take to attach before its step is given up. */
 const ATTACH_MS = 60_000;
+/** How long an srun whose step daemon was killed may take to find the next one. */
+const REATTACH_MS = 10_000;
 /** How long the result waits for a controller before the daemon leaves it in the spool. */
 const ACKNOWLEDGE_MS = 20_000;
 
@@ -102,6 +104,15 @@ class StepDaemon {
     const { plan } = this.#step;
     // srun has to be there to see a launch fail; until then its container can be prepared.
     const opening = this.#step.open();
+    if (this.#step.isTakeOver) {
+      this.#sayReady();
+      await opening;
+      const ended = this.#step.start(() => this.#started.resolve());
+      if (!plan.isBatch) await Promise.race([this.#attached.promise, Bun.sleep(REATTACH_MS), ended]);
+      this.#mayDrop = true;
+      if (!plan.isBatch && this.#client === undefined) this.#step.terminate("clientLost", true);
+      return await ended;
+    }
     if (!plan.isBatch) {
       this.#sayReady();
       await Promise.race([this.#attached.promise, Bun.sleep(ATTACH_MS)]);
@@ -182,6 +193,7 @@ class StepDaemon {
         if (!this.#isConcluded) this.#step.terminate("clientLost", true);
       },
     });
+    for (const event of this.#step.replay()) connection.sendJson(event);
     this.#attached.resolve();
   }
 
@@ -205,8 +217,15 @@ class StepDaemon {
     this.#client?.sendJson(event);
   }
 
+  /** After a take-over output waits for srun to come back; at any other time there is one, or nobody wants it. */
+  #mayDrop = false;
+
   #sendOutput(rank: number, type: number, bytes: Uint8Array): Promise<void> | undefined {
     const client = this.#client;
+    if (client === undefined && this.#step.isTakeOver && !this.#mayDrop) {
+      const kept = bytes.slice();
+      return Promise.race([this.#attached.promise, Bun.sleep(REATTACH_MS)]).then(() => { this.#client?.send(type, taskFrame(rank, kept)); });
+    }
     if (client === undefined || client.send(type, taskFrame(rank, bytes))) return undefined;
     return client.drained();
   }

@@ -43,6 +43,7 @@ export class Task {
   #terminal: TerminalHandle | undefined;
   #pumps: Promise<void> = Promise.resolve();
   #status: ExitStatus | undefined;
+  #adopted: RunningProcess | undefined;
   readonly #opened = Promise.withResolvers<void>();
 
   constructor(host: TaskHost, place: TaskPlace) {
@@ -84,7 +85,26 @@ export class Task {
     return this.#status;
   }
 
+  /** Instead of starting it, `run` follows a process that another daemon started. */
+  adopt(process: RunningProcess): void {
+    this.#adopted = process;
+  }
+
+  adoptEnded(status: ExitStatus): void {
+    this.#adopted = { pid: this.#adopted?.pid ?? 0, exited: Promise.resolve(status), usage: () => null };
+  }
+
+  async #follow(process: RunningProcess): Promise<ExitStatus> {
+    this.#process = process;
+    const streams = this.#host.streams.reopen(this.place.rank, this.#host.plan, (pattern) => this.#host.expand(pattern, this.place.rank));
+    this.#streams = streams;
+    this.#startPumps();
+    this.#opened.resolve();
+    return await process.exited;
+  }
+
   async #run(): Promise<ExitStatus> {
+    if (this.#adopted !== undefined) return await this.#follow(this.#adopted);
     const { plan } = this.#host;
     const { rank } = this.place;
     const container = this.#container;

@@ -808,6 +808,11 @@ export class Controller implements StepManagerHost {
     this.#releaseWhenEmpty(job);
   }
 
+  /** A process whose parent died has come to us and ended. */
+  orphanReaped(orphan: { readonly pid: number; readonly waitStatus: number }): void {
+    this.#steps.reaped(this.#live.values(), orphan);
+  }
+
   /** Before the process ends: jobs go on without it, unless they are to be cancelled. */
   async stop(options: { readonly cancelJobs: boolean; readonly by: number }): Promise<void> {
     if (!options.cancelJobs) return;

@@ -27,6 +27,10 @@ export class DaemonPool {
       taker(daemon);
       return;
     }
+    if (this.#spares.length >= SPARE_DAEMONS) {
+      daemon.end(); // several were started for takers that others served meanwhile
+      return;
+    }
     this.#spares.push(daemon);
     daemon.handle({
       frame: () => undefined,

@@ -5,7 +5,8 @@
 import { closeSync, openSync, readFileSync, rmSync, writeSync } from "node:fs";
 import { VERSION } from "#job/version.ts";
 import { ensurePrivateDir, shortHostName } from "#platform/directories.ts";
-import { tryLock } from "#platform/libc.ts";
+import { becomeSubreaper, tryLock } from "#platform/libc.ts";
+import { OrphanReaper } from "#platform/orphans.ts";
 import { selfCommand } from "#platform/self.ts";
 import { spawnDaemon } from "#platform/spawn.ts";
 import { daemonEnvironment, logPath } from "#platform/start-controller.ts";
@@ -32,6 +33,8 @@ export async function runController(): Promise<number> {
   });
   const config = readConfig(paths.configDirs);
   const controller = new Controller({ config, paths, store, pool, log });
+  becomeSubreaper();
+  new OrphanReaper((orphan) => controller.orphanReaped(orphan));
   const done = Promise.withResolvers<void>();
   let isStopping = false;
   const stop = async (options: { readonly cancelJobs: boolean; readonly by: number }): Promise<void> => {

@@ -4,27 +4,52 @@ import { ERROR_FRAME, INPUT_FRAME, OUTPUT_FRAME, parseTaskFrame, taskFrame, type
 import type { StepChannel, StepEvent } from "../engine.ts";
 import type { CreatedStep } from "./wire.ts";
 
+/** How long to look for the daemon that takes over from one that was killed. */
+const TAKE_OVER_MS = 15_000;
+const RETRY_MS = 50;
+
 export class EmbeddedStepChannel implements StepChannel {
-  readonly #connection: FrameConnection;
+  readonly #socketPath: string;
+  #connection: FrameConnection;
   readonly #events: StepEvent[] = [];
   #wake: (() => void) | undefined;
   #isOver = false;
 
   static async attach(created: CreatedStep): Promise<EmbeddedStepChannel> {
-    const channel = new EmbeddedStepChannel(await connectFrames(created.socketPath));
+    const channel = new EmbeddedStepChannel(await connectFrames(created.socketPath), created.socketPath);
     channel.#push({ kind: "created", step: created.step, waited: created.waited });
     channel.#say({ op: "attach" });
     return channel;
   }
 
-  private constructor(connection: FrameConnection) {
+  private constructor(connection: FrameConnection, socketPath: string) {
     this.#connection = connection;
+    this.#socketPath = socketPath;
+    this.#listen(connection);
+  }
+
+  #listen(connection: FrameConnection): void {
     connection.handle({
       frame: (type, payload) => this.#take(type, payload),
       closed: () => {
-        if (!this.#isOver) this.#push({ kind: "lost" });
+        if (!this.#isOver) void this.#reattach();
       },
     });
+  }
+
+  /** The daemon was killed. Another one will listen at the same place. */
+  async #reattach(): Promise<void> {
+    for (const deadline = performance.now() + TAKE_OVER_MS; performance.now() < deadline && !this.#isOver; await Bun.sleep(RETRY_MS)) {
+      try {
+        this.#connection = await connectFrames(this.#socketPath);
+      } catch {
+        continue;
+      }
+      this.#listen(this.#connection);
+      this.#say({ op: "attach" });
+      return;
+    }
+    this.#push({ kind: "lost" });
   }
 
   #take(type: number, payload: Uint8Array): void {

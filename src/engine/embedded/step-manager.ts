@@ -7,13 +7,13 @@ import { connectFrames, parseJsonFrame, type FrameConnection } from "#platform/f
 import { stepVariables, batchVariables, type JobFacts, type StepFacts } from "#job/environment.ts";
 import { slurmError } from "#job/errors.ts";
 import { nowMs, type StepKey } from "#job/id.ts";
-import { EXIT_ZERO } from "#job/outcome.ts";
+import { EXIT_ZERO, parseWaitStatus } from "#job/outcome.ts";
 import type { StepRecord, Tres } from "#job/record.ts";
 import type { JobRequest } from "#job/request.ts";
 import type { BaseState } from "#job/state.ts";
 import { compressHostlist } from "#options/hostlist.ts";
 import { needsPerTask } from "#options/file-pattern.ts";
-import { findResult, readJournal, type StepResult, type TerminateReason } from "#step/journal.ts";
+import { appendToJournal, findResult, readJournal, type StepResult, type TerminateReason } from "#step/journal.ts";
 import { SCRIPT_FILE, writePlan, type StepPlan, type StreamPlan } from "#step/plan.ts";
 import type { FromDaemon, ToDaemon } from "#step/wire.ts";
 import type { StepRequest } from "../engine.ts";
@@ -283,6 +283,17 @@ export class StepManager {
     const daemon = await this.#host.pool.take();
     this.#attach(job, step, daemon);
     daemon.sendJson({ op: "run", spoolDir: spool } satisfies ToDaemon);
+  }
+
+  /** We have inherited and reaped a task of a daemon that was killed: the one that takes over needs to know how it ended. */
+  reaped(jobs: Iterable<LiveJob>, orphan: { readonly pid: number; readonly waitStatus: number }): void {
+    for (const job of jobs) {
+      for (const stepKey of job.steps.keys()) {
+        const spool = stepSpool(this.#host.paths, job.id, stepKey);
+        const isTask = readJournal(spool).some((entry) => entry.kind === "started" && entry.process.pid === orphan.pid);
+        if (isTask) appendToJournal(spool, { kind: "reaped", pid: orphan.pid, status: parseWaitStatus(orphan.waitStatus) });
+      }
+    }
   }
 
   #finish(job: LiveJob, step: LiveStep, result: StepResult): void {

@@ -1,0 +1,68 @@
+/**
+ * Orphans of a subreaper (prctl(2), PR_SET_CHILD_SUBREAPER): descendants whose parent has died become our children.
+ * Here the dead ones are reaped and the living ones killed. Children that Bun started are Bun's to reap: taking their
+ * status away makes Bun fail, so everything in platform/ that starts a process registers it.
+ */
+import { reapChild } from "./libc.ts";
+import { children, descendants, identify, isZombie, sendSignal, type ProcessIdentity } from "./process-tree.ts";
+
+const registered = new Set<number>();
+
+/** To be called for each process that Bun starts. */
+export function registerChild(child: { readonly pid: number; readonly exited: Promise<unknown> }): void {
+  const { pid } = child;
+  registered.add(pid);
+  // Not before Bun has reaped it: until then the number cannot belong to anybody else.
+  void child.exited.finally(() => registered.delete(pid));
+}
+
+export class OrphanReaper implements Disposable {
+  readonly #onReaped: ((orphan: { readonly pid: number; readonly waitStatus: number }) => void) | undefined;
+  readonly #onChild = () => this.reap();
+
+  constructor(onReaped?: (orphan: { readonly pid: number; readonly waitStatus: number }) => void) {
+    this.#onReaped = onReaped;
+    process.on("SIGCHLD", this.#onChild);
+  }
+
+  reap(): void {
+    for (const pid of children(process.pid)) {
+      if (registered.has(pid) || !isZombie(pid)) continue;
+      const waitStatus = reapChild(pid);
+      if (waitStatus !== undefined) this.#onReaped?.({ pid, waitStatus });
+    }
+  }
+
+  [Symbol.dispose](): void {
+    process.off("SIGCHLD", this.#onChild);
+  }
+}
+
+const SIGKILL = 9;
+const MAX_ROUNDS = 100;
+
+/**
+ * Kills everything below us, and below `others`, until nothing is left, because what is being killed may still fork.
+ * Gives up after some rounds on processes that do not die (uninterruptible, or of another user: the container runtime
+ * has to end those).
+ */
+export async function killAll(reaper: OrphanReaper, others: readonly ProcessIdentity[] = []): Promise<void> {
+  for (let round = 0; round < MAX_ROUNDS; round++) {
+    const living = livingBelow(others);
+    if (living.length === 0) break;
+    for (const pid of living) sendSignal(pid, SIGKILL);
+    await Bun.sleep(round < 10 ? 1 : 20);
+  }
+  reaper.reap();
+}
+
+/** Our descendants, and `others` with theirs, without the dead. */
+export function livingBelow(others: readonly ProcessIdentity[]): number[] {
+  const pids = descendants(process.pid).filter((found) => !found.isZombie).map((found) => found.pid);
+  for (const other of others) {
+    if (identify(other.pid)?.startTicks !== other.startTicks) continue;
+    if (!isZombie(other.pid)) pids.push(other.pid);
+    pids.push(...descendants(other.pid).filter((found) => !found.isZombie).map((found) => found.pid));
+  }
+  return [...new Set(pids)];
+}
