@@ -34,10 +34,11 @@ const wanted = args.filter((_arg, index) => runsAt < 0 || (index !== runsAt && i
 const dir = mkdtempSync(join(tmpdir(), "berth-bench-"));
 for (const name of ["bin", "home", "work", "runtime"]) mkdirSync(join(dir, name));
 mkdirSync(join(dir, "xdg"), { mode: 0o700 });
+const user = Bun.spawnSync(["id", "-un"]).stdout.toString().trim(); // userInfo() believes $USER
 const berth = realpathSync(join(ROOT, "dist/berth"));
 for (const name of COMMANDS) symlinkSync(berth, join(dir, "bin", name));
 const env: Record<string, string> = {
-  HOME: join(dir, "home"), USER: userInfo().username, LANG: "C.UTF-8", PATH: SYSTEM_PATH, XDG_RUNTIME_DIR: join(dir, "xdg"),
+  HOME: join(dir, "home"), USER: user, LANG: "C.UTF-8", PATH: SYSTEM_PATH, XDG_RUNTIME_DIR: join(dir, "xdg"),
 };
 const own = (name: string, ...rest: string[]): string[] => [join(dir, "bin", name), ...rest];
 const notes: string[] = [];
@@ -142,7 +143,7 @@ async function makeRows(): Promise<Row[]> {
     { name: `${STORM} × sbatch --wrap true, to the last end`, runs: 3, subjects: {
       berth: storm(own("sbatch", ...sbatch), own("squeue", "-h")),
       ...(slurm !== undefined && {
-        Slurm: storm([join(slurm, "sbatch"), ...sbatch], [join(slurm, "squeue"), "-h", "-u", userInfo().username]),
+        Slurm: storm([join(slurm, "sbatch"), ...sbatch], [join(slurm, "squeue"), "-h", "-u", user]),
       }),
     } },
   );

@@ -12,6 +12,8 @@ export interface SacctView extends ReportStyle {
   readonly format: string | null;
   /** `-X` */
   readonly allocationsOnly: boolean;
+  /** Jobs without a line of their own, because only steps of them were asked for (`-j 12.0`). */
+  readonly stepsOnly?: ReadonlySet<number>;
   readonly nowMs: number;
   readonly timeFormat: string | null;
   readonly clusterName: string;
@@ -38,7 +40,7 @@ export function renderSacct(view: SacctView): string[] {
   };
   const lines = reportHeader(columns, view);
   for (const job of sortAccounted(view.jobs)) {
-    lines.push(reportLine(columns, view, (value) => value.job?.(job, context) ?? ""));
+    if (view.stepsOnly?.has(job.jobId) !== true) lines.push(reportLine(columns, view, (value) => value.job?.(job, context) ?? ""));
     if (view.allocationsOnly) continue;
     for (const step of sortAccountedSteps(job.steps)) {
       lines.push(reportLine(columns, view, (value) => value.step?.(step, context, job) ?? ""));

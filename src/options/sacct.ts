@@ -81,7 +81,7 @@ export interface SacctLine {
   readonly allocations: boolean;
   readonly duplicates: boolean;
   readonly truncate: boolean;
-  /** `-o` or SACCT_FORMAT as typed; several -o add up. Null: see brief and long. */
+  /** `-o` as typed; several add up, and brief and long add theirs. SACCT_FORMAT when none of the three was given. */
   readonly format: string | null;
   readonly brief: boolean;
   readonly long: boolean;
@@ -112,6 +112,7 @@ export function parseSacct(argv: readonly string[], env: Env, { now }: { readonl
   if (units !== null && units !== "K" && units !== "M" && units !== "G" && units !== "T") {
     throw new UsageError(["Invalid unit type"], 1);
   }
+  const hasCanned = said.has("brief") || said.has("long");
   return {
     action: said.action, jobs, states, units,
     ...windowOf(said, { now, hasJobs: jobs !== null, hasStates: states !== null }),
@@ -128,7 +129,7 @@ export function parseSacct(argv: readonly string[], env: Env, { now }: { readonl
     allocations: said.has("allocations"),
     duplicates: said.has("duplicates"),
     truncate: said.has("truncate"),
-    format: said.has("format") ? said.values("format").join(",") : env["SACCT_FORMAT"] ?? null,
+    format: said.has("format") ? said.values("format").join(",") : hasCanned ? null : env["SACCT_FORMAT"] ?? null,
     brief: said.has("brief"),
     long: said.has("long"),
     noHeader: said.has("noheader"),

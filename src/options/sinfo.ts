@@ -65,6 +65,8 @@ export interface SinfoLine {
 export function parseSinfo(argv: readonly string[], env: Env): SinfoLine {
   const said = new Said("sinfo", SINFO_ROWS, argv);
   const nodes = said.value("nodes");
+  // The views have formats of their own, which the environment does not replace.
+  const hasView = said.has("summarize") || said.has("Node") || said.has("list-reasons");
   return {
     action: said.action,
     partitions: listOf(said.value("partition") ?? env["SINFO_PARTITION"]),
@@ -81,7 +83,7 @@ export function parseSinfo(argv: readonly string[], env: Env): SinfoLine {
     reasons: said.has("list-reasons"),
     reservations: said.has("reservation"),
     noHeader: said.has("noheader"),
-    format: formatOf(said, env["SINFO_FORMAT"], undefined),
+    format: formatOf(said, hasView ? undefined : env["SINFO_FORMAT"], undefined),
     sort: said.value("sort") ?? env["SINFO_SORT"] ?? null,
     iterateSeconds: iterateOf("sinfo", said),
     noConvert: said.has("noconvert"),

@@ -97,6 +97,8 @@ export function parseSqueue(argv: readonly string[], env: Env): SqueueLine {
   }
   const targets = (text: string) => targetsOf(text, (bad) => `squeue: error: Invalid job id: ${bad}`);
   const nodes = said.value("nodelist");
+  // -l and --start have formats of their own, which the environment does not replace.
+  const hasView = said.has("long") || said.has("start");
   return {
     action: said.action,
     jobs: jobs === null || jobs === "" ? null : targets(jobs),
@@ -113,7 +115,7 @@ export function parseSqueue(argv: readonly string[], env: Env): SqueueLine {
     licenses: listOf(said.value("licenses") ?? env["SQUEUE_LICENSES"]),
     nodes: nodes === null ? null : expandHostlist(nodes),
     noHeader: said.has("noheader"),
-    format: formatOf(said, env["SQUEUE_FORMAT"], env["SQUEUE_FORMAT2"]),
+    format: hasView ? formatOf(said, undefined, undefined) : formatOf(said, env["SQUEUE_FORMAT"], env["SQUEUE_FORMAT2"]),
     long: said.has("long"),
     sort: said.value("sort") ?? env["SQUEUE_SORT"] ?? null,
     array: said.has("array") || isSet(env["SQUEUE_ARRAY"]),

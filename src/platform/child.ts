@@ -41,7 +41,7 @@ export class Child implements AsyncDisposable {
     this.#process = Bun.spawn([...argv], {
       cwd: options.cwd, env: { ...options.env }, stdin: "ignore", stdout: "pipe", stderr: "pipe", detached: true,
     });
-    registerChild(this.#process);
+    registerChild(this.#process, "tool");
   }
 
   get pid(): number {

@@ -6,12 +6,13 @@
 import { reapChild } from "./libc.ts";
 import { children, descendants, identify, isZombie, sendSignal, type ProcessIdentity } from "./process-tree.ts";
 
-const registered = new Set<number>();
+type Role = "tool" | "task";
+const registered = new Map<number, Role>();
 
-/** To be called for each process that Bun starts. */
-export function registerChild(child: { readonly pid: number; readonly exited: Promise<unknown> }): void {
+/** To be called for each process that Bun starts. A tool works for us (a runtime's delete) and is not killed with the tasks. */
+export function registerChild(child: { readonly pid: number; readonly exited: Promise<unknown> }, role: Role): void {
   const { pid } = child;
-  registered.add(pid);
+  registered.set(pid, role);
   // Not before Bun has reaped it: until then the number cannot belong to anybody else.
   void child.exited.finally(() => registered.delete(pid));
 }
@@ -56,13 +57,19 @@ export async function killAll(reaper: OrphanReaper, others: readonly ProcessIden
   reaper.reap();
 }
 
-/** Our descendants, and `others` with theirs, without the dead. */
+/** Our descendants but for tools, and `others` with theirs, without the dead. */
 export function livingBelow(others: readonly ProcessIdentity[]): number[] {
-  const pids = descendants(process.pid).filter((found) => !found.isZombie).map((found) => found.pid);
+  const tools = new Set<number>();
+  const pids = new Set<number>();
+  // Parents come before their children.
+  for (const { pid, parent, isZombie: isDead } of descendants(process.pid)) {
+    if (registered.get(pid) === "tool" || tools.has(parent)) tools.add(pid);
+    else if (!isDead) pids.add(pid);
+  }
   for (const other of others) {
     if (identify(other.pid)?.startTicks !== other.startTicks) continue;
-    if (!isZombie(other.pid)) pids.push(other.pid);
-    pids.push(...descendants(other.pid).filter((found) => !found.isZombie).map((found) => found.pid));
+    if (!isZombie(other.pid)) pids.add(other.pid);
+    for (const found of descendants(other.pid)) if (!found.isZombie) pids.add(found.pid);
   }
-  return [...new Set(pids)];
+  return [...pids];
 }

@@ -72,7 +72,7 @@ export function spawnTask(command: TaskCommand): RunningProcess & { readonly ter
 }
 
 function running(child: Bun.Subprocess): RunningProcess {
-  registerChild(child);
+  registerChild(child, "task");
   return { pid: child.pid, exited: child.exited.then(() => exitStatusOf(child)), usage: () => usageOf(child) };
 }
 

@@ -42,7 +42,7 @@ export function replaceInColumn(line: string, from: string, to: string): string 
 }
 
 function normaliseLine(raw: string, place: Place): string {
-  let line = raw.replaceAll(place.dir, RECORDED.dir);
+  let line = raw.replaceAll(`${place.dir}/home`, "/home/alice").replaceAll(place.dir, RECORDED.dir);
   for (const host of place.hosts) line = replaceInColumn(line, host, "login");
   line = replaceInColumn(line, place.user, "alice").replaceAll(`_${place.user}_`, "_alice_");
   // Id 0 after a bare "uid=" may also be root inside a container, so a root's own ids are swapped only beside the name.
@@ -86,7 +86,7 @@ const ID_CONTEXTS: readonly RegExp[] = [
 export function jobIdsOf(exchanges: readonly Exchange[]): number[] {
   const ids = new Set<number>();
   // A number that somebody typed (a job that does not exist) is the same in every run.
-  const typed = new Set(exchanges.flatMap((exchange) => exchange.command.match(/\d+/g) ?? []));
+  const typed = new Set(exchanges.flatMap((exchange) => exchange.command.match(/\d{4,}/g) ?? []));
   const see = (text: string | undefined) => {
     const id = Number(text);
     if (id > 0 && id < 67_000_000 && !typed.has(String(id))) ids.add(id);

@@ -54,7 +54,8 @@ RunTimeKill="${runc} kill -a %n.%u.%j.%s.%t"
 RunTimeDelete="${runc} delete --force %n.%u.%j.%s.%t"
 RunTimeRun="${runc} run %n.%u.%j.%s.%t -b %b"
 `);
-  const { username, uid, gid } = userInfo();
+  const { uid, gid } = userInfo();
+  const username = Bun.spawnSync(["id", "-un"]).stdout.toString().trim(); // userInfo() believes $USER
   const env = {
     B: dir, HOME: join(dir, "home"), USER: username, LOGNAME: username, SHELL: "/bin/bash", LANG: "C.UTF-8", TZ: "UTC",
     PATH: `${dir}/bin:/usr/local/bin:/usr/bin:/bin:/usr/sbin:/sbin`,

@@ -40,6 +40,7 @@ export class EmbeddedEngine implements Engine {
   #connection: Promise<FrameConnection> | undefined;
   readonly #pending = new Map<number, Pending>();
   #nextId = 1;
+  #isDisposed = false;
 
   async #connect(): Promise<FrameConnection> {
     const connection = await connectToController(enginePaths());
@@ -137,7 +138,7 @@ export class EmbeddedEngine implements Engine {
       }
     };
     const ended = this.#followAllocation({ request, token, onEvent, jobId: () => jobId });
-    ended.catch(granted.reject);
+    ended.catch(granted.reject); // handled there, also when it comes after the grant
     const withdraw = () => {
       granted.reject(options.signal.reason);
       if (jobId !== undefined) void this.#call("releaseAllocation", { jobId, exit: { code: 0, signal: 0 } }, { signal: new AbortController().signal }).catch(() => undefined);
@@ -168,7 +169,7 @@ export class EmbeddedEngine implements Engine {
           ? this.#callOnce("allocate", { request: facts.request, token: facts.token }, options)
           : this.#callOnce("resumeAllocation", { jobId }, options)) as JobRecord;
       } catch (error) {
-        if (!(error instanceof ConnectionLost)) throw error;
+        if (!(error instanceof ConnectionLost) || this.#isDisposed) throw error;
       }
     }
   }
@@ -222,6 +223,7 @@ export class EmbeddedEngine implements Engine {
   async stop(cancelJobs: boolean, options: Cancellable): Promise<void> { await this.#call("stop", { cancelJobs }, options); }
 
   async [Symbol.asyncDispose](): Promise<void> {
+    this.#isDisposed = true;
     const connection = await this.#connection?.catch(() => undefined);
     connection?.end();
   }
