@@ -5,6 +5,7 @@
 import type { Engine, JobTarget, SignalScope } from "#engine/engine.ts";
 import { BerthError, slurmError } from "#job/errors.ts";
 import type { JobRecord } from "#job/record.ts";
+import type { BaseState } from "#job/state.ts";
 import { parseScancel, type ScancelLine } from "#options/scancel.ts";
 import { findUserId } from "#platform/users.ts";
 import { openEngine } from "./engine.ts";
@@ -114,12 +115,14 @@ async function cancelChosen(line: ScancelLine, userId: number | null, engine: En
   return status;
 }
 
+const CANCELLABLE: readonly BaseState[] = ["PENDING", "RUNNING", "SUSPENDED"];
+
 function isPending(job: JobRecord): boolean {
   return job.state === "PENDING";
 }
 
 function isChosen(job: JobRecord, line: ScancelLine, userId: number | null): boolean {
-  return isInStates(job, line.states ?? ["PENDING", "RUNNING", "SUSPENDED"])
+  return isInStates(job, line.states ?? CANCELLABLE)
     && (line.targets.length === 0 || line.targets.some((target) => isTargetJob(target, job)))
     && (userId === null || job.userId === userId)
     && (!line.me || job.userId === process.getuid?.())
@@ -154,7 +157,7 @@ function* targetsOf(jobs: readonly JobRecord[], line: ScancelLine, known: readon
     }
     if (whole.has(arrayId)) continue;
     // An array of which everything goes is ended as one: naming its tasks would make jobs of those that wait.
-    const isWhole = known.every((other) => other.array?.jobId !== arrayId || jobs.includes(other) || !isInStates(other, LIVE_STATES))
+    const isWhole = known.every((other) => other.array?.jobId !== arrayId || jobs.includes(other) || !isInStates(other, CANCELLABLE))
       && (named.length === 0 || named.some(({ arrayTasks }) => arrayTasks === null));
     if (isWhole) whole.add(arrayId);
     yield { target: isWhole ? { jobId: arrayId, arrayTasks: null, stepKey: null } : narrow(targetOf(job), named), job };

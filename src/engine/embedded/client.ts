@@ -3,7 +3,6 @@
  * killed: questions are asked again, a submission is repeated with the same token (so that it counts once), an
  * allocation is taken up where it was.
  */
-import { randomUUID } from "node:crypto";
 import { BerthError, slurmError } from "#job/errors.ts";
 import type { JobId } from "#job/id.ts";
 import type { ExitPair } from "#job/outcome.ts";
@@ -116,11 +115,11 @@ export class EmbeddedEngine implements Engine {
   }
 
   async submit(request: JobRequest, options: Cancellable): Promise<{ readonly jobId: JobId }> {
-    return await this.#call("submit", { request, token: randomUUID() }, options) as { jobId: JobId };
+    return await this.#call("submit", { request, token: crypto.randomUUID() }, options) as { jobId: JobId };
   }
 
   async allocate(request: JobRequest, options: Cancellable & { readonly onEvent: (event: AllocateEvent) => void }): Promise<HeldAllocation> {
-    const token = randomUUID();
+    const token = crypto.randomUUID();
     const granted = Promise.withResolvers<JobId>();
     let jobId: JobId | undefined;
     let isGranted = false;

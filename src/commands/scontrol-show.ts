@@ -1,0 +1,270 @@
+/** `scontrol show …`, `ping` and `completing` (commands.md §8.1 to §8.3). */
+import type { JobTarget } from "#engine/engine.ts";
+import { BerthError, slurmError } from "#job/errors.ts";
+import { nowMs } from "#job/id.ts";
+import type { JobRecord, StepRecord } from "#job/record.ts";
+import { expandHostlist } from "#options/hostlist.ts";
+import { parseJobTarget, parseJobTargets } from "#options/job-target.ts";
+import { sortAccountedSteps } from "#format/accounting-order.ts";
+import { nodesText } from "#format/nodes-text.ts";
+import { renderPing, renderShowConfig, renderShowJobs, renderShowNodes, renderShowPartitions, renderShowSteps } from "#format/scontrol.ts";
+import { longDuration, seconds, timeFormatter } from "#format/times.ts";
+import { shortHostName } from "#platform/directories.ts";
+import { isTargetJob, isTargetStep, targetText } from "./job-filter.ts";
+import { printMachineOutput, timeFormat, UNTIL_ENDED } from "./query.ts";
+import { splitPair } from "./scontrol-hostlist.ts";
+import type { ScontrolSession } from "./scontrol-session.ts";
+import { complain, printLines } from "./terminal.ts";
+
+type Show = (name: string | undefined, session: ScontrolSession) => Promise<number> | number;
+
+/** Name, letters that are enough; in the order in which abbreviations are tried. */
+const ENTITIES: readonly (readonly [name: string, least: number, show: Show])[] = [
+  ["aliases", 2, () => 0], // no node has another name
+  ["assoc_mgr", 2, () => say("Current Association Manager state", "")],
+  ["bbstat", 2, () => 0],
+  ["burstbuffer", 2, () => 0],
+  ["config", 1, showConfig],
+  ["daemons", 1, () => say("slurmctld slurmd")],
+  ["dwstat", 2, () => 0],
+  ["federation", 2, () => 0],
+  ["frontend", 2, () => say("No frontend nodes in the system")],
+  ["jobs", 1, showJobs],
+  ["jobid", 1, showJobs],
+  ["licenses", 2, showLicenses],
+  ["nodes", 1, showNodes],
+  ["nodename", 5, showNodes],
+  ["partitions", 1, showPartitions],
+  ["partitionname", 10, showPartitions],
+  ["reservations", 1, showReservations],
+  ["reservationname", 12, showReservations],
+  ["slurmd", 2, showSlurmd],
+  ["steps", 2, showSteps],
+  ["stepid", 5, showSteps],
+  ["topology", 1, showTopology],
+];
+
+export async function show(words: readonly string[], session: ScontrolSession): Promise<number> {
+  const [word = "", second] = words;
+  const [tag, value] = splitPair(word);
+  const lower = tag.toLowerCase();
+  const entity = ENTITIES.find(([name, least]) => lower.length >= least && name.startsWith(lower));
+  if (entity === undefined) return session.fail(`invalid entity:${word} for keyword:show `);
+  return await entity[2](value ?? second, session);
+}
+
+function say(...lines: readonly string[]): number {
+  printLines(lines);
+  return 0;
+}
+
+/** What is missing is told on stdout, as in 22.05 (§18.2). */
+function missing(text: string, session: ScontrolSession): number {
+  if (!session.quiet) printLines([text]);
+  return 1;
+}
+
+// --- Jobs -----------------------------------------------------------------------------------------------------------
+
+const ANY_JOB = { jobIds: null, userIds: null, states: null, names: null, partitions: null } as const;
+
+async function showJobs(text: string | undefined, session: ScontrolSession): Promise<number> {
+  const targets = text === undefined ? null : jobTargets(text);
+  if (targets === undefined) return session.fail("scontrol_print_job error: Invalid job id specified");
+  let known: readonly JobRecord[];
+  try {
+    const engine = await session.engine();
+    known = await engine.jobs({ ...ANY_JOB, jobIds: targets?.map(({ jobId }) => jobId) ?? null }, UNTIL_ENDED);
+  } catch (error) {
+    return session.failToLoad("slurm_load_jobs error", error);
+  }
+  const jobs = targets === null ? known : known.filter((job) => targets.some((target) => isTargetJob(target, job)));
+  if (session.machine !== null) {
+    await printMachineOutput(session.machine, { command: "scontrol", argv: session.argv, engine: await session.engine() },
+      (json, request) => json.jobsJson(jobs.toSorted((a, b) => a.jobId - b.jobId), request));
+    return 0;
+  }
+  printLines(renderShowJobs(jobs, session.showOptions()));
+  if (targets === null) return jobs.length > 0 || session.quiet ? 0 : say("No jobs in the system");
+  let status = 0;
+  for (const target of targets) {
+    if (known.some((job) => isTargetJob(target, job))) continue;
+    const isArrayKnown = known.some((job) => isTargetJob({ ...target, arrayTasks: null }, job));
+    status = isArrayKnown ? missing(`Job ${targetText(target)} not found`, session)
+      : session.failToLoad("slurm_load_jobs error", slurmError("INVALID_JOB_ID"));
+  }
+  return status;
+}
+
+/** `12`, `12_3`, `JobId=12`, or several with commas; undefined when that is none. */
+function jobTargets(text: string): readonly JobTarget[] | undefined {
+  const parsed = parseJobTargets(text.replace(/^(jobid|job)=/i, ""));
+  return "bad" in parsed || parsed.targets.length === 0 ? undefined : parsed.targets;
+}
+
+/** `JobId=12 EndTime=… CompletingTime=00:00:03 Nodes(COMPLETING)=n1`, one line for each job that still ends. */
+export async function showCompleting(session: ScontrolSession): Promise<number> {
+  let jobs: readonly JobRecord[];
+  try {
+    jobs = await (await session.engine()).jobs({ ...ANY_JOB, states: ["COMPLETING"] }, UNTIL_ENDED);
+  } catch (error) {
+    return session.failToLoad("slurm_load_jobs error", error);
+  }
+  const now = nowMs();
+  const time = timeFormatter(timeFormat(), now);
+  printLines(jobs.map((job) => {
+    const endedAt = job.endedAt ?? now;
+    return `JobId=${job.jobId} EndTime=${time(endedAt)} CompletingTime=${longDuration(Math.max(0, seconds(now) - seconds(endedAt)))}`
+      + ` Nodes(COMPLETING)=${nodesText(job.nodes)}`;
+  }));
+  return 0;
+}
+
+// --- Steps ----------------------------------------------------------------------------------------------------------
+
+async function showSteps(text: string | undefined, session: ScontrolSession): Promise<number> {
+  const call = "slurm_get_job_steps error";
+  const target = text === undefined ? null : parseJobTarget(text.replace(/^stepid=/i, ""));
+  if (target === undefined) return session.failToLoad("scontrol_print_step error", slurmError("INVALID_JOB_ID"));
+  let jobs: readonly JobRecord[];
+  let steps: readonly StepRecord[];
+  try {
+    const engine = await session.engine();
+    [jobs, steps] = await Promise.all([
+      engine.jobs({ ...ANY_JOB, jobIds: target === null ? null : [target.jobId] }, UNTIL_ENDED),
+      engine.steps({ jobId: null }, UNTIL_ENDED),
+    ]);
+  } catch (error) {
+    return session.failToLoad(call, error);
+  }
+  const byId = new Map<number, JobRecord>(jobs.map((job) => [job.jobId, job]));
+  const found = inOrder(steps.filter((step) => target === null || isTargetStep(target, step, byId.get(step.jobId))));
+  if (session.machine !== null) {
+    await printMachineOutput(session.machine, { command: "scontrol", argv: session.argv, engine: await session.engine() },
+      (json, request) => json.stepsJson(found, request));
+    return 0;
+  }
+  printLines(renderShowSteps(found, session.showOptions(), jobs));
+  if (found.length > 0) return 0;
+  if (target === null) return session.quiet ? 0 : say("No job steps in the system");
+  return jobs.length === 0 ? session.failToLoad(call, slurmError("INVALID_JOB_ID")) : missing(`Job step ${targetText(target)} not found`, session);
+}
+
+/** By job, and in each job the script before its steps. */
+function inOrder(steps: readonly StepRecord[]): StepRecord[] {
+  return sortAccountedSteps(steps).sort((a, b) => a.jobId - b.jobId);
+}
+
+// --- Nodes, partitions, configuration -------------------------------------------------------------------------------
+
+async function showNodes(text: string | undefined, session: ScontrolSession): Promise<number> {
+  let wanted: readonly string[] | undefined;
+  try {
+    wanted = text === undefined ? undefined : expandHostlist(text.replace(/^nodename=/i, ""));
+  } catch (error) {
+    if (!(error instanceof BerthError)) throw error;
+    return session.fail(`Invalid hostlist: ${text}`);
+  }
+  try {
+    const engine = await session.engine();
+    const all = await engine.nodes(UNTIL_ENDED);
+    const nodes = wanted === undefined ? all : wanted.flatMap((name) => all.find((node) => node.name === name) ?? []);
+    if (session.machine !== null) {
+      await printMachineOutput(session.machine, { command: "scontrol", argv: session.argv, engine }, (json, request) => json.nodesJson(nodes, request));
+    } else printLines(renderShowNodes(nodes, session.showOptions()));
+    let status = 0;
+    for (const name of wanted ?? []) if (!all.some((node) => node.name === name)) status = missing(`Node ${name} not found`, session);
+    return status;
+  } catch (error) {
+    return session.failToLoad("slurm_load_node error", error);
+  }
+}
+
+async function showPartitions(name: string | undefined, session: ScontrolSession): Promise<number> {
+  try {
+    const engine = await session.engine();
+    const all = await engine.partitions(UNTIL_ENDED);
+    const partitions = all.filter((partition) => (name === undefined ? session.all || !partition.isHidden : partition.name === name));
+    if (session.machine !== null) {
+      await printMachineOutput(session.machine, { command: "scontrol", argv: session.argv, engine },
+        (json, request) => json.partitionsJson(partitions, request));
+    } else printLines(renderShowPartitions(partitions, session.showOptions()));
+    if (partitions.length > 0) return 0;
+    return name === undefined ? 0 : missing(`Partition ${name} not found`, session);
+  } catch (error) {
+    return session.failToLoad("slurm_load_partitions error", error);
+  }
+}
+
+async function showConfig(name: string | undefined, session: ScontrolSession): Promise<number> {
+  if (name !== undefined) return session.fail("too many arguments for keyword:show");
+  try {
+    const engine = await session.engine();
+    const [config, { host }] = await Promise.all([engine.config(UNTIL_ENDED), engine.info(UNTIL_ENDED)]);
+    return say(...renderShowConfig(config, { nowMs: nowMs(), timeFormat: timeFormat(), host, isUp: true }));
+  } catch (error) {
+    return session.failToLoad("slurm_load_ctl_conf error", error);
+  }
+}
+
+/** Whether the controller answers; the embedded engine's is started first, like by every command. */
+export async function ping(session: ScontrolSession): Promise<number> {
+  try {
+    const { host } = await (await session.engine()).info(UNTIL_ENDED);
+    return say(renderPing(host, true));
+  } catch (error) {
+    if (!(error instanceof BerthError)) throw error;
+    printLines([renderPing(shortHostName(), false)]);
+    if (error.hint !== undefined) complain(`scontrol: ${error.message}`, `scontrol: ${error.hint}`);
+    return 1;
+  }
+}
+
+// --- The rest -------------------------------------------------------------------------------------------------------
+
+async function showLicenses(name: string | undefined, session: ScontrolSession): Promise<number> {
+  try {
+    const engine = await session.engine();
+    const [config, jobs] = await Promise.all([engine.config(UNTIL_ENDED), engine.jobs({ ...ANY_JOB, states: ["RUNNING", "SUSPENDED"] }, UNTIL_ENDED)]);
+    const text = config.find(([key]) => key === "Licenses")?.[1] ?? "(null)";
+    const used = new Map<string, number>();
+    for (const job of jobs) for (const [license, count] of licensesOf(job.licenses)) used.set(license, (used.get(license) ?? 0) + count);
+    const all = licensesOf(text === "(null)" ? null : text);
+    const shown = all.filter(([license]) => name === undefined || license === name);
+    if (shown.length === 0) {
+      if (name !== undefined) return missing(`License ${name} not found in Slurm.`, session);
+      return session.quiet ? 0 : say("No licenses configured in Slurm.");
+    }
+    return say(...shown.flatMap(([license, total]) => {
+      const inUse = used.get(license) ?? 0;
+      const head = `LicenseName=${license}`;
+      const counts = `Total=${total} Used=${inUse} Free=${Math.max(0, total - inUse)} Reserved=0 Remote=no`;
+      return session.oneLine ? [`${head} ${counts}`] : [head, `    ${counts}`];
+    }));
+  } catch (error) {
+    return session.failToLoad("slurm_load_licenses error", error);
+  }
+}
+
+/** `matlab:2,fluent` → names with counts. */
+function licensesOf(text: string | null): [name: string, count: number][] {
+  return (text ?? "").split(/[,;|]/).filter((entry) => entry !== "").map((entry) => {
+    const [name = "", count = "1"] = entry.split(/[:*]/);
+    return [name, Number(count)];
+  });
+}
+
+function showReservations(name: string | undefined, session: ScontrolSession): number {
+  if (name !== undefined) return missing(`Reservation ${name} not found`, session);
+  return session.quiet ? 0 : say("No reservations in the system");
+}
+
+/** No engine has a slurmd to ask. */
+function showSlurmd(_name: string | undefined, session: ScontrolSession): number {
+  return session.fail("scontrol: error: slurm_slurmd_info: Connection refused", "slurm_load_slurmd_status: Connection refused");
+}
+
+function showTopology(_name: string | undefined, session: ScontrolSession): number {
+  session.fail("scontrol: error: No topology information available");
+  return 0; // as Slurm does
+}
