@@ -4,7 +4,7 @@
  * always appending, truncated first unless --open-mode=append, parents made when they are missing (Slurm 23.02).
  */
 import { closeSync, constants, existsSync, mkdirSync, openSync, writeSync } from "node:fs";
-import { dirname, join, resolve } from "node:path";
+import { dirname, isAbsolute, join, resolve } from "node:path";
 import { InputWriter, makeInputFifo, makeOutputFifo, reopenOutputFifo } from "#platform/pipes.ts";
 import type { StreamPlan } from "./plan.ts";
 
@@ -95,6 +95,8 @@ export class StreamOpener {
     if (plan.kind !== "file") return { taskFd: "null", ourFd: null, file: null };
     const path = resolve(this.#workDir, expand(plan.pattern));
     if (path === "/dev/null") return { taskFd: "null", ourFd: null, file: null };
+    // Missing parents are made, but not the working directory itself, which the job should have had.
+    if (!isAbsolute(expand(plan.pattern)) && !existsSync(this.#workDir)) throw new StreamError(`Could not open output file ${path}`, 2);
     const truncate = plan.append || this.#opened.has(path) ? 0 : constants.O_TRUNC;
     const taskFd = attempt(`Could not open output file ${path}`, () => {
       mkdirSync(dirname(path), { recursive: true, mode: 0o755 });

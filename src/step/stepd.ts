@@ -31,14 +31,14 @@ export async function runStepDaemon(controllerSocket: string): Promise<void> {
   const configDir = [directories().config, SITE_CONFIG_DIR].find((dir) => existsSync(join(dir, "oci.conf"))) ?? null;
   // What every container step needs is read while there is time.
   const warming = warmContainers({ stateDir: state, configDir, signal: AbortSignal.timeout(10_000) });
-  const spoolDir = await waitForStep(connection);
+  const orders = await waitForStep(connection);
   await warming;
-  if (spoolDir === undefined) {
+  if (orders === undefined) {
     reviveController(controllerSocket);
     return;
   }
   becomeSubreaper();
-  await new StepDaemon(spoolDir, connection).run();
+  await new StepDaemon(orders, connection).run();
 }
 
 /**
@@ -49,13 +49,21 @@ function reviveController(controllerSocket: string): void {
   if (existsSync(controllerSocket)) startController();
 }
 
-/** The spool directory of the step to run; undefined when the controller went away first. */
-function waitForStep(connection: FrameConnection): Promise<string | undefined> {
-  const { promise, resolve } = Promise.withResolvers<string | undefined>();
+interface Orders {
+  readonly spoolDir: string;
+  /** What the controller said after "run", before the step could hear it: a job may be cancelled as soon as it runs. */
+  readonly early: readonly ToDaemon[];
+}
+
+/** The step to run; undefined when the controller went away first. */
+function waitForStep(connection: FrameConnection): Promise<Orders | undefined> {
+  const { promise, resolve } = Promise.withResolvers<Orders | undefined>();
+  const early: ToDaemon[] = [];
   connection.handle({
     frame: (_type, payload) => {
       const message = parseJsonFrame(payload) as ToDaemon;
-      if (message.op === "run") resolve(message.spoolDir);
+      if (message.op === "run") resolve({ spoolDir: message.spoolDir, early });
+      else early.push(message);
     },
     closed: () => resolve(undefined),
   });
@@ -76,13 +84,14 @@ class StepDaemon {
   #result: StepResult | undefined;
   #isConcluded = false;
 
-  constructor(spoolDir: string, controller: FrameConnection) {
+  constructor({ spoolDir, early }: Orders, controller: FrameConnection) {
     this.#spoolDir = spoolDir;
     this.#step = new RunningStep(spoolDir, readPlan(spoolDir), {
       event: (event) => this.#publish(event),
       output: (rank, stream, bytes) => this.#sendOutput(rank, stream === "stdout" ? OUTPUT_FRAME : ERROR_FRAME, bytes),
     });
     this.#adopt(controller);
+    for (const message of early) this.#obey(message);
   }
 
   async run(): Promise<void> {

@@ -41,6 +41,7 @@ const BACKFILL_DEPTH = 100;
 const RESUME_GRACE_MS = 10_000;
 /** Slurm starts a requeued job about two minutes later (lifecycle §5.4). */
 const REQUEUE_DELAY_MS = 121_000;
+const REQUEUED_HELD = "job requeued in held state";
 
 export interface ControllerOptions {
   readonly config: ClusterConfig;
@@ -93,7 +94,7 @@ export class Controller implements StepManagerHost {
     }
     const dependency = this.#parseDependency(request.options.dependency);
     const job = this.store.transaction(() => {
-      const jobId = this.store.nextJobId();
+      const jobId = this.store.nextJobId(this.config.firstJobId);
       const record = admit(request, {
         config: this.config, total: this.#resources.total(), submitter, jobId, now: nowMs(), priority: Math.max(1, FIRST_PRIORITY - jobId),
       });
@@ -294,7 +295,7 @@ export class Controller implements StepManagerHost {
       return master;
     }
     return this.store.transaction(() => {
-      const record: JobRecord = { ...master.record, jobId: this.store.nextJobId(), array: { ...array, taskId, pendingIndices: null } };
+      const record: JobRecord = { ...master.record, jobId: this.store.nextJobId(this.config.firstJobId), array: { ...array, taskId, pendingIndices: null } };
       const task = new LiveJob({ ...record, ...batchFiles(request, record) }, { ask: master.ask,
         killOnInvalidDependency: master.killOnInvalidDependency, dependency: master.dependency, pendingTasks: null });
       this.#live.set(task.id, task);
@@ -412,7 +413,8 @@ export class Controller implements StepManagerHost {
 
   /** Decides how the job ends, ends its steps, and releases it when they are gone. The first outcome stays. */
   #end(job: LiveJob, outcome: Outcome): void {
-    if (!job.isRunning) return;
+    const isRequeueOverruled = outcome.state === "CANCELLED" && job.record.state === "PENDING" && !job.isQueued;
+    if (!job.isRunning && !isRequeueOverruled) return;
     this.#apply(job, { kind: "finishing", at: nowMs(), outcome });
     job.stopAlarms();
     const reason = outcome.state === "TIMEOUT" ? "timeLimit" : outcome.state === "CANCELLED" ? "cancelled"
@@ -456,7 +458,8 @@ export class Controller implements StepManagerHost {
     age.unref();
     job.holder?.ended(record);
     this.store.setHolder(job.id, undefined);
-    for (const wake of this.#endWaiters.get(record.array?.jobId ?? job.id) ?? []) wake();
+    // A task of an array is waited for by its own id, or by the array's.
+    for (const id of new Set([job.id, record.array?.jobId ?? job.id])) for (const wake of this.#endWaiters.get(id) ?? []) wake();
     this.log("job.ended", { job: job.id, state: record.state, exit: record.exit });
   }
 
@@ -474,7 +477,7 @@ export class Controller implements StepManagerHost {
   }
 
   #cancelJob(job: LiveJob, by: number): void {
-    if (job.record.state === "PENDING") {
+    if (job.isQueued) {
       this.#queue.remove(job);
       this.#apply(job, { kind: "cancelledPending", at: nowMs(), by });
       this.#retire(job);
@@ -528,22 +531,23 @@ export class Controller implements StepManagerHost {
   }
 
   #reprioritise(job: LiveJob, priority: number, reason: string): void {
-    const isQueued = job.record.state === "PENDING";
+    const { isQueued } = job;
     if (isQueued) this.#queue.remove(job);
     this.#save(job, { ...job.record, priority, reason, stateDescription: priority === 0 ? job.record.stateDescription : null });
     if (isQueued) this.#queue.add(job);
   }
 
   requeue(target: JobTarget & { readonly hold: boolean }): void {
-    const how = { isHeld: target.hold, description: target.hold ? "job requeued in held state" : null };
+    const how = { isHeld: target.hold, description: target.hold ? REQUEUED_HELD : null };
     const jobs = this.#resolve(target, { orEnded: true });
     for (const job of jobs) if (!job.record.requeue || job.record.kind !== "batch") throw slurmError("DISABLED");
     for (const job of jobs) {
       if (job.record.state === "PENDING") {
-        if (target.hold) this.#reprioritise(job, 0, "JobHeldUser");
+        if (!job.isQueued) job.requeue = how;
+        else if (target.hold) this.#reprioritise(job, 0, "JobHeldUser");
       } else if (job.isRunning) {
         job.requeue = how;
-        this.#end(job, { state: "PENDING", reason: "None", cancelledBy: null });
+        this.#end(job, { state: "PENDING", reason: requeueReason(how.isHeld), cancelledBy: null });
       } else {
         this.#recent.delete(job.id);
         this.#live.set(job.id, job);
@@ -576,11 +580,11 @@ export class Controller implements StepManagerHost {
   change(target: JobTarget, edit: (job: JobRecord) => JobRecord): void {
     for (const job of this.#resolve(target)) {
       const edited = edit(job.record);
-      const isQueued = job.record.state === "PENDING";
+      const { isQueued } = job;
       if (isQueued) this.#queue.remove(job);
       this.#save(job, edited);
       if (isQueued) this.#queue.add(job);
-      else this.#setAlarms(job);
+      else if (job.isRunning) this.#setAlarms(job);
     }
     this.requestPass();
   }
@@ -642,7 +646,6 @@ export class Controller implements StepManagerHost {
   releaseAllocation(jobId: number, exit: ExitPair): void {
     const job = this.#live.get(jobId as JobId);
     if (job === undefined) return; // it has ended already, which is what the caller wants
-    job.holder = null;
     if (job.record.state === "PENDING") this.#cancelJob(job, job.record.userId);
     else {
       this.#apply(job, { kind: "exited", exit });
@@ -697,7 +700,7 @@ export class Controller implements StepManagerHost {
   /** When and where a request would start; nothing is kept of it. */
   tryJob(request: JobRequest, submitter: Submitter): { jobId: JobId; startAt: EpochMs; cpus: number; nodes: readonly string[]; partition: string } {
     const now = nowMs();
-    const jobId = Number(this.store.meta("nextJobId") ?? 1) as JobId;
+    const jobId = Math.max(Number(this.store.meta("nextJobId") ?? 1), this.config.firstJobId) as JobId;
     const record = admit(request, { config: this.config, total: this.#resources.total(), submitter, jobId, now, priority: 1 });
     const ask = askOf(request.options, partitionOf(this.config, record.partition));
     const durationMs = (record.timeLimitMinutes ?? Infinity) * 60_000;
@@ -766,9 +769,13 @@ export class Controller implements StepManagerHost {
     this.#live.set(job.id, job);
     const holder = this.store.holder(job.id);
     if (holder !== undefined) this.#expectHolder(job, holder);
-    if (record.state === "PENDING") {
+    if (job.isQueued) {
       this.#queue.add(job);
       return;
+    }
+    if (record.state === "PENDING") {
+      const isHeld = record.reason === requeueReason(true);
+      job.requeue = { isHeld, description: isHeld ? REQUEUED_HELD : null };
     }
     for (const share of record.shares) this.#resources.hold(share);
     if (!isSameBoot) {
@@ -823,6 +830,11 @@ export class Controller implements StepManagerHost {
       Bun.sleep((this.config.killWaitSeconds + 5) * 1000),
     ]);
   }
+}
+
+/** Of a job that is requeued while its old run still ends: a controller that takes over finds there what was asked for. */
+function requeueReason(isHeld: boolean): string {
+  return isHeld ? "JobHeldUser" : "BeginTime";
 }
 
 function allocatedTres(shares: JobRecord["shares"], job: JobRecord): Tres {
