@@ -35,10 +35,12 @@ export class StreamError extends Error {
 export class StreamOpener {
   readonly #spoolDir: string;
   readonly #workDir: string;
+  readonly #umask: number;
   /** Several tasks may share a file: only the first one truncates it. */
   readonly #opened = new Set<string>();
 
-  constructor(options: { readonly spoolDir: string; readonly workDir: string }) {
+  constructor(options: { readonly spoolDir: string; readonly workDir: string; readonly umask: number }) {
+    this.#umask = options.umask;
     this.#spoolDir = options.spoolDir;
     this.#workDir = options.workDir;
   }
@@ -98,12 +100,22 @@ export class StreamOpener {
     // Missing parents are made, but not the working directory itself, which the job should have had.
     if (!isAbsolute(expand(plan.pattern)) && !existsSync(this.#workDir)) throw new StreamError(`Could not open output file ${path}`, 2);
     const truncate = plan.append || this.#opened.has(path) ? 0 : constants.O_TRUNC;
-    const taskFd = attempt(`Could not open output file ${path}`, () => {
+    const taskFd = attempt(`Could not open output file ${path}`, () => withUmask(this.#umask, () => {
       mkdirSync(dirname(path), { recursive: true, mode: 0o755 });
       return openSync(path, constants.O_WRONLY | constants.O_CREAT | constants.O_APPEND | truncate, 0o666);
-    });
+    }));
     this.#opened.add(path);
     return { taskFd, ourFd: null, file: path };
+  }
+}
+
+/** Files and processes of the user get his umask; ours is 077. The work must not wait for anything. */
+export function withUmask<T>(umask: number, work: () => T): T {
+  const before = process.umask(umask);
+  try {
+    return work();
+  } finally {
+    process.umask(before);
   }
 }
 

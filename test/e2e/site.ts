@@ -267,6 +267,7 @@ export class Site implements AsyncDisposable {
   }
 
   async [Symbol.asyncDispose](): Promise<void> {
+    if (process.env["KEEPLOG"]) Bun.spawnSync(["cp", join(this.stateDir, "berthd.log"), process.env["KEEPLOG"]]);
     for (const command of this.#commands) command.kill("SIGKILL");
     try {
       await this.run(["berth", "daemon", "stop", "--jobs"], { timeoutMs: 20_000, cwd: "/" });
@@ -313,6 +314,15 @@ export function isZombie(pid: number): boolean {
 
 export function isRunning(pid: number): boolean {
   return existsSync(`/proc/${pid}`) && !isZombie(pid);
+}
+
+/** kill -9; false when it was gone already. */
+export function kill(pid: number): boolean {
+  try {
+    return process.kill(pid, "SIGKILL");
+  } catch {
+    return false;
+  }
 }
 
 /** Looks again until there is an answer other than undefined and false. @throws after the bound, saying what was waited for */

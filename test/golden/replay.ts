@@ -65,7 +65,8 @@ export async function replay(name: string, { keep = false }: { keep?: boolean } 
   const state = makeState(recordedIds[0] ?? 1);
   const outFile = join(state.dir, "transcript");
   const caseFile = join(state.dir, "case");
-  writeFileSync(caseFile, readFileSync(join(dir, `${name}.case`), "utf8").replaceAll(RECORDED.dir, state.dir));
+  writeFileSync(caseFile, readFileSync(join(dir, `${name}.case`), "utf8").replaceAll(RECORDED.dir, state.dir)
+    .replaceAll(new RegExp(`\\b${RECORDED.user}\\b`, "g"), state.place.user));
   const timeouts: string[] = [];
   let leaks: string[] = [];
   let text = "";

@@ -74,7 +74,7 @@ export function admit(request: JobRequest, facts: AdmissionFacts): JobRecord {
     restarts: 0,
     dependency: options.dependency,
     submittedAt: now,
-    eligibleAt: options.beginAt !== null && options.beginAt > now ? options.beginAt : isHeld ? null : now,
+    eligibleAt: options.beginAt !== null && options.beginAt > now ? options.beginAt : isHeld || options.dependency !== null ? null : now,
     startedAt: null,
     expectedStartAt: null,
     endedAt: null,

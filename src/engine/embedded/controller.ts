@@ -61,6 +61,8 @@ export class Controller implements StepManagerHost {
   /** Ended jobs that squeue -t all and scontrol still show. */
   readonly #recent = new Map<JobId, JobRecord>();
   readonly #queue: Queue;
+  /** Live jobs that hold resources. */
+  readonly #occupying = new Set<LiveJob>();
   readonly #resources: Resources;
   readonly #steps: StepManager;
   readonly #endWaiters = new Map<JobId, Set<() => void>>();
@@ -176,8 +178,8 @@ export class Controller implements StepManagerHost {
 
   #holdings(): Holding[] {
     const holdings: Holding[] = [];
-    for (const { record } of this.#live.values()) {
-      if (record.shares.length === 0 || record.startedAt === null) continue;
+    for (const { record } of this.#occupying) {
+      if (record.startedAt === null) continue;
       const placements = record.shares.map((share) => ({
         node: share.node, tasks: 0, cpus: share.cpuIds.length, memMib: share.memMib,
         gres: Object.fromEntries(Object.entries(share.gres).map(([name, ids]) => [name, ids.length])),
@@ -189,7 +191,7 @@ export class Controller implements StepManagerHost {
 
   /** Jobs that may start as soon as there is room; the others get their reason. `again` collects times to look once more. */
   *#eligible(now: EpochMs, again: number[]): Generator<WaitingJob> {
-    for (const job of [...this.#queue]) {
+    for (const job of this.#queue) {
       const reason = this.#whyNot(job, now, again);
       if (reason === undefined) {
         const { record } = job;
@@ -253,7 +255,7 @@ export class Controller implements StepManagerHost {
     const { array } = job.record;
     if (array?.throttle == null || array.throttle === 0) return false;
     let running = 0;
-    for (const other of this.#live.values()) if (other.record.array?.jobId === array.jobId && other.isRunning) running++;
+    for (const other of this.#occupying) if (other.record.array?.jobId === array.jobId) running++;
     return running >= array.throttle;
   }
 
@@ -266,8 +268,8 @@ export class Controller implements StepManagerHost {
         add(name, Number(count));
       }
     };
-    for (const other of this.#live.values()) {
-      if (other.isRunning) each(other.record.licenses, (name, count) => used.set(name, (used.get(name) ?? 0) + count));
+    for (const other of this.#occupying) {
+      each(other.record.licenses, (name, count) => used.set(name, (used.get(name) ?? 0) + count));
     }
     let fits = true;
     each(job.record.licenses, (name, count) => { if ((used.get(name) ?? 0) + count > (this.config.licenses[name] ?? 0)) fits = false; });
@@ -301,8 +303,13 @@ export class Controller implements StepManagerHost {
       this.#live.set(task.id, task);
       this.#queue.add(task);
       this.store.saveJob(task.record);
-      master.pendingTasks = rest;
-      this.#save(master, { ...master.record, array: { ...array, pendingIndices: foldArraySpec({ indices: rest, throttle: null }, 0) } });
+      // The last one left is no longer a set of tasks, and has files of its own.
+      const [last] = rest;
+      const isLast = rest.length === 1 && last !== undefined;
+      master.pendingTasks = isLast ? null : rest;
+      const left: JobRecord = { ...master.record, array: isLast ? { ...array, taskId: last, pendingIndices: null }
+        : { ...array, pendingIndices: foldArraySpec({ indices: rest, throttle: null }, 0) } };
+      this.#save(master, isLast ? { ...left, ...batchFiles(request, left) } : left);
       return task;
     });
   }
@@ -318,6 +325,7 @@ export class Controller implements StepManagerHost {
   #grant(job: LiveJob, placements: readonly Placement[], isBackfill: boolean): void {
     this.#queue.remove(job);
     const shares = placements.map((placement) => this.#resources.take(placement));
+    this.#occupying.add(job);
     this.#apply(job, { kind: "granted", at: nowMs(), shares, allocated: allocatedTres(shares, job.record), isBackfill });
     this.#actRunning(job);
   }
@@ -426,6 +434,7 @@ export class Controller implements StepManagerHost {
   #releaseWhenEmpty(job: LiveJob): void {
     if (job.steps.size > 0 || !job.record.flags.includes("COMPLETING")) return;
     for (const share of job.record.shares) this.#resources.giveBack(share);
+    this.#occupying.delete(job);
     if (job.requeue !== null) this.#requeueNow(job, job.requeue);
     else {
       this.#apply(job, { kind: "released", at: nowMs() });
@@ -519,13 +528,13 @@ export class Controller implements StepManagerHost {
   // --- Holding, requeueing, suspending, updating -----------------------------------------------------------------
 
   hold(target: JobTarget): void {
-    for (const job of this.#resolve(target)) this.#reprioritise(job, 0, job.record.state === "PENDING" ? "JobHeldUser" : job.record.reason);
+    for (const job of this.#resolve(target)) this.#reprioritise(job, 0, "JobHeldUser");
   }
 
   releaseHold(target: JobTarget): void {
     for (const job of this.#resolve(target)) {
       if (job.record.priority !== 0) continue;
-      this.#reprioritise(job, Math.max(1, FIRST_PRIORITY - job.id - job.record.nice), job.record.state === "PENDING" ? "None" : job.record.reason);
+      this.#reprioritise(job, Math.max(1, FIRST_PRIORITY - job.id - job.record.nice), "None");
     }
     this.requestPass();
   }
@@ -592,6 +601,8 @@ export class Controller implements StepManagerHost {
   /** Live jobs that a target names; tasks of an array that have not started become jobs of their own when they are named. */
   #resolve(target: JobTarget, options: { readonly orEnded?: boolean } = {}): LiveJob[] {
     const found: LiveJob[] = [];
+    const single = target.arrayTasks === null ? this.#live.get(target.jobId as JobId) : undefined;
+    if (single !== undefined && single.record.array === null) return [single];
     for (const job of [...this.#live.values()]) {
       const { array } = job.record;
       if (target.arrayTasks === null) {
@@ -778,6 +789,7 @@ export class Controller implements StepManagerHost {
       job.requeue = { isHeld, description: isHeld ? REQUEUED_HELD : null };
     }
     for (const share of record.shares) this.#resources.hold(share);
+    this.#occupying.add(job);
     if (!isSameBoot) {
       this.#recoverAfterBoot(job);
       return;
