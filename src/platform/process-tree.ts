@@ -70,6 +70,12 @@ export function descendants(root: number): FoundProcess[] {
   return found;
 }
 
+/** SIGKILL to a process and everything below it. */
+export function killTree(pid: number): void {
+  const below = descendants(pid);
+  for (const found of [{ pid, isZombie: false }, ...below]) if (!found.isZombie) sendSignal(found.pid, 9);
+}
+
 /** Sends a signal; a process that has gone, or may not be signalled, is no error. */
 export function sendSignal(pid: number, signal: number): void {
   if (pid <= 1) throw new Error(`refusing to signal process ${pid}`);

@@ -1,7 +1,7 @@
 // A private cluster for one test: directories, configuration, links to the executable under test, a busybox bundle, and
 // at the end a look at what is left of it. Nothing outside the directory is touched, so tests run side by side, and only
 // processes that carry its name in their environment are ever killed.
-import { chmodSync, copyFileSync, existsSync, mkdirSync, mkdtempSync, readdirSync, readFileSync, rmSync, symlinkSync, writeFileSync } from "node:fs";
+import { chmodSync, copyFileSync, existsSync, mkdirSync, mkdtempSync, readdirSync, readFileSync, readlinkSync, rmSync, symlinkSync, writeFileSync } from "node:fs";
 import { hostname } from "node:os";
 import { join, resolve } from "node:path";
 import { EmbeddedEngine } from "#engine/embedded/client.ts";
@@ -246,7 +246,8 @@ export class Site implements AsyncDisposable {
   /** Step daemons beyond the spares. */
   #busyDaemons(): string[] {
     const daemons = processesOf(this.dir).filter(({ command }) => command.startsWith("berth-stepd "));
-    return daemons.length <= 2 ? [] : [`${daemons.length} step daemons`];
+    const spools = (pid: number) => readdirSync(`/proc/${pid}/fd`).map((fd) => readlink(`/proc/${pid}/fd/${fd}`)).filter((path) => path.includes("/spool/"));
+    return daemons.length <= 2 ? [] : daemons.map(({ pid }) => `step daemon ${pid} ${spools(pid).join(" ")}`);
   }
 
   #foreignFiles(): string[] {
@@ -279,6 +280,14 @@ export class Site implements AsyncDisposable {
       try { process.kill(pid, "SIGKILL"); } catch { /* gone meanwhile */ }
     }
     rmSync(this.dir, { recursive: true, force: true, maxRetries: 5 });
+  }
+}
+
+function readlink(path: string): string {
+  try {
+    return readlinkSync(path);
+  } catch {
+    return "";
   }
 }
 

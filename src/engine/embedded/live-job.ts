@@ -15,6 +15,8 @@ export interface LiveStep {
   daemon: FrameConnection | null;
   /** The engine has ended it; the daemon that takes over from one that was killed has to be told again. */
   terminating: { readonly reason: TerminateReason; readonly hard: boolean } | null;
+  /** When its daemons were lost, lately; of the monotonic clock. */
+  losses: readonly number[];
   limit: Alarm | undefined;
   readonly ready: PromiseWithResolvers<void>;
   readonly ended: PromiseWithResolvers<StepResult>;
