@@ -70,7 +70,8 @@ class StepSession {
       this.#output?.[Symbol.dispose]();
     }
     if (this.#exits.wasKilled && !this.#isAborting) this.#info(`srun: Force Terminated StepId=${this.#stepId}`);
-    return { exitCode: this.#launchExit ?? this.#exits.exitCode, worst: this.#exits.worst };
+    if (this.#launchExit !== undefined) return { exitCode: this.#launchExit, worst: { code: this.#launchExit, signal: 0 } };
+    return { exitCode: this.#exits.exitCode, worst: this.#exits.worst };
   }
 
   #info(line: string): void {

@@ -3,7 +3,7 @@
  * directory is often shared by many hosts and SQLite's locks are not.
  */
 import { lstatSync, mkdirSync } from "node:fs";
-import { homedir, hostname, userInfo } from "node:os";
+import { homedir, hostname } from "node:os";
 import { join } from "node:path";
 import { BerthError } from "#job/errors.ts";
 
@@ -59,7 +59,7 @@ export function ensurePrivateDir(path: string): string {
   const stat = lstatSync(path);
   const uid = process.getuid?.() ?? 0;
   if (!stat.isDirectory() || stat.uid !== uid || (stat.mode & 0o077) !== 0) {
-    throw new BerthError("DIRECTORY_UNSAFE", `${path} is not a directory that only ${userInfo().username} can enter`, {
+    throw new BerthError("DIRECTORY_UNSAFE", `${path} is not a directory that only uid ${uid} can enter`, {
       hint: `remove it, or run: chmod 700 ${path}`,
     });
   }

@@ -70,7 +70,7 @@ describe("kill -9 of a step daemon", () => {
     await expectNothingLeft();
   }, LONG_MS);
 
-  test("while tasks write as fast as they can: nothing is lost that was not already on its way", async () => {
+  test("while a task writes as fast as it can: only what the daemon had read is lost, and the order stays", async () => {
     const command = site.start(["srun", "sh", "-c", "seq 1 200000; exit 9"]);
     await until("the first output", () => command.stdoutSoFar.length > 100_000);
     process.kill(await site.stepDaemon(1, 0), "SIGKILL");
@@ -78,7 +78,8 @@ describe("kill -9 of a step daemon", () => {
     expect(status).toBe(9);
     const lines = stdout.trimEnd().split("\n");
     expect(lines.at(-1)).toBe("200000");
-    expect(lines.length).toBeGreaterThan(150_000);
+    const breaks = lines.flatMap((line, index) => (index > 0 && Number(line) !== Number(lines[index - 1]) + 1 ? [`${lines[index - 1]} then ${line}`] : []));
+    expect(breaks.length, breaks.slice(0, 5).join(", ")).toBeLessThanOrEqual(3); // one gap, with a torn line at its edge
     await expectNothingLeft();
   }, LONG_MS);
 

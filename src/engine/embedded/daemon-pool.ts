@@ -51,9 +51,10 @@ export class DaemonPool {
     return promise;
   }
 
-  /** A daemon that was started has ended without connecting. */
+  /** A daemon has ended; maybe before it could connect, and then somebody may wait for it. */
   lost(): void {
     this.#starting = Math.max(0, this.#starting - 1);
+    if (this.#takers.length > 0) this.#scheduleRefill();
   }
 
   fill(): void {

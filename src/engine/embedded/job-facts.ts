@@ -11,6 +11,7 @@ export function jobFacts(job: LiveJob, request: JobRequest, config: ClusterConfi
   return {
     cluster: { clusterName: config.clusterName, configFile: config.file },
     job: job.record,
+    submitDir: request.submit.submitDir,
     nodeList: compressHostlist(job.record.nodes),
     tasksPerNode: tasksPerNode(job.record, job.ask.overcommit),
     given: { tasks: options.tasks !== null || options.tasksPerNode !== null, cpusPerTask: options.cpusPerTask !== null },

@@ -377,7 +377,6 @@ export class StepManager {
 
   /** After a restart: connects to the daemon of a step that was running, or reads what it left. */
   async recover(job: LiveJob, record: StepRecord): Promise<void> {
-    const { paths } = this.#host;
     const step = this.#track(job, record, new Map(record.stepKey === "batch" ? [] : job.record.shares.map((share) => [share.node, share.cpuIds])));
     if (typeof record.stepKey === "number") job.nextStep = Math.max(job.nextStep, record.stepKey + 1);
     if (!await this.#reconnect(job, step)) this.#daemonLost(job, step);
