@@ -14,7 +14,7 @@ export interface Cancellable { readonly signal: AbortSignal }
 
 /** Where a subject's jobs work: files appear in `workDir`. */
 export interface Place {
-  readonly submitDir: "/tmp", workDir: string;
+  workDir: string;
   /** A busybox bundle; null where containers cannot run. */
   readonly bundle: string | null;
 }
