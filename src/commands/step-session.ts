@@ -20,6 +20,8 @@ export interface SessionOptions {
   readonly killWaitSeconds: number;
   readonly isQuiet: boolean;
   readonly hasTerminal: boolean;
+  /** Called when the last output has come, before anything is said about how it ended. */
+  readonly restoreTerminal: (() => void) | undefined;
 }
 
 export interface SessionResult {
@@ -65,6 +67,7 @@ class StepSession {
       unhook();
       clearTimeout(this.#waitTimer);
       this.#input?.stop();
+      this.#options.restoreTerminal?.();
       this.#exits.flush();
       this.#exits[Symbol.dispose]();
       this.#output?.[Symbol.dispose]();
@@ -142,6 +145,7 @@ class StepSession {
     if (this.#running.get(event.task) === false) return; // told again after a take-over
     this.#running.set(event.task, false);
     this.#output?.flush(event.task);
+    if (event.task === 0) this.#options.restoreTerminal?.();
     const isFirst = this.#exits.count === 0;
     this.#exits.add(event.node, event.task, event.status);
     const { killOnBadExit, waitSeconds } = this.#options.step;
