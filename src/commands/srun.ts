@@ -57,8 +57,12 @@ async function runOwnJob(engine: Engine, line: SrunLine, submit: SubmitContext):
   if (typeof allocation === "number") return allocation;
   const { held, info } = allocation;
   const result = await runStep(engine, line, { submit, info, isOwnJob: true });
-  await held.release(typeof result === "number" ? { code: result, signal: 0 } : result.worst);
-  return typeof result === "number" ? result : result.exitCode;
+  if (typeof result === "number") {
+    await held.release({ code: result, signal: 0 });
+    return result;
+  }
+  if (!result.hasEnded) await held.release(result.worst); // else the job has ended with its step
+  return result.exitCode;
 }
 
 async function runInJob(engine: Engine, line: SrunLine, place: { readonly submit: SubmitContext; readonly jobId: number }): Promise<number> {

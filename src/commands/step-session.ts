@@ -27,6 +27,8 @@ export interface SessionOptions {
 export interface SessionResult {
   readonly exitCode: number;
   readonly worst: ExitPair;
+  /** False when the step's daemon was lost before it could say how the step ended. */
+  readonly hasEnded: boolean;
 }
 
 /** A second Ctrl-C within this time ends the step. */
@@ -49,6 +51,7 @@ class StepSession {
   #isGivenUp = false;
   #waitTimer: ReturnType<typeof setTimeout> | undefined;
   #launchExit: number | undefined;
+  #hasEnded = false;
 
   constructor(channel: StepChannel, options: SessionOptions) {
     this.#channel = channel;
@@ -73,8 +76,9 @@ class StepSession {
       this.#output?.[Symbol.dispose]();
     }
     if (this.#exits.wasKilled && !this.#isAborting) this.#info(`srun: Force Terminated StepId=${this.#stepId}`);
-    if (this.#launchExit !== undefined) return { exitCode: this.#launchExit, worst: { code: this.#launchExit, signal: 0 } };
-    return { exitCode: this.#exits.exitCode, worst: this.#exits.worst };
+    const hasEnded = this.#hasEnded;
+    if (this.#launchExit !== undefined) return { exitCode: this.#launchExit, worst: { code: this.#launchExit, signal: 0 }, hasEnded };
+    return { exitCode: this.#exits.exitCode, worst: this.#exits.worst, hasEnded };
   }
 
   #info(line: string): void {
@@ -94,7 +98,7 @@ class StepSession {
         complain(`srun: error: Lost the step daemon of StepId=${this.#stepId}: it was killed`);
         this.#launchExit = 1;
         break;
-      case "ended": break;
+      case "ended": this.#hasEnded = true; break;
     }
   }
 

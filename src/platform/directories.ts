@@ -55,7 +55,11 @@ function isUsableRuntimeDir(path: string | undefined, uid: number): path is stri
  * @throws BerthError DIRECTORY_UNSAFE
  */
 export function ensurePrivateDir(path: string): string {
-  mkdirSync(path, { recursive: true, mode: 0o700 });
+  try {
+    mkdirSync(path, { recursive: true, mode: 0o700 });
+  } catch (error) {
+    throw new BerthError("DIRECTORY", `Cannot make directory ${path}: ${(error as Error).message}`, { cause: error });
+  }
   const stat = lstatSync(path);
   const uid = process.getuid?.() ?? 0;
   if (!stat.isDirectory() || stat.uid !== uid || (stat.mode & 0o077) !== 0) {

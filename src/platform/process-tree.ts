@@ -42,7 +42,8 @@ export function children(pid: number): number[] {
   const pids: number[] = [];
   let threads: string[];
   try {
-    threads = readdirSync(`/proc/${pid}/task`);
+    // Our own children belong to our first thread: Bun starts them there, and orphans are given to it. We have many threads.
+    threads = pid === process.pid ? [String(pid)] : readdirSync(`/proc/${pid}/task`);
   } catch {
     return pids;
   }

@@ -53,7 +53,13 @@ export class Journal implements Disposable {
   }
 
   append(entry: JournalEntry): void {
-    writeSync(this.#fd, `${JSON.stringify(entry)}\n`);
+    try {
+      writeSync(this.#fd, `${JSON.stringify(entry)}\n`);
+    } catch (error) {
+      // A full disk is no reason to end the step: as long as its daemon lives, nobody needs the journal.
+      const { code } = error as NodeJS.ErrnoException;
+      if (code !== "ENOSPC" && code !== "EDQUOT") throw error;
+    }
   }
 
   [Symbol.dispose](): void {

@@ -71,13 +71,16 @@ describe("kill -9 of a step daemon", () => {
   }, LONG_MS);
 
   test("while a task writes as fast as it can: only what the daemon had read is lost, and the order stays", async () => {
-    const command = site.start(["srun", "sh", "-c", "seq 1 200000; exit 9"]);
-    await until("the first output", () => command.stdoutSoFar.length > 100_000);
-    process.kill(await site.stepDaemon(1, 0), "SIGKILL");
+    const command = site.start(["srun", "sh", "-c", `echo 0; ${WAIT}; seq 1 1000000; exit 9`]);
+    await until("the task", () => command.stdoutSoFar === "0\n");
+    const daemon = await site.stepDaemon(1, 0);
+    writeFileSync(site.path("go"), "");
+    await until("much output", () => command.stdoutSoFar.length > 1_000_000);
+    process.kill(daemon, "SIGKILL");
     const { status, stdout } = await command.outcome;
     expect(status).toBe(9);
     const lines = stdout.trimEnd().split("\n");
-    expect(lines.at(-1)).toBe("200000");
+    expect(lines.at(-1)).toBe("1000000");
     const breaks = lines.flatMap((line, index) => (index > 0 && Number(line) !== Number(lines[index - 1]) + 1 ? [`${lines[index - 1]} then ${line}`] : []));
     expect(breaks.length, breaks.slice(0, 5).join(", ")).toBeLessThanOrEqual(3); // one gap, with a torn line at its edge
     await expectNothingLeft();

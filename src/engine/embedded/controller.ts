@@ -258,7 +258,10 @@ export class Controller implements StepManagerHost {
 
   stepEnded(job: LiveJob, step: LiveStep, result: StepResult): void {
     const { stepKey } = step.record;
-    if (typeof stepKey === "number") this.book.apply(job, { kind: "stepEnded", exit: result.exit });
+    if (typeof stepKey === "number") {
+      this.book.apply(job, { kind: "stepEnded", exit: result.exit });
+      if (job.record.kind === "srun" && stepKey === 0) this.#endWith(job, result.exit); // its one step is what it was for
+    }
     if (stepKey === "batch") {
       this.book.apply(job, { kind: "exited", exit: result.exit });
       if (result.terminated === "nodeFailure") this.#end(job, { state: "NODE_FAIL", reason: "NodeDown", cancelledBy: null });
@@ -367,10 +370,12 @@ export class Controller implements StepManagerHost {
     const job = this.book.live.get(jobId as JobId);
     if (job === undefined) return; // it has ended already, which is what the caller wants
     if (job.record.state === "PENDING") this.#cancelJob(job, job.record.userId);
-    else {
-      this.book.apply(job, { kind: "exited", exit });
-      this.#end(job, outcomeOf(exit));
-    }
+    else this.#endWith(job, exit);
+  }
+
+  #endWith(job: LiveJob, exit: ExitPair): void {
+    this.book.apply(job, { kind: "exited", exit });
+    this.#end(job, outcomeOf(exit));
   }
 
   detach(jobId: number): void {

@@ -182,8 +182,8 @@ export class JobBook {
   }
 
   save(job: LiveJob, record: JobRecord): void {
+    this.store.saveJob(record); // first: what could not be saved has not happened
     job.record = record;
-    this.store.saveJob(record);
   }
 
   /** What the scheduler thinks of a waiting job: shown, but not worth a write. */

@@ -17,6 +17,8 @@ export interface LiveStep {
   terminating: { readonly reason: TerminateReason; readonly hard: boolean } | null;
   /** When its daemons were lost, lately; of the monotonic clock. */
   losses: readonly number[];
+  /** Runs while its result could not be saved. */
+  retry: ReturnType<typeof setTimeout> | undefined;
   limit: Alarm | undefined;
   readonly ready: PromiseWithResolvers<void>;
   readonly ended: PromiseWithResolvers<StepResult>;

@@ -110,6 +110,8 @@ class Client {
   #wireError(error: unknown, op: string): WireError {
     if (error instanceof BerthError) return { code: error.code, message: error.message, hint: error.hint ?? null, before: error.before };
     if (this.#gone.signal.aborted) return { code: "GONE", message: "the caller has gone", hint: null, before: [] };
+    const stateDir = this.#controller.paths.state;
+    if (isStorageError(error)) return { code: "STORE", message: `Cannot write to ${stateDir}: ${error.message}`, hint: "make room there; what was accepted before is safe", before: [] };
     this.#controller.log("request.failed", { op, error: error instanceof Error ? error.stack ?? error.message : String(error) });
     return { code: "INTERNAL", message: `The controller failed to do "${op}"`, hint: `its log says more: ${this.#options.logFile}`, before: [] };
   }
@@ -230,6 +232,11 @@ class Client {
       logFile: this.#options.logFile,
     };
   }
+}
+
+/** The disk is full, or refuses to be written to. */
+function isStorageError(error: unknown): error is Error {
+  return error instanceof Error && "code" in error && typeof error.code === "string" && /^(SQLITE_(FULL|IOERR|READONLY)|ENOSPC|EDQUOT|EROFS|EIO)/.test(error.code);
 }
 
 function isRequest(message: unknown): message is Request {

@@ -48,7 +48,9 @@ async function attempt(path: string): Promise<FrameConnection | undefined> {
 
 function lastWords(stateDir: string): string {
   try {
-    return readFileSync(logPath(stateDir), "utf8").trimEnd().split("\n").at(-1) ?? "no reason given";
+    const lines = readFileSync(logPath(stateDir), "utf8").trimEnd().split("\n");
+    const reason = lines.findLast((line) => line.includes("error: ")) ?? lines.at(-1);
+    return reason?.replace(/^daemon: error: /, "") ?? "no reason given";
   } catch {
     return "no reason given";
   }

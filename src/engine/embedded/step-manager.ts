@@ -40,12 +40,16 @@ export interface StepManagerHost {
 
 /** How long a daemon may take from "run" to "ready" before the step is given up. */
 const READY_MS = 60_000;
+/** After a result could not be saved. */
+const SAVE_AGAIN_MS = 1000;
 /** A step that loses more daemons than this within that time is what kills them. */
 const MAX_LOSSES = 10;
 const LOSSES_WITHIN_MS = 30_000;
 
 export class StepManager {
   readonly #host: StepManagerHost;
+  /** Spool directories of the steps that have not ended. */
+  readonly #spools = new Set<string>();
 
   constructor(host: StepManagerHost) {
     this.#host = host;
@@ -245,10 +249,11 @@ export class StepManager {
 
   #track(job: LiveJob, record: StepRecord, cpuIds: LiveStep["cpuIds"]): LiveStep {
     const step: LiveStep = {
-      record, cpuIds, daemon: null, terminating: null, losses: [], limit: undefined,
+      record, cpuIds, daemon: null, terminating: null, losses: [], retry: undefined, limit: undefined,
       ready: Promise.withResolvers(), ended: Promise.withResolvers(),
     };
     job.steps.set(record.stepKey, step);
+    this.#spools.add(stepSpool(this.#host.paths, job.id, record.stepKey));
     if (record.timeLimitMinutes !== null) {
       step.limit = new Alarm(record.startedAt + record.timeLimitMinutes * 60_000, () => this.terminate(step, "timeLimit", { hard: false }));
     }
@@ -265,7 +270,10 @@ export class StepManager {
       },
       closed: () => {
         step.daemon = null;
+        const spool = stepSpool(this.#host.paths, job.id, step.record.stepKey);
         if (job.steps.get(step.record.stepKey) === step) this.#daemonLost(job, step);
+        // Told of the end, it removes the spool itself, unless it was killed before it could.
+        else this.#removeSpool(spool);
       },
     });
   }
@@ -276,7 +284,7 @@ export class StepManager {
     const result = findResult(readJournal(spool));
     if (result !== undefined) {
       this.#finish(job, step, result);
-      rmSync(spool, { recursive: true, force: true }); // the daemon is not there to do it
+      this.#removeSpool(spool); // the daemon is not there to do it
       return;
     }
     const now = performance.now();
@@ -317,7 +325,11 @@ export class StepManager {
     const usage = { userCpuMs: 0, systemCpuMs: 0, maxRssKib: null, maxRssTask: null, maxRssNode: null };
     this.#host.log("step.givenUp", { job: job.id, step: step.record.stepKey });
     this.#finish(job, step, { exit: EXIT_ZERO, usage, endedAt: nowMs(), launchFailure: null, terminated: "nodeFailure", outOfMemory: false });
-    rmSync(spool, { recursive: true, force: true });
+    this.#removeSpool(spool);
+  }
+
+  #removeSpool(spool: string): void {
+    if (!this.#spools.has(spool)) rmSync(spool, { recursive: true, force: true });
   }
 
   /** What was said while the step had no daemon is said now. */
@@ -339,15 +351,26 @@ export class StepManager {
 
   #finish(job: LiveJob, step: LiveStep, result: StepResult): void {
     if (job.steps.get(step.record.stepKey) !== step) return; // told twice
-    step.limit?.stop();
+    clearTimeout(step.retry);
     const { exit } = result;
     // A step that ends with its job's limit is cancelled; only its own limit makes it TIMEOUT (lifecycle §5.1).
     const state: BaseState = result.terminated === "timeLimit" && step.record.timeLimitMinutes !== null ? "TIMEOUT"
       : result.terminated === "nodeFailure" ? "NODE_FAIL"
       : result.terminated === "cancelled" || exit.signal !== 0 ? "CANCELLED"
       : exit.code !== 0 ? "FAILED" : "COMPLETED";
-    step.record = { ...step.record, state, exit, endedAt: result.endedAt, usage: result.usage };
+    const ended: StepRecord = { ...step.record, state, exit, endedAt: result.endedAt, usage: result.usage };
+    try {
+      this.#host.store.saveStep(ended);
+    } catch (error) {
+      // A full disk: nothing is changed yet. The daemon keeps the result, or its journal does, until there is room.
+      this.#host.log("step.notSaved", { job: job.id, step: step.record.stepKey, error: String(error) });
+      step.retry = setTimeout(() => this.#finish(job, step, result), SAVE_AGAIN_MS);
+      return;
+    }
+    step.limit?.stop();
+    step.record = ended;
     job.steps.delete(step.record.stepKey);
+    this.#spools.delete(stepSpool(this.#host.paths, job.id, step.record.stepKey));
     this.#host.store.transaction(() => {
       this.#host.store.saveStep(step.record);
       this.#host.stepEnded(job, step, result);
