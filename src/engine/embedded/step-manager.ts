@@ -449,4 +449,3 @@ async function waitForStepEnd(job: LiveJob, options: { readonly signal: AbortSig
     job.stepWaiters.delete(resolve);
   }
 }
-
