@@ -7,20 +7,20 @@
  *     bundle, spool dir   env file
  *
  * In the create and start flow (`flow` is "createStart") argv creates the container: run it with the task's stdio,
- * wait for its process, then call startTask and waitTask.
+ * wait for its process, then call createdTask, startTask, and waitTask when no process can be waited for.
  */
 import { readFileSync, lstatSync } from "node:fs";
 import { join, resolve } from "node:path";
 import { stepNumber, type StepKey } from "#job/id.ts";
-import { shellCode } from "#job/outcome.ts";
+import { shellCode, type ExitStatus } from "#job/outcome.ts";
 import { readBundle, type Bundle } from "./bundle.ts";
 import { excludeVariables, mergeEnvironment, printEnvFile, runtimeEnvironment, type Environment } from "./environment.ts";
 import { findOciConf, readOciConf, type OciConf, type Operation } from "./oci-conf.ts";
 import { expandPattern, NO_TASK, quoteCommand, usesField, type PatternValues } from "./pattern.ts";
 import { resolveCommand } from "./rootfs.ts";
 import { chooseRuntime } from "./runtime-choice.ts";
-import { cleanupError, RuntimeCalls, type Argv, type Operations, type RuntimeState } from "./runtime-calls.ts";
-import { chosenOperations, containerId, safeName, stateDirOf, type ChosenRuntime } from "./runtime.ts";
+import { cleanupError, explain, RuntimeCalls, type Argv, type Operations, type RuntimeState } from "./runtime-calls.ts";
+import { chosenOperations, containerId, safeName, stateDirOf, withConsoleSocket, type ChosenRuntime } from "./runtime.ts";
 import { makeSpoolDir, removeDir, removeFile, spoolPath, writeSpoolFile, type Owner } from "./spool.ts";
 import { StepConfig, type BatchFiles } from "./task-config.ts";
 
@@ -54,6 +54,8 @@ export interface ContainerTask {
   readonly args: readonly string[];
   /** Whole and final, without EnvExclude. */
   readonly env: Environment;
+  /** Create and start flow, for the task on a terminal: where its master may be sent. */
+  readonly consoleSocket?: string | null;
 }
 
 export interface PreparedTask {
@@ -61,6 +63,8 @@ export interface PreparedTask {
   /** The runtime's own environment: nothing of the job's is in it. */
   readonly env: Readonly<Record<string, string>>;
   readonly spoolDir: string;
+  /** The runtime makes the terminal and sends it to `consoleSocket`; otherwise argv itself runs on one. */
+  readonly usesConsoleSocket: boolean;
 }
 
 export interface TaskProcess { readonly pid: number | null }
@@ -75,18 +79,23 @@ export interface StepContainer extends AsyncDisposable {
   prepareTask(task: ContainerTask): Promise<PreparedTask>;
   /** A task that a step daemon before us prepared: `finishTask` and `killTask` know it then. */
   adoptTask(localId: number): void;
-  /** Create and start flow, after the create process ended: waits for "created" and starts. @throws BerthError RUNTIME_FAILED */
-  startTask(localId: number, options: TaskProcess & { readonly signal: AbortSignal }): Promise<RuntimeState>;
-  /** Create and start flow: resolves when the container no longer runs. */
+  /** Create and start flow, after the create process ended: the container's state. @throws BerthError RUNTIME_FAILED */
+  createdTask(localId: number, options: TaskProcess & { readonly signal: AbortSignal }): Promise<RuntimeState>;
+  /** Create and start flow: RunTimeStart. Gives what it said when it failed. */
+  startTask(localId: number, options: TaskProcess & { readonly signal: AbortSignal }): Promise<StartResult>;
+  /** Create and start flow: asks the runtime until the container no longer runs. */
   waitTask(localId: number, options: TaskProcess & { readonly signal: AbortSignal }): Promise<void>;
   /** RunTimeKill once. Its failure is no error: the container may have ended. */
   killTask(localId: number, process: TaskProcess): Promise<void>;
   /**
    * After the task's runtime process ended or was killed: kill and delete what is left, then remove the files. Safe twice.
+   * `hasEnded`: the container's own process is known to be gone, so that nobody needs to ask.
    * @throws BerthError RUNTIME_CLEANUP when the container could not be deleted; the files are gone all the same
    */
-  finishTask(localId: number, process: TaskProcess): Promise<void>;
+  finishTask(localId: number, process: TaskProcess & { readonly hasEnded?: boolean }): Promise<void>;
 }
+
+export type StartResult = { readonly kind: "started" } | { readonly kind: "failed"; readonly status: ExitStatus; readonly reason: string };
 
 /**
  * Reads oci.conf and bundle, or finds a runtime that works here, and makes the step's spool directory.
@@ -153,21 +162,29 @@ class OpenedStep implements StepContainer {
       writeSpoolFile(path, text, this.#owner, { isOwnPlace: this.#conf?.containerPath === undefined });
       files.push(path);
     };
-    let command = "";
+    const command = this.#bundle === undefined ? quoteCommand(this.#resolve(this.#rootfs, task.args, env)) : "";
+    this.#tasks.set(localId, { spoolDir, command, files, isFinished: false });
+    const onSocket = this.#createOnSocket(task);
+    const hasTerminal = this.#step.hasPty && task.globalId === 0 && (this.flow === "run" || onSocket !== undefined);
     try {
-      if (this.#bundle === undefined) command = quoteCommand(this.#resolve(this.#rootfs, task.args, env));
-      else write("config.json", this.#printConfig(this.#bundle, task, env));
+      if (this.#bundle !== undefined) write("config.json", this.#printConfig(this.#bundle, { args: task.args, env, hasTerminal }));
       const kind = this.#conf?.createEnvFile ?? "disabled";
       if (kind !== "disabled") write("environment", printEnvFile(env, kind));
     } catch (error) {
+      this.#tasks.delete(localId);
       removeAll(files, spoolDir);
       throw error;
     }
-    this.#tasks.set(localId, { spoolDir, command, files, isFinished: false });
     await this.#deleteStale(localId);
     const operations = this.#operations(localId, { pid: null });
-    const argv = this.flow === "run" ? operations.run : operations.create;
-    return { argv: argv as Argv, env: this.#runtimeEnv, spoolDir };
+    const argv = onSocket ?? (this.flow === "run" ? operations.run : operations.create);
+    return { argv: argv as Argv, env: this.#runtimeEnv, spoolDir, usesConsoleSocket: onSocket !== undefined };
+  }
+
+  #createOnSocket({ localId, consoleSocket }: ContainerTask): Argv | undefined {
+    if (consoleSocket == null || this.flow === "run") return undefined;
+    const text = withConsoleSocket(this.#command("create", localId, { pid: null }) ?? "", consoleSocket);
+    return text === undefined ? undefined : ["/bin/sh", "-c", text];
   }
 
   adoptTask(localId: number): void {
@@ -175,8 +192,13 @@ class OpenedStep implements StepContainer {
     this.#tasks.set(localId, { spoolDir, command: "", isFinished: false, files: [join(spoolDir, "config.json"), join(spoolDir, "environment")] });
   }
 
-  async startTask(localId: number, { pid, signal }: TaskProcess & { readonly signal: AbortSignal }): Promise<RuntimeState> {
-    return await this.#calls(localId, { pid }).start(signal);
+  async createdTask(localId: number, { pid, signal }: TaskProcess & { readonly signal: AbortSignal }): Promise<RuntimeState> {
+    return await this.#calls(localId, { pid }).waitCreated(signal);
+  }
+
+  async startTask(localId: number, { pid, signal }: TaskProcess & { readonly signal: AbortSignal }): Promise<StartResult> {
+    const result = await this.#calls(localId, { pid }).start(signal);
+    return shellCode(result.status) === 0 ? { kind: "started" } : { kind: "failed", status: result.status, reason: explain(result) };
   }
 
   async waitTask(localId: number, { pid, signal }: TaskProcess & { readonly signal: AbortSignal }): Promise<void> {
@@ -189,14 +211,14 @@ class OpenedStep implements StepContainer {
     await this.#calls(localId, { pid }).kill(NEVER);
   }
 
-  async finishTask(localId: number, { pid }: TaskProcess): Promise<void> {
+  async finishTask(localId: number, { pid, hasEnded = false }: TaskProcess & { readonly hasEnded?: boolean }): Promise<void> {
     const task = this.#tasks.get(localId);
     if (task === undefined || task.isFinished) return;
     task.isFinished = true;
     try {
       if (this.#bundle === undefined) await this.#stopUnknown(localId, { pid });
       else if (this.#runtime !== undefined) await this.#deleteChosen(localId);
-      else if (!this.#hasNoRecord(localId, { pid })) await this.#calls(localId, { pid }).stop(NEVER);
+      else if (!this.#hasNoRecord(localId, { pid })) await this.#calls(localId, { pid }).stop(NEVER, { hasEnded });
     } finally {
       if (this.#conf?.disableCleanup !== true) removeAll(task.files, task.spoolDir);
     }
@@ -211,16 +233,16 @@ class OpenedStep implements StepContainer {
     if (failures.length > 0) throw failures.length === 1 ? failures[0] : new AggregateError(failures, "containers were left behind");
   }
 
-  #printConfig(bundle: Bundle, task: ContainerTask, env: Environment): string {
+  #printConfig(bundle: Bundle, task: { readonly args: readonly string[]; readonly env: Environment; readonly hasTerminal: boolean }): string {
     // Made with the first task: the batch step's files exist by then.
     this.#config ??= new StepConfig(bundle, {
       batch: this.#step.batch, disableHooks: this.#conf?.disableHooks ?? [],
       spoolMount: this.#spoolMount(), rootless: rootlessIds(), runtime: this.#runtimeKind,
     });
     const config = this.#config;
-    const args = config.scriptInside === null ? this.#resolve(bundle.rootfs, task.args, env, (path) => config.isHidden(path))
+    const args = config.scriptInside === null ? this.#resolve(bundle.rootfs, task.args, task.env, (path) => config.isHidden(path))
       : [config.scriptInside, ...task.args.slice(1)];
-    return config.print({ args, env, hasTerminal: this.#step.hasPty && task.globalId === 0 });
+    return config.print({ args, env: task.env, hasTerminal: task.hasTerminal });
   }
 
   /** Without an oci.conf nobody inside knows the spool directory, so the image need not have a place for it. */

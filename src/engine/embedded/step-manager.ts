@@ -290,7 +290,7 @@ export class StepManager {
     for (const job of jobs) {
       for (const stepKey of job.steps.keys()) {
         const spool = stepSpool(this.#host.paths, job.id, stepKey);
-        const isTask = readJournal(spool).some((entry) => entry.kind === "started" && entry.process.pid === orphan.pid);
+        const isTask = readJournal(spool).some((entry) => (entry.kind === "started" || entry.kind === "created") && entry.process?.pid === orphan.pid);
         if (isTask) appendToJournal(spool, { kind: "reaped", pid: orphan.pid, status: parseWaitStatus(orphan.waitStatus) });
       }
     }
