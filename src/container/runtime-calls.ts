@@ -31,27 +31,27 @@ const KILL_ROUNDS = 10;
 const MAX_POLL_MS = 3000;
 
 export class RuntimeCalls {
-  readonly #operations: Operations;
+  readonly operations: Operations;
   readonly #env: Environment;
 
   constructor(operations: Operations, env: Environment) {
-    this.#operations = operations;
+    this.operations = operations;
     this.#env = env;
   }
 
   /** Undefined when the runtime does not know the container, or does not answer as one. */
   async query(signal: AbortSignal): Promise<RuntimeState | undefined> {
-    if (this.#operations.query === undefined) return undefined;
-    const { status, stdout } = await this.#run(this.#operations.query, signal, QUERY_TIMEOUT_MS);
+    if (this.operations.query === undefined) return undefined;
+    const { status, stdout } = await this.#run(this.operations.query, signal, QUERY_TIMEOUT_MS);
     return shellCode(status) === 0 ? parseState(stdout) : undefined;
   }
 
   async kill(signal: AbortSignal): Promise<Result | undefined> {
-    return this.#operations.kill && await this.#run(this.#operations.kill, signal);
+    return this.operations.kill && await this.#run(this.operations.kill, signal);
   }
 
   async delete(signal: AbortSignal): Promise<Result | undefined> {
-    return this.#operations.delete && await this.#run(this.#operations.delete, signal);
+    return this.operations.delete && await this.#run(this.operations.delete, signal);
   }
 
   /**
@@ -87,8 +87,8 @@ export class RuntimeCalls {
 
   /** RunTimeStart to its end. What it says belongs to the user when it fails. */
   async start(signal: AbortSignal): Promise<Result> {
-    if (this.#operations.start === undefined) throw new BerthError("RUNTIME_FAILED", "Cannot start container: RunTimeStart is not set");
-    return await this.#run(this.#operations.start, signal);
+    if (this.operations.start === undefined) throw new BerthError("RUNTIME_FAILED", "Cannot start container: RunTimeStart is not set");
+    return await this.#run(this.operations.start, signal);
   }
 
   /**

@@ -16,7 +16,7 @@ import { shellCode, type ExitStatus } from "#job/outcome.ts";
 import { readBundle, type Bundle } from "./bundle.ts";
 import { excludeVariables, mergeEnvironment, printEnvFile, runtimeEnvironment, type Environment } from "./environment.ts";
 import { findOciConf, readOciConf, type OciConf, type Operation } from "./oci-conf.ts";
-import { expandPattern, NO_TASK, quoteCommand, usesField, type PatternValues } from "./pattern.ts";
+import { execSimple, expandPattern, NO_TASK, quoteCommand, usesField, type PatternValues } from "./pattern.ts";
 import { resolveCommand } from "./rootfs.ts";
 import { chooseRuntime } from "./runtime-choice.ts";
 import { cleanupError, explain, RuntimeCalls, type Argv, type Operations, type RuntimeState } from "./runtime-calls.ts";
@@ -40,6 +40,8 @@ export interface ContainerStep {
   readonly spoolRoot: string;
   /** Where oci.conf may be. */
   readonly configDir: string | null;
+  /** An oci.conf by name, instead of looking for one. */
+  readonly confFile?: string | null;
   /** Ours, 0700: what was found out about runtimes. */
   readonly stateDir: string;
   /** 0700: the runtime's `--root` when Berth chose the runtime. */
@@ -85,6 +87,8 @@ export interface StepContainer extends AsyncDisposable {
   startTask(localId: number, options: TaskProcess & { readonly signal: AbortSignal }): Promise<StartResult>;
   /** Create and start flow: asks the runtime until the container no longer runs. */
   waitTask(localId: number, options: TaskProcess & { readonly signal: AbortSignal }): Promise<void>;
+  /** The runtime's operations for a prepared task, for who wants to look at each. */
+  calls(localId: number, process: TaskProcess): RuntimeCalls;
   /** RunTimeKill once. Its failure is no error: the container may have ended. */
   killTask(localId: number, process: TaskProcess): Promise<void>;
   /**
@@ -102,7 +106,7 @@ export type StartResult = { readonly kind: "started" } | { readonly kind: "faile
  * @throws BerthError BUNDLE_MISSING, BUNDLE_CONFIG, OCI_CONF_*, RUNTIME_MISSING, RUNTIME_REFUSED, SPOOL
  */
 export async function openStepContainer(step: ContainerStep, { signal }: { readonly signal: AbortSignal }): Promise<StepContainer> {
-  const confFile = step.configDir === null ? undefined : findOciConf([step.configDir]);
+  const confFile = step.confFile ?? (step.configDir === null ? undefined : findOciConf([step.configDir]));
   const conf = confFile === undefined ? undefined : await readOciConf(confFile);
   // An empty name is a bundle too, and one that does not exist.
   const bundle = conf?.ignoreFileConfigJson === true ? undefined
@@ -184,7 +188,7 @@ class OpenedStep implements StepContainer {
   #createOnSocket({ localId, consoleSocket }: ContainerTask): Argv | undefined {
     if (consoleSocket == null || this.flow === "run") return undefined;
     const text = withConsoleSocket(this.#command("create", localId, { pid: null }) ?? "", consoleSocket);
-    return text === undefined ? undefined : ["/bin/sh", "-c", text];
+    return text === undefined ? undefined : ["/bin/sh", "-c", execSimple(text)];
   }
 
   adoptTask(localId: number): void {
@@ -193,22 +197,22 @@ class OpenedStep implements StepContainer {
   }
 
   async createdTask(localId: number, { pid, signal }: TaskProcess & { readonly signal: AbortSignal }): Promise<RuntimeState> {
-    return await this.#calls(localId, { pid }).waitCreated(signal);
+    return await this.calls(localId, { pid }).waitCreated(signal);
   }
 
   async startTask(localId: number, { pid, signal }: TaskProcess & { readonly signal: AbortSignal }): Promise<StartResult> {
-    const result = await this.#calls(localId, { pid }).start(signal);
+    const result = await this.calls(localId, { pid }).start(signal);
     return shellCode(result.status) === 0 ? { kind: "started" } : { kind: "failed", status: result.status, reason: explain(result) };
   }
 
   async waitTask(localId: number, { pid, signal }: TaskProcess & { readonly signal: AbortSignal }): Promise<void> {
-    await this.#calls(localId, { pid }).waitStopped(signal);
+    await this.calls(localId, { pid }).waitStopped(signal);
   }
 
   async killTask(localId: number, { pid }: TaskProcess): Promise<void> {
     const task = this.#tasks.get(localId);
     if (task === undefined || task.isFinished || (this.#needsPid("kill") && !isOurChild(pid))) return;
-    await this.#calls(localId, { pid }).kill(NEVER);
+    await this.calls(localId, { pid }).kill(NEVER);
   }
 
   async finishTask(localId: number, { pid, hasEnded = false }: TaskProcess & { readonly hasEnded?: boolean }): Promise<void> {
@@ -218,7 +222,7 @@ class OpenedStep implements StepContainer {
     try {
       if (this.#bundle === undefined) await this.#stopUnknown(localId, { pid });
       else if (this.#runtime !== undefined) await this.#deleteChosen(localId);
-      else if (!this.#hasNoRecord(localId, { pid })) await this.#calls(localId, { pid }).stop(NEVER, { hasEnded });
+      else if (!this.#hasNoRecord(localId, { pid })) await this.calls(localId, { pid }).stop(NEVER, { hasEnded });
     } finally {
       if (this.#conf?.disableCleanup !== true) removeAll(task.files, task.spoolDir);
     }
@@ -276,7 +280,7 @@ class OpenedStep implements StepContainer {
     }
     const command = (operation: Operation): Argv | undefined => {
       const text = this.#command(operation, localId, { pid });
-      return text === undefined ? undefined : ["/bin/sh", "-c", text];
+      return text === undefined ? undefined : ["/bin/sh", "-c", execSimple(portableKill(text))];
     };
     return { create: command("create"), start: command("start"), run: command("run"), query: command("query"), kill: command("kill"), delete: command("delete") };
   }
@@ -299,7 +303,7 @@ class OpenedStep implements StepContainer {
     };
   }
 
-  #calls(localId: number, process: TaskProcess): RuntimeCalls {
+  calls(localId: number, process: TaskProcess): RuntimeCalls {
     return new RuntimeCalls(this.#operations(localId, process), this.#runtimeEnv);
   }
 
@@ -310,14 +314,14 @@ class OpenedStep implements StepContainer {
 
   /** A record of the same id is from a life of this step that crashed: job, step, node and task are unique. */
   async #deleteStale(localId: number): Promise<void> {
-    if (this.#runtime !== undefined && exists(join(this.#step.runtimeRoot, this.#containerId(localId)))) await this.#calls(localId, { pid: null }).delete(NEVER);
+    if (this.#runtime !== undefined && exists(join(this.#step.runtimeRoot, this.#containerId(localId)))) await this.calls(localId, { pid: null }).delete(NEVER);
   }
 
   /** A runtime that ended by itself removed its record, so that no process needs to be asked. */
   async #deleteChosen(localId: number): Promise<void> {
     const record = join(this.#step.runtimeRoot, this.#containerId(localId));
     if (!exists(record)) return;
-    const result = await this.#calls(localId, { pid: null }).delete(NEVER);
+    const result = await this.calls(localId, { pid: null }).delete(NEVER);
     if (result !== undefined && shellCode(result.status) !== 0 && exists(record)) throw cleanupError(result);
   }
 
@@ -329,7 +333,7 @@ class OpenedStep implements StepContainer {
 
   /** IgnoreFileConfigJson has no state to ask for: kill once, delete once, and never a pid that can be another's. */
   async #stopUnknown(localId: number, { pid }: TaskProcess): Promise<void> {
-    const calls = this.#calls(localId, { pid });
+    const calls = this.calls(localId, { pid });
     const isAlive = isOurChild(pid);
     if (isAlive || !this.#needsPid("kill")) await calls.kill(NEVER);
     if (isAlive || !this.#needsPid("delete")) await calls.delete(NEVER);
@@ -339,6 +343,11 @@ class OpenedStep implements StepContainer {
     const pattern = this.#conf?.operations[operation];
     return pattern !== undefined && usesField(pattern, "pid");
   }
+}
+
+/** The guide's own `kill -s SIGTERM PID` is bash's: POSIX and dash(1) want the name without SIG. */
+function portableKill(command: string): string {
+  return command.replace(/^(\s*kill -s )SIG([A-Z0-9]+ [0-9]+\s*)$/, "$1$2");
 }
 
 /** Clean-up is bounded by time, and is not called off. */
