@@ -109,12 +109,11 @@ for (const [runtime, flow] of [["runc", "run"], ["runc", "create-start"], ["crun
       await reader.read();
       // In the create and start flow the container's own process is known only after RunTimeStart was journalled.
       const wanted = flow === "run" ? "started" : "created";
-      const inside = await until("the journal", () => site.journal().find((entry) => entry["kind"] === wanted));
-      const daemon = site.journal().find((entry) => entry["kind"] === "daemon") as Record<string, any>;
-      process.kill(daemon["process"].pid, "SIGKILL");
-      await until("another daemon", () => site.journal().filter((entry) => entry["kind"] === "daemon").length === 2);
-      expect(existsSync(`/proc/${inside["process"].pid}`)).toBe(true);
-      for (const pid of flow === "run" ? childrenOf(inside["process"].pid) : [inside["process"].pid]) {
+      const inside = await until("the journal", () => pidIn(site, wanted)[0]);
+      process.kill(pidIn(site, "daemon")[0] as number, "SIGKILL");
+      await until("another daemon", () => pidIn(site, "daemon").length === 2);
+      expect(existsSync(`/proc/${inside}`)).toBe(true);
+      for (const pid of flow === "run" ? childrenOf(inside) : [inside]) {
         try { writeFileSync(`/proc/${pid}/root/tmp/go`, ""); } catch { /* the runtime itself: it has the host's /tmp */ }
       }
       let text = "";
@@ -124,6 +123,10 @@ for (const [runtime, flow] of [["runc", "run"], ["runc", "create-start"], ["crun
       expect(left()).toEqual([]);
     });
   });
+}
+
+function pidIn(site: Site, kind: "created" | "daemon" | "started"): number[] {
+  return site.journal().flatMap((entry) => (entry.kind === kind && "process" in entry && entry.process !== null ? [entry.process.pid] : []));
 }
 
 function childrenOf(pid: number): number[] {

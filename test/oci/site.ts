@@ -2,6 +2,7 @@
 import { chmodSync, existsSync, mkdirSync, readdirSync, readFileSync, rmSync, writeFileSync } from "node:fs";
 import { join } from "node:path";
 import { Place } from "#container/busybox-bundle.ts";
+import type { JournalEntry } from "#step/journal.ts";
 
 const ROOT = join(import.meta.dir, "../..");
 
@@ -72,8 +73,8 @@ export class Site implements AsyncDisposable {
     return existsSync(spool) ? readdirSync(spool).map((name) => join(spool, name)) : [];
   }
 
-  journal(): Record<string, any>[] {
-    return this.spools().flatMap((dir) => (existsSync(join(dir, "journal")) ? readFileSync(join(dir, "journal"), "utf8").trimEnd().split("\n").map((line) => JSON.parse(line)) : []));
+  journal(): JournalEntry[] {
+    return this.spools().flatMap((dir) => (existsSync(join(dir, "journal")) ? readFileSync(join(dir, "journal"), "utf8").trimEnd().split("\n").map((line) => JSON.parse(line) as JournalEntry) : []));
   }
 
   async [Symbol.asyncDispose](): Promise<void> {
