@@ -11,6 +11,7 @@ import { shellCode } from "#job/outcome.ts";
 import { runChild } from "#platform/child.ts";
 import { isUsableRuntimeDir } from "#platform/directories.ts";
 import { userName } from "#platform/users.ts";
+import { cdiDirs } from "./cdi.ts";
 import { checkConf } from "./conf-check.ts";
 import { DEFAULT_PATH } from "./environment.ts";
 import { MountTable } from "./mount-flags.ts";
@@ -183,7 +184,7 @@ function fileSystems(stateDir: string): Diagnosis[] {
 }
 
 function devices(): Diagnosis[] {
-  const specs = ["/etc/cdi", "/var/run/cdi"].flatMap((dir) => {
+  const specs = cdiDirs().flatMap((dir) => {
     try { return readdirSync(dir).filter((name) => /\.(json|ya?ml)$/.test(name)).map((name) => join(dir, name)); } catch { return []; } // not there
   });
   const why = "a job that asks for GPUs gets them in its container by CDI (Container Device Interface)";

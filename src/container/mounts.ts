@@ -13,6 +13,7 @@ export interface WantedMount {
   readonly destination: string;
   readonly source: string;
   readonly options: readonly string[];
+  readonly type?: string;
 }
 
 /** More entries than this are not bound again: the runtime makes the mount point in the image after all. */
@@ -49,7 +50,7 @@ export class MountPlan {
 
   add(mount: WantedMount): void {
     this.#cover(mount.destination);
-    this.added.push(toJson({ destination: mount.destination, type: "none", source: mount.source, options: mount.options }));
+    this.added.push(toJson({ destination: mount.destination, type: mount.type ?? "none", source: mount.source, options: mount.options }));
     this.#destinations.push(clean(mount.destination));
   }
 

@@ -14,6 +14,7 @@ import { join, resolve } from "node:path";
 import { stepNumber, type StepKey } from "#job/id.ts";
 import { shellCode, type ExitStatus } from "#job/outcome.ts";
 import { readBundle, type Bundle } from "./bundle.ts";
+import { cdiDirs, CdiRegistry, joinEdits, type ContainerEdits } from "./cdi.ts";
 import { excludeVariables, mergeEnvironment, printEnvFile, runtimeEnvironment, type Environment } from "./environment.ts";
 import { findOciConf, readOciConf, type OciConf, type Operation } from "./oci-conf.ts";
 import { execSimple, expandPattern, NO_TASK, quoteCommand, usesField, type PatternValues } from "./pattern.ts";
@@ -48,6 +49,10 @@ export interface ContainerStep {
   readonly runtimeRoot: string;
   readonly hasPty: boolean;
   readonly batch: BatchFiles | null;
+  /** Generic resources that the step has on this node, by name: `gpu` or `gpu:a100`, and which of them. */
+  readonly gres?: Readonly<Record<string, readonly number[]>>;
+  /** Instead of the host's. */
+  readonly cdiDirs?: readonly string[];
 }
 
 export interface ContainerTask {
@@ -113,7 +118,21 @@ export async function openStepContainer(step: ContainerStep, { signal }: { reado
     : readBundle(step.bundle === "" ? "" : resolve(step.workDir, step.bundle));
   const runtime = conf === undefined ? await chooseRuntime(step.stateDir, { signal }) : undefined;
   signal.throwIfAborted();
-  return new OpenedStep(step, { conf, bundle, runtime });
+  return new OpenedStep(step, { conf, bundle, runtime, cdi: bundle === undefined ? null : findDevices(step) });
+}
+
+interface StepDevices { readonly edits: ContainerEdits; readonly hasGpus: boolean }
+
+/** Null when the step has no devices, or nobody says what they need. @throws BerthError CDI_SPEC, CDI_DEVICE */
+function findDevices({ gres = {}, cdiDirs: dirs = cdiDirs() }: ContainerStep): StepDevices | null {
+  const wanted = Object.entries(gres).filter(([, ids]) => ids.length > 0);
+  if (wanted.length === 0) return null;
+  const registry = new CdiRegistry(dirs);
+  const found = wanted.flatMap(([name, ids]) => {
+    const edits = registry.editsFor(name, ids);
+    return edits === undefined ? [] : [{ edits, hasGpus: /^gpu(:|$)/.test(name) }];
+  });
+  return found.length === 0 ? null : { edits: joinEdits(found.map(({ edits }) => edits)), hasGpus: found.some(({ hasGpus }) => hasGpus) };
 }
 
 interface TaskRecord {
@@ -133,11 +152,14 @@ class OpenedStep implements StepContainer {
   readonly #owner: Owner;
   readonly #spoolParent: string;
   readonly #spoolDir: string;
+  readonly #cdi: StepDevices | null;
   readonly #runtimeEnv: Record<string, string>;
   readonly #tasks = new Map<number, TaskRecord>();
   #config: StepConfig | undefined;
 
-  constructor(step: ContainerStep, opened: { readonly conf: OciConf | undefined; readonly bundle: Bundle | undefined; readonly runtime: ChosenRuntime | undefined }) {
+  constructor(step: ContainerStep, opened: { readonly conf: OciConf | undefined; readonly bundle: Bundle | undefined; readonly runtime: ChosenRuntime | undefined;
+    readonly cdi: StepDevices | null }) {
+    this.#cdi = opened.cdi;
     this.#step = step;
     this.#conf = opened.conf;
     this.#bundle = opened.bundle;
@@ -158,7 +180,7 @@ class OpenedStep implements StepContainer {
   async prepareTask(task: ContainerTask): Promise<PreparedTask> {
     const { localId } = task;
     const spoolDir = spoolPath(this.#spoolParent, this.#step.stepKey, "task", this.#values({ spoolDir: this.#step.spoolRoot, taskId: String(localId) }));
-    const env = excludeVariables(task.env, this.#conf?.envExclude);
+    const env = excludeVariables(this.#cdi === null ? task.env : deviceEnvironment(task.env, this.#cdi), this.#conf?.envExclude);
     makeSpoolDir(spoolDir, this.#owner);
     const files: string[] = [];
     const write = (name: string, text: string) => {
@@ -241,7 +263,7 @@ class OpenedStep implements StepContainer {
     // Made with the first task: the batch step's files exist by then.
     this.#config ??= new StepConfig(bundle, {
       batch: this.#step.batch, disableHooks: this.#conf?.disableHooks ?? [],
-      spoolMount: this.#spoolMount(), rootless: rootlessIds(), runtime: this.#runtimeKind,
+      spoolMount: this.#spoolMount(), rootless: rootlessIds(), runtime: this.#runtimeKind, cdi: this.#cdi?.edits ?? null,
     });
     const config = this.#config;
     const args = config.scriptInside === null ? this.#resolve(bundle.rootfs, task.args, task.env, (path) => config.isHidden(path))
@@ -343,6 +365,19 @@ class OpenedStep implements StepContainer {
     const pattern = this.#conf?.operations[operation];
     return pattern !== undefined && usesField(pattern, "pid");
   }
+}
+
+/**
+ * CDI's variables win over the image's, as they replace them (NVIDIA_VISIBLE_DEVICES=void keeps NVIDIA's runtime from adding
+ * devices again). The container has only its own GPUs, and CUDA and ROCm count what they see: from 0.
+ */
+function deviceEnvironment(env: Environment, { edits, hasGpus }: StepDevices): Record<string, string> {
+  const result = mergeEnvironment(env, edits.env);
+  for (const name of hasGpus ? ["CUDA_VISIBLE_DEVICES", "ROCR_VISIBLE_DEVICES", "GPU_DEVICE_ORDINAL"] : []) {
+    const list = result[name];
+    if (list !== undefined && /^[0-9]+(,[0-9]+)*$/.test(list)) result[name] = list.split(",").map((_id, index) => index).join(",");
+  }
+  return result;
 }
 
 /** The guide's own `kill -s SIGTERM PID` is bash's: POSIX and dash(1) want the name without SIG. */

@@ -101,6 +101,7 @@ export class RunningStep {
       runtimeRoot: plan.runtimeRoot,
       hasPty: plan.terminal !== null,
       batch: plan.isBatch ? this.#batchFiles() : null,
+      gres: plan.container?.gres?.[nodeName] ?? {},
     }, { signal: this.#abort.signal });
   }
 

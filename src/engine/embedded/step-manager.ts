@@ -107,7 +107,7 @@ export class StepManager {
       rlimits: request.submit.rlimits,
       ...stepStreams(request, layout.tasks),
       terminal: request.hasTerminal,
-      container: request.container === null ? null : { bundle: request.container },
+      container: request.container === null ? null : { bundle: request.container, gres: gresOf(layout) },
       isBatch: false,
       taskProlog: request.options.taskProlog,
       taskEpilog: request.options.taskEpilog,
@@ -148,7 +148,7 @@ export class StepManager {
       stdout: { kind: "file", pattern: output, append: isAppend },
       stderr: batch.error === null ? { kind: "stdout" } : { kind: "file", pattern: batch.error, append: isAppend },
       terminal: null,
-      container: job.record.container === null ? null : { bundle: job.record.container },
+      container: job.record.container === null ? null : { bundle: job.record.container, gres: gresOf(layout) },
       isBatch: true,
       taskProlog: null,
       taskEpilog: null,
@@ -393,3 +393,6 @@ async function waitForStepEnd(job: LiveJob, options: { readonly signal: AbortSig
   }
 }
 
+function gresOf(layout: StepLayout): Record<string, StepLayout["nodes"][number]["gres"]> {
+  return Object.fromEntries(layout.nodes.map((node) => [node.name, node.gres]));
+}
