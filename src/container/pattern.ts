@@ -72,7 +72,7 @@ const NO_PROGRAMS = new Set(["alias", "bg", "break", "case", "cd", "command", "c
  * it. Left alone in every doubtful case.
  */
 export function execSimple(command: string): string {
-  const bare = command.replaceAll(`'"'"'`, "").replace(/'[^']*'/g, "q").replace(/\$\([\w ]+\)|\$\w+/g, "v");
+  const bare = command.replace(/'[^']*'|"'"/g, "q").replace(/\$\([\w ]+\)|\$\w+/g, "v");
   const [, word] = /^\s*([\w./+-]+)(?:\s|$)/.exec(bare) ?? [];
   if (word === undefined || !command.trimStart().startsWith(word) || word === "." || NO_PROGRAMS.has(word) || /[^\w\s./+:=@%,^-]|\n/.test(bare)) return command;
   return `exec ${command.trimStart()}`;
