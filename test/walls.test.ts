@@ -34,6 +34,10 @@ const EXTRA: Readonly<Record<string, readonly string[]>> = {
   "commands/oci.ts": ["container", "platform"], // about oci.conf itself, outside any engine
   "commands/bundle.ts": ["container", "platform"], // about bundles themselves, outside any engine
   "commands/link.ts": ["platform"], // links point at the executable that runs
+  "commands/identity.ts": ["platform"], // names of users and of this host
+  "commands/login-environment.ts": ["platform"], // runs the user's login shell
+  "commands/salloc.ts": ["platform"], // runs the user's command in the foreground
+  "commands/srun.ts": ["platform"], // makes the terminal raw for --pty
 };
 
 /** Packages and built-in modules that only some rooms may load, and why. */

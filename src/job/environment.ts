@@ -26,6 +26,7 @@ export interface ClusterFacts {
 export interface JobFacts {
   readonly cluster: ClusterFacts;
   readonly job: JobRecord;
+  readonly submitDir: string;
   /** Compressed node list; compressing is options/'s. */
   readonly nodeList: string;
   /** Tasks that the job's own layout puts on each node. */
@@ -52,7 +53,7 @@ export function allocationVariables(facts: JobFacts): Variables {
     SLURM_NNODES: String(job.nodes.length),
     SLURM_NODELIST: nodeList,
     SLURM_NODE_ALIASES: "(null)",
-    SLURM_SUBMIT_DIR: job.workDir,
+    SLURM_SUBMIT_DIR: facts.submitDir,
     SLURM_SUBMIT_HOST: job.submitHost,
     SLURM_TASKS_PER_NODE: foldCounts(facts.tasksPerNode),
   };
@@ -69,9 +70,6 @@ export function allocationVariables(facts: JobFacts): Variables {
     SLURM_DISTRIBUTION: job.distribution,
     SLURM_CONTAINER: job.container,
     SLURM_CONTAINER_ID: job.containerId,
-    SLURM_JOB_START_TIME: job.startedAt === null ? null : Math.floor(job.startedAt / 1000),
-    SLURM_JOB_END_TIME: job.startedAt === null || job.timeLimitMinutes === null
-      ? null : Math.floor(job.startedAt / 1000) + job.timeLimitMinutes * 60,
     ...facts.gpuOptions,
     ...arrayVariables(job),
   };
@@ -141,6 +139,11 @@ export function batchVariables(facts: JobFacts, options: { readonly hasTmpdir: b
     SLURM_NODEID: "0",
     SLURM_PROCID: "0",
   };
+  if (job.startedAt !== null) {
+    const start = Math.floor(job.startedAt / 1000);
+    variables["SLURM_JOB_START_TIME"] = String(start);
+    if (job.timeLimitMinutes !== null) variables["SLURM_JOB_END_TIME"] = String(start + job.timeLimitMinutes * 60);
+  }
   if (!options.hasTmpdir) variables["TMPDIR"] = "/tmp";
   if (gpus.length > 0) variables["SLURM_JOB_GPUS"] = gpus.join(",");
   return variables;

@@ -47,6 +47,7 @@ export class RunningStep {
   readonly #containers = new Map<string, StepContainer>();
   #terminated: TerminateReason | null = null;
   #killTimer: ReturnType<typeof setTimeout> | undefined;
+  #isHard = false;
   #isKilling = false;
   #isStarted = false;
   #running = 0;
@@ -130,7 +131,6 @@ export class RunningStep {
   async start(onStarted: () => void): Promise<StepResult> {
     if (this.#terminated !== null && !this.isTakeOver) return this.#conclude({ code: 0, signal: SIGTERM }, null);
     this.#isStarted = true;
-    process.umask(this.plan.facts.umask);
     const host = this.#host();
     for (let rank = 0; rank < this.plan.facts.tasks; rank++) this.#tasks.push(new Task(host, this.#place(rank)));
     this.#takeOver();
@@ -161,7 +161,9 @@ export class RunningStep {
       else if (entry.kind === "terminating") this.#terminated = entry.reason;
     }
     this.#adopted = adopted;
-    if (this.#terminated !== null) this.#killTimer = setTimeout(() => void this.#kill(), this.plan.killWaitSeconds * 1000);
+    if (this.#terminated === null) return;
+    for (const task of this.#tasks) if (!task.isAdopted) task.adoptEnded({ kind: "signaled", signal: SIGTERM, coreDumped: false });
+    this.#stopTasks(); // the daemon before us may have died before it could, or we were told early
   }
 
   /** Where the tasks are, for an srun that attaches again. */
@@ -182,7 +184,7 @@ export class RunningStep {
     return {
       plan: this.plan,
       container: (node) => this.#containers.get(node) ?? null,
-      streams: new StreamOpener({ spoolDir: this.#spoolDir, workDir: this.plan.workDir }),
+      streams: new StreamOpener({ spoolDir: this.#spoolDir, workDir: this.plan.workDir, umask: this.plan.facts.umask }),
       expand: (pattern, rank) => this.#expand(pattern, rank),
       output: (rank, stream, bytes) => this.#listener.output(rank, stream, bytes),
       started: (rank, pid) => {
@@ -308,8 +310,12 @@ export class RunningStep {
       if (notice !== undefined) this.say(notice);
     }
     this.#abort.abort();
-    if (!this.#isStarted) return;
-    if (hard) {
+    this.#isHard ||= hard;
+    if (this.#isStarted) this.#stopTasks();
+  }
+
+  #stopTasks(): void {
+    if (this.#isHard) {
       void this.#kill();
       return;
     }

@@ -13,7 +13,7 @@ import type { ProcessIdentity } from "#platform/process-tree.ts";
 import { startCreated, type TaskLife } from "./created-container.ts";
 import { errnoText, execFailure, findCommand } from "./command.ts";
 import type { StepPlan } from "./plan.ts";
-import { appendLine, StreamError, type OpenedStreams, type StreamOpener } from "./stdio.ts";
+import { appendLine, StreamError, withUmask, type OpenedStreams, type StreamOpener } from "./stdio.ts";
 
 export type OutputStream = "stdout" | "stderr";
 
@@ -117,6 +117,10 @@ export class Task {
 
   adoptContainer(process: ProcessIdentity | null): void {
     this.#adoptedContainer = process;
+  }
+
+  get isAdopted(): boolean {
+    return this.#adopted !== undefined;
   }
 
   adoptEnded(status: ExitStatus): void {
@@ -236,7 +240,7 @@ export class Task {
     const before = setSoftLimits(this.#host.plan.rlimits);
     let process: ReturnType<typeof spawnTask>;
     try {
-      process = spawnTask({ argv, path, env, cwd, streams: this.#taskStreams() });
+      process = withUmask(this.#host.plan.facts.umask, () => spawnTask({ argv, path, env, cwd, streams: this.#taskStreams() }));
     } catch (error) {
       return this.#execFailed(name, path, cwd, error);
     } finally {

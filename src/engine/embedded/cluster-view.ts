@@ -12,7 +12,7 @@ const ARCHITECTURES: Readonly<Record<string, string>> = { x64: "x86_64", arm64: 
 
 export function nodeRecords(controller: Controller): NodeRecord[] {
   const { config } = controller;
-  const jobs = [...controller.records()].filter((job) => job.shares.length > 0 && (job.endedAt === null || job.flags.includes("COMPLETING")));
+  const jobs = [...controller.book.records()].filter((job) => job.shares.length > 0 && (job.endedAt === null || job.flags.includes("COMPLETING")));
   const bootedAt = (Date.now() - Math.round(uptime() * 1000)) as EpochMs;
   return config.nodes.map((node) => {
     const shares = jobs.flatMap((job) => job.shares.filter((share) => share.node === node.name));
@@ -101,9 +101,10 @@ export function describeConfig(controller: Controller, host: string): EngineConf
     CompleteWait: "0 sec",
     DefMemPerNode: "UNLIMITED",
     EnforcePartLimits: "NO",
-    FirstJobId: "1",
+    FirstJobId: String(config.firstJobId),
     JobAcctGatherType: "jobacct_gather/process_tree",
     JobRequeue: config.jobRequeue ? "1" : "0",
+    InteractiveStepOptions: "--interactive --preserve-env --pty $SHELL",
     KillWait: `${config.killWaitSeconds} sec`,
     LaunchParameters: "use_interactive_step",
     Licenses: Object.entries(config.licenses).map(([name, count]) => `${name}:${count}`).join(",") || "(null)",

@@ -30,7 +30,7 @@ export function applyUpdate(controller: Controller, target: JobTarget & { readon
   for (const key of Object.keys(target.changes)) {
     if (EDITS[key] === undefined) throw new BerthError("UPDATE_UNSUPPORTED", `Update of this parameter is not supported: ${key}=${target.changes[key] ?? ""}`);
   }
-  controller.change(target, (job) => {
+  controller.control.change(target, (job) => {
     let edited = job;
     for (const [key, value] of Object.entries(target.changes)) {
       const rule = EDITS[key];
@@ -57,7 +57,8 @@ function changeNice(job: JobRecord, value: string): JobRecord {
   const nice = value === "" ? 100 : Number(value);
   if (!Number.isInteger(nice)) throw slurmError("INVALID_NICE");
   if (nice < job.nice) throw slurmError("ACCESS_DENIED");
-  return { ...job, nice, priority: Math.max(1, job.priority - (nice - job.nice)) };
+  // A held job stays held.
+  return { ...job, nice, priority: job.priority === 0 ? 0 : Math.max(1, job.priority - (nice - job.nice)) };
 }
 
 /** Users may lower a priority, never raise it. */
