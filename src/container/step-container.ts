@@ -9,13 +9,14 @@
  * In the create and start flow (`flow` is "createStart") argv creates the container: run it with the task's stdio,
  * wait for its process, then call createdTask, startTask, and waitTask when no process can be waited for.
  */
-import { readFileSync, lstatSync } from "node:fs";
+import { lstatSync, readFileSync, rmSync } from "node:fs";
 import { join, resolve } from "node:path";
 import { stepNumber, type StepKey } from "#job/id.ts";
 import { shellCode, type ExitStatus } from "#job/outcome.ts";
 import { readBundle, type Bundle } from "./bundle.ts";
 import { cdiDirs, CdiRegistry, joinEdits, type ContainerEdits } from "./cdi.ts";
 import { excludeVariables, mergeEnvironment, printEnvFile, runtimeEnvironment, type Environment } from "./environment.ts";
+import { readMountTable } from "./mount-flags.ts";
 import { findOciConf, readOciConf, type OciConf, type Operation } from "./oci-conf.ts";
 import { execSimple, expandPattern, NO_TASK, quoteCommand, usesField, type PatternValues } from "./pattern.ts";
 import { resolveCommand } from "./rootfs.ts";
@@ -255,7 +256,10 @@ class OpenedStep implements StepContainer {
     for (const localId of this.#tasks.keys()) {
       try { await this.finishTask(localId, { pid: null }); } catch (error) { failures.push(error); }
     }
-    if (this.#conf?.disableCleanup !== true) removeDir(this.#spoolDir);
+    if (this.#conf?.disableCleanup !== true) {
+      rmSync(join(this.#spoolDir, "layers"), { recursive: true, force: true });
+      removeDir(this.#spoolDir);
+    }
     if (failures.length > 0) throw failures.length === 1 ? failures[0] : new AggregateError(failures, "containers were left behind");
   }
 
@@ -263,12 +267,24 @@ class OpenedStep implements StepContainer {
     // Made with the first task: the batch step's files exist by then.
     this.#config ??= new StepConfig(bundle, {
       batch: this.#step.batch, disableHooks: this.#conf?.disableHooks ?? [],
-      spoolMount: this.#spoolMount(), rootless: rootlessIds(), runtime: this.#runtimeKind, cdi: this.#cdi?.edits ?? null,
+      spoolMount: this.#spoolMount(), rootless: rootlessIds(), runtime: this.#runtimeKind, cdi: this.#cdi?.edits ?? null, layersDir: join(this.#spoolDir, "layers"),
     });
     const config = this.#config;
     const args = config.scriptInside === null ? this.#resolve(bundle.rootfs, task.args, task.env, (path) => config.isHidden(path))
-      : [config.scriptInside, ...task.args.slice(1)];
+      : [...this.#scriptInterpreter(), config.scriptInside, ...task.args.slice(1)];
     return config.print({ args, env: task.env, hasTerminal: task.hasTerminal });
+  }
+
+  /**
+   * A script on a file system that is mounted noexec cannot be executed, inside no more than outside: then its
+   * interpreter gets it, as the kernel would give it (execve(2), "Interpreter scripts").
+   */
+  #scriptInterpreter(): readonly string[] {
+    const script = this.#step.batch?.scriptPath;
+    if (script === undefined || !readMountTable().flagsOf(script).includes("noexec")) return [];
+    const [, interpreter, argument = ""] = /^#![ \t]*([^ \t\n]+)[ \t]*([^\n]*)/.exec(readFileSync(script, "latin1").slice(0, 256)) ?? [];
+    const option = Buffer.from(argument.trimEnd(), "latin1").toString();
+    return interpreter === undefined ? [] : [Buffer.from(interpreter, "latin1").toString(), ...(option === "" ? [] : [option])];
   }
 
   /** Without an oci.conf nobody inside knows the spool directory, so the image need not have a place for it. */

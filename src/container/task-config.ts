@@ -25,6 +25,8 @@ export interface StepConfigOptions {
   readonly runtime: "crun" | "other";
   /** What the step's devices need. */
   readonly cdi?: ContainerEdits | null;
+  /** A directory that the mounts may need; whoever gives it removes it after the step. */
+  readonly layersDir?: string | null;
 }
 
 /** config.json of a step, with holes for what differs between its tasks: each task costs one joining of texts. */
@@ -45,10 +47,12 @@ export class StepConfig {
     config.set("mounts", mounts);
     if (options.cdi != null) applyCdiEdits(config, options.cdi, { isRootless: options.rootless !== null });
     if (options.rootless !== null) completeForRootless(config, options.rootless, options.runtime);
-    this.#plan = new MountPlan(bundle.rootfs, mounts, root.get("readonly") === true);
+    this.#plan = new MountPlan(bundle.rootfs, mounts, options.layersDir ?? null);
+    const covers = this.#plan.coversFor(mounts);
     if (options.cdi != null) addCdiMounts(this.#plan, options.cdi);
     if (options.spoolMount !== null) this.#plan.add({ ...options.spoolMount, options: ["bind"] });
     this.scriptInside = options.batch === null ? null : addBatchFiles(this.#plan, options.batch);
+    mounts.unshift(...covers);
     mounts.push(...this.#plan.added);
     if (options.rootless !== null) keepLockedFlags(mounts);
     const hooks = config.get("hooks");
