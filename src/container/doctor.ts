@@ -80,7 +80,7 @@ async function userNamespaces(host: Host): Promise<Diagnosis[]> {
   const blocked = BLOCKERS.filter(([name, bad]) => read(`/proc/sys/${name.replaceAll(".", "/")}`) === bad);
   const works = host.uid === 0 || await host.ask("unshare", "--user", "--map-root-user", "true") !== undefined;
   const found: Diagnosis = works ? { name: "user namespaces", state: "ok", found: host.uid === 0 ? "not needed: you are root" : "they can be made", why, cure: null }
-    : { name: "user namespaces", state: "warning", found: "they cannot be made by ordinary users", why, cure: blocked.length > 0 ? null : "ask the administrator of this host (SELinux, seccomp or a container around you may forbid them)" };
+    : { name: "user namespaces", state: "warning", found: "they cannot be made by ordinary users", why, cure: blocked.length > 0 ? null : "ask the administrator of this host (a chroot, a container around you, SELinux or seccomp may forbid them)" };
   return [found, ...blocked.map(([name, bad, good]): Diagnosis => ({
     name: `sysctl ${name}`, state: works ? "info" : "warning", found: bad,
     why: "it keeps ordinary users from making user namespaces, or weakens them", cure: `sudo sysctl -w ${name}=${good}`,

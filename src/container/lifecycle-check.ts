@@ -145,7 +145,7 @@ class Run {
   }
 
   #output(localId: number): string {
-    return readFileSync(join(this.#dir, `${localId}.out`), "utf8").replace(/[\u0000-\u0009\u000b-\u001f\u007f]/g, " ").trim().slice(-400);
+    return readFileSync(join(this.#dir, `${localId}.out`), "utf8").replace(/\u001b\[[0-9;]*m/g, "").replace(/[\u0000-\u0009\u000b-\u001f\u007f]/g, " ").trim().slice(-400);
   }
 
   async #bounded(end: Promise<ExitStatus>): Promise<ExitStatus | undefined> {

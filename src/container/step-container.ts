@@ -24,6 +24,8 @@ import { chooseRuntime } from "./runtime-choice.ts";
 import { cleanupError, explain, RuntimeCalls, type Argv, type Operations, type RuntimeState } from "./runtime-calls.ts";
 import { chosenOperations, containerId, safeName, stateDirOf, withConsoleSocket, type ChosenRuntime } from "./runtime.ts";
 import { makeSpoolDir, removeDir, removeFile, spoolPath, writeSpoolFile, type Owner } from "./spool.ts";
+import type { Ids } from "./rootless.ts";
+import { subordinateIdsFor } from "./subordinate-ids.ts";
 import { StepConfig, type BatchFiles } from "./task-config.ts";
 
 /** One step on one node. */
@@ -267,7 +269,7 @@ class OpenedStep implements StepContainer {
     // Made with the first task: the batch step's files exist by then.
     this.#config ??= new StepConfig(bundle, {
       batch: this.#step.batch, disableHooks: this.#conf?.disableHooks ?? [],
-      spoolMount: this.#spoolMount(), rootless: rootlessIds(), runtime: this.#runtimeKind, cdi: this.#cdi?.edits ?? null, layersDir: join(this.#spoolDir, "layers"),
+      spoolMount: this.#spoolMount(), rootless: rootlessIds(bundle.rootfs, this.#step.userName), runtime: this.#runtimeKind, cdi: this.#cdi?.edits ?? null, layersDir: join(this.#spoolDir, "layers"),
     });
     const config = this.#config;
     const args = config.scriptInside === null ? this.#resolve(bundle.rootfs, task.args, task.env, (path) => config.isHidden(path))
@@ -404,9 +406,9 @@ function portableKill(command: string): string {
 /** Clean-up is bounded by time, and is not called off. */
 const NEVER = new AbortController().signal;
 
-function rootlessIds(): { readonly uid: number; readonly gid: number } | null {
+function rootlessIds(rootfs: string, userName: string): Ids | null {
   const uid = process.geteuid?.() ?? 0;
-  return uid === 0 ? null : { uid, gid: process.getegid?.() ?? 0 };
+  return uid === 0 ? null : { uid, gid: process.getegid?.() ?? 0, subordinate: subordinateIdsFor(rootfs, { name: userName, uid }) };
 }
 
 /** A living child of this very process: then the number cannot belong to anybody else. */

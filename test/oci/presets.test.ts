@@ -179,3 +179,19 @@ describe.skipIf(!havePeers("ch-run", "busybox"))("Charliecloud, for real", () =>
     expect(result.code).toBe(0);
   });
 });
+
+// Not in Debian 12; testbed.md has the root file system to run this in.
+for (const name of ["apptainer", "singularity"] as const) {
+  describe.skipIf(Bun.which(name) === null || !havePeers("busybox"))(`${name}, for real`, () => {
+    test("exit status, arguments and two tasks", async () => {
+      await using site = new Site();
+      const image = join(site.dir, "image");
+      mkdirSync(image);
+      createBusyboxBundle(image, true);
+      site.conf(makePreset(name, "run", { runtimeRoot: "", scriptDir: "", exists: existsSync }).conf);
+      const result = await site.run(["srun", "-n2", "-O", "--container", image, "/bin/sh", "-c", 'echo "$1"; exit 6', "sh", "it's; a"]);
+      expect(result).toMatchObject({ code: 6, stdout: "it's; a\nit's; a\n" });
+      expect((await site.run(["oci", "check"])).code).toBe(0);
+    });
+  });
+}
