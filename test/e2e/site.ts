@@ -3,7 +3,7 @@
 // processes that carry its name in their environment are ever killed.
 import { chmodSync, copyFileSync, existsSync, mkdirSync, mkdtempSync, readdirSync, readFileSync, readlinkSync, rmSync, symlinkSync, writeFileSync } from "node:fs";
 import { hostname } from "node:os";
-import { join, resolve } from "node:path";
+import { dirname, join, resolve } from "node:path";
 import { EmbeddedEngine } from "#engine/embedded/client.ts";
 import type { Engine } from "#engine/engine.ts";
 import type { AccountedJob } from "#job/record.ts";
@@ -216,6 +216,12 @@ export class Site implements AsyncDisposable {
       const started = this.journal(jobId, step).findLast((entry) => entry.kind === "started" && entry.task === rank);
       return started?.kind === "started" ? started.process.pid : undefined;
     });
+  }
+
+  /** True for a step daemon whose step has no task in its journal yet. */
+  isLaunching(daemon: number): boolean {
+    const lock = readFds(daemon).map((fd) => readlink(`/proc/${daemon}/fd/${fd}`)).find((path) => path.includes("/spool/") && path.endsWith("/lock"));
+    return lock !== undefined && !readJournal(dirname(lock)).some(({ kind }) => kind === "started");
   }
 
   path(name: string): string {
