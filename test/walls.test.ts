@@ -30,6 +30,9 @@ const EXTRA: Readonly<Record<string, readonly string[]>> = {
   "commands/info.ts": ["engine/embedded", "engine/slurm"], // says where the engine in use keeps its files
   "commands/stepd.ts": ["step"], // is the step daemon's process
   "commands/context.ts": ["platform"], // who asks, from where: user, groups, working directory
+  "commands/doctor.ts": ["container", "platform"], // looks at the host, outside any engine
+  "commands/oci.ts": ["container", "platform"], // about oci.conf itself, outside any engine
+  "commands/bundle.ts": ["container", "platform"], // about bundles themselves, outside any engine
   "commands/link.ts": ["platform"], // links point at the executable that runs
   "commands/identity.ts": ["platform"], // names of users and of this host
   "commands/login-environment.ts": ["platform"], // runs the user's login shell

@@ -12,6 +12,9 @@ Slurm's commands, each with --help of its own:
 Berth's own:
   info [--json]      which engine is in use, and where its files are
   daemon COMMAND     start, stop, restart, status, logs of the embedded engine's controller
+  doctor [--json]    whether container jobs will run here, and what is in the way
+  oci COMMAND        make, try and explain an oci.conf
+  bundle COMMAND     make and check bundles for --container
   link [--all] DIR   links to this executable, named after Slurm's commands
 
 First job:  berth srun --container BUNDLE COMMAND`;

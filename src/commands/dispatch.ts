@@ -26,6 +26,9 @@ const OWN_COMMANDS: Readonly<Record<string, () => Promise<CommandRun>>> = {
   stepd: async () => (await import("./stepd.ts")).stepd,
   link: async () => (await import("./link.ts")).link,
   info: async () => (await import("./info.ts")).info,
+  doctor: async () => (await import("./doctor.ts")).doctor,
+  oci: async () => (await import("./oci.ts")).oci,
+  bundle: async () => (await import("./bundle.ts")).bundle,
 };
 
 export const LINK_NAMES: readonly string[] = Object.keys(SLURM_COMMANDS);

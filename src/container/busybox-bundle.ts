@@ -20,7 +20,9 @@ export class Place implements Disposable {
     const rootfs = join(this.bundle, "rootfs");
     for (const name of ["bin", "proc", "dev", "sys", "tmp", "w"]) mkdirSync(join(rootfs, name), { recursive: true });
     copyFileSync(BUSYBOX as string, join(rootfs, "bin/busybox"));
-    for (const name of ["sh", "true", "cat", "env", "sleep", "id", "ls", "kill", "touch"]) symlinkSync("busybox", join(rootfs, "bin", name));
+    for (const name of ["sh", "true", "cat", "env", "sleep", "id", "ls", "kill", "touch"]) {
+      if (!existsSync(join(rootfs, "bin", name))) symlinkSync("busybox", join(rootfs, "bin", name));
+    }
     const config = {
       ociVersion: "1.0.2",
       process: { terminal: true, user: { uid: 0, gid: 0 }, args: ["never"], env: ["PATH=/bin", "IMAGE=yes", "BOTH=image"], cwd: "/w",

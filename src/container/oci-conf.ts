@@ -43,7 +43,13 @@ const KEYS = {
   RunTimeStart: "pattern", SrunArgs: "list", SrunPath: "text", StdIODebug: "level", SyslogDebug: "level",
 } as const;
 type Key = keyof typeof KEYS;
+export type ConfKey = Key;
 const KEY_OF = new Map((Object.keys(KEYS) as Key[]).map((key) => [key.toLowerCase(), key]));
+
+/** In the spelling of the manual; undefined for an unknown one. */
+export function findKey(text: string): ConfKey | undefined {
+  return KEY_OF.get(text.toLowerCase());
+}
 
 export const OPERATION_KEYS = {
   create: "RunTimeCreate", delete: "RunTimeDelete", kill: "RunTimeKill", query: "RunTimeQuery", run: "RunTimeRun", start: "RunTimeStart",
@@ -205,21 +211,4 @@ function readLevel(setting: Setting | undefined): number {
 
 function valueError(where: Where, reason: string, hint: string): BerthError {
   return new BerthError("OCI_CONF_VALUE", `Cannot use ${where.file}:${where.line}: ${reason}`, { hint });
-}
-
-/** What the file amounts to, one fact per line, for `berth oci check` and the doctor. */
-export function describeConf(conf: OciConf): readonly string[] {
-  const lines = [`file: ${conf.file}`, `flow: ${conf.flow === "run" ? "run" : "create and start"}`];
-  lines.push(`config.json: ${conf.ignoreFileConfigJson ? "not read" : "rewritten for each task"}`);
-  for (const [operation, key] of Object.entries(OPERATION_KEYS) as [Operation, Key][]) {
-    const pattern = conf.operations[operation];
-    if (pattern !== undefined) lines.push(`${key}: ${pattern.map((part) => (typeof part === "string" ? part : `<${part.field}>`)).join("")}`);
-  }
-  lines.push(`spool directory: ${conf.containerPath ?? "Berth's own"}`);
-  if (conf.createEnvFile !== "disabled") lines.push(`environment file: ${conf.createEnvFile === "null" ? "entries end in NUL" : "entries end in newline"}`);
-  if (conf.envExclude !== undefined) lines.push(`kept out of the container: ${conf.envExclude.source}`);
-  if (conf.runTimeEnvExclude !== undefined) lines.push(`kept from the runtime: ${conf.runTimeEnvExclude.source}`);
-  if (conf.disableHooks.length > 0) lines.push(`hooks removed: ${conf.disableHooks.join(", ")}`);
-  if (conf.disableCleanup) lines.push("generated files are kept");
-  return lines;
 }

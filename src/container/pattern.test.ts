@@ -1,6 +1,6 @@
 import { describe, expect, test } from "bun:test";
 import { BerthError } from "#job/errors.ts";
-import { expandPattern, NO_TASK, parsePattern, quoteCommand, usesField, type Pattern, type PatternValues } from "./pattern.ts";
+import { execSimple, expandPattern, NO_TASK, parsePattern, quoteCommand, usesField, type Pattern, type PatternValues } from "./pattern.ts";
 
 const where = { file: "oci.conf", line: 3 };
 const accepted: readonly (readonly [name: string, raw: string, parts: Pattern])[] = [
@@ -66,3 +66,12 @@ function lcg(seed: number): (below: number) => number {
     return Math.floor((state / 2 ** 32) * below);
   };
 }
+
+test.each([
+  ["runc --root=/run/user/5/ run a.b.1.0.0 -b /spool/task-0", true],
+  ["  crun run --bundle /b id", true],
+  ["env -i A=b USER=$(whoami) ch-run -w /img -- 'a b' 'it'\"'\"'s;' '$(id)'", true],
+  ["x '$HOME' $HOME", true],
+  ["A=b runc run", false], ["runc run; echo", false], ["runc run && x", false], ["runc run > f", false], ["runc run\nx", false], ["(runc run)", false],
+  ["if true", false], ["exec runc", false], ["kill -s TERM 5", false], [". /etc/x", false], ["", false], ["'runc' run", false], ["runc `x`", false], ["a \"b\"", false], ["a $(b; c)", false],
+])("%j gets exec: %p", (command, isSimple) => expect(execSimple(command)).toBe(isSimple ? `exec ${command.trim()}` : command));

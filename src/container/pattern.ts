@@ -60,3 +60,20 @@ export function quoteCommand(args: readonly string[]): string {
 
 /** Stand-ins for values that do not exist outside a task (oci-conf §6). */
 export const NO_TASK = { command: '"/bin/false"', envFile: "(null)/environment", pid: "4294967295", taskId: "-1", workDir: "(null)" } as const;
+
+/** Builtins and keywords of sh(1), which exec cannot replace, or which matter to the shell that goes on. */
+const NO_PROGRAMS = new Set(["alias", "bg", "break", "case", "cd", "command", "continue", "echo", "eval", "exec", "exit", "export", "false", "fg", "for", "getopts",
+  "hash", "if", "jobs", "kill", "local", "printf", "pwd", "read", "readonly", "return", "set", "shift", "test", "time", "times", "trap", "true", "type", "ulimit", "umask", "unalias", "unset",
+  "until", "wait", "while"]);
+
+/**
+ * The same command with `exec` in front when it is one simple command. The runtime is the task's process then, as it is
+ * with a shell that does this by itself (bash): %p names it, and a signal reaches it instead of ending a shell around
+ * it. Left alone in every doubtful case.
+ */
+export function execSimple(command: string): string {
+  const bare = command.replace(/'[^']*'|"'"/g, "q").replace(/\$\([\w ]+\)|\$\w+/g, "v");
+  const [, word] = /^\s*([\w./+-]+)(?:\s|$)/.exec(bare) ?? [];
+  if (word === undefined || !command.trimStart().startsWith(word) || word === "." || NO_PROGRAMS.has(word) || /[^\w\s./+:=@%,^-]|\n/.test(bare)) return command;
+  return `exec ${command.trimStart()}`;
+}

@@ -46,18 +46,26 @@ describe("resolveCommand", () => {
 describe("MountPlan", () => {
   const destinations = (plan: MountPlan) => JSON.parse(printJson(plan.added)).map((mount: { destination: string; type: string }) => `${mount.type} ${mount.destination}`);
   test("a mount point that the image has needs nothing else", () => {
-    const plan = new MountPlan(rootfs, [], false);
+    const plan = new MountPlan(rootfs, []);
     plan.add({ destination: "/opt/tool", source: "/s", options: ["bind"] });
     expect(destinations(plan)).toEqual(["none /opt/tool"]);
   });
-  test("a missing one gets its directory covered once, with the entries bound again", () => {
-    const plan = new MountPlan(rootfs, [], true);
+  test("in an empty directory it is made on a tmpfs over it, which two of them share", () => {
+    const empty = mkdtempSync(join(tmpdir(), "berth-rootfs-"));
+    mkdirSync(join(empty, "tmp"));
+    const plan = new MountPlan(empty, []);
     plan.add({ destination: "/tmp/slurm/a", source: "/s", options: ["bind"] });
+    plan.add({ destination: "/tmp/slurm/b", source: "/s", options: ["bind"] });
+    expect(destinations(plan)).toEqual(["tmpfs /tmp", "none /tmp/slurm/a", "none /tmp/slurm/b"]);
+    rmSync(empty, { recursive: true });
+  });
+  test("in one that the user may write, it is left to the runtime", () => {
+    const plan = new MountPlan(rootfs, [], join(rootfs, "never"));
     plan.add({ destination: "/var/tmp/slurm/b", source: "/s", options: ["bind"] });
-    expect(destinations(plan)).toEqual(["tmpfs /var/tmp", "none /var/tmp/kept", "none /tmp/slurm/a", "none /var/tmp/slurm/b"]);
+    expect(destinations(plan)).toEqual(["none /var/tmp/slurm/b"]);
   });
   test("below a mount of config.json the runtime makes it", () => {
-    const plan = new MountPlan(rootfs, [new Map([["destination", "/var/"]])], true);
+    const plan = new MountPlan(rootfs, [new Map([["destination", "/var/"]])]);
     plan.add({ destination: "/var/x/y", source: "/s", options: ["bind"] });
     expect(destinations(plan)).toEqual(["none /var/x/y"]);
     expect(plan.canPlace("/srv/x")).toBe(false);

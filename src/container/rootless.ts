@@ -7,9 +7,15 @@
  * added, never taken away, so a bundle that asks for a network of its own keeps it.
  */
 import { existsSync, readFileSync } from "node:fs";
+import type { IdRange, SubordinateIds } from "./subordinate-ids.ts";
 import { isObject, openList, openObject, toJson, type Json, type JsonObject } from "./json.ts";
 
-export interface Ids { readonly uid: number; readonly gid: number }
+export interface Ids {
+  readonly uid: number;
+  readonly gid: number;
+  /** For an image with files of several users. */
+  readonly subordinate?: SubordinateIds | null;
+}
 
 /**
  * Changes `config` in place.
@@ -25,18 +31,23 @@ export function completeForRootless(config: JsonObject, host: Ids, runtime: "cru
   namespaces.push(toJson({ type: "user" }));
   const process = openObject(config, "process");
   const user = openObject(process, "user");
-  if (runtime !== "crun") for (const id of ["uid", "gid"]) user.set(id, 0);
-  user.delete("additionalGids"); // setgroups(2) is off where only one id is mapped
+  const range = host.subordinate ?? null;
+  if (range === null) {
+    if (runtime !== "crun") for (const id of ["uid", "gid"]) user.set(id, 0);
+    user.delete("additionalGids"); // setgroups(2) is off where only one id is mapped
+  }
   const inside = containerIds(user);
-  linux.set("uidMappings", toJson([{ containerID: inside.uid, hostID: host.uid, size: 1 }]));
-  linux.set("gidMappings", toJson([{ containerID: inside.gid, hostID: host.gid, size: 1 }]));
+  const map = (id: number, hostId: number, more: IdRange | undefined) => toJson(more === undefined ? [{ containerID: id, hostID: hostId, size: 1 }]
+    : [{ containerID: 0, hostID: hostId, size: 1 }, { containerID: 1, hostID: more.start, size: more.count }]);
+  linux.set("uidMappings", map(inside.uid, host.uid, range?.uids));
+  linux.set("gidMappings", map(inside.gid, host.gid, range?.gids));
   linux.delete("resources"); // no delegated cgroup: the step's own limits hold instead
   linux.delete("cgroupsPath");
   const score = process.get("oomScoreAdj");
   if (typeof score === "number" && score < ownOomScore()) process.delete("oomScoreAdj");
   lowerLimits(process);
   const mounts = openList(config, "mounts");
-  for (const mount of mounts) if (isObject(mount)) adaptMount(mount, inside, has("network"));
+  for (const mount of mounts) if (isObject(mount)) adaptMount(mount, (name, id) => (range === null ? id === inside[name] : id <= range[`${name}s`].count), has("network"));
   bindDevices(linux, mounts);
 }
 
@@ -53,7 +64,7 @@ function bindDevices(linux: JsonObject, mounts: Json[]): void {
   }
 }
 
-function containerIds(user: JsonObject): Ids {
+function containerIds(user: JsonObject): { readonly uid: number; readonly gid: number } {
   const id = (name: string) => {
     const value = user.get(name);
     return typeof value === "number" && value >= 0 && value < 2 ** 32 - 1 ? value : 0;
@@ -61,9 +72,9 @@ function containerIds(user: JsonObject): Ids {
   return { uid: id("uid"), gid: id("gid") };
 }
 
-function adaptMount(mount: JsonObject, inside: Ids, hasOwnNetwork: boolean): void {
+function adaptMount(mount: JsonObject, hasId: (name: "uid" | "gid", id: number) => boolean, hasOwnNetwork: boolean): void {
   const options = mount.get("options");
-  const kept = Array.isArray(options) ? options.filter((option) => isMapped(option, inside)) : [];
+  const kept = Array.isArray(options) ? options.filter((option) => isMapped(option, hasId)) : [];
   if (Array.isArray(options)) mount.set("options", kept);
   switch (mount.get("type")) {
     case "sysfs": // only the owner of a network namespace may mount one
@@ -79,9 +90,9 @@ function adaptMount(mount: JsonObject, inside: Ids, hasOwnNetwork: boolean): voi
 }
 
 /** An option `uid=5` or `gid=5` needs an id that exists inside. */
-function isMapped(option: Json, inside: Ids): boolean {
+function isMapped(option: Json, hasId: (name: "uid" | "gid", id: number) => boolean): boolean {
   const match = typeof option === "string" ? /^(uid|gid)=([0-9]+)$/.exec(option) : null;
-  return match === null || Number(match[2]) === (match[1] === "uid" ? inside.uid : inside.gid);
+  return match === null || hasId(match[1] as "uid" | "gid", Number(match[2]));
 }
 
 function union(...lists: readonly (readonly Json[])[]): Json[] {

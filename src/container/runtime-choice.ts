@@ -125,7 +125,7 @@ async function probe(candidate: Candidate, stateDir: string, signal: AbortSignal
 }
 
 /** What a usual bundle asks for, over the host's own programs, read-only. */
-function makeProbeBundle(dir: string): void {
+export function makeProbeBundle(dir: string): void {
   const rootfs = join(dir, "rootfs");
   mkdirSync(rootfs);
   for (const name of ["proc", "dev", "sys", "tmp"]) mkdirSync(join(rootfs, name));

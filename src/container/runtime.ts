@@ -1,4 +1,5 @@
 /** The runtime that Berth chose itself, without an oci.conf: its command lines and container ids. */
+import { quoteCommand } from "./pattern.ts";
 import type { Argv, Operations } from "./runtime-calls.ts";
 
 export interface ChosenRuntime {
@@ -41,4 +42,14 @@ export function stateDirOf(queryCommand: string): string | undefined {
   const match = /^(?:runc|crun|nvidia-container-runtime)(?: --rootless=true)? --root[= ](\/[\w+./@-]*) state ([\w+.-]+)$/.exec(queryCommand);
   if (match === null || match[2] === "." || match[2] === "..") return undefined;
   return `${(match[1] as string).replace(/\/$/, "")}/${match[2]}`;
+}
+
+/**
+ * A create command with `--console-socket`, for a task on a terminal: the guide's templates have none, and the runtimes
+ * refuse a terminal without it. Undefined when the command is not one of a runtime known to take it, called directly.
+ */
+export function withConsoleSocket(createCommand: string, socketPath: string): string | undefined {
+  const match = /^\s*(?:\/[\w+./@-]*\/)?(?:runc|crun|nvidia-container-runtime|youki)(?:\s+--?[\w-]+(?:[= ]\/[\w+./@-]*|=[\w+./@-]*)?)*\s+create(?=\s)/.exec(createCommand);
+  if (match === null || createCommand.includes("--console-socket")) return undefined;
+  return `${match[0]} --console-socket ${quoteCommand([socketPath])}${createCommand.slice(match[0].length)}`;
 }

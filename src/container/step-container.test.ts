@@ -166,7 +166,8 @@ describe.skipIf(!hasRuntime)(`oci.conf as uid ${process.geteuid?.()}`, () => {
     const prepared = await container.prepareTask({ localId: 0, globalId: 0, args: ["sh", "-c", "echo done > /tmp/task-0/proof"], env: { PATH: "/bin" } });
     const child = Bun.spawn([...prepared.argv], { env: prepared.env, cwd: "/", stdio: ["ignore", "ignore", "ignore"] });
     expect(await child.exited).toBe(0);
-    expect((await container.startTask(0, { pid: child.pid, signal })).pid).toBeGreaterThan(1);
+    expect((await container.createdTask(0, { pid: child.pid, signal })).pid).toBeGreaterThan(1);
+    expect(await container.startTask(0, { pid: child.pid, signal })).toEqual({ kind: "started" });
     await container.waitTask(0, { pid: child.pid, signal });
     expect(readFileSync(join(prepared.spoolDir, "proof"), "utf8")).toBe("done\n");
     rmSync(join(prepared.spoolDir, "proof"));

@@ -1,6 +1,8 @@
 /** From a bundle's config.json to the one a task runs with (oci-conf §9.3). Only what is listed there changes. */
 import { statSync } from "node:fs";
 import type { Bundle } from "./bundle.ts";
+import type { ContainerEdits } from "./cdi.ts";
+import { addCdiMounts, applyCdiEdits } from "./cdi-edits.ts";
 import { envEntries, type Environment } from "./environment.ts";
 import { isObject, openObject, printJson, toJson, type Json } from "./json.ts";
 import { readMountTable } from "./mount-flags.ts";
@@ -21,6 +23,10 @@ export interface StepConfigOptions {
   /** Whose container it is when the user is not root. */
   readonly rootless: Ids | null;
   readonly runtime: "crun" | "other";
+  /** What the step's devices need. */
+  readonly cdi?: ContainerEdits | null;
+  /** A directory that the mounts may need; whoever gives it removes it after the step. */
+  readonly layersDir?: string | null;
 }
 
 /** config.json of a step, with holes for what differs between its tasks: each task costs one joining of texts. */
@@ -39,10 +45,14 @@ export class StepConfig {
     const found = config.get("mounts");
     const mounts = Array.isArray(found) ? found : [];
     config.set("mounts", mounts);
+    if (options.cdi != null) applyCdiEdits(config, options.cdi, { isRootless: options.rootless !== null });
     if (options.rootless !== null) completeForRootless(config, options.rootless, options.runtime);
-    this.#plan = new MountPlan(bundle.rootfs, mounts, root.get("readonly") === true);
+    this.#plan = new MountPlan(bundle.rootfs, mounts, options.layersDir ?? null);
+    const covers = this.#plan.coversFor(mounts);
+    if (options.cdi != null) addCdiMounts(this.#plan, options.cdi);
     if (options.spoolMount !== null) this.#plan.add({ ...options.spoolMount, options: ["bind"] });
     this.scriptInside = options.batch === null ? null : addBatchFiles(this.#plan, options.batch);
+    mounts.unshift(...covers);
     mounts.push(...this.#plan.added);
     if (options.rootless !== null) keepLockedFlags(mounts);
     const hooks = config.get("hooks");

@@ -18,7 +18,7 @@ const symbols = dlopen("libc.so.6", {
   tcgetattr: { args: ["i32", "ptr"], returns: "i32" },
   tcsetattr: { args: ["i32", "i32", "ptr"], returns: "i32" },
   tcgetpgrp: { args: ["i32"], returns: "i32" },
-  waitpid: { args: ["i32", "ptr", "i32"], returns: "i32" },
+  wait4: { args: ["i32", "ptr", "i32", "ptr"], returns: "i32" },
 }).symbols;
 
 export class SystemError extends Error {
@@ -30,7 +30,8 @@ export class SystemError extends Error {
   }
 }
 
-function errno(): number {
+/** Of the last call; read it at once. */
+export function errno(): number {
   return read.i32(symbols.__errno_location() as Pointer, 0);
 }
 
@@ -73,6 +74,16 @@ export function becomeSubreaper(): void {
   if (symbols.prctl(36, 1, 0, 0, 0) !== 0) throw new SystemError("prctl(PR_SET_CHILD_SUBREAPER)", errno());
 }
 
+/** TIOCSWINSZ (ioctl_tty(2)); a terminal that has gone is no error. */
+export function setWindowSize(fd: number, { rows, columns }: { readonly rows: number; readonly columns: number }): void {
+  symbols.ioctl(fd, 0x5414n, ptr(new Uint16Array([rows, columns, 0, 0])));
+}
+
+/** FIONBIO (ioctl(2)): reads and writes of this open file do not wait. */
+export function setNonBlocking(fd: number): void {
+  if (symbols.ioctl(fd, 0x5421n, ptr(new Int32Array([1]))) !== 0) throw new SystemError("ioctl(FIONBIO)", errno());
+}
+
 /** Session id of a process; 0 is ourselves (getsid(2)). */
 export function sessionId(pid = 0): number {
   return symbols.getsid(pid);
@@ -81,6 +92,15 @@ export function sessionId(pid = 0): number {
 /** The terminal's foreground process group; -1 when fd is no terminal of ours (tcgetpgrp(3)). */
 export function foregroundGroup(fd: number): number {
   return symbols.tcgetpgrp(fd);
+}
+
+export interface ReapedChild {
+  /** As wait(2) gives it. */
+  readonly waitStatus: number;
+  /** Of the child and of what it waited for (getrusage(2)). */
+  readonly userCpuMs: number;
+  readonly systemCpuMs: number;
+  readonly maxRssKib: number;
 }
 
 /** Room for struct termios of every Linux architecture. */
@@ -101,9 +121,16 @@ export function makeTerminalRaw(fd: number): (() => void) | undefined {
 }
 
 /** Reaps one child that Bun does not know (an orphan that a subreaper inherited). Undefined while it runs or is not ours. */
-export function reapChild(pid: number): number | undefined {
+export function reapChild(pid: number): ReapedChild | undefined {
   const status = new Int32Array(1);
-  return symbols.waitpid(pid, ptr(status), 1 /* WNOHANG */) === pid ? status[0] : undefined;
+  const rusage = new BigInt64Array(18); // struct rusage: two timevals, then 14 longs of which the first is ru_maxrss
+  if (symbols.wait4(pid, ptr(status), 1 /* WNOHANG */, ptr(rusage)) !== pid) return undefined;
+  const [userS = 0n, userUs = 0n, systemS = 0n, systemUs = 0n, maxRss = 0n] = rusage;
+  const milliseconds = (seconds: bigint, micros: bigint) => Math.round(Number(seconds) * 1000 + Number(micros) / 1000);
+  return {
+    waitStatus: status[0] ?? 0, userCpuMs: milliseconds(userS, userUs), systemCpuMs: milliseconds(systemS, systemUs),
+    maxRssKib: Number(maxRss),
+  };
 }
 
 const SYS_PIDFD_OPEN = 434;

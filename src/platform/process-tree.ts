@@ -36,6 +36,10 @@ export function isZombie(pid: number): boolean {
   return readStat(pid)?.state === "Z";
 }
 
+export function isChildOf(pid: number, parent: number): boolean {
+  return readStat(pid)?.parent === parent;
+}
+
 export interface FoundProcess { readonly pid: number; readonly parent: number; readonly isZombie: boolean }
 
 export function children(pid: number): number[] {

@@ -42,6 +42,7 @@ export class RunningStep {
   readonly #tasks: Task[] = [];
   readonly #reaper = new OrphanReaper();
   readonly #abort = new AbortController();
+  readonly #killed = new AbortController();
   /** By node: several nodes of one step may be this host. */
   readonly #containers = new Map<string, StepContainer>();
   #terminated: TerminateReason | null = null;
@@ -101,6 +102,7 @@ export class RunningStep {
       runtimeRoot: plan.runtimeRoot,
       hasPty: plan.terminal !== null,
       batch: plan.isBatch ? this.#batchFiles() : null,
+      gres: plan.container?.gres?.[nodeName] ?? {},
     }, { signal: this.#abort.signal });
   }
 
@@ -152,6 +154,9 @@ export class RunningStep {
         const { node, localId } = this.#place(entry.task);
         this.#containers.get(node.name)?.adoptTask(localId);
         if (isAlive(entry.process)) adopted.push(entry.process);
+      } else if (entry.kind === "created") {
+        this.#tasks[entry.task]?.adoptContainer(entry.process);
+        if (entry.process !== null && isAlive(entry.process)) adopted.push(entry.process);
       } else if (entry.kind === "exited") this.#tasks[entry.task]?.adoptEnded(entry.status);
       else if (entry.kind === "terminating") this.#terminated = entry.reason;
     }
@@ -186,6 +191,10 @@ export class RunningStep {
         this.#journal.append({ kind: "started", task: rank, process: identify(pid) ?? { pid, startTicks: 0 } });
         this.#listener.event({ event: "started", task: rank, node: this.#place(rank).node.name });
       },
+      created: (rank, process) => this.#journal.append({ kind: "created", task: rank, process }),
+      expectOrphan: (identity) => this.#reaper.expect(identity),
+      spoolDir: this.#spoolDir,
+      killed: this.#killed.signal,
     };
   }
 
@@ -224,7 +233,7 @@ export class RunningStep {
   /** What is left of the task's container goes; when that fails its user hears of it. */
   async #finishContainer(task: Task): Promise<void> {
     try {
-      await this.#containers.get(task.place.node.name)?.finishTask(task.place.localId, { pid: task.pid });
+      await this.#containers.get(task.place.node.name)?.finishTask(task.place.localId, { pid: task.pid, hasEnded: task.isContainerEnded });
     } catch (error) {
       if (!(error instanceof BerthError)) throw error;
       task.say(`slurmstepd: error: ${error.message}`);
@@ -281,7 +290,7 @@ export class RunningStep {
   /** `batch`: the script's shell alone; `full` and `steps`: every process (commands.md §5.1). */
   signal(signal: number, scope: "batch" | "full" | "steps"): void {
     if (scope === "batch") {
-      for (const { process } of this.#tasks) if (process !== undefined) sendSignal(process.pid, signal);
+      for (const { process } of this.#tasks) if (process?.pid != null) sendSignal(process.pid, signal);
       return;
     }
     for (const pid of livingBelow(this.#adopted)) sendSignal(pid, signal);
@@ -312,6 +321,7 @@ export class RunningStep {
     }
     this.signal(SIGCONT, "full");
     this.signal(SIGTERM, "full");
+    for (const task of this.#tasks) if (task.isForeign) void this.#containers.get(task.place.node.name)?.killTask(task.place.localId, { pid: task.pid });
     this.#killTimer ??= setTimeout(() => void this.#kill(), this.plan.killWaitSeconds * 1000);
   }
 
@@ -330,6 +340,7 @@ export class RunningStep {
     for (const { place, pid } of this.#tasks) await this.#containers.get(place.node.name)?.killTask(place.localId, { pid });
     this.signal(SIGKILL, "full");
     await killAll(this.#reaper, this.#adopted);
+    this.#killed.abort();
   }
 
   close(): void {

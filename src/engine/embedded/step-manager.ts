@@ -115,7 +115,7 @@ export class StepManager {
       rlimits: request.submit.rlimits,
       ...stepStreams(request, layout.tasks),
       terminal: request.hasTerminal,
-      container: request.container === null ? null : { bundle: request.container },
+      container: request.container === null ? null : { bundle: request.container, gres: gresOf(layout) },
       isBatch: false,
       taskProlog: request.options.taskProlog,
       taskEpilog: request.options.taskEpilog,
@@ -156,7 +156,7 @@ export class StepManager {
       stdout: { kind: "file", pattern: output, append: isAppend },
       stderr: batch.error === null ? { kind: "stdout" } : { kind: "file", pattern: batch.error, append: isAppend },
       terminal: null,
-      container: job.record.container === null ? null : { bundle: job.record.container },
+      container: job.record.container === null ? null : { bundle: job.record.container, gres: gresOf(layout) },
       isBatch: true,
       taskProlog: null,
       taskEpilog: null,
@@ -343,7 +343,7 @@ export class StepManager {
     for (const job of jobs) {
       for (const stepKey of job.steps.keys()) {
         const spool = stepSpool(this.#host.paths, job.id, stepKey);
-        const isTask = readJournal(spool).some((entry) => entry.kind === "started" && entry.process.pid === orphan.pid);
+        const isTask = readJournal(spool).some((entry) => (entry.kind === "started" || entry.kind === "created") && entry.process?.pid === orphan.pid);
         if (isTask) appendToJournal(spool, { kind: "reaped", pid: orphan.pid, status: parseWaitStatus(orphan.waitStatus) });
       }
     }
@@ -448,4 +448,8 @@ async function waitForStepEnd(job: LiveJob, options: { readonly signal: AbortSig
     clearTimeout(timer);
     job.stepWaiters.delete(resolve);
   }
+}
+
+function gresOf(layout: StepLayout): Record<string, StepLayout["nodes"][number]["gres"]> {
+  return Object.fromEntries(layout.nodes.map((node) => [node.name, node.gres]));
 }
