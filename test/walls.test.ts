@@ -28,6 +28,7 @@ const EXTRA: Readonly<Record<string, readonly string[]>> = {
   "commands/engine.ts": ["engine/embedded", "engine/slurm"], // the one function that picks an engine
   "commands/daemon.ts": ["engine/embedded", "platform"], // is the controller's process, or looks after it
   "commands/info.ts": ["engine/embedded", "engine/slurm"], // says where the engine in use keeps its files
+  "commands/cluster.ts": ["engine/slurm"], // looks after a Slurm of its own
   "commands/stepd.ts": ["step"], // is the step daemon's process
   "commands/context.ts": ["platform"], // who asks, from where: user, groups, working directory
   "commands/link.ts": ["platform"], // links point at the executable that runs

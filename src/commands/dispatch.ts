@@ -24,6 +24,7 @@ const OWN_COMMANDS: Readonly<Record<string, () => Promise<CommandRun>>> = {
   stepd: async () => (await import("./stepd.ts")).stepd,
   link: async () => (await import("./link.ts")).link,
   info: async () => (await import("./info.ts")).info,
+  cluster: async () => (await import("./cluster.ts")).cluster,
 };
 
 export const LINK_NAMES: readonly string[] = Object.keys(SLURM_COMMANDS);
