@@ -9,3 +9,8 @@ export function selfCommand(...args: readonly string[]): [string, ...string[]] {
 export function selfPath(): string | undefined {
   return isCompiled ? process.execPath : undefined;
 }
+
+/** The same for another host that sees this file, or for later: by its path. */
+export function selfOnDisk(...args: readonly string[]): [string, ...string[]] {
+  return isCompiled ? [process.execPath, ...args] : [process.execPath, Bun.main, ...args];
+}

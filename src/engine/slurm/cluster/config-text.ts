@@ -47,7 +47,7 @@ export function slurmConf(shape: ClusterShape): string {
     `SlurmdLogFile=${paths.logs}/slurmd.%n.log`,
     "SlurmdParameters=config_overrides", // several nodes share this host's processors
     "LaunchParameters=use_interactive_step",
-    "SchedulerParameters=sched_min_interval=10000,bf_interval=5",
+    "SchedulerParameters=batch_sched_delay=0,sched_min_interval=10000,sched_interval=5,bf_interval=5",
     "ReturnToService=2",
     "SlurmdTimeout=20",
     "SlurmctldTimeout=30",

@@ -1,0 +1,2 @@
+import type { Engine } from "../engine.ts";
+export const SlurmEngine: new () => Engine = undefined as never;
