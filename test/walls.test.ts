@@ -34,6 +34,9 @@ const EXTRA: Readonly<Record<string, readonly string[]>> = {
   "commands/stepd.ts": ["step"], // is the step daemon's process
   "commands/context.ts": ["platform"], // who asks, from where: user, groups, working directory
   "commands/link.ts": ["platform"], // links point at the executable that runs
+  "commands/identity.ts": ["platform"], // names of users and of this host
+  "commands/login-environment.ts": ["platform"], // runs the user's login shell
+  "commands/salloc.ts": ["platform"], // runs the user's command in the foreground
 };
 
 /** Packages and built-in modules that only some rooms may load, and why. */

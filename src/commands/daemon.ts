@@ -2,6 +2,7 @@
 import { existsSync, readFileSync } from "node:fs";
 import { EmbeddedEngine, findController } from "#engine/embedded/client.ts";
 import { enginePaths } from "#engine/embedded/paths.ts";
+import { identify, isAlive } from "#platform/process-tree.ts";
 import { logPath } from "#platform/start-controller.ts";
 import { complain, printLines } from "./terminal.ts";
 
@@ -50,9 +51,10 @@ async function stop(options: { readonly cancelJobs: boolean }): Promise<number> 
   }
   await using engine = new EmbeddedEngine();
   const { pid, runningSteps } = await engine.status({ signal });
+  const controller = identify(pid);
   await engine.stop(options.cancelJobs, { signal });
-  // The next command must not meet the old one's lock.
-  for (let waited = 0; waited < 5000 && existsSync(`/proc/${pid}`); waited += 10) await Bun.sleep(10);
+  // The next command must not meet the old one's lock. Whoever inherited it may take long to reap it.
+  for (let waited = 0; waited < 5000 && controller !== undefined && isAlive(controller); waited += 10) await Bun.sleep(10);
   const left = options.cancelJobs || runningSteps.length === 0 ? "" : `; ${runningSteps.length} running ${runningSteps.length === 1 ? "step goes" : "steps go"} on`;
   printLines([`The controller has stopped${left}`]);
   return 0;

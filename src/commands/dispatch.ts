@@ -17,6 +17,8 @@ const SLURM_COMMANDS: Readonly<Record<string, () => Promise<CommandRun>>> = {
   sinfo: async () => (await import("./sinfo.ts")).sinfo,
   sacct: async () => (await import("./sacct.ts")).sacct,
   scontrol: async () => (await import("./scontrol.ts")).scontrol,
+  sstat: async () => (await import("./sstat.ts")).sstat,
+  sbcast: async () => (await import("./sbcast.ts")).sbcast,
 };
 
 const OWN_COMMANDS: Readonly<Record<string, () => Promise<CommandRun>>> = {

@@ -48,15 +48,15 @@ export async function printMachineOutput(
   call: { readonly command: string; readonly argv: readonly string[]; readonly engine: Engine },
   make: (json: JsonModule, request: JsonRequest) => Json,
 ): Promise<void> {
-  const [json, { userName, groupName }, { clusterName }] = await Promise.all([
-    import("#format/json.ts"), import("#platform/users.ts"), call.engine.info(UNTIL_ENDED),
+  const [json, { userName, groupName, ownUserId, ownGroupId }, { clusterName }] = await Promise.all([
+    import("#format/json.ts"), import("./identity.ts"), call.engine.info(UNTIL_ENDED),
   ]);
   const value = make(json, {
     nowMs: nowMs(),
     meta: {
       command: [call.command, ...call.argv],
-      user: userName(process.getuid?.() ?? 0),
-      group: groupName(process.getgid?.() ?? 0),
+      user: userName(ownUserId()),
+      group: groupName(ownGroupId()),
       source: "",
       release: JSON_RELEASE,
       clusterName,

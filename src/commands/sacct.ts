@@ -7,9 +7,9 @@ import { isTerminal } from "#job/state.ts";
 import { BerthError } from "#job/errors.ts";
 import { parseSacct, type SacctLine } from "#options/sacct.ts";
 import { BRIEF_SACCT_FORMAT, LONG_SACCT_FORMAT, renderSacct, sacctHelpFormat } from "#format/sacct.ts";
-import { timeFormatter } from "#format/times.ts";
-import { findUserId } from "#platform/users.ts";
+import { seconds, timeFormatter } from "#format/times.ts";
 import { openEngine } from "./engine.ts";
+import { findUserId, ownUserId } from "./identity.ts";
 import { informationAction } from "./information.ts";
 import { isAllowed, isOnNodes, isTargetJob } from "./job-filter.ts";
 import { findCluster, printMachineOutput, timeFormat, UNTIL_ENDED } from "./query.ts";
@@ -41,7 +41,7 @@ export async function sacct(argv: readonly string[]): Promise<number> {
     if (line.batchScript || line.envVars) return await printScripts(line, userIds, engine);
     return await print({ line, argv, userIds, now }, engine);
   } catch (error) {
-    if (!(error instanceof BerthError) || error.code !== "CONTROLLER_DOWN") return printError("sacct", error);
+    if (!(error instanceof BerthError) || error.code !== "CONTROLLER_DOWN") return printError("sacct", error, { exitStatus: 1 });
     // The line on which tools fall back to scontrol, and then why.
     complain("Slurm accounting storage is disabled", `sacct: ${error.message}`, ...(error.hint === undefined ? [] : [`sacct: ${error.hint}`]));
     return 1;
@@ -59,7 +59,7 @@ interface Query {
 function findUsers(line: SacctLine): number[] | null | string {
   if (line.allUsers) return null;
   if (line.users === null) {
-    const own = process.getuid?.() ?? 0;
+    const own = ownUserId();
     return own === 0 || line.jobs !== null ? null : [own];
   }
   const ids: number[] = [];
@@ -101,7 +101,8 @@ function formatOf({ format, brief, long }: SacctLine): string | null {
 }
 
 async function load({ line, userIds }: Query, engine: Engine): Promise<AccountedJob[]> {
-  const { from, to, names, partitions } = line;
+  const { names, partitions } = line;
+  const { from, to } = windowOf(line);
   const jobIds = line.jobs?.map(({ jobId }) => jobId) ?? null;
   // States are those of the window, which only the times tell: a job that has ended was running once.
   const found = await engine.accounting({ jobIds, userIds, states: null, names, partitions, from, to }, UNTIL_ENDED);
@@ -110,6 +111,11 @@ async function load({ line, userIds }: Query, engine: Engine): Promise<Accounted
     const chosen = withSteps(job, line);
     return line.truncate ? truncate(chosen, line) : chosen;
   });
+}
+
+/** Slurm counts in seconds: what happened in the first and the last one belongs to the window (`-E now` too). */
+function windowOf({ from, to }: SacctLine): { readonly from: EpochMs; readonly to: EpochMs } {
+  return { from: seconds(from) * 1000 as EpochMs, to: seconds(to) * 1000 + 999 as EpochMs };
 }
 
 function isWanted(job: AccountedJob, line: SacctLine): boolean {
@@ -122,7 +128,8 @@ function isWanted(job: AccountedJob, line: SacctLine): boolean {
     && isOnNodes(job.nodes, line.nodes);
 }
 
-function wasInState(job: AccountedJob, state: AnyState, { from, to }: SacctLine): boolean {
+function wasInState(job: AccountedJob, state: AnyState, line: SacctLine): boolean {
+  const { from, to } = windowOf(line);
   const overlaps = (start: number, end: number) => start <= to && end >= from;
   if (state === "PENDING") return overlaps(job.eligibleAt ?? job.submittedAt, job.startedAt ?? job.endedAt ?? Infinity);
   if (state === "RUNNING") return job.startedAt !== null && overlaps(job.startedAt, job.endedAt ?? Infinity);

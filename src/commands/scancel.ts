@@ -7,8 +7,8 @@ import { BerthError, slurmError } from "#job/errors.ts";
 import type { JobRecord } from "#job/record.ts";
 import type { BaseState } from "#job/state.ts";
 import { parseScancel, type ScancelLine } from "#options/scancel.ts";
-import { findUserId } from "#platform/users.ts";
 import { openEngine } from "./engine.ts";
+import { findUserId, ownUserId } from "./identity.ts";
 import { informationAction } from "./information.ts";
 import { isAllowed, isInStates, isOnNodes, isTargetJob, LIVE_STATES, targetOf, targetText } from "./job-filter.ts";
 import { findCluster, printLoadError, UNTIL_ENDED } from "./query.ts";
@@ -29,7 +29,7 @@ export async function scancel(argv: readonly string[]): Promise<number> {
     try {
       if (await findCluster("scancel", line.clusters, engine) === undefined) return 1;
     } catch (error) {
-      return printError("scancel", error);
+      return printError("scancel", error, { exitStatus: 1 });
     }
   }
   const needsRecords = line.hasFilter || line.interactive;
@@ -125,7 +125,7 @@ function isChosen(job: JobRecord, line: ScancelLine, userId: number | null): boo
   return isInStates(job, line.states ?? CANCELLABLE)
     && (line.targets.length === 0 || line.targets.some((target) => isTargetJob(target, job)))
     && (userId === null || job.userId === userId)
-    && (!line.me || job.userId === process.getuid?.())
+    && (!line.me || job.userId === ownUserId())
     && (line.name === null || job.name === line.name)
     && (line.partition === null || job.partition === line.partition)
     && isAllowed(job.account, line.account === null ? null : [line.account])

@@ -75,7 +75,8 @@ export async function notify([id = ""]: Words, session: ScontrolSession): Promis
   const target = parseJobTarget(id);
   try {
     if (target === undefined) throw slurmError("INVALID_JOB_ID");
-    const jobs = await (await session.engine()).jobs({ jobIds: [target.jobId], userIds: null, states: LIVE_STATES, names: null, partitions: null }, UNTIL_ENDED);
+    const engine = await session.engine();
+    const jobs = await engine.jobs({ jobIds: [target.jobId], userIds: null, states: LIVE_STATES, names: null, partitions: null }, UNTIL_ENDED);
     throw slurmError(jobs.some((job) => isTargetJob(target, job)) ? "NOT_SUPPORTED" : "INVALID_JOB_ID");
   } catch (error) {
     return session.failToLoad("job notify failure", error);

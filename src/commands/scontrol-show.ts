@@ -9,7 +9,7 @@ import { sortAccountedSteps } from "#format/accounting-order.ts";
 import { nodesText } from "#format/nodes-text.ts";
 import { renderPing, renderShowConfig, renderShowJobs, renderShowNodes, renderShowPartitions, renderShowSteps } from "#format/scontrol.ts";
 import { longDuration, seconds, timeFormatter } from "#format/times.ts";
-import { shortHostName } from "#platform/directories.ts";
+import { shortHostName } from "./identity.ts";
 import { isTargetJob, isTargetStep, targetText } from "./job-filter.ts";
 import { printMachineOutput, timeFormat, UNTIL_ENDED } from "./query.ts";
 import { splitPair } from "./scontrol-hostlist.ts";

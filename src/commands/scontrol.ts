@@ -41,7 +41,7 @@ const KEYWORDS: readonly Keyword[] = [
   keyword("help", 2, 0, 0, help),
   keyword("hide", 2, 0, 0, (_words, session) => set(() => { session.all = false; })),
   keyword("hold", 3, 1, Infinity, change((module) => module.hold)),
-  keyword("listpids", 3, 0, 2, async (words, session) => (await import("./scontrol-listpids.ts")).listPids(words, session)),
+  keyword("listpids", 3, 0, 2, (_words, session) => session.fail("scontrol: error: listpids: Requested operation not supported on this system")),
   keyword("notify", 1, 2, Infinity, change((module) => module.notify)),
   keyword("oneliner", 1, 0, 0, (_words, session) => set(() => { session.oneLine = true; })),
   keyword("ping", 3, 0, 0, async (_words, session) => (await import("./scontrol-show.ts")).ping(session)),

@@ -6,9 +6,8 @@ import type { JobRecord, StepRecord } from "#job/record.ts";
 import type { AnyState } from "#job/state.ts";
 import { parseSqueue, type SqueueLine } from "#options/squeue.ts";
 import { renderSqueue, type SqueueFormat } from "#format/squeue.ts";
-import { shortHostName } from "#platform/directories.ts";
-import { findUserId } from "#platform/users.ts";
 import { openEngine } from "./engine.ts";
+import { findUserId, ownUserId, shortHostName } from "./identity.ts";
 import { informationAction } from "./information.ts";
 import { isAllowed, isInStates, isOnNodes, isTargetJob, isTargetStep, LIVE_STATES } from "./job-filter.ts";
 import { findCluster, printLoadError, printMachineOutput, repeat, timeFormat, UNTIL_ENDED } from "./query.ts";
@@ -43,7 +42,7 @@ interface Query {
 
 /** An unknown user is told, and is nobody: the exit status stays 0 [T squeue-02-filters]. */
 function findUsers(line: SqueueLine): number[] | null {
-  if (line.me) return [process.getuid?.() ?? 0];
+  if (line.me) return [ownUserId()];
   return line.users?.flatMap((name) => {
     const id = findUserId(name);
     if (id === undefined) complain(`squeue: error: Invalid user: ${name}`, "");
@@ -138,7 +137,7 @@ async function loadJobs(query: Query, engine: Engine): Promise<JobRecord[]> {
 function isWanted(job: JobRecord, states: readonly AnyState[] | null, { line, userIds, nodes }: Query): boolean {
   return (states === null || isInStates(job, states))
     && (userIds === null || userIds.includes(job.userId))
-    && !(line.notMe && job.userId === process.getuid?.())
+    && !(line.notMe && job.userId === ownUserId())
     && isAllowed(job.name, line.names)
     && isAllowed(job.partition, line.partitions)
     && isAllowed(job.account, line.accounts)
@@ -165,7 +164,7 @@ async function loadSteps(query: Query, engine: Engine): Promise<[jobs: readonly 
   const isMeant = (step: StepRecord) => targets.every((list) => list.some((target) => isTargetStep(target, step, byId.get(step.jobId))));
   return [jobs, steps.filter((step) => isMeant(step)
     && (userIds === null || userIds.includes(step.userId))
-    && !(line.notMe && step.userId === process.getuid?.())
+    && !(line.notMe && step.userId === ownUserId())
     && isAllowed(step.name, line.names)
     && isAllowed(step.partition, line.partitions)
     && isOnNodes(step.nodes, nodes))];

@@ -49,8 +49,8 @@ function stateText(record: { readonly state: string; readonly cancelledBy: numbe
 
 /** Accounting forgets the signal that Slurm itself ended a job with (lifecycle §5.1, last column). */
 function jobExit(job: AccountedJob): string {
-  const isEnded = job.state === "CANCELLED" || job.state === "TIMEOUT";
-  return isEnded && job.exit.code === 0 ? "0:0" : exitText(job.exit);
+  // How it ended is in the state; its script's own status is on the batch line (lifecycle §5.1).
+  return job.state === "CANCELLED" || job.state === "TIMEOUT" ? "0:0" : exitText(job.exit);
 }
 
 /** CPU time of a job: of all its steps together. */

@@ -18,11 +18,12 @@ export interface ShowOptions {
   readonly details?: boolean;
 }
 
-/** All records, an array's waiting one before its tasks; lines without newlines. */
+/** All records by id; of an array the one with its own id, then the tasks, the newest first. Lines without newlines. */
 export function renderShowJobs(jobs: readonly JobRecord[], options: ShowOptions): string[] {
   const formatTime = timeFormatter(options.timeFormat, options.nowMs);
   const base = (job: JobRecord) => job.array?.jobId ?? job.jobId;
-  const sorted = jobs.toSorted((a, b) => base(a) - base(b) || a.jobId - b.jobId);
+  const isMaster = (job: JobRecord) => job.jobId === base(job);
+  const sorted = jobs.toSorted((a, b) => base(a) - base(b) || Number(isMaster(b)) - Number(isMaster(a)) || b.jobId - a.jobId);
   return sorted.flatMap((job) => {
     const fields = jobLines(job, options, formatTime);
     return options.oneLine ? [`${fields.join(" ")} `] : [...fields.map((line, i) => (i === 0 ? line : `   ${line}`)), "   ", ""];

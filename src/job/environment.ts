@@ -69,9 +69,6 @@ export function allocationVariables(facts: JobFacts): Variables {
     SLURM_DISTRIBUTION: job.distribution,
     SLURM_CONTAINER: job.container,
     SLURM_CONTAINER_ID: job.containerId,
-    SLURM_JOB_START_TIME: job.startedAt === null ? null : Math.floor(job.startedAt / 1000),
-    SLURM_JOB_END_TIME: job.startedAt === null || job.timeLimitMinutes === null
-      ? null : Math.floor(job.startedAt / 1000) + job.timeLimitMinutes * 60,
     ...facts.gpuOptions,
     ...arrayVariables(job),
   };
@@ -141,6 +138,11 @@ export function batchVariables(facts: JobFacts, options: { readonly hasTmpdir: b
     SLURM_NODEID: "0",
     SLURM_PROCID: "0",
   };
+  if (job.startedAt !== null) {
+    const start = Math.floor(job.startedAt / 1000);
+    variables["SLURM_JOB_START_TIME"] = String(start);
+    if (job.timeLimitMinutes !== null) variables["SLURM_JOB_END_TIME"] = String(start + job.timeLimitMinutes * 60);
+  }
   if (!options.hasTmpdir) variables["TMPDIR"] = "/tmp";
   if (gpus.length > 0) variables["SLURM_JOB_GPUS"] = gpus.join(",");
   return variables;

@@ -9,7 +9,7 @@
  */
 import { assertNever, impossible } from "./assert.ts";
 import type { EpochMs } from "./id.ts";
-import { EXIT_ZERO, type ExitPair } from "./outcome.ts";
+import { EXIT_ZERO, worseExit, type ExitPair } from "./outcome.ts";
 import type { JobRecord, NodeShare, Tres } from "./record.ts";
 import { isTerminal, type BaseState } from "./state.ts";
 
@@ -37,10 +37,12 @@ export function next(job: JobRecord, event: JobEvent): JobRecord {
   switch (event.kind) {
     case "granted": return granted(job, event);
     case "finishing":
-      if (isTerminal(job.state) || job.state === "PENDING") return job; // the first outcome stays
+      if (isTerminal(job.state)) return job; // the first outcome stays
+      // To be requeued is no outcome yet: a cancel overrules it while the old run still ends.
+      if (job.state === "PENDING" && !(job.flags.includes("COMPLETING") && event.outcome.state === "CANCELLED")) return job;
       return {
         ...job, state: event.outcome.state, reason: event.outcome.reason, cancelledBy: event.outcome.cancelledBy, endedAt: event.at,
-        flags: [...job.flags.filter((flag) => flag !== "STOPPED"), "COMPLETING"],
+        flags: [...job.flags.filter((flag) => flag !== "STOPPED" && flag !== "COMPLETING"), "COMPLETING"],
       };
     case "exited": return { ...job, exit: event.exit };
     case "released":
@@ -54,10 +56,7 @@ export function next(job: JobRecord, event: JobEvent): JobRecord {
     case "resumed":
       if (job.state !== "SUSPENDED") return job;
       return { ...job, state: "RUNNING", suspendedAt: null, suspendedMs: job.suspendedMs + event.at - (job.suspendedAt ?? event.at) };
-    case "stepEnded": {
-      const isWorse = event.exit.code > job.derivedExit.code;
-      return isWorse ? { ...job, derivedExit: event.exit } : job;
-    }
+    case "stepEnded": return { ...job, derivedExit: worseExit(job.derivedExit, event.exit) };
     default: return assertNever(event);
   }
 }

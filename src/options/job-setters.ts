@@ -44,7 +44,7 @@ export const JOB_SETTERS: Readonly<Record<string, Setter<CommonDraft>>> = {
   "mail-user": ({ job }, value) => { job.mailUser = value; },
   partition: ({ job }, value) => { job.partition = value; },
   qos: ({ job }, value) => { job.qos = value; },
-  reservation: ({ job }, value) => { job.reservation = value; },
+  reservation: ({ job }, value) => { job.reservation = value === "" ? null : value; },
   signal: ({ job }, value, site) => {
     job.warnSignal = valid(parseWarnSignal(value, { isBatch: site.command === "sbatch" }), site);
   },

@@ -167,4 +167,3 @@ function timeOf(text: string | null, now: EpochMs): EpochMs | null {
   if (point.kind === "invalid") throw new UsageError([point.message], 1);
   return point.at;
 }
-

@@ -128,7 +128,6 @@ export class RunningStep {
   async start(onStarted: () => void): Promise<StepResult> {
     if (this.#terminated !== null && !this.isTakeOver) return this.#conclude({ code: 0, signal: SIGTERM }, null);
     this.#isStarted = true;
-    process.umask(this.plan.facts.umask);
     const host = this.#host();
     for (let rank = 0; rank < this.plan.facts.tasks; rank++) this.#tasks.push(new Task(host, this.#place(rank)));
     this.#takeOver();
@@ -177,7 +176,7 @@ export class RunningStep {
     return {
       plan: this.plan,
       container: (node) => this.#containers.get(node) ?? null,
-      streams: new StreamOpener({ spoolDir: this.#spoolDir, workDir: this.plan.workDir }),
+      streams: new StreamOpener({ spoolDir: this.#spoolDir, workDir: this.plan.workDir, umask: this.plan.facts.umask }),
       expand: (pattern, rank) => this.#expand(pattern, rank),
       output: (rank, stream, bytes) => this.#listener.output(rank, stream, bytes),
       started: (rank, pid) => {

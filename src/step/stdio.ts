@@ -4,7 +4,7 @@
  * always appending, truncated first unless --open-mode=append, parents made when they are missing (Slurm 23.02).
  */
 import { closeSync, constants, existsSync, mkdirSync, openSync, writeSync } from "node:fs";
-import { dirname, join, resolve } from "node:path";
+import { dirname, isAbsolute, join, resolve } from "node:path";
 import { InputWriter, makeInputFifo, makeOutputFifo, reopenOutputFifo } from "#platform/pipes.ts";
 import type { StreamPlan } from "./plan.ts";
 
@@ -35,10 +35,12 @@ export class StreamError extends Error {
 export class StreamOpener {
   readonly #spoolDir: string;
   readonly #workDir: string;
+  readonly #umask: number;
   /** Several tasks may share a file: only the first one truncates it. */
   readonly #opened = new Set<string>();
 
-  constructor(options: { readonly spoolDir: string; readonly workDir: string }) {
+  constructor(options: { readonly spoolDir: string; readonly workDir: string; readonly umask: number }) {
+    this.#umask = options.umask;
     this.#spoolDir = options.spoolDir;
     this.#workDir = options.workDir;
   }
@@ -95,13 +97,25 @@ export class StreamOpener {
     if (plan.kind !== "file") return { taskFd: "null", ourFd: null, file: null };
     const path = resolve(this.#workDir, expand(plan.pattern));
     if (path === "/dev/null") return { taskFd: "null", ourFd: null, file: null };
+    // Missing parents are made, but not the working directory itself, which the job should have had.
+    if (!isAbsolute(expand(plan.pattern)) && !existsSync(this.#workDir)) throw new StreamError(`Could not open output file ${path}`, 2);
     const truncate = plan.append || this.#opened.has(path) ? 0 : constants.O_TRUNC;
-    const taskFd = attempt(`Could not open output file ${path}`, () => {
+    const taskFd = attempt(`Could not open output file ${path}`, () => withUmask(this.#umask, () => {
       mkdirSync(dirname(path), { recursive: true, mode: 0o755 });
       return openSync(path, constants.O_WRONLY | constants.O_CREAT | constants.O_APPEND | truncate, 0o666);
-    });
+    }));
     this.#opened.add(path);
     return { taskFd, ourFd: null, file: path };
+  }
+}
+
+/** Files and processes of the user get his umask; ours is 077. The work must not wait for anything. */
+export function withUmask<T>(umask: number, work: () => T): T {
+  const before = process.umask(umask);
+  try {
+    return work();
+  } finally {
+    process.umask(before);
   }
 }
 

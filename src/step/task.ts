@@ -10,7 +10,7 @@ import { pumpOutput } from "#platform/pipes.ts";
 import { spawnTask, type RunningProcess, type TaskStreams, type TerminalHandle } from "#platform/spawn.ts";
 import { errnoText, execFailure, findCommand } from "./command.ts";
 import type { StepPlan } from "./plan.ts";
-import { appendLine, StreamError, type OpenedStreams, type StreamOpener } from "./stdio.ts";
+import { appendLine, StreamError, withUmask, type OpenedStreams, type StreamOpener } from "./stdio.ts";
 
 export type OutputStream = "stdout" | "stderr";
 
@@ -153,7 +153,7 @@ export class Task {
     const before = setSoftLimits(this.#host.plan.rlimits);
     let process: ReturnType<typeof spawnTask>;
     try {
-      process = spawnTask({ argv, path, env, cwd, streams: this.#taskStreams() });
+      process = withUmask(this.#host.plan.facts.umask, () => spawnTask({ argv, path, env, cwd, streams: this.#taskStreams() }));
     } catch (error) {
       return this.#execFailed(name, path, cwd, error);
     } finally {

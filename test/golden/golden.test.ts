@@ -12,7 +12,11 @@ const TIMEOUT_MS = 30 * 60_000; // of the whole queue; each command and each tra
 
 const expectations = readExpectations();
 const all = transcripts();
-const wanted = [...expectations].filter(([, expectation]) => expectation.verdict === "pass").map(([name]) => name);
+const verdicts = process.env["CI"] === "true" || process.env["GOLDEN_SLOW"] === "1" ? ["slow", "pass"] : ["pass"];
+// The sessions were recorded as an ordinary user. Root replays those where being root matters: starting tasks and containers.
+const isForUs = process.getuid?.() === 0 ? (name: string) => /^(container-0[24]|srun-0|own-)/.test(name) : () => true;
+const wanted = verdicts.flatMap((verdict) => [...expectations].filter(([, one]) => one.verdict === verdict))
+  .map(([name]) => name).filter(isForUs);
 
 describe("golden transcripts", () => {
   test("every transcript is in expected.list, and nothing else is", () => {

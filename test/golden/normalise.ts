@@ -52,11 +52,11 @@ function normaliseLine(raw: string, place: Place): string {
     .replace(/((?:UserId|user_id|uid|UID)=(?:\w+\()?)(\d+)/g, swap(place.uid))
     .replace(/((?:GroupId|group_id|gid|GID|groups)=(?:\w+\()?)(\d+)/g, swap(place.gid))
     .replace(/\b20[0-2]\d-\d\d-\d\dT\d\d:\d\d:\d\d(\.\d+)?/g, "YYYY-MM-DDTHH:MM:SS")
-    .replace(/(?<![\d:-])0:[0-5]\d(?![\d:])/g, "0:SS")
+    .replace(/(?<![\d:-]|ExitCode=)0:[0-5]\d(?![\d:])/g, "0:SS") // not "0:15", killed by signal 15
     .replace(/(?<![\d:-])00:0[01]:[0-5]\d(?![\d:])/g, "00:00:SS")
     .replace(/\b(time=)"[^"]*"/g, '$1"T"')
     .replace(/\b((?:SLURM_TASK_PID|SLURM_SRUN_COMM_PORT|SLURM_STEP_LAUNCHER_PORT|PID|pid)[=:])\d+/g, "$1N")
-    .replace(/\b(AllocNode:Sid=\w+:)\d+/g, "$1N")
+    .replace(/\bAllocNode:Sid=\w+:\d+/g, "AllocNode:Sid=login:N")
     .replace(/\bPriority=\d{3,}/g, "Priority=N")
     .replace(/\bslurmstepd-n\d+:/g, "slurmstepd:")
     .replace(/\/dev\/pts\/\d+/g, "/dev/pts/N");

@@ -74,7 +74,7 @@ export function admit(request: JobRequest, facts: AdmissionFacts): JobRecord {
     restarts: 0,
     dependency: options.dependency,
     submittedAt: now,
-    eligibleAt: options.beginAt !== null && options.beginAt > now ? options.beginAt : isHeld ? null : now,
+    eligibleAt: options.beginAt !== null && options.beginAt > now ? options.beginAt : isHeld || options.dependency !== null ? null : now,
     startedAt: null,
     expectedStartAt: null,
     endedAt: null,
@@ -98,8 +98,8 @@ export function admit(request: JobRequest, facts: AdmissionFacts): JobRecord {
     mailTypes: options.mailTypes ?? [],
     container: options.container,
     containerId: options.containerId,
-    requestedNodes: options.nodeList ?? [],
-    excludedNodes: options.excludeNodes ?? [],
+    requestedNodes: inNodeOrder(options.nodeList, config),
+    excludedNodes: inNodeOrder(options.excludeNodes, config),
     nodesMin: ask.nodesMin,
     nodesMax: ask.nodesMax,
     tasks: ask.tasks,
@@ -165,6 +165,10 @@ function parseConstraint(text: string | null): string[][] {
   return text.replace(/[[\]()]/g, "").split("|").map((all) => all.split(/[&,]/).map((feature) => feature.replace(/\*\d+$/, "")).filter(Boolean));
 }
 
+function inNodeOrder(names: readonly string[] | null, config: ClusterConfig): string[] {
+  return names === null ? [] : config.nodes.map((node) => node.name).filter((name) => names.includes(name));
+}
+
 function gresPerNode(options: JobOptions): Record<string, number> {
   const counts: Record<string, number> = {};
   const add = (name: string, type: string | null, count: number) => {
@@ -184,7 +188,7 @@ function gresPerNode(options: JobOptions): Record<string, number> {
 
 function gresText(options: JobOptions): string | null {
   const counts = Object.entries(gresPerNode({ ...options, gpus: null, gpusPerTask: null, gpusPerSocket: null }));
-  return counts.length === 0 ? null : counts.map(([name, count]) => `gres:${name}:${count}`).join(",");
+  return counts.length === 0 ? null : counts.map(([name, count]) => `${name}:${count}`).join(",");
 }
 
 export function askOf(options: JobOptions, partition: PartitionConfig): Ask {

@@ -44,6 +44,7 @@ export interface ClusterConfig {
   readonly killWaitSeconds: number;
   readonly minJobAgeSeconds: number;
   readonly maxArraySize: number;
+  readonly firstJobId: number;
   readonly jobRequeue: boolean;
   readonly licenses: Readonly<Record<string, number>>;
   readonly nodes: readonly NodeConfig[];
@@ -111,6 +112,7 @@ function finish(parsed: { readonly file: string; readonly globals: Pairs; readon
     killWaitSeconds: number("killwait", 30),
     minJobAgeSeconds: number("minjobage", 300),
     maxArraySize: number("maxarraysize", 1001),
+    firstJobId: number("firstjobid", 1),
     jobRequeue: number("jobrequeue", 1) !== 0,
     others: Object.fromEntries(globals),
   };

@@ -41,6 +41,7 @@ const BACKFILL_DEPTH = 100;
 const RESUME_GRACE_MS = 10_000;
 /** Slurm starts a requeued job about two minutes later (lifecycle §5.4). */
 const REQUEUE_DELAY_MS = 121_000;
+const REQUEUED_HELD = "job requeued in held state";
 
 export interface ControllerOptions {
   readonly config: ClusterConfig;
@@ -60,6 +61,8 @@ export class Controller implements StepManagerHost {
   /** Ended jobs that squeue -t all and scontrol still show. */
   readonly #recent = new Map<JobId, JobRecord>();
   readonly #queue: Queue;
+  /** Live jobs that hold resources. */
+  readonly #occupying = new Set<LiveJob>();
   readonly #resources: Resources;
   readonly #steps: StepManager;
   readonly #endWaiters = new Map<JobId, Set<() => void>>();
@@ -93,7 +96,7 @@ export class Controller implements StepManagerHost {
     }
     const dependency = this.#parseDependency(request.options.dependency);
     const job = this.store.transaction(() => {
-      const jobId = this.store.nextJobId();
+      const jobId = this.store.nextJobId(this.config.firstJobId);
       const record = admit(request, {
         config: this.config, total: this.#resources.total(), submitter, jobId, now: nowMs(), priority: Math.max(1, FIRST_PRIORITY - jobId),
       });
@@ -175,8 +178,8 @@ export class Controller implements StepManagerHost {
 
   #holdings(): Holding[] {
     const holdings: Holding[] = [];
-    for (const { record } of this.#live.values()) {
-      if (record.shares.length === 0 || record.startedAt === null) continue;
+    for (const { record } of this.#occupying) {
+      if (record.startedAt === null) continue;
       const placements = record.shares.map((share) => ({
         node: share.node, tasks: 0, cpus: share.cpuIds.length, memMib: share.memMib,
         gres: Object.fromEntries(Object.entries(share.gres).map(([name, ids]) => [name, ids.length])),
@@ -188,7 +191,7 @@ export class Controller implements StepManagerHost {
 
   /** Jobs that may start as soon as there is room; the others get their reason. `again` collects times to look once more. */
   *#eligible(now: EpochMs, again: number[]): Generator<WaitingJob> {
-    for (const job of [...this.#queue]) {
+    for (const job of this.#queue) {
       const reason = this.#whyNot(job, now, again);
       if (reason === undefined) {
         const { record } = job;
@@ -252,7 +255,7 @@ export class Controller implements StepManagerHost {
     const { array } = job.record;
     if (array?.throttle == null || array.throttle === 0) return false;
     let running = 0;
-    for (const other of this.#live.values()) if (other.record.array?.jobId === array.jobId && other.isRunning) running++;
+    for (const other of this.#occupying) if (other.record.array?.jobId === array.jobId) running++;
     return running >= array.throttle;
   }
 
@@ -265,8 +268,8 @@ export class Controller implements StepManagerHost {
         add(name, Number(count));
       }
     };
-    for (const other of this.#live.values()) {
-      if (other.isRunning) each(other.record.licenses, (name, count) => used.set(name, (used.get(name) ?? 0) + count));
+    for (const other of this.#occupying) {
+      each(other.record.licenses, (name, count) => used.set(name, (used.get(name) ?? 0) + count));
     }
     let fits = true;
     each(job.record.licenses, (name, count) => { if ((used.get(name) ?? 0) + count > (this.config.licenses[name] ?? 0)) fits = false; });
@@ -294,14 +297,19 @@ export class Controller implements StepManagerHost {
       return master;
     }
     return this.store.transaction(() => {
-      const record: JobRecord = { ...master.record, jobId: this.store.nextJobId(), array: { ...array, taskId, pendingIndices: null } };
+      const record: JobRecord = { ...master.record, jobId: this.store.nextJobId(this.config.firstJobId), array: { ...array, taskId, pendingIndices: null } };
       const task = new LiveJob({ ...record, ...batchFiles(request, record) }, { ask: master.ask,
         killOnInvalidDependency: master.killOnInvalidDependency, dependency: master.dependency, pendingTasks: null });
       this.#live.set(task.id, task);
       this.#queue.add(task);
       this.store.saveJob(task.record);
-      master.pendingTasks = rest;
-      this.#save(master, { ...master.record, array: { ...array, pendingIndices: foldArraySpec({ indices: rest, throttle: null }, 0) } });
+      // The last one left is no longer a set of tasks, and has files of its own.
+      const [last] = rest;
+      const isLast = rest.length === 1 && last !== undefined;
+      master.pendingTasks = isLast ? null : rest;
+      const left: JobRecord = { ...master.record, array: isLast ? { ...array, taskId: last, pendingIndices: null }
+        : { ...array, pendingIndices: foldArraySpec({ indices: rest, throttle: null }, 0) } };
+      this.#save(master, isLast ? { ...left, ...batchFiles(request, left) } : left);
       return task;
     });
   }
@@ -317,6 +325,7 @@ export class Controller implements StepManagerHost {
   #grant(job: LiveJob, placements: readonly Placement[], isBackfill: boolean): void {
     this.#queue.remove(job);
     const shares = placements.map((placement) => this.#resources.take(placement));
+    this.#occupying.add(job);
     this.#apply(job, { kind: "granted", at: nowMs(), shares, allocated: allocatedTres(shares, job.record), isBackfill });
     this.#actRunning(job);
   }
@@ -412,7 +421,8 @@ export class Controller implements StepManagerHost {
 
   /** Decides how the job ends, ends its steps, and releases it when they are gone. The first outcome stays. */
   #end(job: LiveJob, outcome: Outcome): void {
-    if (!job.isRunning) return;
+    const isRequeueOverruled = outcome.state === "CANCELLED" && job.record.state === "PENDING" && !job.isQueued;
+    if (!job.isRunning && !isRequeueOverruled) return;
     this.#apply(job, { kind: "finishing", at: nowMs(), outcome });
     job.stopAlarms();
     const reason = outcome.state === "TIMEOUT" ? "timeLimit" : outcome.state === "CANCELLED" ? "cancelled"
@@ -424,6 +434,7 @@ export class Controller implements StepManagerHost {
   #releaseWhenEmpty(job: LiveJob): void {
     if (job.steps.size > 0 || !job.record.flags.includes("COMPLETING")) return;
     for (const share of job.record.shares) this.#resources.giveBack(share);
+    this.#occupying.delete(job);
     if (job.requeue !== null) this.#requeueNow(job, job.requeue);
     else {
       this.#apply(job, { kind: "released", at: nowMs() });
@@ -456,7 +467,8 @@ export class Controller implements StepManagerHost {
     age.unref();
     job.holder?.ended(record);
     this.store.setHolder(job.id, undefined);
-    for (const wake of this.#endWaiters.get(record.array?.jobId ?? job.id) ?? []) wake();
+    // A task of an array is waited for by its own id, or by the array's.
+    for (const id of new Set([job.id, record.array?.jobId ?? job.id])) for (const wake of this.#endWaiters.get(id) ?? []) wake();
     this.log("job.ended", { job: job.id, state: record.state, exit: record.exit });
   }
 
@@ -474,7 +486,7 @@ export class Controller implements StepManagerHost {
   }
 
   #cancelJob(job: LiveJob, by: number): void {
-    if (job.record.state === "PENDING") {
+    if (job.isQueued) {
       this.#queue.remove(job);
       this.#apply(job, { kind: "cancelledPending", at: nowMs(), by });
       this.#retire(job);
@@ -516,34 +528,35 @@ export class Controller implements StepManagerHost {
   // --- Holding, requeueing, suspending, updating -----------------------------------------------------------------
 
   hold(target: JobTarget): void {
-    for (const job of this.#resolve(target)) this.#reprioritise(job, 0, job.record.state === "PENDING" ? "JobHeldUser" : job.record.reason);
+    for (const job of this.#resolve(target)) this.#reprioritise(job, 0, "JobHeldUser");
   }
 
   releaseHold(target: JobTarget): void {
     for (const job of this.#resolve(target)) {
       if (job.record.priority !== 0) continue;
-      this.#reprioritise(job, Math.max(1, FIRST_PRIORITY - job.id - job.record.nice), job.record.state === "PENDING" ? "None" : job.record.reason);
+      this.#reprioritise(job, Math.max(1, FIRST_PRIORITY - job.id - job.record.nice), "None");
     }
     this.requestPass();
   }
 
   #reprioritise(job: LiveJob, priority: number, reason: string): void {
-    const isQueued = job.record.state === "PENDING";
+    const { isQueued } = job;
     if (isQueued) this.#queue.remove(job);
     this.#save(job, { ...job.record, priority, reason, stateDescription: priority === 0 ? job.record.stateDescription : null });
     if (isQueued) this.#queue.add(job);
   }
 
   requeue(target: JobTarget & { readonly hold: boolean }): void {
-    const how = { isHeld: target.hold, description: target.hold ? "job requeued in held state" : null };
+    const how = { isHeld: target.hold, description: target.hold ? REQUEUED_HELD : null };
     const jobs = this.#resolve(target, { orEnded: true });
     for (const job of jobs) if (!job.record.requeue || job.record.kind !== "batch") throw slurmError("DISABLED");
     for (const job of jobs) {
       if (job.record.state === "PENDING") {
-        if (target.hold) this.#reprioritise(job, 0, "JobHeldUser");
+        if (!job.isQueued) job.requeue = how;
+        else if (target.hold) this.#reprioritise(job, 0, "JobHeldUser");
       } else if (job.isRunning) {
         job.requeue = how;
-        this.#end(job, { state: "PENDING", reason: "None", cancelledBy: null });
+        this.#end(job, { state: "PENDING", reason: requeueReason(how.isHeld), cancelledBy: null });
       } else {
         this.#recent.delete(job.id);
         this.#live.set(job.id, job);
@@ -576,11 +589,11 @@ export class Controller implements StepManagerHost {
   change(target: JobTarget, edit: (job: JobRecord) => JobRecord): void {
     for (const job of this.#resolve(target)) {
       const edited = edit(job.record);
-      const isQueued = job.record.state === "PENDING";
+      const { isQueued } = job;
       if (isQueued) this.#queue.remove(job);
       this.#save(job, edited);
       if (isQueued) this.#queue.add(job);
-      else this.#setAlarms(job);
+      else if (job.isRunning) this.#setAlarms(job);
     }
     this.requestPass();
   }
@@ -588,6 +601,8 @@ export class Controller implements StepManagerHost {
   /** Live jobs that a target names; tasks of an array that have not started become jobs of their own when they are named. */
   #resolve(target: JobTarget, options: { readonly orEnded?: boolean } = {}): LiveJob[] {
     const found: LiveJob[] = [];
+    const single = target.arrayTasks === null ? this.#live.get(target.jobId as JobId) : undefined;
+    if (single !== undefined && single.record.array === null) return [single];
     for (const job of [...this.#live.values()]) {
       const { array } = job.record;
       if (target.arrayTasks === null) {
@@ -642,7 +657,6 @@ export class Controller implements StepManagerHost {
   releaseAllocation(jobId: number, exit: ExitPair): void {
     const job = this.#live.get(jobId as JobId);
     if (job === undefined) return; // it has ended already, which is what the caller wants
-    job.holder = null;
     if (job.record.state === "PENDING") this.#cancelJob(job, job.record.userId);
     else {
       this.#apply(job, { kind: "exited", exit });
@@ -697,7 +711,7 @@ export class Controller implements StepManagerHost {
   /** When and where a request would start; nothing is kept of it. */
   tryJob(request: JobRequest, submitter: Submitter): { jobId: JobId; startAt: EpochMs; cpus: number; nodes: readonly string[]; partition: string } {
     const now = nowMs();
-    const jobId = Number(this.store.meta("nextJobId") ?? 1) as JobId;
+    const jobId = Math.max(Number(this.store.meta("nextJobId") ?? 1), this.config.firstJobId) as JobId;
     const record = admit(request, { config: this.config, total: this.#resources.total(), submitter, jobId, now, priority: 1 });
     const ask = askOf(request.options, partitionOf(this.config, record.partition));
     const durationMs = (record.timeLimitMinutes ?? Infinity) * 60_000;
@@ -766,11 +780,16 @@ export class Controller implements StepManagerHost {
     this.#live.set(job.id, job);
     const holder = this.store.holder(job.id);
     if (holder !== undefined) this.#expectHolder(job, holder);
-    if (record.state === "PENDING") {
+    if (job.isQueued) {
       this.#queue.add(job);
       return;
     }
+    if (record.state === "PENDING") {
+      const isHeld = record.reason === requeueReason(true);
+      job.requeue = { isHeld, description: isHeld ? REQUEUED_HELD : null };
+    }
     for (const share of record.shares) this.#resources.hold(share);
+    this.#occupying.add(job);
     if (!isSameBoot) {
       this.#recoverAfterBoot(job);
       return;
@@ -823,6 +842,11 @@ export class Controller implements StepManagerHost {
       Bun.sleep((this.config.killWaitSeconds + 5) * 1000),
     ]);
   }
+}
+
+/** Of a job that is requeued while its old run still ends: a controller that takes over finds there what was asked for. */
+function requeueReason(isHeld: boolean): string {
+  return isHeld ? "JobHeldUser" : "BeginTime";
 }
 
 function allocatedTres(shares: JobRecord["shares"], job: JobRecord): Tres {

@@ -41,7 +41,7 @@ export function judge(dependency: Dependency, facts: DependencyFacts): Dependenc
     }
   }
   const standing = dependency.isAny ? any(standings) : all(standings);
-  return { standing, againAt, text: standing === "fulfilled" ? null : words.join(dependency.isAny ? "?" : ",") };
+  return { standing, againAt, text: standing === "fulfilled" ? null : [...new Set(words)].join(dependency.isAny ? "?" : ",") };
 }
 
 function all(standings: readonly Standing[]): Standing {

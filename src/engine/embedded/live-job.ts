@@ -4,7 +4,7 @@ import type { ProcessIdentity } from "#platform/process-tree.ts";
 import type { JobId, StepKey } from "#job/id.ts";
 import type { JobRecord, StepRecord } from "#job/record.ts";
 import type { Dependency } from "#options/dependency.ts";
-import type { StepResult } from "#step/journal.ts";
+import type { StepResult, TerminateReason } from "#step/journal.ts";
 import type { Ask } from "./placement.ts";
 import type { AllocationNews } from "./wire.ts";
 
@@ -13,8 +13,8 @@ export interface LiveStep {
   /** CPUs it holds, by node; nothing when it overlaps others. */
   readonly cpuIds: ReadonlyMap<string, readonly number[]>;
   daemon: FrameConnection | null;
-  /** Ended by the engine before the daemon could say so. */
-  isTerminating: boolean;
+  /** The engine has ended it; the daemon that takes over from one that was killed has to be told again. */
+  terminating: { readonly reason: TerminateReason; readonly hard: boolean } | null;
   limit: Alarm | undefined;
   readonly ready: PromiseWithResolvers<void>;
   readonly ended: PromiseWithResolvers<StepResult>;
@@ -61,6 +61,11 @@ export class LiveJob {
 
   get isRunning(): boolean {
     return this.record.state === "RUNNING" || this.record.state === "SUSPENDED";
+  }
+
+  /** Waits in the queue. A job that is requeued is PENDING while its old run still ends, and waits only afterwards. */
+  get isQueued(): boolean {
+    return this.record.state === "PENDING" && !this.record.flags.includes("COMPLETING");
   }
 
   stopAlarms(): void {

@@ -24,8 +24,13 @@ export class Queue {
     if (index >= 0) this.#jobs.splice(index, 1);
   }
 
-  [Symbol.iterator](): IterableIterator<LiveJob> {
-    return this.#jobs.values();
+  /** The one that was just given may be removed meanwhile. */
+  *[Symbol.iterator](): Generator<LiveJob> {
+    for (let index = 0; index < this.#jobs.length;) {
+      const job = this.#jobs[index];
+      if (job !== undefined) yield job;
+      if (this.#jobs[index] === job) index++;
+    }
   }
 
   #position(job: LiveJob): number {

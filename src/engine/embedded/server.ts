@@ -160,7 +160,10 @@ class Client {
     },
     allocate: ({ request, token }, id) => {
       const holder = this.#holder(id);
-      return this.#hold(this.#controller.submit(request, this.#submitter, { token, holder }));
+      const job = this.#controller.submit(request, this.#submitter, { token, holder });
+      // Asked again with the same token, after a controller was killed before it could answer: the job is there, the holder is new.
+      if (job instanceof LiveJob && job.holder !== holder) return this.#hold(this.#controller.resumeHolding(job.id, holder));
+      return this.#hold(job);
     },
     resumeAllocation: ({ jobId }, id) => this.#hold(this.#controller.resumeHolding(jobId, this.#holder(id))),
     releaseAllocation: ({ jobId, exit }) => this.#controller.releaseAllocation(jobId, exit),

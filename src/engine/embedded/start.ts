@@ -22,8 +22,8 @@ export async function connectToController(paths: Paths): Promise<FrameConnection
     if (connection !== undefined) return connection;
     if (exitCode !== undefined && exitCode !== 0) break; // 0: another one was faster, and will listen soon
   }
-  throw new BerthError("CONTROLLER_DOWN", `Unable to contact slurm controller (connect failure): ${lastWords(paths.state)}`, {
-    hint: `Berth's controller did not start; its log is ${logPath(paths.state)}`,
+  throw new BerthError("CONTROLLER_DOWN", "Unable to contact slurm controller (connect failure)", {
+    hint: `Berth's controller did not start: ${lastWords(paths.state)} (log: ${logPath(paths.state)})`,
   });
 }
 
@@ -32,7 +32,8 @@ async function attempt(path: string): Promise<FrameConnection | undefined> {
     return await connectFrames(path);
   } catch (error) {
     const { code } = error as NodeJS.ErrnoException;
-    if (code === "ENOENT" || code === "ECONNREFUSED") return undefined;
+    // ECONNRESET: it was killed before it could accept us.
+    if (code === "ENOENT" || code === "ECONNREFUSED" || code === "ECONNRESET") return undefined;
     throw error;
   }
 }

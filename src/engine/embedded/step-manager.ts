@@ -234,14 +234,13 @@ export class StepManager {
     const step = this.#track(job, record, cpuIds);
     const daemon = await pool.take();
     this.#attach(job, step, daemon);
-    daemon.sendJson({ op: "run", spoolDir: spool } satisfies ToDaemon);
-    if (step.isTerminating) this.#say(step, { op: "terminate", reason: "cancelled", hard: true });
+    this.#run(step, spool);
     return step;
   }
 
   #track(job: LiveJob, record: StepRecord, cpuIds: LiveStep["cpuIds"]): LiveStep {
     const step: LiveStep = {
-      record, cpuIds, daemon: null, isTerminating: false, limit: undefined,
+      record, cpuIds, daemon: null, terminating: null, limit: undefined,
       ready: Promise.withResolvers(), ended: Promise.withResolvers(),
     };
     job.steps.set(record.stepKey, step);
@@ -282,7 +281,13 @@ export class StepManager {
   async #takeOver(job: LiveJob, step: LiveStep, spool: string): Promise<void> {
     const daemon = await this.#host.pool.take();
     this.#attach(job, step, daemon);
-    daemon.sendJson({ op: "run", spoolDir: spool } satisfies ToDaemon);
+    this.#run(step, spool);
+  }
+
+  /** What was said while the step had no daemon is said now. */
+  #run(step: LiveStep, spoolDir: string): void {
+    this.#say(step, { op: "run", spoolDir });
+    if (step.terminating !== null) this.#say(step, { op: "terminate", ...step.terminating });
   }
 
   /** We have inherited and reaped a task of a daemon that was killed: the one that takes over needs to know how it ended. */
@@ -300,7 +305,8 @@ export class StepManager {
     if (job.steps.get(step.record.stepKey) !== step) return; // told twice
     step.limit?.stop();
     const { exit } = result;
-    const state: BaseState = result.terminated === "timeLimit" ? "TIMEOUT"
+    // A step that ends with its job's limit is cancelled; only its own limit makes it TIMEOUT (lifecycle §5.1).
+    const state: BaseState = result.terminated === "timeLimit" && step.record.timeLimitMinutes !== null ? "TIMEOUT"
       : result.terminated === "nodeFailure" ? "NODE_FAIL"
       : result.terminated === "cancelled" || exit.signal !== 0 ? "CANCELLED"
       : exit.code !== 0 ? "FAILED" : "COMPLETED";
@@ -321,7 +327,7 @@ export class StepManager {
   }
 
   terminate(step: LiveStep, reason: TerminateReason, options: { readonly hard: boolean }): void {
-    step.isTerminating = true;
+    step.terminating = { reason: step.terminating?.reason ?? reason, hard: options.hard || step.terminating?.hard === true };
     this.#say(step, { op: "terminate", reason, hard: options.hard });
   }
 

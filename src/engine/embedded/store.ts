@@ -97,9 +97,9 @@ export class Store implements Disposable {
     this.#db.query("INSERT OR REPLACE INTO meta (key, value) VALUES (?, ?)").run(key, value);
   }
 
-  /** One above every id that was ever given out. */
-  nextJobId(): JobId {
-    const next = Number(this.meta("nextJobId") ?? 1);
+  /** One above every id that was ever given out, and not below `first` (FirstJobId). */
+  nextJobId(first = 1): JobId {
+    const next = Math.max(Number(this.meta("nextJobId") ?? 1), first);
     this.setMeta("nextJobId", String(next + 1));
     return next as JobId;
   }

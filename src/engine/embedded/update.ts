@@ -57,7 +57,8 @@ function changeNice(job: JobRecord, value: string): JobRecord {
   const nice = value === "" ? 100 : Number(value);
   if (!Number.isInteger(nice)) throw slurmError("INVALID_NICE");
   if (nice < job.nice) throw slurmError("ACCESS_DENIED");
-  return { ...job, nice, priority: Math.max(1, job.priority - (nice - job.nice)) };
+  // A held job stays held.
+  return { ...job, nice, priority: job.priority === 0 ? 0 : Math.max(1, job.priority - (nice - job.nice)) };
 }
 
 /** Users may lower a priority, never raise it. */
