@@ -76,7 +76,7 @@ function running(child: Bun.Subprocess): RunningProcess {
   return { pid: child.pid, exited: child.exited.then(() => exitStatusOf(child)), usage: () => usageOf(child) };
 }
 
-function exitStatusOf(child: Bun.Subprocess): ExitStatus {
+export function exitStatusOf(child: Bun.Subprocess): ExitStatus {
   if (child.signalCode !== null) {
     const { signalCode } = child;
     return { kind: "signaled", signal: typeof signalCode === "number" ? signalCode : constants.signals[signalCode], coreDumped: false };

@@ -1,13 +1,12 @@
 /** `sbatch` on the site's Slurm: a script that asks for a container is submitted with a shell in front (task/batch-script.ts). */
-import { mkdtempSync, rmSync, writeFileSync } from "node:fs";
-import { basename, join } from "node:path";
-import { checkBatchScript, splitWords, wrapScript } from "#options/batch-script.ts";
-import { SBATCH_ROWS } from "#options/sbatch.ts";
+import { basename } from "node:path";
+import { checkBatchScript, wrapScript } from "#options/batch-script.ts";
 import { takeOptions, type TakenOptions } from "#options/take-options.ts";
-import { directories, ensurePrivateDir } from "#platform/directories.ts";
 import { getSiteProgram } from "../programs.ts";
 import { wrapBatchScript } from "../task/batch-script.ts";
-import { batchTaskLine, containerRequest, isNative, OWN_ROWS, quote, requestComment, siteEnvironment, TAKEN } from "./container-request.ts";
+import { batchTaskLine, containerRequest, isNative, requestComment, siteEnvironment, TAKEN } from "./container-request.ts";
+import { readDirectives, SBATCH_AND_OWN_ROWS } from "./directives.ts";
+import { ScriptFile } from "./script-file.ts";
 import type { SiteCall } from "./site-call.ts";
 import { helpGuess } from "./site-help.ts";
 
@@ -16,8 +15,6 @@ export interface SbatchCall extends SiteCall, Disposable {
   readonly isTemporary: boolean;
 }
 
-const ROWS = [...SBATCH_ROWS, ...OWN_ROWS];
-
 type ReadScript = (name: string | null) => Promise<string | undefined>;
 
 /** @param readScript the text of the script file of this name, of standard input for null; undefined when it cannot be read */
@@ -25,7 +22,7 @@ export async function siteSbatch(argv: readonly string[], env: Readonly<Record<s
   readScript: ReadScript): Promise<SbatchCall> {
   const program = getSiteProgram("sbatch");
   const guess = helpGuess(program);
-  const words = takeOptions(ROWS, argv, { take: [...TAKEN, "wrap"], guess });
+  const words = takeOptions(SBATCH_AND_OWN_ROWS, argv, { take: [...TAKEN, "wrap"], guess });
   const asIs = (words: readonly string[]): SbatchCall => ({ program, argv: ["sbatch", ...words], env, isTemporary: false, [Symbol.dispose]: () => undefined });
   if (isNative(words.taken, env)) return asIs(argv.filter((word) => word !== "--native"));
   if (["help", "version", "usage"].some((name) => words.given.has(name))) return asIs(argv);
@@ -70,39 +67,4 @@ function wrapped({ script, program, words, env, name, guess }: Facts & { readonl
     argv: ["sbatch", ...words.kept, ...comment, file.path, ...words.rest.slice(1)],
     [Symbol.dispose]: () => file[Symbol.dispose](),
   };
-}
-
-/** The script's #SBATCH lines: what they say about containers, and how they read without that. */
-function readDirectives(script: string, guess: (option: string) => boolean): {
-  readonly taken: ReadonlyMap<string, string>; readonly given: ReadonlySet<string>; readonly lines: ReadonlyMap<number, string>;
-} {
-  const taken = new Map<string, string>();
-  const given = new Set<string>();
-  const lines = new Map<number, string>();
-  for (const [index, line] of script.split("\n").entries()) {
-    if (!/^\s*(#|$)/.test(line)) break;
-    const directive = /^#SBATCH(?=\s)(.*)$/.exec(line);
-    if (directive === null) continue;
-    const read = takeOptions(ROWS, splitWords(directive[1] ?? ""), { take: TAKEN, guess });
-    for (const option of read.given) given.add(option);
-    for (const [option, value] of read.taken) taken.set(option, value);
-    if (read.taken.size > 0) lines.set(index, read.kept.length === 0 ? "#" : `#SBATCH ${[...read.kept, ...read.rest].map(quote).join(" ")}`);
-  }
-  return { taken, given, lines };
-}
-
-/** A file with the script's own base name, which sbatch makes the job's name. */
-class ScriptFile implements Disposable {
-  readonly path: string;
-  readonly #dir: string;
-
-  constructor(name: string, text: string) {
-    this.#dir = mkdtempSync(join(ensurePrivateDir(directories().runtime), "sbatch-"));
-    this.path = join(this.#dir, name);
-    writeFileSync(this.path, text, { mode: 0o700 });
-  }
-
-  [Symbol.dispose](): void {
-    rmSync(this.#dir, { recursive: true, force: true });
-  }
 }
