@@ -1,5 +1,6 @@
 /** `berth task`: one task of a container step, on a node of the site's Slurm. Started by Slurm, on behalf of berth srun and sbatch. */
 import { runTask, Stopped } from "#engine/slurm/task/run-task.ts";
+import { printLaunchFailure, TOKEN_VARIABLE } from "#engine/slurm/task/launch-failure.ts";
 import { BerthError } from "#job/errors.ts";
 import { shellCode, type ExitStatus } from "#job/outcome.ts";
 import { UsageError } from "#options/usage-error.ts";
@@ -16,8 +17,11 @@ export async function task(argv: readonly string[]): Promise<number> {
   } catch (error) {
     if (error instanceof Stopped) return endAs({ kind: "signaled", signal: error.signal, coreDumped: false });
     if (!(error instanceof BerthError)) throw error;
-    complain(`berth: error: ${node}${node === "" ? "" : ": "}${error.message}`, ...(error.hint === undefined ? [] : [`berth: ${error.hint}`]));
-    return error.code === "BUNDLE_MISSING" ? 2 : 1;
+    const errno = error.code === "BUNDLE_MISSING" ? 2 : 1;
+    const token = process.env[TOKEN_VARIABLE];
+    if (token !== undefined) complain(printLaunchFailure(token, { node, message: error.message, hint: error.hint ?? null, errno }));
+    else complain(`berth: error: ${node}${node === "" ? "" : ": "}${error.message}`, ...(error.hint === undefined ? [] : [`berth: ${error.hint}`]));
+    return errno;
   }
 }
 

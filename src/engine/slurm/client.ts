@@ -21,10 +21,12 @@ import { parseNode, parsePartition, parseStep } from "./records/others.ts";
 import { requestComment, taskCommand, type ContainerRequest } from "./site/container-request.ts";
 import { batchScriptFor } from "./site/script-file.ts";
 import { SiteCommands } from "./site-commands.ts";
+import { ErrorPipe } from "./error-pipe.ts";
 import { SlurmStepChannel } from "./step-channel.ts";
+import { TOKEN_VARIABLE } from "./task/launch-failure.ts";
 
 const never = new AbortController().signal;
-const POLL_MS = [20, 50, 100, 200, 500, 1000] as const;
+const POLL_MS = [20, 50, 100, 200, 300, 500] as const;
 
 export class SlurmEngine implements Engine {
   readonly name = "slurm";
@@ -124,12 +126,16 @@ export class SlurmEngine implements Engine {
     const { options: step, submit } = request;
     const container = containerOf({ container: request.container, containerId: request.containerId });
     const command = container === undefined ? step.command : taskCommand(container, step.command);
-    const env = { ...submit.environment, ...(container === undefined ? {} : { SLURM_CONTAINER: container.bundle }) };
+    const token = crypto.randomUUID();
+    const env = { ...submit.environment, ...(container === undefined ? {} : { SLURM_CONTAINER: container.bundle, [TOKEN_VARIABLE]: token }) };
+    const isSingle = step.command.length > 0 && request.resources.tasks === 1 && (request.resources.nodesMin ?? 1) === 1;
     const killWaitSeconds = Number.parseInt(new Map(await this.#settings(options)).get("KillWait") ?? "30", 10);
-    const srun = this.#site.start("srun", ["-v", "--label", ...stepArgv(request), ...command], { env });
+    const errors = isSingle ? new ErrorPipe() : undefined;
+    const streams = errors === undefined ? ["--label"] : ["--error", errors.path];
+    const srun = this.#site.start("srun", ["-v", ...streams, ...stepArgv(request), ...command], { env });
     const startedAt = Date.now() as StepRecord["startedAt"];
     return await SlurmStepChannel.open(srun, {
-      ...options,
+      ...options, errors, token,
       control: {
         killWaitMs: killWaitSeconds * 1000,
         signal: async (stepId, signal) => { await this.#site.call("scancel", ["--signal", String(signal), stepId], { signal: never }); },
@@ -200,7 +206,7 @@ export class SlurmEngine implements Engine {
   }
 
   async #showJobs(args: readonly string[], options: Cancellable): Promise<readonly JobRecord[]> {
-    return parsed(await this.#site.ask("scontrol", ["-o", "show", "job", ...args], options), parseJob);
+    return parsed(await this.#site.ask("scontrol", ["-d", "-o", "show", "job", ...args], options), parseJob);
   }
 
   async #getJob(jobId: number, options: Cancellable): Promise<JobRecord> {
@@ -245,7 +251,7 @@ export class SlurmEngine implements Engine {
   async batchScript(jobId: number, options: Cancellable): Promise<string> {
     const { stdout, stderr, status } = await this.#site.call("scontrol", ["write", "batch_script", String(jobId), "-"], options);
     if (shellCode(status) !== 0 || /retrieval failed/.test(stdout + stderr)) throw siteError("scontrol", `${stderr}\n${stdout}`);
-    return stdout.replace(/\n$/, ""); // scontrol ends it with a line end of its own
+    return stdout;
   }
 
   async waitForEnd(jobId: number, options: Cancellable): Promise<readonly JobRecord[]> {
@@ -258,7 +264,7 @@ export class SlurmEngine implements Engine {
       const found = await this.#showJobs([String(jobId)], { signal });
       if (found.length === 0) throw slurmError("INVALID_JOB_ID");
       if (found.every((job) => isTerminal(job.state) && job.flags.length === 0)) return found;
-      await sleep(POLL_MS[Math.min(round, POLL_MS.length - 1)] ?? 1000, signal);
+      await sleep(POLL_MS[Math.min(round, POLL_MS.length - 1)] ?? 500, signal);
     }
   }
 

@@ -7,7 +7,7 @@ const BY_TEXT = (Object.entries(SLURM_ERRORS) as [SlurmErrorCode, readonly [numb
 const OTHER_TEXTS: readonly (readonly [pattern: RegExp, code: SlurmErrorCode])[] = [
   [/Unable to contact slurm controller/i, "CONTROLLER_DOWN"],
   [/Invalid job id|job_id .* not found/i, "INVALID_JOB_ID"],
-  [/Job has already finished|already completing or completed/i, "ALREADY_DONE"],
+  [/Job has already finished|already completing or completed|job \d+ has expired/i, "ALREADY_DONE"],
   [/Access.*permission denied|Permission denied/i, "ACCESS_DENIED"],
 ];
 

@@ -4,6 +4,8 @@ import type { StepRecord } from "#job/record.ts";
 import { linesOf, type PipedProcess } from "#platform/piped-process.ts";
 import type { StepChannel, StepEvent } from "../engine.ts";
 import { siteError } from "./errors.ts";
+import type { ErrorPipe } from "./error-pipe.ts";
+import { parseLaunchFailure } from "./task/launch-failure.ts";
 import { parseLabelled, parseSrunLine, type SrunWord } from "./srun-words.ts";
 
 export interface StepControl {
@@ -35,6 +37,8 @@ export class SlurmStepChannel implements StepChannel {
   readonly #ended = new Map<number, ExitStatus>();
   readonly #describe: (stepId: string, nodes: ReadonlyMap<string, readonly number[]>) => StepRecord;
   readonly #onWaiting: (text: string) => void;
+  readonly #errors: ErrorPipe | undefined;
+  readonly #token: string;
 
   /** Resolves when the step exists. @throws BerthError when it cannot be made */
   static async open(srun: PipedProcess, options: {
@@ -42,6 +46,9 @@ export class SlurmStepChannel implements StepChannel {
     readonly describe: (stepId: string, nodes: ReadonlyMap<string, readonly number[]>) => StepRecord;
     readonly onWaiting: (text: string) => void;
     readonly signal: AbortSignal;
+    /** The standard error of the only task; undefined when srun labels the lines of several. */
+    readonly errors: ErrorPipe | undefined;
+    readonly token: string;
   }): Promise<SlurmStepChannel> {
     const channel = new SlurmStepChannel(srun, options);
     const onAbort = () => {
@@ -57,8 +64,13 @@ export class SlurmStepChannel implements StepChannel {
     }
   }
 
-  private constructor(srun: PipedProcess, options: { readonly control: StepControl; readonly describe: SlurmStepChannel["describeStep"]; readonly onWaiting: (text: string) => void }) {
+  private constructor(srun: PipedProcess, options: {
+    readonly control: StepControl; readonly describe: (stepId: string, nodes: ReadonlyMap<string, readonly number[]>) => StepRecord;
+    readonly onWaiting: (text: string) => void; readonly errors: ErrorPipe | undefined; readonly token: string;
+  }) {
     this.#srun = srun;
+    this.#errors = options.errors;
+    this.#token = options.token;
     this.#control = options.control;
     this.#describe = options.describe;
     this.#onWaiting = options.onWaiting;
@@ -68,13 +80,12 @@ export class SlurmStepChannel implements StepChannel {
     });
   }
 
-  get describeStep() {
-    return this.#describe;
-  }
-
   async #follow(): Promise<void> {
+    const errors = this.#errors?.read((bytes) => this.#taskError(0, Buffer.from(bytes)));
     await Promise.all([this.#readOutput(), this.#readWords()]);
     const status = await this.#srun.exited;
+    this.#errors?.[Symbol.dispose]();
+    await errors;
     if (!this.#isCreated) {
       this.#created.reject(siteError("srun", this.#failure));
       return;
@@ -90,6 +101,10 @@ export class SlurmStepChannel implements StepChannel {
   }
 
   async #readOutput(): Promise<void> {
+    if (this.#errors !== undefined) {
+      for await (const bytes of this.#srun.stdout) this.#push({ kind: "output", task: 0, stream: "stdout", bytes });
+      return;
+    }
     for await (const line of linesOf(this.#srun.stdout)) {
       const labelled = parseLabelled(line);
       if (labelled !== undefined) this.#push({ kind: "output", task: labelled.task, stream: "stdout", bytes: labelled.bytes });
@@ -108,7 +123,7 @@ export class SlurmStepChannel implements StepChannel {
     }
     if (this.#layout !== undefined && !this.#isCreated) this.#announce(this.#layout);
     switch (word.kind) {
-      case "output": this.#push({ kind: "output", task: word.task, stream: "stderr", bytes: word.bytes }); break;
+      case "output": this.#taskError(word.task, Buffer.from(word.bytes)); break;
       case "started":
         for (const task of this.#layout?.nodes.get(word.node) ?? []) this.#push({ kind: "started", task, node: word.node });
         break;
@@ -130,6 +145,12 @@ export class SlurmStepChannel implements StepChannel {
         break;
       case "noise": break;
     }
+  }
+
+  #taskError(task: number, bytes: Buffer): void {
+    const failure = bytes.includes(this.#token) ? parseLaunchFailure(this.#token, bytes.toString("utf8").trimEnd()) : undefined;
+    if (failure !== undefined) this.#push({ kind: "launchFailed", ...failure });
+    else this.#push({ kind: "output", task, stream: "stderr", bytes });
   }
 
   #announce(layout: Layout): void {

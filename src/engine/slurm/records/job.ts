@@ -1,12 +1,13 @@
 /** A job as `scontrol -o show job` prints it, 21.08 to 26.05. Pure. */
 import type { JobId } from "#job/id.ts";
-import type { ArrayInfo, JobRecord } from "#job/record.ts";
+import type { ArrayInfo, JobRecord, NodeShare } from "#job/record.ts";
 import { STATE_FLAGS, STATES, type BaseState, type StateFlag } from "#job/state.ts";
 import { parseIndexList } from "#options/array.ts";
 import { expandHostlist } from "#options/hostlist.ts";
 import { parseRequestComment } from "../site/container-request.ts";
 import { countOrNull, mebibytesOf, minutesOf, numberOf, parseFields, textOf, timeOf, tresOf, type Fields } from "./fields.ts";
 
+const MAX_CPU = 65_536;
 const MAX_ARRAY_INDEX = 4_000_001;
 
 /** Undefined for a line that is no job. */
@@ -67,8 +68,14 @@ export function parseJob(line: string): JobRecord | undefined {
     gresPerNode: textOf(fields.get("TresPerNode")), gpus: textOf(fields.get("TresPerJob")), constraint: textOf(fields.get("Features")),
     licenses: textOf(fields.get("Licenses")), exclusive: fields.get("OverSubscribe") === "NO", oversubscribe: fields.get("OverSubscribe") === "YES",
     contiguous: fields.get("Contiguous") === "1", distribution: null,
-    requested: tres, nodes, batchHost: textOf(fields.get("BatchHost")), shares: [], allocated: isPending(state) ? null : tres,
+    requested: tres, nodes, batchHost: textOf(fields.get("BatchHost")), shares: sharesOf(rest), allocated: isPending(state) ? null : tres,
   };
+}
+
+/** `Nodes=c1 CPU_IDs=0-1 Mem=0 GRES=` of --details, once for each set of nodes that are alike. */
+function sharesOf(text: string): readonly NodeShare[] {
+  return [...text.matchAll(/ Nodes=(\S+) CPU_IDs=(\S*) Mem=(\d+)/g)].flatMap(([, nodes = "", cpus = "", mem = "0"]) =>
+    expandHostlist(nodes).map((node) => ({ node, cpuIds: parseIndexList(cpus, MAX_CPU) ?? [], memMib: Number(mem), gres: {} })));
 }
 
 function isPending(state: BaseState): boolean {

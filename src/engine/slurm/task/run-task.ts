@@ -22,6 +22,7 @@ import { userName } from "#platform/users.ts";
 import { nodeDirs } from "../node-dirs.ts";
 import { restoreScript } from "./batch-script.ts";
 import { FILE_LIMIT_VARIABLE } from "./file-limit.ts";
+import { TOKEN_VARIABLE } from "./launch-failure.ts";
 import { readTaskFacts, type TaskFacts } from "./facts.ts";
 import { sweepLeftovers, TaskDir } from "./task-dir.ts";
 
@@ -97,7 +98,7 @@ function regularFile(fd: number): string | null {
 /** The image's own variables win over the job's, and Slurm's win over both (oci-conf §8.1). */
 function programEnvironment(container: StepContainer): Record<string, string> {
   const job: Record<string, string> = {};
-  for (const [name, value] of Object.entries(process.env)) if (value !== undefined && name !== FILE_LIMIT_VARIABLE) job[name] = value;
+  for (const [name, value] of Object.entries(process.env)) if (value !== undefined && name !== FILE_LIMIT_VARIABLE && name !== TOKEN_VARIABLE) job[name] = value;
   const slurms = Object.entries(job).filter(([name]) => name.startsWith("SLURM"));
   return { ...container.environment(job), ...Object.fromEntries(slurms) };
 }
