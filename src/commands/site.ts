@@ -9,8 +9,9 @@ import { getSiteProgram } from "#engine/slurm/programs.ts";
 import type { SiteCall } from "#engine/slurm/site/site-call.ts";
 import { shellCode } from "#job/outcome.ts";
 import { restoreFileLimit, replaceProcess } from "#platform/exec.ts";
-import { spawnForeground } from "#platform/spawn.ts";
+import { captureOutput, spawnForeground } from "#platform/spawn.ts";
 import { environment } from "./context.ts";
+import { writeAll } from "./terminal.ts";
 
 export async function runOnSite(name: string, argv: readonly string[]): Promise<number> {
   const env = environment();
@@ -25,6 +26,20 @@ export async function runOnSite(name: string, argv: readonly string[]): Promise<
       using call = await siteSbatch(argv, env, readScript);
       return call.isTemporary ? await runBelow(call) : become(call);
     }
+    case "scontrol": {
+      const isJobs = argv.some((word) => /^job/i.test(word)) && argv.some((word) => /^sh/i.test(word));
+      if (!isJobs) return become({ program: getSiteProgram(name), argv: [name, ...argv], env });
+      const { showInScontrol } = await import("#engine/slurm/site/show-containers.ts");
+      return await filtered(name, argv, showInScontrol);
+    }
+    case "squeue": {
+      const at = argv.findIndex((word) => word === "-O" || word === "--Format" || word.startsWith("--Format=") || /^-O./.test(word));
+      const { containerColumns } = at < 0 || !/contain/i.test(argv.slice(at, at + 2).join(" ")) ? { containerColumns: () => undefined } : await import("#engine/slurm/site/show-containers.ts");
+      const isApart = argv[at] === "-O" || argv[at] === "--Format";
+      const columns = containerColumns((isApart ? argv[at + 1] : argv[at]?.replace(/^(--Format=|-O)/, "")) ?? "");
+      if (columns === undefined) return become({ program: getSiteProgram(name), argv: [name, ...argv], env });
+      return await filtered(name, [...argv.slice(0, at), `--Format=${columns.format}`, ...argv.slice(at + (isApart ? 2 : 1))], columns.show);
+    }
     default: return become({ program: getSiteProgram(name), argv: [name, ...argv], env });
   }
 }
@@ -38,6 +53,13 @@ async function runBelow({ program, argv, env }: SiteCall): Promise<number> {
   for (const signal of ["SIGINT", "SIGTERM", "SIGHUP", "SIGQUIT"] as const) process.on(signal, () => undefined);
   restoreFileLimit();
   return shellCode(await spawnForeground([program, ...argv.slice(1)], env).exited);
+}
+
+/** The command's own output, with containers shown; its error stream and status as they are. */
+async function filtered(name: string, argv: readonly string[], show: (text: string) => string): Promise<number> {
+  const { status, stdout } = await captureOutput([getSiteProgram(name), ...argv], environment());
+  writeAll(1, show(stdout));
+  return shellCode(status);
 }
 
 /** As sbatch looks for it: here, then along PATH. */

@@ -70,6 +70,11 @@ export function becomeSubreaper(): void {
   if (symbols.prctl(36, 1, 0, 0, 0) !== 0) throw new SystemError("prctl(PR_SET_CHILD_SUBREAPER)", errno());
 }
 
+/** PR_SET_PDEATHSIG (prctl(2)): the kernel sends us this signal when the thread that started us is gone. */
+export function signalOnParentDeath(signal: number): void {
+  if (symbols.prctl(1, BigInt(signal), 0, 0, 0) !== 0) throw new SystemError("prctl(PR_SET_PDEATHSIG)", errno());
+}
+
 /** Session id of a process; 0 is ourselves (getsid(2)). */
 export function sessionId(pid = 0): number {
   return symbols.getsid(pid);

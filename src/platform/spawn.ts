@@ -99,6 +99,13 @@ export function spawnForeground(argv: readonly [string, ...string[]], env: Reado
   return running(Bun.spawn([...argv], { env: { ...env }, stdio: ["inherit", "inherit", "inherit"] }));
 }
 
+/** The same, with its standard output collected. */
+export async function captureOutput(argv: readonly [string, ...string[]], env: Readonly<Record<string, string>>): Promise<{ readonly status: ExitStatus; readonly stdout: string }> {
+  const child = Bun.spawn([...argv], { env: { ...env }, stdio: ["inherit", "pipe", "inherit"] });
+  const [stdout, status] = await Promise.all([new Response(child.stdout).text(), running(child).exited]);
+  return { status, stdout };
+}
+
 /**
  * Starts a process that outlives us: own session, root directory as working directory, `logFd` for its messages.
  * Its environment is exactly `env`.

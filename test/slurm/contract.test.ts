@@ -10,7 +10,7 @@ if (haveSlurm) {
     name: "slurm",
     open: () => Promise.resolve(site.engine()),
     place: { workDir: site.workDir, bundle: canRunContainers ? site.bundle : null },
-    killWaitSeconds: 5,
+    killWaitSeconds: 4, // 5, which Slurm counts in whole seconds
     lacks: {
       "what a script leaves behind ends with the job": "tracking of daemons: the private cluster has proctrack/linuxproc, as nobody but root may have cgroups",
       "more CPUs for a task than any node has is refused": "refusal at submission: Slurm 22.05 lets such a job wait",

@@ -49,7 +49,7 @@ export function slurmConf(shape: ClusterShape): string {
     "LaunchParameters=use_interactive_step",
     "SchedulerParameters=batch_sched_delay=0,sched_min_interval=10000,sched_interval=5,bf_interval=5",
     "ReturnToService=2",
-    "SlurmdTimeout=20",
+    "SlurmdTimeout=10",
     "SlurmctldTimeout=30",
     "InactiveLimit=0",
     "MinJobAge=600",

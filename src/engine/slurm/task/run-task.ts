@@ -14,7 +14,7 @@ import { openStepContainer, type ContainerStep, type PreparedTask, type StepCont
 import { BerthError } from "#job/errors.ts";
 import { shellCode, parseWaitStatus, type ExitStatus } from "#job/outcome.ts";
 import { directories, shortHostName, SITE_CONFIG_DIR } from "#platform/directories.ts";
-import { becomeSubreaper, setSoftLimits } from "#platform/libc.ts";
+import { becomeSubreaper, setSoftLimits, signalOnParentDeath } from "#platform/libc.ts";
 import { OrphanReaper } from "#platform/orphans.ts";
 import { sendSignal } from "#platform/process-tree.ts";
 import { spawnForeground, type RunningProcess } from "#platform/spawn.ts";
@@ -138,11 +138,13 @@ async function createAndStart(container: StepContainer, localId: number,
 class PassedSignals {
   readonly #stop = new AbortController();
   readonly #isBatch: boolean;
+  readonly #parent = process.ppid;
   #runtime: RunningProcess | undefined;
 
   constructor(isBatch: boolean) {
     this.#isBatch = isBatch;
     for (const [name, number] of Object.entries(NUMBERS)) process.on(name, () => this.#take(number));
+    signalOnParentDeath(NUMBERS.SIGHUP);
   }
 
   /** Fires when the task is to end before its program started. */
@@ -155,12 +157,23 @@ class PassedSignals {
   }
 
   #take(number: number): void {
+    if (number === NUMBERS.SIGHUP && process.ppid !== this.#parent) {
+      this.#orphaned();
+      return;
+    }
     if (this.#runtime === undefined) {
       if (ENDING.has(number)) this.#stop.abort(new Stopped(number));
     } else if (this.#isBatch) sendSignal(this.#runtime.pid, number);
   }
+
+  /** The node's slurmstepd was killed, so nobody wants our result; the container must not stay behind. */
+  #orphaned(): void {
+    if (this.#runtime === undefined) this.#stop.abort(new Stopped(SIGKILL));
+    else sendSignal(this.#runtime.pid, SIGKILL);
+  }
 }
 
+const SIGKILL = 9;
 const NUMBERS = { SIGHUP: 1, SIGINT: 2, SIGQUIT: 3, SIGUSR1: 10, SIGUSR2: 12, SIGTERM: 15, SIGCONT: 18, SIGWINCH: 28 } as const;
 const ENDING: ReadonlySet<number> = new Set([1, 2, 3, 15]);
 
