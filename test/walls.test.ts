@@ -30,6 +30,7 @@ const EXTRA: Readonly<Record<string, readonly string[]>> = {
   "commands/daemon.ts": ["engine/embedded", "platform"], // is the controller's process, or looks after it
   "commands/info.ts": ["engine/embedded", "engine/slurm"], // says where the engine in use keeps its files
   "commands/cluster.ts": ["engine/slurm"], // looks after a Slurm of its own
+  "commands/stage.ts": ["engine/slurm", "platform"], // sends itself to nodes, then becomes the site's srun
   "commands/task.ts": ["engine/slurm"], // is a task's process on a node
   "commands/stepd.ts": ["step"], // is the step daemon's process
   "commands/context.ts": ["platform"], // who asks, from where: user, groups, working directory

@@ -27,6 +27,7 @@ const OWN_COMMANDS: Readonly<Record<string, () => Promise<CommandRun>>> = {
   link: async () => (await import("./link.ts")).link,
   info: async () => (await import("./info.ts")).info,
   task: async () => (await import("./task.ts")).task,
+  stage: async () => (await import("./stage.ts")).stage,
   cluster: async () => (await import("./cluster.ts")).cluster,
 };
 

@@ -7,6 +7,8 @@ import { findLong, indexOf, isFlag, type Index, type OptionRow } from "./getopt.
 export interface TakenOptions {
   /** All words of options that were left in. */
   readonly kept: readonly string[];
+  /** The same one by one: the words, and the long names of the options that they say (none, when they are unknown). */
+  readonly options: readonly KeptOption[];
   /** Long name → last value; "" for a flag. */
   readonly taken: ReadonlyMap<string, string>;
   /** Long names of the known options that were left in. */
@@ -15,13 +17,18 @@ export interface TakenOptions {
   readonly rest: readonly string[];
 }
 
+export interface KeptOption {
+  readonly words: readonly string[];
+  readonly names: readonly string[];
+}
+
 /** @param guess true when an option of this long name, or letter, takes a value of its own word */
 export function takeOptions(rows: readonly OptionRow[], argv: readonly string[], options: {
   readonly take: readonly string[];
   readonly guess: (option: string) => boolean;
 }): TakenOptions {
   const index = indexOf(rows);
-  const kept: string[] = [];
+  const kept: KeptOption[] = [];
   const taken = new Map<string, string>();
   const given = new Set<string>();
   let at = 0;
@@ -38,12 +45,12 @@ export function takeOptions(rows: readonly OptionRow[], argv: readonly string[],
     if (only !== undefined && options.take.includes(only) && (!read.usesNext || hasNext)) {
       taken.set(only, read.attached ?? (hasNext ? argv[at + 1] ?? "" : ""));
     } else {
-      kept.push(word, ...(hasNext ? [argv[at + 1] ?? ""] : []));
+      kept.push({ words: [word, ...(hasNext ? [argv[at + 1] ?? ""] : [])], names: read.names });
       for (const name of read.names) given.add(name);
     }
     if (hasNext) at++;
   }
-  return { kept, taken, given, rest: argv.slice(at) };
+  return { kept: kept.flatMap(({ words }) => words), options: kept, taken, given, rest: argv.slice(at) };
 }
 
 interface WordRead {

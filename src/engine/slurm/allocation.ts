@@ -4,7 +4,7 @@
  *   salloc … sh -c 'env -0; …; read code; exit $code'
  *            └ our pipe: a number ends the allocation, its end does too, so that it never outlives us
  */
-import { BerthError, slurmError } from "#job/errors.ts";
+import { type BerthError, slurmError } from "#job/errors.ts";
 import type { JobId } from "#job/id.ts";
 import type { ExitPair } from "#job/outcome.ts";
 import { linesOf, type PipedProcess } from "#platform/piped-process.ts";

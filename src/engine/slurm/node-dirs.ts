@@ -9,8 +9,6 @@ export interface NodeDirs {
   readonly root: string;
   /** One directory for each running task, see task/leftovers.ts. */
   readonly tasks: string;
-  /** Content-addressed: bundles and executables, see cache/. */
-  readonly cache: string;
 }
 
 /** Makes the root. @throws BerthError DIRECTORY_UNSAFE */
@@ -18,5 +16,5 @@ export function nodeDirs(): NodeDirs {
   const { runtime } = directories();
   ensurePrivateDir(runtime);
   const root = ensurePrivateDir(join(runtime, "node"));
-  return { root, tasks: join(root, "tasks"), cache: join(root, "cache") };
+  return { root, tasks: join(root, "tasks") };
 }

@@ -1,6 +1,7 @@
 /** The container that a command line, its environment or its script asks for, and how it becomes a task's command. */
 import { resolve } from "node:path";
 import { BerthError } from "#job/errors.ts";
+import type { OptionRow } from "#options/getopt.ts";
 import { selfOnDisk } from "#platform/self.ts";
 import { FILE_LIMIT_VARIABLE } from "../task/file-limit.ts";
 
@@ -13,8 +14,8 @@ export interface ContainerRequest {
 type Env = Readonly<Record<string, string>>;
 
 /** Our own words on the command lines of srun, sbatch and salloc, besides Slurm's. */
-export const OWN_ROWS = [{ name: "native" }] as const;
-export const TAKEN = ["container", "container-id", "native"] as const;
+export const OWN_ROWS: readonly OptionRow[] = [{ name: "native" }, { name: "transfer", mayTake: "WHEN" }];
+export const TAKEN = ["container", "container-id", "native", "transfer"] as const;
 
 /** Undefined when none is asked for. The command line wins over the environment, and that over the script. */
 export function containerRequest(taken: ReadonlyMap<string, string>, prefix: "SRUN" | "SBATCH" | "SALLOC", env: Env,

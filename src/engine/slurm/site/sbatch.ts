@@ -1,5 +1,6 @@
 /** `sbatch` on the site's Slurm: a script that asks for a container is submitted with a shell in front (task/batch-script.ts). */
 import { basename } from "node:path";
+import { BerthError } from "#job/errors.ts";
 import { checkBatchScript, wrapScript } from "#options/batch-script.ts";
 import { takeOptions, type TakenOptions } from "#options/take-options.ts";
 import { getSiteProgram } from "../programs.ts";
@@ -57,6 +58,11 @@ function wrapped({ script, program, words, env, name, guess }: Facts & { readonl
   const directives = readDirectives(script, guess);
   const request = containerRequest(words.taken, "SBATCH", env, directives.taken);
   if (request === undefined) return undefined;
+  if (words.taken.has("transfer")) {
+    throw new BerthError("NOT_SUPPORTED", "sbatch cannot send a bundle to the nodes: when the job starts, nobody is here to send it", {
+      hint: "put the bundle on a file system that the nodes share, or use berth srun --transfer in the script of a job that starts where the bundle is",
+    });
+  }
   checkBatchScript(script, env);
   const isGiven = (option: string) => words.given.has(option) || directives.given.has(option);
   const { text } = wrapBatchScript(script, (firstLine) => batchTaskLine(request, firstLine), directives.lines);

@@ -9,7 +9,7 @@
  */
 import { existsSync, readFileSync, readlinkSync, statSync, writeFileSync } from "node:fs";
 import { isatty as isTerminal } from "node:tty";
-import { join } from "node:path";
+import { dirname, join } from "node:path";
 import { openStepContainer, type ContainerStep, type PreparedTask, type StepContainer } from "#container/step-container.ts";
 import { BerthError } from "#job/errors.ts";
 import { shellCode, parseWaitStatus, type ExitStatus } from "#job/outcome.ts";
@@ -19,12 +19,13 @@ import { OrphanReaper } from "#platform/orphans.ts";
 import { sendSignal } from "#platform/process-tree.ts";
 import { spawnForeground, type RunningProcess } from "#platform/spawn.ts";
 import { userName } from "#platform/users.ts";
+import { evict, isCached, markUsed } from "../cache/evict.ts";
 import { nodeDirs } from "../node-dirs.ts";
 import { restoreScript } from "./batch-script.ts";
 import { FILE_LIMIT_VARIABLE } from "./file-limit.ts";
 import { TOKEN_VARIABLE } from "./launch-failure.ts";
 import { readTaskFacts, type TaskFacts } from "./facts.ts";
-import { sweepLeftovers, TaskDir } from "./task-dir.ts";
+import { bundlesInUse, sweepLeftovers, TaskDir } from "./task-dir.ts";
 
 export interface TaskRequest {
   readonly bundle: string;
@@ -42,6 +43,7 @@ export interface TaskRequest {
 export async function runTask(request: TaskRequest): Promise<ExitStatus> {
   const facts = readTaskFacts(process.env, { isBatch: request.batchFirstLine !== null, hostName: shortHostName() });
   const dirs = nodeDirs();
+  markUsed(request.bundle);
   await sweepLeftovers(dirs);
   using dir = new TaskDir(dirs, `${facts.jobId}.${facts.stepKey}.${facts.rank}`);
   const signals = new PassedSignals(request.batchFirstLine !== null);
@@ -60,6 +62,7 @@ export async function runTask(request: TaskRequest): Promise<ExitStatus> {
     if (!(error instanceof BerthError)) throw error;
     request.tell(error.message); // the program's own result matters more
   }
+  if (isCached(request.bundle)) evict(dirname(request.bundle), () => bundlesInUse(dirs));
   return status;
 }
 

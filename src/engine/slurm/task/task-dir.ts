@@ -46,6 +46,18 @@ export class TaskDir implements Disposable {
   }
 }
 
+/** Of all tasks that run on this node. */
+export function bundlesInUse(dirs: NodeDirs): string[] {
+  return readdirSync(dirs.tasks).flatMap((name) => {
+    try {
+      const owner = JSON.parse(readFileSync(join(dirs.tasks, name, "owner.json"), "utf8")) as Owner; // our own file in our own 0700 directory
+      return isAlive(owner.process) ? [owner.step.bundle] : [];
+    } catch {
+      return []; // it has just ended
+    }
+  });
+}
+
 const MAX_SWEPT = 32;
 
 /** Ends what killed tasks have left on this node. Never fails: the task that sweeps is somebody else's. */
