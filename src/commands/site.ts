@@ -1,24 +1,23 @@
 /**
  * Slurm's commands on the site's own Slurm: each becomes the site's command of the same name. Most replace this process, so
- * that streams, terminal, signals and exit status are Slurm's own.
+ * that streams, terminal, signals and exit status are Slurm's own. Modules are loaded by the command that needs them: all
+ * the time from here to execve is on top of Slurm's.
  */
 import { readFileSync } from "node:fs";
 import { resolve } from "node:path";
-import { isatty as isTerminal } from "node:tty";
 import { getSiteProgram } from "#engine/slurm/programs.ts";
 import type { SiteCall } from "#engine/slurm/site/site-call.ts";
 import { shellCode } from "#job/outcome.ts";
 import { restoreFileLimit, replaceProcess } from "#platform/exec.ts";
-import { captureOutput, spawnForeground } from "#platform/spawn.ts";
-import { environment } from "./context.ts";
-import { writeAll } from "./terminal.ts";
+
+type Env = Readonly<Record<string, string>>;
 
 export async function runOnSite(name: string, argv: readonly string[]): Promise<number> {
-  const env = environment();
+  const env = Object.fromEntries(Object.entries(process.env).filter((entry): entry is [string, string] => entry[1] !== undefined));
   switch (name) {
     case "srun": return become((await import("#engine/slurm/site/srun.ts")).siteSrun(argv, env));
     case "salloc": {
-      const { siteSalloc } = await import("#engine/slurm/site/salloc.ts");
+      const [{ siteSalloc }, { isTerminal }] = await Promise.all([import("#engine/slurm/site/salloc.ts"), import("#platform/libc.ts")]);
       return become(siteSalloc(argv, env, { hasTerminal: isTerminal(0) && isTerminal(1) }));
     }
     case "sbatch": {
@@ -26,22 +25,13 @@ export async function runOnSite(name: string, argv: readonly string[]): Promise<
       using call = await siteSbatch(argv, env, readScript);
       return call.isTemporary ? await runBelow(call) : become(call);
     }
-    case "scontrol": {
-      const isJobs = argv.some((word) => /^job/i.test(word)) && argv.some((word) => /^sh/i.test(word));
-      if (!isJobs) return become({ program: getSiteProgram(name), argv: [name, ...argv], env });
-      const { showInScontrol } = await import("#engine/slurm/site/show-containers.ts");
-      return await filtered(name, argv, showInScontrol);
+    case "scontrol": case "squeue": {
+      const { filterFor } = await import("#engine/slurm/site/show-containers.ts");
+      const filter = filterFor(name, argv);
+      if (filter !== undefined) return await filtered(name, filter, env);
     }
-    case "squeue": {
-      const at = argv.findIndex((word) => word === "-O" || word === "--Format" || word.startsWith("--Format=") || /^-O./.test(word));
-      const { containerColumns } = at < 0 || !/contain/i.test(argv.slice(at, at + 2).join(" ")) ? { containerColumns: () => undefined } : await import("#engine/slurm/site/show-containers.ts");
-      const isApart = argv[at] === "-O" || argv[at] === "--Format";
-      const columns = containerColumns((isApart ? argv[at + 1] : argv[at]?.replace(/^(--Format=|-O)/, "")) ?? "");
-      if (columns === undefined) return become({ program: getSiteProgram(name), argv: [name, ...argv], env });
-      return await filtered(name, [...argv.slice(0, at), `--Format=${columns.format}`, ...argv.slice(at + (isApart ? 2 : 1))], columns.show);
-    }
-    default: return become({ program: getSiteProgram(name), argv: [name, ...argv], env });
   }
+  return become({ program: getSiteProgram(name), argv: [name, ...argv], env });
 }
 
 function become({ program, argv, env }: SiteCall): never {
@@ -50,14 +40,16 @@ function become({ program, argv, env }: SiteCall): never {
 
 /** For a command that leaves something to clean up. Ctrl-C is the command's: it is in the same foreground group. */
 async function runBelow({ program, argv, env }: SiteCall): Promise<number> {
+  const { spawnForeground } = await import("#platform/spawn.ts");
   for (const signal of ["SIGINT", "SIGTERM", "SIGHUP", "SIGQUIT"] as const) process.on(signal, () => undefined);
   restoreFileLimit();
   return shellCode(await spawnForeground([program, ...argv.slice(1)], env).exited);
 }
 
 /** The command's own output, with containers shown; its error stream and status as they are. */
-async function filtered(name: string, argv: readonly string[], show: (text: string) => string): Promise<number> {
-  const { status, stdout } = await captureOutput([getSiteProgram(name), ...argv], environment());
+async function filtered(name: string, { argv, show }: { readonly argv: readonly string[]; readonly show: (text: string) => string }, env: Env): Promise<number> {
+  const [{ captureOutput }, { writeAll }] = await Promise.all([import("#platform/spawn.ts"), import("./terminal.ts")]);
+  const { status, stdout } = await captureOutput([getSiteProgram(name), ...argv], env);
   writeAll(1, show(stdout));
   return shellCode(status);
 }

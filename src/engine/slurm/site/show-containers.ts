@@ -6,14 +6,35 @@
 import { parseRequestComment } from "./container-request.ts";
 
 /** `scontrol show job`: the comment's line becomes the one that Slurm has for containers. */
-export function showInScontrol(text: string): string {
+function showInScontrol(text: string): string {
   return text.replace(/\bComment=(berth:\{[^\n]*?\}) /g, (whole, comment: string) => {
     const request = parseRequestComment(comment);
     return request === undefined ? whole : `Container=${request.bundle} ContainerID=${request.containerId ?? "(null)"} `;
   });
 }
 
-export interface ContainerColumns {
+export interface Filter {
+  /** For the site's command. */
+  readonly argv: readonly string[];
+  readonly show: (text: string) => string;
+}
+
+/** How a command's output is to be changed; undefined when it says nothing of containers. */
+export function filterFor(command: "scontrol" | "squeue", argv: readonly string[]): Filter | undefined {
+  if (command === "scontrol") {
+    const isJobs = argv.some((word) => /^job/i.test(word)) && argv.some((word) => /^sh/i.test(word));
+    return isJobs ? { argv, show: showInScontrol } : undefined;
+  }
+  const at = argv.findIndex((word) => /^(?:-O|--Format(?:=|$))/.test(word));
+  if (at < 0) return undefined;
+  const word = argv[at] ?? "";
+  const isApart = word === "-O" || word === "--Format";
+  const columns = containerColumns((isApart ? argv[at + 1] : word.replace(/^(?:--Format=|-O)/, "")) ?? "");
+  if (columns === undefined) return undefined;
+  return { argv: [...argv.slice(0, at), `--Format=${columns.format}`, ...argv.slice(at + (isApart ? 2 : 1))], show: columns.show };
+}
+
+interface ContainerColumns {
   /** For the site's squeue, with the columns replaced by wide ones. */
   readonly format: string;
   readonly show: (text: string) => string;
@@ -30,7 +51,7 @@ const DEFAULT_WIDTH = 20;
 const WIDE = 4500;
 
 /** `squeue -O …Container…`; undefined when no such column is asked for, or a width is not one we can count with. */
-export function containerColumns(format: string): ContainerColumns | undefined {
+function containerColumns(format: string): ContainerColumns | undefined {
   const columns = format.split(",").map((field): Column => {
     const [name = "", width = ""] = field.split(":");
     return { name: name.trim().toLowerCase(), asked: field, width: width === "" ? DEFAULT_WIDTH : Number(width) };

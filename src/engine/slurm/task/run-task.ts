@@ -8,13 +8,12 @@
  * Either the program runs in its container or the task fails and says why: it never runs on the bare node.
  */
 import { existsSync, readFileSync, readlinkSync, statSync, writeFileSync } from "node:fs";
-import { isatty as isTerminal } from "node:tty";
 import { dirname, join } from "node:path";
 import { openStepContainer, type ContainerStep, type PreparedTask, type StepContainer } from "#container/step-container.ts";
 import { BerthError } from "#job/errors.ts";
 import { shellCode, parseWaitStatus, type ExitStatus } from "#job/outcome.ts";
 import { directories, shortHostName, SITE_CONFIG_DIR } from "#platform/directories.ts";
-import { becomeSubreaper, setSoftLimits, signalOnParentDeath } from "#platform/libc.ts";
+import { becomeSubreaper, isTerminal, setSoftLimits, signalOnParentDeath } from "#platform/libc.ts";
 import { OrphanReaper } from "#platform/orphans.ts";
 import { sendSignal } from "#platform/process-tree.ts";
 import { spawnForeground, type RunningProcess } from "#platform/spawn.ts";
