@@ -38,6 +38,7 @@ const EXTRA: Readonly<Record<string, readonly string[]>> = {
   "commands/identity.ts": ["platform"], // names of users and of this host
   "commands/login-environment.ts": ["platform"], // runs the user's login shell
   "commands/salloc.ts": ["platform"], // runs the user's command in the foreground
+  "commands/srun.ts": ["platform"], // makes the terminal raw for --pty
 };
 
 /** Packages and built-in modules that only some rooms may load, and why. */

@@ -33,6 +33,7 @@ export function submitContext(options: { readonly command: string; readonly argv
   const umask = process.umask(0o077);
   process.umask(umask);
   return {
+    submitDir: process.cwd(),
     workDir: options.chdir ?? process.cwd(),
     host: shortHostName(),
     sid: sessionId(),

@@ -1,17 +1,17 @@
 /** What a login of this user sets: for batch scripts that do not get the submitter's environment (sbatch(1), --export, --get-user-env). */
-import { userInfo } from "node:os";
 import { runChild } from "#platform/child.ts";
+import { ownAccount } from "#platform/users.ts";
 
 const LOGIN_MS = 8000;
 const DEFAULT_PATH = "/usr/local/bin:/usr/bin:/bin:/usr/local/games:/usr/games";
 
 /** A login shell that hangs or fails gives what login(1) itself would set. */
 export async function loginEnvironment(): Promise<Record<string, string>> {
-  const { username, homedir, shell } = userInfo();
-  const base = { HOME: homedir, USER: username, LOGNAME: username, SHELL: shell ?? "/bin/sh", PATH: DEFAULT_PATH };
+  const { name, home, shell } = ownAccount();
+  const base = { HOME: home, USER: name, LOGNAME: name, SHELL: shell, PATH: DEFAULT_PATH };
   try {
     const result = await runChild([base.SHELL, "-lc", "env -0"], {
-      env: base, cwd: homedir, signal: new AbortController().signal, timeoutMs: LOGIN_MS,
+      env: base, cwd: home, signal: new AbortController().signal, timeoutMs: LOGIN_MS,
     });
     const found: Record<string, string> = { ...base };
     for (const entry of result.stdout.split("\0")) {

@@ -8,6 +8,7 @@ import type { JobRequest, StepOptions, SubmitContext } from "#job/request.ts";
 import { parseSalloc, type SallocLine } from "#options/salloc.ts";
 import { EXPORT_ALL } from "#options/export-rule.ts";
 import { resourcesOf } from "#options/srun.ts";
+import { makeTerminalRaw } from "#platform/libc.ts";
 import { sendSignal } from "#platform/process-tree.ts";
 import { spawnForeground, type RunningProcess } from "#platform/spawn.ts";
 import { allocate, type Allocated } from "./allocate.ts";
@@ -131,14 +132,14 @@ async function runInside(engine: Engine, line: SallocLine, place: { readonly inf
   };
   try {
     await using channel = await engine.runStep(request, { signal: never, onWaiting: () => undefined });
-    if (hasTerminal) process.stdin.setRawMode(true);
+    const restoreTerminal = hasTerminal ? makeTerminalRaw(0) : undefined;
     try {
       const result = await runSession(channel, {
-        step: options, cwd: place.submit.workDir, jobName: place.info.job.name, killWaitSeconds: place.info.killWaitSeconds, isQuiet: line.quiet, hasTerminal,
+        step: options, cwd: place.submit.workDir, jobName: place.info.job.name, killWaitSeconds: place.info.killWaitSeconds, isQuiet: line.quiet, hasTerminal, restoreTerminal,
       });
       return result.exitCode;
     } finally {
-      if (hasTerminal) process.stdin.setRawMode(false);
+      restoreTerminal?.();
     }
   } catch (error) {
     return printError("salloc", error);

@@ -4,6 +4,7 @@ import { BerthError } from "#job/errors.ts";
 import { parseStepKey } from "#job/id.ts";
 import type { JobRequest, SubmitContext } from "#job/request.ts";
 import { parseSrun, type SrunLine } from "#options/srun.ts";
+import { makeTerminalRaw } from "#platform/libc.ts";
 import { allocate } from "./allocate.ts";
 import { containerVariables } from "./container-variables.ts";
 import { environment, parseContext, submitContext } from "./context.ts";
@@ -56,8 +57,12 @@ async function runOwnJob(engine: Engine, line: SrunLine, submit: SubmitContext):
   if (typeof allocation === "number") return allocation;
   const { held, info } = allocation;
   const result = await runStep(engine, line, { submit, info, isOwnJob: true });
-  await held.release(typeof result === "number" ? { code: result, signal: 0 } : result.worst);
-  return typeof result === "number" ? result : result.exitCode;
+  if (typeof result === "number") {
+    await held.release({ code: result, signal: 0 });
+    return result;
+  }
+  if (!result.hasEnded) await held.release(result.worst); // else the job has ended with its step
+  return result.exitCode;
 }
 
 async function runInJob(engine: Engine, line: SrunLine, place: { readonly submit: SubmitContext; readonly jobId: number }): Promise<number> {
@@ -95,24 +100,25 @@ async function runStep(engine: Engine, line: SrunLine, place: Place): Promise<Se
   const onInterrupt = () => interrupt.abort(new BerthError("INTERRUPTED", "Cancelled pending job step with signal 2"));
   process.once("SIGINT", onInterrupt);
   let channel: Awaited<ReturnType<Engine["runStep"]>>;
+  const restore = hasTerminal === null ? undefined : makeTerminalRaw(0);
   try {
     channel = await engine.runStep(stepRequest(line, place, hasTerminal), {
       signal: interrupt.signal,
       onWaiting: (text) => { if (!line.quiet) complain(`srun: Job ${jobId} step creation temporarily disabled, retrying (${text})`); },
     });
   } catch (error) {
+    restore?.();
     return printError("srun", error, { failed: `Unable to create step for job ${jobId}: ` });
   } finally {
     process.off("SIGINT", onInterrupt);
   }
-  if (hasTerminal !== null) process.stdin.setRawMode(true);
   try {
     return await runSession(channel, {
       step: line.step, cwd: place.submit.workDir, jobName: place.info.job.name, killWaitSeconds: place.info.killWaitSeconds, isQuiet: line.quiet,
-      hasTerminal: hasTerminal !== null,
+      hasTerminal: hasTerminal !== null, restoreTerminal: restore,
     });
   } finally {
-    if (hasTerminal !== null) process.stdin.setRawMode(false);
+    restore?.();
     await channel[Symbol.asyncDispose]();
   }
 }

@@ -20,11 +20,15 @@ export interface SessionOptions {
   readonly killWaitSeconds: number;
   readonly isQuiet: boolean;
   readonly hasTerminal: boolean;
+  /** Called when the last output has come, before anything is said about how it ended. */
+  readonly restoreTerminal: (() => void) | undefined;
 }
 
 export interface SessionResult {
   readonly exitCode: number;
   readonly worst: ExitPair;
+  /** False when the step's daemon was lost before it could say how the step ended. */
+  readonly hasEnded: boolean;
 }
 
 /** A second Ctrl-C within this time ends the step. */
@@ -47,6 +51,7 @@ class StepSession {
   #isGivenUp = false;
   #waitTimer: ReturnType<typeof setTimeout> | undefined;
   #launchExit: number | undefined;
+  #hasEnded = false;
 
   constructor(channel: StepChannel, options: SessionOptions) {
     this.#channel = channel;
@@ -65,12 +70,15 @@ class StepSession {
       unhook();
       clearTimeout(this.#waitTimer);
       this.#input?.stop();
+      this.#options.restoreTerminal?.();
       this.#exits.flush();
       this.#exits[Symbol.dispose]();
       this.#output?.[Symbol.dispose]();
     }
     if (this.#exits.wasKilled && !this.#isAborting) this.#info(`srun: Force Terminated StepId=${this.#stepId}`);
-    return { exitCode: this.#launchExit ?? this.#exits.exitCode, worst: this.#exits.worst };
+    const hasEnded = this.#hasEnded;
+    if (this.#launchExit !== undefined) return { exitCode: this.#launchExit, worst: { code: this.#launchExit, signal: 0 }, hasEnded };
+    return { exitCode: this.#exits.exitCode, worst: this.#exits.worst, hasEnded };
   }
 
   #info(line: string): void {
@@ -90,7 +98,7 @@ class StepSession {
         complain(`srun: error: Lost the step daemon of StepId=${this.#stepId}: it was killed`);
         this.#launchExit = 1;
         break;
-      case "ended": break;
+      case "ended": this.#hasEnded = true; break;
     }
   }
 
@@ -141,6 +149,7 @@ class StepSession {
     if (this.#running.get(event.task) === false) return; // told again after a take-over
     this.#running.set(event.task, false);
     this.#output?.flush(event.task);
+    if (event.task === 0) this.#options.restoreTerminal?.();
     const isFirst = this.#exits.count === 0;
     this.#exits.add(event.node, event.task, event.status);
     const { killOnBadExit, waitSeconds } = this.#options.step;

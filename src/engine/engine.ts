@@ -57,7 +57,8 @@ export interface AllocationInfo {
 }
 
 /**
- * An allocation that this process holds: when the process dies or disposes of it, the job ends.
+ * An allocation that this process holds: when the process dies or disposes of it, the job ends. A job of kind "srun"
+ * ends with its step 0, before that step's `ended` is told.
  * `ended` resolves when the job has ended for another reason (cancelled, time limit, node failure).
  */
 export interface HeldAllocation extends AsyncDisposable {

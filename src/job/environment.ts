@@ -26,6 +26,7 @@ export interface ClusterFacts {
 export interface JobFacts {
   readonly cluster: ClusterFacts;
   readonly job: JobRecord;
+  readonly submitDir: string;
   /** Compressed node list; compressing is options/'s. */
   readonly nodeList: string;
   /** Tasks that the job's own layout puts on each node. */
@@ -52,7 +53,7 @@ export function allocationVariables(facts: JobFacts): Variables {
     SLURM_NNODES: String(job.nodes.length),
     SLURM_NODELIST: nodeList,
     SLURM_NODE_ALIASES: "(null)",
-    SLURM_SUBMIT_DIR: job.workDir,
+    SLURM_SUBMIT_DIR: facts.submitDir,
     SLURM_SUBMIT_HOST: job.submitHost,
     SLURM_TASKS_PER_NODE: foldCounts(facts.tasksPerNode),
   };

@@ -119,6 +119,8 @@ export interface StepOptions {
 
 /** Who asks and from where. The engine fills user and group from the peer's credentials, never from the message. */
 export interface SubmitContext {
+  /** Where the command was given; `workDir` differs from it with --chdir. */
+  readonly submitDir: string;
   readonly workDir: string;
   readonly host: string;
   /** Session id of the submitting process (AllocNode:Sid). */

@@ -3,7 +3,7 @@
  * directory is often shared by many hosts and SQLite's locks are not.
  */
 import { lstatSync, mkdirSync } from "node:fs";
-import { homedir, hostname, userInfo } from "node:os";
+import { homedir, hostname } from "node:os";
 import { join } from "node:path";
 import { BerthError } from "#job/errors.ts";
 
@@ -55,11 +55,15 @@ function isUsableRuntimeDir(path: string | undefined, uid: number): path is stri
  * @throws BerthError DIRECTORY_UNSAFE
  */
 export function ensurePrivateDir(path: string): string {
-  mkdirSync(path, { recursive: true, mode: 0o700 });
+  try {
+    mkdirSync(path, { recursive: true, mode: 0o700 });
+  } catch (error) {
+    throw new BerthError("DIRECTORY", `Cannot make directory ${path}: ${(error as Error).message}`, { cause: error });
+  }
   const stat = lstatSync(path);
   const uid = process.getuid?.() ?? 0;
   if (!stat.isDirectory() || stat.uid !== uid || (stat.mode & 0o077) !== 0) {
-    throw new BerthError("DIRECTORY_UNSAFE", `${path} is not a directory that only ${userInfo().username} can enter`, {
+    throw new BerthError("DIRECTORY_UNSAFE", `${path} is not a directory that only uid ${uid} can enter`, {
       hint: `remove it, or run: chmod 700 ${path}`,
     });
   }

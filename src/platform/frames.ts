@@ -168,10 +168,22 @@ function accept(socket: Socket): FrameConnection | undefined {
   return connection;
 }
 
+/**
+ * What a handler throws is a bug of ours, or a disk that is full, and must end the process: Bun would take it for an error
+ * of this connection, and a controller that limps on has forgotten what it was told.
+ */
+function orDie(call: () => void): void {
+  try {
+    call();
+  } catch (error) {
+    queueMicrotask(() => { throw error; });
+  }
+}
+
 const events = {
-  data(socket: Socket, chunk: Buffer) { socket.data?.connection.onData(chunk); },
+  data(socket: Socket, chunk: Buffer) { orDie(() => socket.data?.connection.onData(chunk)); },
   drain(socket: Socket) { socket.data?.connection.onDrain(); },
-  close(socket: Socket) { socket.data?.connection.onClose(); },
+  close(socket: Socket) { orDie(() => socket.data?.connection.onClose()); },
   error(socket: Socket) { socket.data?.connection.onClose(); },
 };
 

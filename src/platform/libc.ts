@@ -15,6 +15,9 @@ const symbols = dlopen("libc.so.6", {
   syscall: { args: ["i64", "i64", "i64"], returns: "i64" },
   prctl: { args: ["i32", "u64", "u64", "u64", "u64"], returns: "i32" },
   prlimit64: { args: ["i32", "i32", "ptr", "ptr"], returns: "i32" },
+  cfmakeraw: { args: ["ptr"], returns: "void" },
+  tcgetattr: { args: ["i32", "ptr"], returns: "i32" },
+  tcsetattr: { args: ["i32", "i32", "ptr"], returns: "i32" },
   tcgetpgrp: { args: ["i32"], returns: "i32" },
   waitpid: { args: ["i32", "ptr", "i32"], returns: "i32" },
 }).symbols;
@@ -89,6 +92,23 @@ export function isTerminal(fd: number): boolean {
 /** The terminal's foreground process group; -1 when fd is no terminal of ours (tcgetpgrp(3)). */
 export function foregroundGroup(fd: number): number {
   return symbols.tcgetpgrp(fd);
+}
+
+/** Room for struct termios of every Linux architecture. */
+const TERMIOS_BYTES = 256;
+const TCSADRAIN = 1;
+
+/**
+ * Passes every byte through the terminal both ways (cfmakeraw(3)), which Bun's raw mode does not: it keeps changing
+ * newlines on output. The result puts things back; it may be called twice. Undefined when fd is no terminal.
+ */
+export function makeTerminalRaw(fd: number): (() => void) | undefined {
+  const before = new Uint8Array(TERMIOS_BYTES);
+  if (symbols.tcgetattr(fd, ptr(before)) !== 0) return undefined;
+  const raw = before.slice();
+  symbols.cfmakeraw(ptr(raw));
+  if (symbols.tcsetattr(fd, TCSADRAIN, ptr(raw)) !== 0) return undefined;
+  return () => { symbols.tcsetattr(fd, TCSADRAIN, ptr(before)); };
 }
 
 /** Reaps one child that Bun does not know (an orphan that a subreaper inherited). Undefined while it runs or is not ours. */

@@ -7,7 +7,7 @@
  *
  * End of file reaches the reader when the last process that has the task's end has closed it.
  */
-import { closeSync, constants, openSync } from "node:fs";
+import { closeSync, constants, openSync, rmSync } from "node:fs";
 import { makeFifo } from "./libc.ts";
 
 export interface FifoEnds {
@@ -16,8 +16,9 @@ export interface FifoEnds {
   readonly ourFd: number;
 }
 
-/** @throws SystemError EEXIST when `path` is there */
+/** Replaces what is at `path`. */
 export function makeOutputFifo(path: string): FifoEnds {
+  rmSync(path, { force: true }); // of a daemon that was killed before its task started
   makeFifo(path, 0o600);
   return openOutputFifo(path);
 }
@@ -33,6 +34,7 @@ export function reopenOutputFifo(path: string): number {
 }
 
 export function makeInputFifo(path: string): FifoEnds {
+  rmSync(path, { force: true }); // of a daemon that was killed before its task started
   makeFifo(path, 0o600);
   // Opening one end alone would block or fail, so both are held open for a moment.
   const both = openSync(path, constants.O_RDWR);

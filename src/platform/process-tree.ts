@@ -42,7 +42,8 @@ export function children(pid: number): number[] {
   const pids: number[] = [];
   let threads: string[];
   try {
-    threads = readdirSync(`/proc/${pid}/task`);
+    // Our own children belong to our first thread: Bun starts them there, and orphans are given to it. We have many threads.
+    threads = pid === process.pid ? [String(pid)] : readdirSync(`/proc/${pid}/task`);
   } catch {
     return pids;
   }
@@ -68,6 +69,12 @@ export function descendants(root: number): FoundProcess[] {
     }
   }
   return found;
+}
+
+/** SIGKILL to a process and everything below it. */
+export function killTree(pid: number): void {
+  const below = descendants(pid);
+  for (const found of [{ pid, isZombie: false }, ...below]) if (!found.isZombie) sendSignal(found.pid, 9);
 }
 
 /** Sends a signal; a process that has gone, or may not be signalled, is no error. */

@@ -1,6 +1,7 @@
 /** Starting the controller of the embedded engine in the background. Any number may be started: one wins the lock. */
 import { closeSync, openSync } from "node:fs";
 import { join } from "node:path";
+import { BerthError } from "#job/errors.ts";
 import { directories, ensurePrivateDir } from "./directories.ts";
 import { selfCommand } from "./self.ts";
 import { spawnDaemon, type RunningProcess } from "./spawn.ts";
@@ -20,10 +21,18 @@ export function daemonEnvironment(): Record<string, string> {
   return kept;
 }
 
+function openLog(path: string): number {
+  try {
+    return openSync(path, "a", 0o600);
+  } catch (error) {
+    throw new BerthError("DIRECTORY", `Cannot write ${path}: ${(error as Error).message}`, { cause: error });
+  }
+}
+
 export function startController(): RunningProcess {
   const { state } = directories();
   ensurePrivateDir(state);
-  const logFd = openSync(logPath(state), "a", 0o600);
+  const logFd = openLog(logPath(state));
   try {
     return spawnDaemon(selfCommand("daemon", "run"), { logFd, env: daemonEnvironment(), argv0: "berthd" });
   } finally {

@@ -13,11 +13,11 @@ function lookUp(database: "passwd" | "group", id: number): string {
 }
 
 function nameOf(text: string, id: number): string | undefined {
-  for (const line of text.split("\n")) {
-    const fields = line.split(":");
-    if (fields[2] === String(id)) return fields[0];
-  }
-  return undefined;
+  return lineOf(text, id)?.split(":", 1)[0];
+}
+
+function lineOf(text: string, id: number): string | undefined {
+  return text.split("\n").find((line) => line.split(":")[2] === String(id));
 }
 
 function getent(database: string, id: number): string {
@@ -34,6 +34,20 @@ export function userName(uid: number): string {
 
 export function groupName(gid: number): string {
   return lookUp("group", gid);
+}
+
+export interface Account {
+  readonly name: string;
+  readonly home: string;
+  readonly shell: string;
+}
+
+/** The caller's own account by its uid, whatever the environment says. */
+export function ownAccount(): Account {
+  const uid = process.getuid?.() ?? 0;
+  const line = lineOf(readFileSync("/etc/passwd", "utf8"), uid) ?? lineOf(getent("passwd", uid), uid) ?? "";
+  const [name, , , , , home, shell] = line.split(":");
+  return { name: name || String(uid), home: home || "/", shell: shell || "/bin/sh" };
 }
 
 /** The uid of a name, or of a number; undefined when there is no such user. */

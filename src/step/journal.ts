@@ -1,8 +1,9 @@
 /**
  * The journal of a step: one JSON line for each thing that happened, appended before anybody is told of it.
- * It survives the step daemon and the controller. A torn last line (the daemon was killed while it wrote) is ignored.
+ * It survives the step daemon and the controller. A torn line (its writer was killed, or the disk was full) is ignored;
+ * whoever opens the journal next closes it first, so that it does not swallow the line that follows.
  */
-import { closeSync, existsSync, openSync, readFileSync, writeSync } from "node:fs";
+import { closeSync, existsSync, fstatSync, openSync, readFileSync, readSync, writeSync } from "node:fs";
 import { join } from "node:path";
 import type { EpochMs } from "#job/id.ts";
 import type { ExitPair, ExitStatus } from "#job/outcome.ts";
@@ -47,11 +48,18 @@ export class Journal implements Disposable {
   readonly #fd: number;
 
   constructor(spoolDir: string) {
-    this.#fd = openSync(journalPath(spoolDir), "a", 0o600);
+    this.#fd = openSync(journalPath(spoolDir), "a+", 0o600);
+    if (isTorn(this.#fd)) writeSync(this.#fd, "\n");
   }
 
   append(entry: JournalEntry): void {
-    writeSync(this.#fd, `${JSON.stringify(entry)}\n`);
+    try {
+      writeSync(this.#fd, `${JSON.stringify(entry)}\n`);
+    } catch (error) {
+      // A full disk is no reason to end the step: as long as its daemon lives, nobody needs the journal.
+      const { code } = error as NodeJS.ErrnoException;
+      if (code !== "ENOSPC" && code !== "EDQUOT") throw error;
+    }
   }
 
   [Symbol.dispose](): void {
@@ -70,7 +78,22 @@ export function readJournal(spoolDir: string): JournalEntry[] {
   }
   const lines = text.split("\n");
   lines.pop(); // empty after the last newline, or torn
-  return lines.map((line) => JSON.parse(line) as JournalEntry);
+  return lines.flatMap((line) => parseLine(line) ?? []);
+}
+
+function parseLine(line: string): JournalEntry | undefined {
+  try {
+    return JSON.parse(line) as JournalEntry;
+  } catch {
+    return undefined; // torn
+  }
+}
+
+/** Whether the last byte is something other than the end of a line. */
+function isTorn(fd: number): boolean {
+  const { size } = fstatSync(fd);
+  const last = Buffer.alloc(1);
+  return size > 0 && readSync(fd, last, 0, 1, size - 1) === 1 && last[0] !== 0x0a;
 }
 
 /** One line from somebody who is not the step's daemon. A spool that is gone needs none. */

@@ -46,6 +46,7 @@ export class RunningStep {
   readonly #containers = new Map<string, StepContainer>();
   #terminated: TerminateReason | null = null;
   #killTimer: ReturnType<typeof setTimeout> | undefined;
+  #isHard = false;
   #isKilling = false;
   #isStarted = false;
   #running = 0;
@@ -155,7 +156,9 @@ export class RunningStep {
       else if (entry.kind === "terminating") this.#terminated = entry.reason;
     }
     this.#adopted = adopted;
-    if (this.#terminated !== null) this.#killTimer = setTimeout(() => void this.#kill(), this.plan.killWaitSeconds * 1000);
+    if (this.#terminated === null) return;
+    for (const task of this.#tasks) if (!task.isAdopted) task.adoptEnded({ kind: "signaled", signal: SIGTERM, coreDumped: false });
+    this.#stopTasks(); // the daemon before us may have died before it could, or we were told early
   }
 
   /** Where the tasks are, for an srun that attaches again. */
@@ -298,8 +301,12 @@ export class RunningStep {
       if (notice !== undefined) this.say(notice);
     }
     this.#abort.abort();
-    if (!this.#isStarted) return;
-    if (hard) {
+    this.#isHard ||= hard;
+    if (this.#isStarted) this.#stopTasks();
+  }
+
+  #stopTasks(): void {
+    if (this.#isHard) {
       void this.#kill();
       return;
     }

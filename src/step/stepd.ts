@@ -7,12 +7,12 @@
  * The result stays in the journal until a controller has committed it and says `acknowledged`; only then the spool
  * directory goes. A daemon that nobody acknowledges leaves the spool behind and ends; the next controller reads it.
  */
-import { existsSync, rmSync } from "node:fs";
+import { closeSync, existsSync, openSync, rmSync } from "node:fs";
 import { join } from "node:path";
 import { warmContainers } from "#container/warm.ts";
 import { directories, SITE_CONFIG_DIR } from "#platform/directories.ts";
 import { connectFrames, JSON_FRAME, listenFrames, parseJsonFrame, type FrameConnection } from "#platform/frames.ts";
-import { becomeSubreaper } from "#platform/libc.ts";
+import { becomeSubreaper, tryLock } from "#platform/libc.ts";
 import { livingBelow } from "#platform/orphans.ts";
 import { startController } from "#platform/start-controller.ts";
 import type { StepResult } from "./journal.ts";
@@ -45,6 +45,8 @@ export async function runStepDaemon(controllerSocket: string): Promise<void> {
       reviveController(controllerSocket);
       return;
     }
+    using lock = lockStep(orders.spoolDir);
+    if (lock === undefined) return;
     if (served === 0) becomeSubreaper();
     await new StepDaemon(orders, connection).run();
     // What could not be killed must not be taken for a process of the next step.
@@ -66,6 +68,25 @@ async function connectToController(path: string): Promise<FrameConnection | unde
  */
 function reviveController(controllerSocket: string): void {
   if (existsSync(controllerSocket)) startController();
+}
+
+/**
+ * One daemon a step: a controller that was killed right after "run" has a successor that cannot know whether anybody
+ * heard it, and sends another daemon. Undefined when there is one, or the step is over: then there is nothing to do.
+ * The kernel drops the lock with the process.
+ */
+function lockStep(spoolDir: string): Disposable | undefined {
+  let fd: number;
+  try {
+    fd = openSync(join(spoolDir, "lock"), "a", 0o600);
+  } catch (error) {
+    if ((error as NodeJS.ErrnoException).code === "ENOENT") return undefined;
+    throw error;
+  }
+  const close = () => closeSync(fd);
+  if (tryLock(fd)) return { [Symbol.dispose]: close };
+  close();
+  return undefined;
 }
 
 interface Orders {

@@ -90,6 +90,10 @@ export class Task {
     this.#adopted = process;
   }
 
+  get isAdopted(): boolean {
+    return this.#adopted !== undefined;
+  }
+
   adoptEnded(status: ExitStatus): void {
     this.#adopted = { pid: this.#adopted?.pid ?? 0, exited: Promise.resolve(status), usage: () => null };
   }

@@ -14,7 +14,7 @@ export interface Cancellable { readonly signal: AbortSignal }
 
 /** Where a subject's jobs work: files appear in `workDir`. */
 export interface Place {
-  readonly workDir: string;
+  workDir: string;
   /** A busybox bundle; null where containers cannot run. */
   readonly bundle: string | null;
 }
@@ -25,7 +25,7 @@ export function context(place: Place) {
 
 export function submitContext(place: Place, environment: Readonly<Record<string, string>> = {}): SubmitContext {
   return {
-    workDir: place.workDir, host: hostname().split(".", 1)[0] ?? "", sid: 1, submitLine: "contract", umask: 0o022, rlimits: {},
+    submitDir: "/tmp", workDir: place.workDir, host: hostname().split(".", 1)[0] ?? "", sid: 1, submitLine: "contract", umask: 0o022, rlimits: {},
     environment: { PATH: "/usr/local/bin:/usr/bin:/bin", HOME: place.workDir, ...environment },
   };
 }
@@ -34,7 +34,7 @@ export function submitContext(place: Place, environment: Readonly<Record<string,
 export function batch(place: Place, script: string, ...options: readonly string[]): JobRequest {
   const text = script.startsWith("#!") ? script : `#!/bin/sh\n${script}\n`;
   const merged = mergeSbatch({ line: parseSbatch(options, {}), directives: parseSbatchDirectives(text), env: {}, context: context(place) });
-  return { kind: "batch", options: { ...merged.job, name: merged.job.name ?? "contract" }, submit: { ...submitContext(place), workDir: merged.chdir ?? place.workDir }, batch: { ...merged.batch, script: text, scriptPath: null }, command: null };
+  return { kind: "batch", options: { ...merged.job, name: merged.job.name ?? "contract" }, submit: { ...submitContext(place), submitDir: "/tmp", workDir: merged.chdir ?? place.workDir }, batch: { ...merged.batch, script: text, scriptPath: null }, command: null };
 }
 
 /** As `salloc OPTIONS`. */

@@ -1,7 +1,7 @@
 // A private cluster for one test: directories, configuration, links to the executable under test, a busybox bundle, and
 // at the end a look at what is left of it. Nothing outside the directory is touched, so tests run side by side, and only
 // processes that carry its name in their environment are ever killed.
-import { chmodSync, copyFileSync, existsSync, mkdirSync, mkdtempSync, readdirSync, readFileSync, rmSync, symlinkSync, writeFileSync } from "node:fs";
+import { chmodSync, copyFileSync, existsSync, mkdirSync, mkdtempSync, readdirSync, readFileSync, readlinkSync, rmSync, symlinkSync, writeFileSync } from "node:fs";
 import { hostname } from "node:os";
 import { join, resolve } from "node:path";
 import { EmbeddedEngine } from "#engine/embedded/client.ts";
@@ -79,7 +79,10 @@ export class Site implements AsyncDisposable {
   readonly workDir: string;
   readonly bundle: string;
   readonly env: Readonly<Record<string, string>>;
+  /** Mount points that the test itself made. */
+  readonly ownMounts: string[] = [];
   readonly #commands = new Set<RunningCommand>();
+  readonly #undo: (() => void)[] = [];
 
   constructor(options: { readonly conf?: string; readonly uid?: number } = {}) {
     this.dir = mkdtempSync("/tmp/berth-e2e-");
@@ -108,6 +111,15 @@ export class Site implements AsyncDisposable {
     for (const applet of APPLETS) symlinkSync("busybox", join(rootfs, "bin", applet));
     const spec = Bun.spawnSync(["runc", "spec", ...(isRoot ? [] : ["--rootless"])], { cwd: this.bundle, env: { PATH } });
     if (!spec.success) throw new Error(`runc spec: ${spec.stderr.toString()}`);
+  }
+
+  /** To be done when every process is gone, before the directory goes: unmounting, mostly. */
+  defer(call: () => void): void {
+    this.#undo.push(call);
+  }
+
+  undo(): void {
+    for (const call of this.#undo.splice(0).reverse()) call();
   }
 
   get stateDir(): string {
@@ -246,7 +258,8 @@ export class Site implements AsyncDisposable {
   /** Step daemons beyond the spares. */
   #busyDaemons(): string[] {
     const daemons = processesOf(this.dir).filter(({ command }) => command.startsWith("berth-stepd "));
-    return daemons.length <= 2 ? [] : [`${daemons.length} step daemons`];
+    const spools = (pid: number) => readFds(pid).map((fd) => readlink(`/proc/${pid}/fd/${fd}`)).filter((path) => path.includes("/spool/"));
+    return daemons.length <= 2 ? [] : daemons.map(({ pid }) => `step daemon ${pid} ${spools(pid).join(" ")}`);
   }
 
   #foreignFiles(): string[] {
@@ -256,7 +269,7 @@ export class Site implements AsyncDisposable {
   }
 
   #mounts(): string[] {
-    return readFileSync("/proc/self/mountinfo", "utf8").split("\n").filter((line) => line.includes(`${this.dir}/`) && !line.includes(`${this.dir}/mnt`)).map((line) => `mount ${line}`);
+    return readFileSync("/proc/self/mountinfo", "utf8").split("\n").filter((line) => line.includes(`${this.dir}/`) && !this.ownMounts.some((path) => line.includes(` ${path} `))).map((line) => `mount ${line}`);
   }
 
   /** What the controller's log says that nobody should see: exceptions, in short. */
@@ -278,7 +291,24 @@ export class Site implements AsyncDisposable {
     for (const { pid } of processesOf(this.dir)) {
       try { process.kill(pid, "SIGKILL"); } catch { /* gone meanwhile */ }
     }
+    this.undo();
     rmSync(this.dir, { recursive: true, force: true, maxRetries: 5 });
+  }
+}
+
+function readFds(pid: number): string[] {
+  try {
+    return readdirSync(`/proc/${pid}/fd`);
+  } catch {
+    return []; // gone
+  }
+}
+
+function readlink(path: string): string {
+  try {
+    return readlinkSync(path);
+  } catch {
+    return "";
   }
 }
 

@@ -1,11 +1,14 @@
 /**
- * Step daemons that wait for a step. Starting one takes longer than running a short step, so a few are started ahead;
- * a new one is started when one has been taken, a moment later, so that it does not compete with the step's own start.
+ * Step daemons that wait for a step. Starting one takes longer than running a short step, so a few are started ahead, and
+ * they come back when their step is over. A new one is started a moment after one was taken, so that it does not compete
+ * with the step's own start.
  */
 import type { FrameConnection } from "#platform/frames.ts";
 
 export const SPARE_DAEMONS = 2;
-const REFILL_DELAY_MS = 30;
+/** With none left the next step would wait for a start; with one left the taken daemon may be back before it is missed. */
+const REFILL_EMPTY_MS = 20;
+const REFILL_MS = 500;
 
 export class DaemonPool {
   readonly #start: () => void;
@@ -51,9 +54,10 @@ export class DaemonPool {
     return promise;
   }
 
-  /** A daemon that was started has ended without connecting. */
+  /** A daemon has ended; maybe before it could connect, and then somebody may wait for it. */
   lost(): void {
     this.#starting = Math.max(0, this.#starting - 1);
+    if (this.#takers.length > 0) this.#scheduleRefill();
   }
 
   fill(): void {
@@ -69,7 +73,7 @@ export class DaemonPool {
     this.#refill ??= setTimeout(() => {
       this.#refill = undefined;
       this.fill();
-    }, REFILL_DELAY_MS);
+    }, this.#spares.length === 0 ? REFILL_EMPTY_MS : REFILL_MS);
   }
 
   stop(): void {

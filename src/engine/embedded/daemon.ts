@@ -45,13 +45,15 @@ export async function runController(): Promise<number> {
     setTimeout(() => done.resolve(), 20); // the answer goes out first
   };
   rmSync(paths.socket, { force: true }); // of a controller that was killed
-  const server = new Server({ controller, socketPath: paths.socket, logFile: logPath(paths.state), host: shortHostName(), onStop: stop });
+  const recovered = Promise.withResolvers<void>();
+  const server = new Server({ controller, recovered: recovered.promise, socketPath: paths.socket, logFile: logPath(paths.state), host: shortHostName(), onStop: stop });
   for (const signal of ["SIGTERM", "SIGINT"] as const) process.on(signal, () => void stop({ cancelJobs: false, by: process.getuid?.() ?? 0 }));
   process.on("SIGHUP", () => undefined);
   await controller.recover(isSameBoot(store));
-  sweepSpool(paths, controller.runningSteps());
+  sweepSpool(paths, controller.book.runningSteps());
+  recovered.resolve();
   pool.fill();
-  log("controller.ready", { liveJobs: controller.liveJobs });
+  log("controller.ready", { liveJobs: controller.book.liveJobs });
   await done.promise;
   server.stop();
   pool.stop();

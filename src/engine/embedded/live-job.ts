@@ -15,6 +15,10 @@ export interface LiveStep {
   daemon: FrameConnection | null;
   /** The engine has ended it; the daemon that takes over from one that was killed has to be told again. */
   terminating: { readonly reason: TerminateReason; readonly hard: boolean } | null;
+  /** When its daemons were lost, lately; of the monotonic clock. */
+  losses: readonly number[];
+  /** Runs while its result could not be saved. */
+  retry: ReturnType<typeof setTimeout> | undefined;
   limit: Alarm | undefined;
   readonly ready: PromiseWithResolvers<void>;
   readonly ended: PromiseWithResolvers<StepResult>;

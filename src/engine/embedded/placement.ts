@@ -73,6 +73,9 @@ function taskCapacity(ask: Ask, free: NodeFree): number {
   if (ask.memPerNodeMib !== null && free.memMib < (ask.memPerNodeMib === 0 ? free.totalMemMib : ask.memPerNodeMib)) return 0;
   let capacity = ask.overcommit ? Number.MAX_SAFE_INTEGER : Math.floor(free.cpus / ask.cpusPerTask);
   if (ask.memPerCpuMib !== null && ask.memPerCpuMib > 0) {
+    // CPUs beyond what its tasks need bring their memory along.
+    const leastCpus = ask.exclusive ? free.totalCpus : Math.max(1, ask.minCpusPerNode);
+    if (leastCpus * ask.memPerCpuMib > free.memMib) return 0;
     capacity = Math.min(capacity, Math.floor(free.memMib / (ask.memPerCpuMib * ask.cpusPerTask)));
   }
   return Math.min(capacity, ask.tasksPerNode ?? capacity);

@@ -19,6 +19,8 @@ export interface ServerOptions {
   readonly socketPath: string;
   readonly logFile: string;
   readonly host: string;
+  /** What the predecessor left is taken up: until then nobody is answered, because half the jobs would be unknown. */
+  readonly recovered: Promise<void>;
   readonly onStop: (options: { readonly cancelJobs: boolean; readonly by: number }) => Promise<void>;
 }
 
@@ -95,6 +97,7 @@ class Client {
           hint: "run: berth daemon restart   (jobs that run go on)",
         });
       }
+      await this.#options.recovered;
       const handler = this.#handlers[request.op] as (args: unknown, id: number) => unknown;
       const result = await handler(request.args, id);
       if (Array.isArray(result)) this.#sendList(id, result);
@@ -107,6 +110,8 @@ class Client {
   #wireError(error: unknown, op: string): WireError {
     if (error instanceof BerthError) return { code: error.code, message: error.message, hint: error.hint ?? null, before: error.before };
     if (this.#gone.signal.aborted) return { code: "GONE", message: "the caller has gone", hint: null, before: [] };
+    const stateDir = this.#controller.paths.state;
+    if (isStorageError(error)) return { code: "STORE", message: `Cannot write to ${stateDir}: ${error.message}`, hint: "make room there; what was accepted before is safe", before: [] };
     this.#controller.log("request.failed", { op, error: error instanceof Error ? error.stack ?? error.message : String(error) });
     return { code: "INTERNAL", message: `The controller failed to do "${op}"`, hint: `its log says more: ${this.#options.logFile}`, before: [] };
   }
@@ -175,21 +180,21 @@ class Client {
     }),
     tryJob: ({ request }) => this.#controller.tryJob(request, this.#submitter),
     cancel: (target) => this.#controller.cancel(target, this.#connection.peer.uid),
-    signal: (target) => this.#controller.signal(target, this.#connection.peer.uid),
-    hold: (target) => this.#controller.hold(target),
-    release: (target) => this.#controller.releaseHold(target),
-    requeue: (target) => this.#controller.requeue(target),
-    suspend: (target) => this.#controller.suspend(target),
-    resume: (target) => this.#controller.resume(target),
+    signal: (target) => this.#controller.control.signal(target, this.#connection.peer.uid),
+    hold: (target) => this.#controller.control.hold(target),
+    release: (target) => this.#controller.control.releaseHold(target),
+    requeue: (target) => this.#controller.control.requeue(target),
+    suspend: (target) => this.#controller.control.suspend(target),
+    resume: (target) => this.#controller.control.resume(target),
     update: (target) => applyUpdate(this.#controller, target),
-    jobs: (filter) => [...this.#controller.records()].filter((job) => matches(job, filter)),
-    steps: ({ jobId }) => [...this.#controller.stepRecords()].filter((step) => jobId === null || step.jobId === jobId),
+    jobs: (filter) => [...this.#controller.book.records()].filter((job) => matches(job, filter)),
+    steps: ({ jobId }) => [...this.#controller.book.stepRecords()].filter((step) => jobId === null || step.jobId === jobId),
     nodes: () => nodeRecords(this.#controller),
     partitions: () => partitionRecords(this.#controller.config),
     config: () => describeConfig(this.#controller, this.#options.host),
     accounting: (filter) => this.#accounting(filter),
-    batchScript: ({ jobId }) => this.#controller.batchScript(jobId),
-    waitForEnd: ({ jobId }) => this.#controller.waitForEnd(jobId, this.#gone.signal),
+    batchScript: ({ jobId }) => this.#controller.book.batchScript(jobId),
+    waitForEnd: ({ jobId }) => this.#controller.book.waitForEnd(jobId, this.#gone.signal),
     status: () => this.#status(),
     stop: async ({ cancelJobs }) => {
       await this.#options.onStop({ cancelJobs, by: this.#connection.peer.uid });
@@ -197,7 +202,7 @@ class Client {
   };
 
   #accounting(filter: AccountingFilter): readonly JobRecord[] {
-    const volatile = new Map([...this.#controller.records()].map((job) => [job.jobId, job]));
+    const volatile = new Map([...this.#controller.book.records()].map((job) => [job.jobId, job]));
     return this.#controller.store.accounting(filter)
       .map((job) => ({ ...job, ...volatile.get(job.jobId) }))
       .filter((job) => matches(job, filter));
@@ -221,12 +226,17 @@ class Client {
       pid: process.pid,
       version: VERSION,
       startedAt: this.#controller.startedAt,
-      liveJobs: this.#controller.liveJobs,
-      runningSteps: this.#controller.runningSteps(),
+      liveJobs: this.#controller.book.liveJobs,
+      runningSteps: this.#controller.book.runningSteps(),
       stateDir: this.#controller.paths.state,
       logFile: this.#options.logFile,
     };
   }
+}
+
+/** The disk is full, or refuses to be written to. */
+function isStorageError(error: unknown): error is Error {
+  return error instanceof Error && "code" in error && typeof error.code === "string" && /^(SQLITE_(FULL|IOERR|READONLY)|ENOSPC|EDQUOT|EROFS|EIO)/.test(error.code);
 }
 
 function isRequest(message: unknown): message is Request {

@@ -7,20 +7,28 @@ import type { Paths } from "./paths.ts";
 
 /** A controller that finds many jobs to take up needs a while; after this something is wrong. */
 const START_MS = 30_000;
+/** A controller that lost the race for the lock leaves at once. The winner could be killed before it listens. */
+const NEXT_START_MS = 1000;
 
 /** @throws BerthError CONTROLLER_DOWN with the controller's own last words */
 export async function connectToController(paths: Paths): Promise<FrameConnection> {
   const first = await attempt(paths.socket);
   if (first !== undefined) return first;
-  const controller = startController();
   let exitCode: number | undefined;
-  void controller.exited.then((status) => { exitCode = status.kind === "exited" ? status.code : 1; });
-  const deadline = performance.now() + START_MS;
+  let startedAt = 0;
+  const start = () => {
+    exitCode = undefined;
+    startedAt = performance.now();
+    void startController().exited.then((status) => { exitCode = status.kind === "exited" ? status.code : 1; });
+  };
+  start();
+  const deadline = startedAt + START_MS;
   for (let waitMs = 2; performance.now() < deadline; waitMs = Math.min(waitMs * 1.5, 50)) {
     await Bun.sleep(waitMs);
     const connection = await attempt(paths.socket);
     if (connection !== undefined) return connection;
-    if (exitCode !== undefined && exitCode !== 0) break; // 0: another one was faster, and will listen soon
+    if (exitCode !== undefined && exitCode !== 0) break;
+    if (exitCode === 0 && performance.now() - startedAt > NEXT_START_MS) start();
   }
   throw new BerthError("CONTROLLER_DOWN", "Unable to contact slurm controller (connect failure)", {
     hint: `Berth's controller did not start: ${lastWords(paths.state)} (log: ${logPath(paths.state)})`,
@@ -40,7 +48,9 @@ async function attempt(path: string): Promise<FrameConnection | undefined> {
 
 function lastWords(stateDir: string): string {
   try {
-    return readFileSync(logPath(stateDir), "utf8").trimEnd().split("\n").at(-1) ?? "no reason given";
+    const lines = readFileSync(logPath(stateDir), "utf8").trimEnd().split("\n");
+    const reason = lines.findLast((line) => line.includes("error: ")) ?? lines.at(-1);
+    return reason?.replace(/^daemon: error: /, "") ?? "no reason given";
   } catch {
     return "no reason given";
   }

@@ -8,6 +8,23 @@ import type { CreatedStep } from "./wire.ts";
 const TAKE_OVER_MS = 15_000;
 const RETRY_MS = 50;
 
+/** How long a step daemon may take from its orders to its socket. */
+const LISTEN_MS = 30_000;
+
+/** The daemon has its orders when we hear of it, but may not listen yet. @throws the last failure to connect */
+async function connectSoon(path: string): Promise<FrameConnection> {
+  const deadline = performance.now() + LISTEN_MS;
+  for (let waitMs = 0.2; ; waitMs = Math.min(waitMs * 2, 50)) {
+    try {
+      return await connectFrames(path);
+    } catch (error) {
+      const { code } = error as NodeJS.ErrnoException;
+      if ((code !== "ENOENT" && code !== "ECONNREFUSED") || performance.now() > deadline) throw error;
+    }
+    await Bun.sleep(waitMs);
+  }
+}
+
 export class EmbeddedStepChannel implements StepChannel {
   readonly #socketPath: string;
   #connection: FrameConnection;
@@ -16,7 +33,7 @@ export class EmbeddedStepChannel implements StepChannel {
   #isOver = false;
 
   static async attach(created: CreatedStep): Promise<EmbeddedStepChannel> {
-    const channel = new EmbeddedStepChannel(await connectFrames(created.socketPath), created.socketPath);
+    const channel = new EmbeddedStepChannel(await connectSoon(created.socketPath), created.socketPath);
     channel.#push({ kind: "created", step: created.step, waited: created.waited });
     channel.#say({ op: "attach" });
     return channel;

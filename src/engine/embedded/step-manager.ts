@@ -2,7 +2,7 @@
  * The steps of live jobs: creating them, handing them to step daemons, ending them, and finding them again after a
  * restart. Knows nothing of queues; the controller tells it which job, and hears how each step ended.
  */
-import { mkdirSync, writeFileSync } from "node:fs";
+import { mkdirSync, rmSync, writeFileSync } from "node:fs";
 import { connectFrames, parseJsonFrame, type FrameConnection } from "#platform/frames.ts";
 import { stepVariables, batchVariables, type JobFacts, type StepFacts } from "#job/environment.ts";
 import { slurmError } from "#job/errors.ts";
@@ -16,6 +16,7 @@ import { needsPerTask } from "#options/file-pattern.ts";
 import { appendToJournal, findResult, readJournal, type StepResult, type TerminateReason } from "#step/journal.ts";
 import { SCRIPT_FILE, writePlan, type StepPlan, type StreamPlan } from "#step/plan.ts";
 import type { FromDaemon, ToDaemon } from "#step/wire.ts";
+import { isAlive, killTree } from "#platform/process-tree.ts";
 import type { StepRequest } from "../engine.ts";
 import { defaultOutput } from "./admission.ts";
 import type { ClusterConfig } from "./config.ts";
@@ -39,9 +40,16 @@ export interface StepManagerHost {
 
 /** How long a daemon may take from "run" to "ready" before the step is given up. */
 const READY_MS = 60_000;
+/** After a result could not be saved. */
+const SAVE_AGAIN_MS = 1000;
+/** A step that loses more daemons than this within that time is what kills them. */
+const MAX_LOSSES = 10;
+const LOSSES_WITHIN_MS = 30_000;
 
 export class StepManager {
   readonly #host: StepManagerHost;
+  /** Spool directories of the steps that have not ended. */
+  readonly #spools = new Set<string>();
 
   constructor(host: StepManagerHost) {
     this.#host = host;
@@ -223,10 +231,11 @@ export class StepManager {
     };
   }
 
-  /** Spool first, then the record, then the daemon: what a crash leaves between two of them is swept at the next start. */
+  /** Spool first, then the record, then the daemon: what a crash leaves between two of them is swept at the next start, or made anew. */
   async #start(job: LiveJob, record: StepRecord, plan: StepPlan, cpuIds: LiveStep["cpuIds"], script?: string): Promise<LiveStep> {
     const { paths, store, pool } = this.#host;
     const spool = stepSpool(paths, job.id, record.stepKey);
+    rmSync(spool, { recursive: true, force: true }); // of a controller that was killed before it had recorded the step
     mkdirSync(spool, { mode: 0o700 });
     writePlan(spool, plan);
     if (script !== undefined) writeFileSync(`${spool}/${SCRIPT_FILE}`, script, { mode: 0o700, flag: "wx" });
@@ -240,10 +249,11 @@ export class StepManager {
 
   #track(job: LiveJob, record: StepRecord, cpuIds: LiveStep["cpuIds"]): LiveStep {
     const step: LiveStep = {
-      record, cpuIds, daemon: null, terminating: null, limit: undefined,
+      record, cpuIds, daemon: null, terminating: null, losses: [], retry: undefined, limit: undefined,
       ready: Promise.withResolvers(), ended: Promise.withResolvers(),
     };
     job.steps.set(record.stepKey, step);
+    this.#spools.add(stepSpool(this.#host.paths, job.id, record.stepKey));
     if (record.timeLimitMinutes !== null) {
       step.limit = new Alarm(record.startedAt + record.timeLimitMinutes * 60_000, () => this.terminate(step, "timeLimit", { hard: false }));
     }
@@ -260,7 +270,10 @@ export class StepManager {
       },
       closed: () => {
         step.daemon = null;
+        const spool = stepSpool(this.#host.paths, job.id, step.record.stepKey);
         if (job.steps.get(step.record.stepKey) === step) this.#daemonLost(job, step);
+        // Told of the end, it removes the spool itself, unless it was killed before it could.
+        else this.#removeSpool(spool);
       },
     });
   }
@@ -271,17 +284,52 @@ export class StepManager {
     const result = findResult(readJournal(spool));
     if (result !== undefined) {
       this.#finish(job, step, result);
+      this.#removeSpool(spool); // the daemon is not there to do it
       return;
     }
-    this.#host.log("step.daemonLost", { job: job.id, step: step.record.stepKey });
-    void this.#takeOver(job, step, spool);
+    const now = performance.now();
+    step.losses = [...step.losses.filter((at) => now - at < LOSSES_WITHIN_MS), now];
+    this.#host.log("step.daemonLost", { job: job.id, step: step.record.stepKey, times: step.losses.length });
+    if (step.losses.length > MAX_LOSSES) this.#giveUp(job, step, spool);
+    else void this.#takeOver(job, step, spool);
   }
 
-  /** Another daemon reads the plan and the journal and goes on where the dead one stopped. */
+  /**
+   * Another daemon reads the plan and the journal and goes on where the dead one stopped. The one we lost may live, if it
+   * is we who are new: then it listens, or will in a moment, and holds the step's lock, so that a second one leaves again.
+   */
   async #takeOver(job: LiveJob, step: LiveStep, spool: string): Promise<void> {
+    if (step.losses.length > 1) await Bun.sleep(Math.min(20 * 2 ** step.losses.length, 1000));
+    if (await this.#reconnect(job, step)) return;
     const daemon = await this.#host.pool.take();
     this.#attach(job, step, daemon);
     this.#run(step, spool);
+  }
+
+  async #reconnect(job: LiveJob, step: LiveStep): Promise<boolean> {
+    try {
+      const daemon = await connectFrames(stepSocket(this.#host.paths, job.id, step.record.stepKey));
+      this.#attach(job, step, daemon);
+    } catch {
+      return false; // nobody listens there
+    }
+    this.#say(step, { op: "control" });
+    if (step.terminating !== null) this.#say(step, { op: "terminate", ...step.terminating });
+    this.#host.log("step.reconnected", { job: job.id, step: step.record.stepKey });
+    return true;
+  }
+
+  /** No daemon survives this step: it ends like on a node that failed. */
+  #giveUp(job: LiveJob, step: LiveStep, spool: string): void {
+    for (const entry of readJournal(spool)) if (entry.kind === "started" && isAlive(entry.process)) killTree(entry.process.pid);
+    const usage = { userCpuMs: 0, systemCpuMs: 0, maxRssKib: null, maxRssTask: null, maxRssNode: null };
+    this.#host.log("step.givenUp", { job: job.id, step: step.record.stepKey });
+    this.#finish(job, step, { exit: EXIT_ZERO, usage, endedAt: nowMs(), launchFailure: null, terminated: "nodeFailure", outOfMemory: false });
+    this.#removeSpool(spool);
+  }
+
+  #removeSpool(spool: string): void {
+    if (!this.#spools.has(spool)) rmSync(spool, { recursive: true, force: true });
   }
 
   /** What was said while the step had no daemon is said now. */
@@ -303,15 +351,26 @@ export class StepManager {
 
   #finish(job: LiveJob, step: LiveStep, result: StepResult): void {
     if (job.steps.get(step.record.stepKey) !== step) return; // told twice
-    step.limit?.stop();
+    clearTimeout(step.retry);
     const { exit } = result;
     // A step that ends with its job's limit is cancelled; only its own limit makes it TIMEOUT (lifecycle §5.1).
     const state: BaseState = result.terminated === "timeLimit" && step.record.timeLimitMinutes !== null ? "TIMEOUT"
       : result.terminated === "nodeFailure" ? "NODE_FAIL"
       : result.terminated === "cancelled" || exit.signal !== 0 ? "CANCELLED"
       : exit.code !== 0 ? "FAILED" : "COMPLETED";
-    step.record = { ...step.record, state, exit, endedAt: result.endedAt, usage: result.usage };
+    const ended: StepRecord = { ...step.record, state, exit, endedAt: result.endedAt, usage: result.usage };
+    try {
+      this.#host.store.saveStep(ended);
+    } catch (error) {
+      // A full disk: nothing is changed yet. The daemon keeps the result, or its journal does, until there is room.
+      this.#host.log("step.notSaved", { job: job.id, step: step.record.stepKey, error: String(error) });
+      step.retry = setTimeout(() => this.#finish(job, step, result), SAVE_AGAIN_MS);
+      return;
+    }
+    step.limit?.stop();
+    step.record = ended;
     job.steps.delete(step.record.stepKey);
+    this.#spools.delete(stepSpool(this.#host.paths, job.id, step.record.stepKey));
     this.#host.store.transaction(() => {
       this.#host.store.saveStep(step.record);
       this.#host.stepEnded(job, step, result);
@@ -341,17 +400,9 @@ export class StepManager {
 
   /** After a restart: connects to the daemon of a step that was running, or reads what it left. */
   async recover(job: LiveJob, record: StepRecord): Promise<void> {
-    const { paths } = this.#host;
     const step = this.#track(job, record, new Map(record.stepKey === "batch" ? [] : job.record.shares.map((share) => [share.node, share.cpuIds])));
     if (typeof record.stepKey === "number") job.nextStep = Math.max(job.nextStep, record.stepKey + 1);
-    try {
-      const daemon = await connectFrames(stepSocket(paths, job.id, record.stepKey));
-      this.#attach(job, step, daemon);
-      daemon.sendJson({ op: "control" } satisfies ToDaemon);
-      this.#host.log("step.reconnected", { job: job.id, step: record.stepKey });
-    } catch {
-      this.#daemonLost(job, step);
-    }
+    if (!await this.#reconnect(job, step)) this.#daemonLost(job, step);
   }
 }
 

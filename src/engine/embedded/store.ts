@@ -48,29 +48,39 @@ export class Store implements Disposable {
 
   constructor(path: string) {
     this.#path = path;
-    this.#db = new Database(path, { create: true, strict: true });
-    this.#db.run("PRAGMA journal_mode = WAL");
-    this.#db.run("PRAGMA synchronous = NORMAL");
-    this.#db.run("PRAGMA cache_size = -2000");
-    this.#migrate();
+    this.#db = this.#open();
     this.#saveJob = this.#db.prepare(`INSERT INTO jobs (job_id, live, submitted_at, ended_at, array_job_id, record) VALUES (?1, ?2, ?3, ?4, ?5, ?6)
       ON CONFLICT (job_id) DO UPDATE SET live = ?2, submitted_at = ?3, ended_at = ?4, array_job_id = ?5, record = ?6`);
     this.#saveStep = this.#db.prepare("INSERT OR REPLACE INTO steps (job_id, step_key, record) VALUES (?, ?, ?)");
     chmodSync(path, 0o600);
   }
 
-  #migrate(): void {
-    const version = this.#db.query<{ user_version: number }, []>("PRAGMA user_version").get()?.user_version ?? 0;
+  #open(): Database {
+    try {
+      const db = new Database(this.#path, { create: true, strict: true });
+      db.run("PRAGMA journal_mode = WAL");
+      db.run("PRAGMA synchronous = NORMAL");
+      db.run("PRAGMA cache_size = -2000");
+      this.#migrate(db);
+      return db;
+    } catch (error) {
+      if (error instanceof BerthError) throw error;
+      throw new BerthError("STORE", `Cannot use the database ${this.#path}: ${(error as Error).message}`, { cause: error });
+    }
+  }
+
+  #migrate(db: Database): void {
+    const version = db.query<{ user_version: number }, []>("PRAGMA user_version").get()?.user_version ?? 0;
     if (version === SCHEMA_VERSION) return;
     if (version !== 0) {
       throw new BerthError("STORE_VERSION", `${this.#path} was written by another version of Berth (schema ${version}, this one knows ${SCHEMA_VERSION})`, {
         hint: "use the Berth that wrote it, or move the file away to start with no history",
       });
     }
-    this.transaction(() => {
-      this.#db.run(SCHEMA);
-      this.#db.run(`PRAGMA user_version = ${SCHEMA_VERSION}`);
-    });
+    db.transaction(() => {
+      db.run(SCHEMA);
+      db.run(`PRAGMA user_version = ${SCHEMA_VERSION}`);
+    }).immediate();
   }
 
   transaction<T>(work: () => T): T {

@@ -30,7 +30,7 @@ export function applyUpdate(controller: Controller, target: JobTarget & { readon
   for (const key of Object.keys(target.changes)) {
     if (EDITS[key] === undefined) throw new BerthError("UPDATE_UNSUPPORTED", `Update of this parameter is not supported: ${key}=${target.changes[key] ?? ""}`);
   }
-  controller.change(target, (job) => {
+  controller.control.change(target, (job) => {
     let edited = job;
     for (const [key, value] of Object.entries(target.changes)) {
       const rule = EDITS[key];

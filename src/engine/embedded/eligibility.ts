@@ -1,0 +1,99 @@
+/** Why a pending job may not start yet, apart from room: holds, times, dependencies, limits, licences (lifecycle §3). */
+import type { EpochMs } from "#job/id.ts";
+import { partitionOf, wantsTooManyNodes } from "./admission.ts";
+import { judge } from "./dependencies.ts";
+import type { JobBook } from "./job-book.ts";
+import type { LiveJob } from "./live-job.ts";
+import type { WaitingJob } from "./scheduler.ts";
+
+export type EndPending = (job: LiveJob, state: "CANCELLED" | "DEADLINE", reason: string) => void;
+
+export class Eligibility {
+  readonly #book: JobBook;
+  readonly #endPending: EndPending;
+
+  constructor(book: JobBook, endPending: EndPending) {
+    this.#book = book;
+    this.#endPending = endPending;
+  }
+
+  /** Jobs that may start as soon as there is room; the others get their reason. `again` collects times to look once more. */
+  *waiting(now: EpochMs, again: number[]): Generator<WaitingJob> {
+    for (const job of this.#book.queue) {
+      const reason = this.#whyNot(job, now, again);
+      if (reason === undefined) {
+        const { record } = job;
+        yield {
+          jobId: record.jobId, partition: record.partition, ask: job.ask,
+          durationMs: record.timeLimitMinutes === null ? Infinity : record.timeLimitMinutes * 60_000,
+        };
+      } else if (reason !== "ended") this.#book.annotate(job, { reason });
+    }
+  }
+
+  #whyNot(job: LiveJob, now: EpochMs, again: number[]): string | undefined {
+    const { record } = job;
+    if (record.deadlineAt !== null && now >= record.deadlineAt) {
+      this.#endPending(job, "DEADLINE", "DeadLine");
+      return "ended";
+    }
+    if (record.priority === 0) return record.reason === "JobHeldAdmin" ? "JobHeldAdmin" : "JobHeldUser";
+    const dependency = this.#dependencyReason(job, now, again);
+    if (dependency !== undefined) return dependency;
+    if (record.eligibleAt !== null && record.eligibleAt > now) {
+      again.push(record.eligibleAt);
+      return "BeginTime";
+    }
+    if (record.eligibleAt === null) this.#book.annotate(job, { eligibleAt: now });
+    const partition = partitionOf(this.#book.config, record.partition);
+    if (partition.state === "DOWN") return "PartitionDown";
+    if (wantsTooManyNodes(job.ask, partition)) return "PartitionConfig";
+    if (partition.maxTimeMinutes !== null && (record.timeLimitMinutes ?? Infinity) > partition.maxTimeMinutes) return "PartitionTimeLimit";
+    if (this.#isThrottled(job)) return "JobArrayTaskLimit";
+    if (!this.hasLicenses(job)) return "Licenses";
+    return undefined;
+  }
+
+  #dependencyReason(job: LiveJob, now: EpochMs, again: number[]): string | undefined {
+    if (job.dependency === null) return undefined;
+    const { standing, text, againAt } = judge(job.dependency, {
+      now, self: job.record,
+      find: (wanted) => this.#book.findRecords(wanted),
+      hasTwin: () => [...this.#book.live.values()].some(({ record }) => record.jobId < job.id && record.name === job.record.name && record.userId === job.record.userId),
+    });
+    if (againAt !== null) again.push(againAt);
+    this.#book.annotate(job, { dependency: text });
+    if (standing === "fulfilled") return undefined;
+    if (standing === "waiting") return "Dependency";
+    if (job.killOnInvalidDependency) {
+      this.#endPending(job, "CANCELLED", "DependencyNeverSatisfied");
+      return "ended";
+    }
+    return "DependencyNeverSatisfied";
+  }
+
+  #isThrottled(job: LiveJob): boolean {
+    const { array } = job.record;
+    if (array?.throttle == null || array.throttle === 0) return false;
+    let running = 0;
+    for (const other of this.#book.occupying) if (other.record.array?.jobId === array.jobId) running++;
+    return running >= array.throttle;
+  }
+
+  hasLicenses(job: LiveJob): boolean {
+    if (job.record.licenses === null) return true;
+    const used = new Map<string, number>();
+    const each = (text: string | null, add: (name: string, count: number) => void) => {
+      for (const entry of (text ?? "").split(/[,;]/).filter(Boolean)) {
+        const [name = "", count = "1"] = entry.split(":");
+        add(name, Number(count));
+      }
+    };
+    for (const other of this.#book.occupying) {
+      each(other.record.licenses, (name, count) => used.set(name, (used.get(name) ?? 0) + count));
+    }
+    let fits = true;
+    each(job.record.licenses, (name, count) => { if ((used.get(name) ?? 0) + count > (this.#book.config.licenses[name] ?? 0)) fits = false; });
+    return fits;
+  }
+}

@@ -1,0 +1,134 @@
+/** What scontrol and scancel do to jobs that live on: hold, release, requeue, suspend, resume, update, signals. */
+import { slurmError } from "#job/errors.ts";
+import { nowMs } from "#job/id.ts";
+import type { Outcome } from "#job/life.ts";
+import type { JobRecord } from "#job/record.ts";
+import type { JobTarget, SignalScope } from "../engine.ts";
+import type { JobBook } from "./job-book.ts";
+import type { LiveJob } from "./live-job.ts";
+import { FIRST_PRIORITY, REQUEUED_HELD, requeueReason } from "./priority.ts";
+import type { StepManager } from "./step-manager.ts";
+
+/** What only the controller does. */
+export interface JobControlHooks {
+  end(job: LiveJob, outcome: Outcome): void;
+  requeueNow(job: LiveJob, how: NonNullable<LiveJob["requeue"]>): void;
+  setAlarms(job: LiveJob): void;
+  requestPass(): void;
+  cancel(target: JobTarget, by: number): void;
+}
+
+const SIGKILL = 9;
+const SIGCONT = 18;
+const SIGSTOP = 19;
+
+export class JobControl {
+  readonly #book: JobBook;
+  readonly #steps: StepManager;
+  readonly #hooks: JobControlHooks;
+
+  constructor(parts: { readonly book: JobBook; readonly steps: StepManager; readonly hooks: JobControlHooks }) {
+    this.#book = parts.book;
+    this.#steps = parts.steps;
+    this.#hooks = parts.hooks;
+  }
+
+  hold(target: JobTarget): void {
+    for (const job of this.#book.resolve(target)) this.#reprioritise(job, 0, "JobHeldUser");
+  }
+
+  releaseHold(target: JobTarget): void {
+    for (const job of this.#book.resolve(target)) {
+      if (job.record.priority !== 0) continue;
+      this.#reprioritise(job, Math.max(1, FIRST_PRIORITY - job.id - job.record.nice), "None");
+    }
+    this.#hooks.requestPass();
+  }
+
+  #reprioritise(job: LiveJob, priority: number, reason: string): void {
+    const { isQueued } = job;
+    if (isQueued) this.#book.queue.remove(job);
+    this.#book.save(job, { ...job.record, priority, reason, stateDescription: priority === 0 ? job.record.stateDescription : null });
+    if (isQueued) this.#book.queue.add(job);
+  }
+
+  requeue(target: JobTarget & { readonly hold: boolean }): void {
+    const how = { isHeld: target.hold, description: target.hold ? REQUEUED_HELD : null };
+    const jobs = this.#book.resolve(target, { orEnded: true });
+    for (const job of jobs) if (!job.record.requeue || job.record.kind !== "batch") throw slurmError("DISABLED");
+    for (const job of jobs) {
+      if (job.record.state === "PENDING") {
+        if (!job.isQueued) job.requeue = how;
+        else if (target.hold) this.#reprioritise(job, 0, "JobHeldUser");
+      } else if (job.isRunning) {
+        job.requeue = how;
+        this.#hooks.end(job, { state: "PENDING", reason: requeueReason(how.isHeld), cancelledBy: null });
+      } else {
+        this.#book.recent.delete(job.id);
+        this.#book.live.set(job.id, job);
+        this.#hooks.requeueNow(job, how);
+        this.#hooks.requestPass();
+      }
+    }
+  }
+
+  suspend(target: JobTarget): void {
+    for (const job of this.#book.resolve(target)) {
+      if (job.record.state === "PENDING") throw slurmError("JOB_PENDING");
+      if (job.record.state !== "RUNNING") throw slurmError("ALREADY_DONE");
+      for (const step of job.steps.values()) this.#steps.signal(step, SIGSTOP, "full");
+      this.#book.apply(job, { kind: "suspended", at: nowMs() });
+      job.stopAlarms();
+    }
+  }
+
+  resume(target: JobTarget): void {
+    for (const job of this.#book.resolve(target)) {
+      if (job.record.state !== "SUSPENDED") throw slurmError("ALREADY_DONE");
+      this.#book.apply(job, { kind: "resumed", at: nowMs() });
+      for (const step of job.steps.values()) this.#steps.signal(step, SIGCONT, "full");
+      this.#hooks.setAlarms(job);
+    }
+  }
+
+  /** Changes that were checked already (update.ts); a pending job is looked at again, a running one gets new alarms. */
+  change(target: JobTarget, edit: (job: JobRecord) => JobRecord): void {
+    for (const job of this.#book.resolve(target)) {
+      const edited = edit(job.record);
+      const { isQueued } = job;
+      if (isQueued) this.#book.queue.remove(job);
+      this.#book.save(job, edited);
+      if (isQueued) this.#book.queue.add(job);
+      else if (job.isRunning) this.#hooks.setAlarms(job);
+    }
+    this.#hooks.requestPass();
+  }
+
+  signal(target: JobTarget & { readonly signalNumber: number; readonly scope: SignalScope }, by: number): void {
+    if (target.signalNumber === SIGKILL && target.stepKey === null && target.scope !== "batch") {
+      this.#hooks.cancel(target, by);
+      return;
+    }
+    for (const job of this.#book.resolve(target)) {
+      if (job.record.state === "PENDING") throw slurmError("JOB_PENDING");
+      this.#signalJob(job, target);
+    }
+  }
+
+  #signalJob(job: LiveJob, target: JobTarget & { readonly signalNumber: number; readonly scope: SignalScope }): void {
+    const { scope, signalNumber, stepKey } = target;
+    let isFound = false;
+    for (const [key, step] of job.steps) {
+      const isBatch = key === "batch";
+      const isMeant = stepKey !== null ? key === stepKey : scope === "full" || isBatch === (scope === "batch");
+      if (!isMeant) continue;
+      isFound = true;
+      this.#steps.signal(step, signalNumber, isBatch && scope === "batch" ? "batch" : "full");
+    }
+    if (stepKey !== null && !isFound) throw slurmError("INVALID_JOB_ID");
+    if (signalNumber === SIGSTOP || signalNumber === SIGCONT) {
+      const flags = job.record.flags.filter((flag) => flag !== "STOPPED");
+      this.#book.save(job, { ...job.record, flags: signalNumber === SIGSTOP ? [...flags, "STOPPED"] : flags });
+    }
+  }
+}

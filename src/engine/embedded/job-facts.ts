@@ -1,0 +1,49 @@
+/** What a job's environment is made of (job/environment.ts), out of its record and its request. */
+import type { JobFacts } from "#job/environment.ts";
+import type { JobRecord, Tres } from "#job/record.ts";
+import type { JobRequest } from "#job/request.ts";
+import { compressHostlist } from "#options/hostlist.ts";
+import type { ClusterConfig } from "./config.ts";
+import type { LiveJob } from "./live-job.ts";
+
+export function jobFacts(job: LiveJob, request: JobRequest, config: ClusterConfig): JobFacts {
+    const { options } = request;
+  return {
+    cluster: { clusterName: config.clusterName, configFile: config.file },
+    job: job.record,
+    submitDir: request.submit.submitDir,
+    nodeList: compressHostlist(job.record.nodes),
+    tasksPerNode: tasksPerNode(job.record, job.ask.overcommit),
+    given: { tasks: options.tasks !== null || options.tasksPerNode !== null, cpusPerTask: options.cpusPerTask !== null },
+    gpuOptions: {
+      SLURM_GPUS: options.gpus, SLURM_GPUS_PER_NODE: options.gpusPerNode, SLURM_GPUS_PER_TASK: options.gpusPerTask,
+      SLURM_GPUS_PER_SOCKET: options.gpusPerSocket, SLURM_CPUS_PER_GPU: options.cpusPerGpu === null ? null : String(options.cpusPerGpu),
+      SLURM_OVERCOMMIT: options.overcommit ? "1" : null, SLURM_HINT: options.unused["hint"] ?? null,
+      SLURM_THREADS_PER_CORE: options.unused["threads-per-core"] ?? null,
+    },
+  };
+}
+
+export function allocatedTres(shares: JobRecord["shares"], job: JobRecord): Tres {
+  const gres: Record<string, number> = {};
+  for (const share of shares) for (const [name, ids] of Object.entries(share.gres)) gres[name] = (gres[name] ?? 0) + ids.length;
+  const isMemoryTracked = job.memPerNodeMib !== null || job.memPerCpuMib !== null;
+  return {
+    cpus: shares.reduce((sum, share) => sum + share.cpuIds.length, 0),
+    memMib: isMemoryTracked ? shares.reduce((sum, share) => sum + share.memMib, 0) : null,
+    nodes: shares.length,
+    gres,
+  };
+}
+
+/** Tasks on each allocated node, as the job's own layout has them. */
+function tasksPerNode(job: JobRecord, isOvercommitted: boolean): number[] {
+  let left = job.tasks;
+  return job.shares.map((share, index) => {
+    const after = job.shares.length - index - 1;
+    const capacity = isOvercommitted ? left : Math.min(Math.floor(share.cpuIds.length / job.cpusPerTask), job.tasksPerNode ?? Infinity);
+    const tasks = Math.max(0, Math.min(Math.max(capacity, 1), Math.max(1, left - after), left));
+    left -= tasks;
+    return tasks;
+  });
+}
