@@ -34,7 +34,8 @@ export async function cluster(argv: readonly string[]): Promise<number> {
       case "status": return status(await clusterStatus({ signal }), isJson);
     }
   }
-  complain(`berth: error: cluster wants up, down or status${verb === undefined ? "" : `, not "${words.join(" ")}"`}`, 'Try "berth cluster --help" for more information');
+  complain(`berth: error: cluster wants up, down or status${verb === undefined ? "" : `, not "${words.join(" ")}"`}`,
+    'Try "berth cluster --help" for more information');
   return 255;
 }
 
@@ -51,7 +52,9 @@ function read(argv: readonly string[]): { words: string[]; values: Map<string, n
   return { words: words.filter((word) => !["--json", "--help", "-h"].includes(word)), values, isJson: isGiven("--json"), isHelp: isGiven("--help", "-h") };
 }
 
-async function up(options: { readonly nodes: number; readonly cpusPerNode: number | null; readonly isJson: boolean; readonly signal: AbortSignal }): Promise<number> {
+async function up(
+  options: { readonly nodes: number; readonly cpusPerNode: number | null; readonly isJson: boolean; readonly signal: AbortSignal },
+): Promise<number> {
   const found = await clusterUp(options);
   if (options.isJson) {
     printLines([JSON.stringify(found, null, 2)]);
@@ -59,7 +62,7 @@ async function up(options: { readonly nodes: number; readonly cpusPerNode: numbe
   }
   const names = found.nodeStates.map(({ name }) => name).join(" ");
   printLines([
-    `${found.isNew ? "Started" : "Already up:"} a private Slurm ${found.slurmVersion ?? ""} with ${found.nodes} ${found.nodes === 1 ? "node" : "nodes"}: ${names}`,
+    `${found.isNew ? "Started" : "Already up:"} a private Slurm ${found.slurmVersion ?? ""} with ${found.nodes} node${found.nodes === 1 ? "" : "s"}: ${names}`,
     "To use it, in this shell:",
     `    export SLURM_CONF=${found.conf}`,
     "    sinfo                                  # Slurm's own commands",

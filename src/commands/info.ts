@@ -1,14 +1,20 @@
-/** `berth info`: which engine answers and why, and where things are. */
+/** `berth info [JOB]`: which engine answers and why, and where things are; or what a job waits for, in words. */
 import { enginePaths } from "#engine/embedded/paths.ts";
-import { BerthError } from "#job/errors.ts";
+import { REASON_WORDS } from "#job/reason-words.ts";
+import { BerthError, slurmError } from "#job/errors.ts";
 import { chooseEngine, openEngine } from "./engine.ts";
 import { complain, printLines } from "./terminal.ts";
 
 export async function info(argv: readonly string[]): Promise<number> {
   if (argv.includes("--help") || argv.includes("-h")) {
-    printLines(["Usage: berth [--engine embedded|slurm|auto] info [--json]", "Says which engine is in use and why, and where its files are."]);
+    printLines([
+      "Usage: berth [--engine embedded|slurm|auto] info [--json] [JOB]",
+      "Says which engine is in use and why, and where its files are; with a job's id, what that job waits for.",
+    ]);
     return 0;
   }
+  const jobId = argv.find((word) => /^\d+$/.test(word));
+  if (jobId !== undefined) return await explainJob(Number(jobId));
   const { engine: name, reason } = chooseEngine();
   const isJson = argv.includes("--json");
   const facts = name === "slurm" ? await slurmFacts(reason) : await embeddedFacts(reason);
@@ -18,11 +24,23 @@ export async function info(argv: readonly string[]): Promise<number> {
   return problem === null ? 0 : 1;
 }
 
+async function explainJob(jobId: number): Promise<number> {
+  await using engine = await openEngine();
+  const found = await engine.jobs({ jobIds: [jobId], userIds: null, states: null, names: null, partitions: null }, { signal: new AbortController().signal });
+  if (found.length === 0) throw slurmError("INVALID_JOB_ID");
+  printLines(found.map(({ jobId: id, state, reason }) => {
+    const words = REASON_WORDS[reason];
+    return `Job ${id}: ${state}${reason === "None" ? "" : `, ${reason}`}${words === undefined ? "" : ` (${words})`}`;
+  }));
+  return 0;
+}
+
 async function embeddedFacts(reason: string) {
   await using engine = await openEngine();
   const found = await engine.info({ signal: new AbortController().signal });
   const { state, runtime } = enginePaths();
-  return { engine: found.engine, reason, version: found.version, cluster: found.clusterName, host: found.host, configuration: found.configFile, state, runtime };
+  return { engine: found.engine, reason, version: found.version, cluster: found.clusterName, host: found.host, configuration: found.configFile,
+    state, runtime };
 }
 
 /** A site that does not answer is a fact too: what is wrong, and what to do. */

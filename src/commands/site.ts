@@ -47,7 +47,8 @@ async function runBelow({ program, argv, env }: SiteCall): Promise<number> {
 }
 
 /** The command's own output, with containers shown; its error stream and status as they are. */
-async function filtered(name: string, { argv, show }: { readonly argv: readonly string[]; readonly show: (text: string) => string }, env: Env): Promise<number> {
+async function filtered(name: string, { argv, show }: { readonly argv: readonly string[]; readonly show: (text: string) => string },
+  env: Env): Promise<number> {
   const [{ captureOutput }, { writeAll }] = await Promise.all([import("#platform/spawn.ts"), import("./terminal.ts")]);
   const { status, stdout } = await captureOutput([getSiteProgram(name), ...argv], env);
   writeAll(1, show(stdout));

@@ -19,7 +19,8 @@ export interface PipedProcess {
 const HIGH_WATER_BYTES = 1 << 20;
 
 /** In a session of its own, so that a Ctrl-C at our terminal is ours to pass on. `env` is its whole environment. */
-export function spawnPiped(argv: readonly [string, ...string[]], options: { readonly env: Readonly<Record<string, string>>; readonly cwd: string }): PipedProcess {
+export function spawnPiped(argv: readonly [string, ...string[]], options: { readonly env: Readonly<Record<string,
+  string>>; readonly cwd: string }): PipedProcess {
   const child = Bun.spawn([...argv], { env: { ...options.env }, cwd: options.cwd, detached: true, stdin: "pipe", stdout: "pipe", stderr: "pipe" });
   registerChild(child, "tool");
   let flushed: Promise<unknown> = Promise.resolve();

@@ -100,7 +100,9 @@ export function spawnForeground(argv: readonly [string, ...string[]], env: Reado
 }
 
 /** The same, with its standard output collected. */
-export async function captureOutput(argv: readonly [string, ...string[]], env: Readonly<Record<string, string>>): Promise<{ readonly status: ExitStatus; readonly stdout: string }> {
+export async function captureOutput(
+  argv: readonly [string, ...string[]], env: Readonly<Record<string, string>>,
+): Promise<{ readonly status: ExitStatus; readonly stdout: string }> {
   const child = Bun.spawn([...argv], { env: { ...env }, stdio: ["inherit", "pipe", "inherit"] });
   const [stdout, status] = await Promise.all([new Response(child.stdout).text(), running(child).exited]);
   return { status, stdout };

@@ -69,7 +69,8 @@ function makeBundle(bundle: string): void {
   const rootfs = join(bundle, "rootfs");
   for (const name of ["bin", "proc", "dev", "sys", "tmp"]) mkdirSync(join(rootfs, name), { recursive: true });
   copyFileSync(BUSYBOX, join(rootfs, "bin/busybox"));
-  for (const name of ["sh", "true", "false", "cat", "env", "sleep", "id", "ls", "kill", "echo", "tty", "hostname", "wc", "head"]) symlinkSync("busybox", join(rootfs, "bin", name));
+  for (const name of ["sh", "true", "false", "cat", "env", "sleep", "id", "ls", "kill", "echo", "tty", "hostname", "wc",
+    "head"]) symlinkSync("busybox", join(rootfs, "bin", name));
   writeFileSync(join(bundle, "config.json"), JSON.stringify({
     ociVersion: "1.0.2",
     process: { user: { uid: 0, gid: 0 }, args: ["never"], env: ["PATH=/bin", "IMAGE=yes"], cwd: "/", capabilities: {} },

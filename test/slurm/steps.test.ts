@@ -11,7 +11,8 @@ afterAll(async () => { await site?.[Symbol.asyncDispose](); }, 60_000);
 
 describe.skipIf(site === undefined)("containers on a real Slurm", () => {
   const on = site as SlurmSite;
-  const container = (...words: readonly string[]) => on.berth("srun", ...words.slice(0, words.indexOf("--")), "--container", on.bundle, ...words.slice(words.indexOf("--") + 1));
+  const container = (...words: readonly string[]) => on.berth("srun", ...words.slice(0, words.indexOf("--")), "--container", on.bundle,
+    ...words.slice(words.indexOf("--") + 1));
   const taskDirs = () => {
     const dir = join(on.runtime, "berth/node/tasks");
     return existsSync(dir) ? readdirSync(dir) : [];
@@ -52,7 +53,8 @@ describe.skipIf(site === undefined)("containers on a real Slurm", () => {
   }, 30_000);
 
   test("standard input, limits and working environment are the job's", async () => {
-    const ran = await on.run([BERTH, "srun", "--container", on.bundle, "sh", "-c", "cat; echo $IMAGE $SLURM_PROCID $SLURM_CONTAINER; env | grep -c BERTH_TASK"], { stdin: "hello\n" });
+    const ran = await on.run([BERTH, "srun", "--container", on.bundle, "sh", "-c",
+      "cat; echo $IMAGE $SLURM_PROCID $SLURM_CONTAINER; env | grep -c BERTH_TASK"], { stdin: "hello\n" });
     expect(ran.stdout).toBe(`hello\nyes 0 ${on.bundle}\n0\n`);
     const plain = await on.run(["srun", "sh", "-c", "ulimit -n"]);
     expect((await container("--", "sh", "-c", "ulimit -n")).stdout).toBe(plain.stdout);
@@ -82,7 +84,8 @@ describe.skipIf(site === undefined)("containers on a real Slurm", () => {
   }, 60_000);
 
   test("a time limit ends the container; what it leaves goes with the next task", async () => {
-    const { stdout } = await on.berth("sbatch", "--parsable", "-t", "1", "-J", "limit", "--container", on.bundle, "--wrap", "trap '' TERM; sleep 1000; sleep 1000");
+    const { stdout } = await on.berth("sbatch", "--parsable", "-t", "1", "-J", "limit", "--container", on.bundle, "--wrap",
+      "trap '' TERM; sleep 1000; sleep 1000");
     const id = stdout.trim();
     await jobNamed("limit");
     await until(() => taskDirs().length === 1);
@@ -95,7 +98,8 @@ describe.skipIf(site === undefined)("containers on a real Slurm", () => {
 
   test("a batch script stays one: directives, name, arguments, streams; and runs inside", async () => {
     const script = join(on.workDir, "my job.sh");
-    writeFileSync(script, `#!/bin/sh\n#SBATCH --container=${on.bundle} -o 'named %x.out' -n2\n# a remark\n\necho "$0|$1|$2|$SLURM_NTASKS|$IMAGE"; ls /\nexit 6\n`);
+    writeFileSync(script, `#!/bin/sh\n#SBATCH --container=${on.bundle} -o 'named %x.out' -n2\n# a remark\n\n`
+      + `echo "$0|$1|$2|$SLURM_NTASKS|$IMAGE"; ls /\nexit 6\n`);
     const ran = await on.berth("sbatch", "-W", script, "a b", "c");
     expect(ran.code).toBe(6);
     expect(readFileSync(join(on.workDir, "named my job.sh.out"), "utf8")).toBe("/tmp/slurm/startup|a b|c|2|yes\nbin\ndev\nproc\nsys\ntmp\n");
@@ -105,7 +109,8 @@ describe.skipIf(site === undefined)("containers on a real Slurm", () => {
   }, 60_000);
 
   test("a script on standard input, and an array", async () => {
-    const ran = await on.run([BERTH, "sbatch", "-W", "-a", "1-3", "-o", "array-%a", "--container", on.bundle], { stdin: "#!/bin/sh\necho $SLURM_ARRAY_TASK_ID $IMAGE\n" });
+    const ran = await on.run([BERTH, "sbatch", "-W", "-a", "1-3", "-o", "array-%a", "--container", on.bundle],
+      { stdin: "#!/bin/sh\necho $SLURM_ARRAY_TASK_ID $IMAGE\n" });
     expect(ran.code).toBe(0);
     expect([1, 2, 3].map((index) => readFileSync(join(on.workDir, `array-${index}`), "utf8"))).toEqual(["1 yes\n", "2 yes\n", "3 yes\n"]);
   }, 60_000);
@@ -122,6 +127,7 @@ describe.skipIf(site === undefined)("containers on a real Slurm", () => {
       [["srun", "--container", "/nosuch/bundle", "touch", witness], 'Cannot open bundle "/nosuch/bundle": No such file or directory'],
       [["srun", "--multi-prog", "--container", on.bundle, "conf"], "--multi-prog cannot be combined with --container"],
       [["srun", "--container-id", "x", "touch", witness], "--container-id without --container"],
+      [["srun", "--native", "--container", on.bundle, "touch", witness], "This site's Slurm has no container support"],
       [["salloc", "--no-shell", "--container", on.bundle], "--no-shell runs nothing"],
     ];
     for (const [words, says] of rows) {
@@ -133,7 +139,8 @@ describe.skipIf(site === undefined)("containers on a real Slurm", () => {
   }, 30_000);
 
   test("everything else passes through: words, exit codes, output", async () => {
-    const pairs = [["squeue", "--bogus"], ["sinfo", "-h", "-o", "%P %D"], ["scontrol", "ping"], ["srun", "-w", "c2", "-n2", "sh", "-c", "exit 3"], ["srun", "--bogus", "true"], ["scancel", "99999"]];
+    const pairs = [["squeue", "--bogus"], ["sinfo", "-h", "-o", "%P %D"], ["scontrol", "ping"], ["srun", "-w", "c2", "-n2", "sh", "-c", "exit 3"],
+      ["srun", "--bogus", "true"], ["scancel", "99999"]];
     for (const words of pairs) expect([words, await on.berth(...words)]).toEqual([words, await on.run(words)]);
   }, 30_000);
 

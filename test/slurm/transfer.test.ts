@@ -11,7 +11,8 @@ describe.skipIf(site === undefined)("bundles on nodes that share no files", () =
   const on = site as SlurmSite;
   const cache = (node: string) => join(on.dir, `cache-${node}`);
   const entries = (node: string) => readdirSync(cache(node)).filter((name) => /^(bundle|berth)-[0-9a-f]{64}$/.test(name)).sort();
-  const copied = (...words: readonly string[]) => on.run([BERTH, "srun", "--transfer=copy", "--container", on.bundle, ...words], { env: { BERTH_NODE_CACHE: join(on.dir, "cache-%n") } });
+  const copied = (...words: readonly string[]) => on.run([BERTH, "srun", "--transfer=copy", "--container", on.bundle, ...words],
+    { env: { BERTH_NODE_CACHE: join(on.dir, "cache-%n") } });
   const script = "cat /etc-marker; echo $SLURM_PROCID $SLURM_NTASKS $SLURMD_NODENAME; exit $SLURM_PROCID";
   const run = () => on.run([BERTH, "srun", "--transfer=copy", "-N2", "-n2", "-l", "--container", on.bundle, "sh", "-c", script],
     { env: { BERTH_NODE_CACHE: join(on.dir, "cache-%n") } });
@@ -45,7 +46,8 @@ describe.skipIf(site === undefined)("bundles on nodes that share no files", () =
   }, 120_000);
 
   test("where the files are shared nothing is sent", async () => {
-    const ran = await on.run([BERTH, "srun", "--transfer", "--container", on.bundle, "cat", "/etc-marker"], { env: { BERTH_NODE_CACHE: join(on.dir, "none-%n") } });
+    const ran = await on.run([BERTH, "srun", "--transfer", "--container", on.bundle, "cat", "/etc-marker"], { env: { BERTH_NODE_CACHE: join(on.dir,
+      "none-%n") } });
     expect(ran).toMatchObject({ code: 0, stdout: "second\n" });
     expect(existsSync(join(on.dir, "none-c1"))).toBe(false);
   }, 60_000);

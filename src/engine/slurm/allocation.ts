@@ -36,7 +36,8 @@ export class SallocProcess {
   }
 
   /** @throws BerthError when it is refused, or ended while it waited; the signal's reason when it was withdrawn */
-  async granted({ signal, onQueued }: { readonly signal: AbortSignal; readonly onQueued: (jobId: JobId, configUnavailable: boolean) => void }): Promise<Granted> {
+  async granted({ signal, onQueued }: { readonly signal: AbortSignal; readonly onQueued: (jobId: JobId,
+    configUnavailable: boolean) => void }): Promise<Granted> {
     const words = this.#readWords(onQueued);
     const onAbort = () => this.#salloc.kill(SIGTERM);
     signal.addEventListener("abort", onAbort, { once: true });

@@ -121,7 +121,8 @@ export class SlurmEngine implements Engine {
 
   async runStep(request: StepRequest, options: Cancellable & { readonly onWaiting: (text: string) => void }): Promise<StepChannel> {
     if (request.hasTerminal !== null) {
-      throw new BerthError("NOT_SUPPORTED", "A terminal cannot be passed through this engine's channel", { hint: "use berth srun --pty, which is Slurm's own" });
+      throw new BerthError("NOT_SUPPORTED", "A terminal cannot be passed through this engine's channel",
+        { hint: "use berth srun --pty, which is Slurm's own" });
     }
     const { options: step, submit } = request;
     const container = containerOf({ container: request.container, containerId: request.containerId });
@@ -217,7 +218,8 @@ export class SlurmEngine implements Engine {
   }
 
   async steps(filter: { readonly jobId: number | null }, options: Cancellable): Promise<readonly StepRecord[]> {
-    const stdout = await this.#site.ask("scontrol", ["-o", "show", "step", ...(filter.jobId === null ? [] : [String(filter.jobId)])], options).catch((error: unknown) => {
+    const stdout = await this.#site.ask("scontrol", ["-o", "show", "step", ...(filter.jobId === null ? [] : [String(filter.jobId)])],
+      options).catch((error: unknown) => {
       if (error instanceof BerthError && (error.code === "INVALID_JOB_ID" || /not found/.test(error.message))) return "";
       throw error;
     });

@@ -14,13 +14,16 @@ const OTHER_TEXTS: readonly (readonly [pattern: RegExp, code: SlurmErrorCode])[]
 /** Trouble with the site itself, and what the user can do about it. */
 const SITE_TROUBLE: readonly (readonly [pattern: RegExp, code: string, hint: string])[] = [
   [/Munge encode failed|munged|munge\.socket|MUNGE/i, "MUNGE_DOWN",
-    "munge, which proves to Slurm who you are, does not run on this host: its administrator can start it (systemctl start munge); on a private cluster: berth cluster down, then up"],
+    "munge, which proves to Slurm who you are, does not run on this host: its administrator can start it (systemctl start munge); "
+    + "on a private cluster: berth cluster down, then up"],
   [/Unable to contact slurm controller|Connection refused|connect failure/i, "CONTROLLER_DOWN",
-    "the cluster's controller does not answer: see \"scontrol ping\"; it may be restarting, so try again later; to work on this machine alone: BERTH_ENGINE=embedded"],
+    "the cluster's controller does not answer: see \"scontrol ping\"; it may be restarting, so try again later; "
+    + "to work on this machine alone: BERTH_ENGINE=embedded"],
   [/Could not establish a configuration source|slurm\.conf.*No such file|Unable to process configuration file/i, "SLURM_CONFIG",
     "this host has no slurm.conf: set SLURM_CONF to the cluster's, or ask on which hosts jobs are submitted"],
   [/Protocol version has changed|Incompatible versions|Zero Bytes were transmitted/i, "SLURM_VERSION",
-    "the commands on this host and the cluster's controller are of versions that do not understand each other: use the cluster's own commands (module load slurm)"],
+    "the commands on this host and the cluster's controller are of versions that do not understand each other: "
+    + "use the cluster's own commands (module load slurm)"],
   [/unrecognized option '?(--[\w-]+)/i, "SLURM_TOO_OLD", "this site's Slurm is too old for that option: leave it out"],
 ];
 
@@ -29,27 +32,10 @@ export function siteError(command: string, said: string): BerthError {
   const lines = said.split("\n").map((line) => line.replace(/^\w+: (?:error|fatal): /, "").trim()).filter((line) => line !== "");
   const message = lines.at(-1) ?? `${command} failed and said nothing`;
   const trouble = SITE_TROUBLE.find(([pattern]) => pattern.test(said));
-  if (trouble !== undefined) return new BerthError(trouble[1], trouble[1] === "CONTROLLER_DOWN" ? SLURM_ERRORS.CONTROLLER_DOWN[1] : message, { hint: trouble[2] });
+  if (trouble !== undefined) return new BerthError(trouble[1], trouble[1] === "CONTROLLER_DOWN" ? SLURM_ERRORS.CONTROLLER_DOWN[1] : message,
+    { hint: trouble[2] });
   const known = BY_TEXT.find(({ text }) => said.includes(text));
   if (known !== undefined) return new BerthError(known.code, SLURM_ERRORS[known.code][1], { before: lines.filter((line) => !line.includes(known.text)) });
   const other = OTHER_TEXTS.find(([pattern]) => pattern.test(said));
   return new BerthError(other?.[1] ?? "UNSPECIFIED", message, { before: lines.slice(0, -1) });
 }
-
-/** Why a job waits, in words with what to do; for the reasons that puzzle people. */
-export const REASON_WORDS: Readonly<Record<string, string>> = {
-  Resources: "it is next; the nodes it asked for are busy",
-  Priority: "jobs with a higher priority wait before it",
-  Dependency: "it waits for other jobs (scontrol show job tells which)",
-  DependencyNeverSatisfied: "a job it depends on has failed: cancel it, or change it with scontrol update Dependency=",
-  JobHeldUser: "you hold it: scontrol release lets it go",
-  JobHeldAdmin: "an administrator holds it: ask them",
-  BeginTime: "its begin time has not come",
-  ReqNodeNotAvail: "nodes it asked for are down, drained or reserved: sinfo -R tells why",
-  PartitionDown: "the partition is down: sinfo shows it",
-  PartitionTimeLimit: "it asks for more time than the partition allows: lower --time",
-  PartitionNodeLimit: "it asks for more nodes than the partition allows",
-  AssocGrpCpuLimit: "your account's CPUs are all in use",
-  QOSMaxJobsPerUserLimit: "you run as many jobs as your QOS allows",
-  Licenses: "it waits for licences",
-};

@@ -27,7 +27,8 @@ export function getSiteProgram(name: string): string {
   const found = findSiteProgram(name);
   if (found !== undefined) return found;
   throw new BerthError("SLURM_MISSING", `Slurm's own "${name}" is not installed here`, {
-    hint: "install Slurm's client commands (Debian: apt-get install slurm-client), add their directory to PATH, or use the embedded engine: BERTH_ENGINE=embedded",
+    hint: "install Slurm's client commands (Debian: apt-get install slurm-client), add their directory to PATH, "
+      + "or use the embedded engine: BERTH_ENGINE=embedded",
   });
 }
 

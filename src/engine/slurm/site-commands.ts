@@ -20,7 +20,8 @@ export class SiteCommands {
     const kept: Record<string, string> = {};
     for (const [name, value] of Object.entries(env)) {
       // Options of the user's own commands must not change what we ask.
-      if (value !== undefined && !/^(SQUEUE|SINFO|SACCT|SCONTROL|SBATCH|SALLOC|SRUN)_/.test(name) && name !== "SLURM_TIME_FORMAT" && name !== "SLURM_CLUSTERS") kept[name] = value;
+      if (value !== undefined && !/^(SQUEUE|SINFO|SACCT|SCONTROL|SBATCH|SALLOC|SRUN)_/.test(name) && name !== "SLURM_TIME_FORMAT"
+        && name !== "SLURM_CLUSTERS") kept[name] = value;
     }
     this.#env = kept;
   }

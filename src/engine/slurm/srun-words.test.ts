@@ -17,6 +17,7 @@ const rows: readonly (readonly [line: string, word: SrunWord])[] = [
   ["srun: error: Unable to create step for job 21: More processors requested than permitted",
     { kind: "failed", text: "srun: error: Unable to create step for job 21: More processors requested than permitted" }],
   ["srun: Force Terminated StepId=20.0", { kind: "message", text: "Force Terminated StepId=20.0" }],
+  ["srun: Node c1, 2 tasks started", { kind: "started", node: "c1" }], // 26.05
   ["srun: route/default: init: route default plugin loaded", { kind: "noise" }],
   ["srun: verbose             : 1", { kind: "noise" }],
 ];

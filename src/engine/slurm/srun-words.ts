@@ -23,6 +23,9 @@ export type SrunWord =
   | { readonly kind: "message"; readonly text: string }
   | { readonly kind: "noise" };
 
+/** What keeps a step from being made. */
+const FAILED = new RegExp("^srun: (?:fatal|unrecognized)|error: (?:Unable to create step|Unable to confirm allocation|Slurm job \\d+ has expired"
+  + "|Task launch for|Unable to resolve|Invalid|Application launch failed)");
 const MAX_TASKS = 1 << 20;
 const COLON = 58;
 
@@ -44,7 +47,7 @@ export function parseSrunLine(line: Buffer): SrunWord {
   if (launching !== null) {
     return { kind: "launching", jobId: Number(launching[1]), step: launching[2] ?? "0", node: launching[3] ?? "", ranks: ranksOf(launching[4] ?? "") };
   }
-  const started = /_task_start: Node (\S+), \d+ tasks? started/.exec(text);
+  const started = /^srun: (?:\S+ _task_start: )?Node (\S+), \d+ tasks? started/.exec(text);
   if (started !== null) return { kind: "started", node: started[1] ?? "" };
   const status = /Received task exit notification for (\d+) tasks? of StepId=\S+ \(status=0x([0-9a-f]+)\)/.exec(text);
   if (status !== null) return { kind: "status", count: Number(status[1]), status: parseWaitStatus(Number.parseInt(status[2] ?? "0", 16)) };
@@ -52,9 +55,9 @@ export function parseSrunLine(line: Buffer): SrunWord {
   if (ended !== null && text.startsWith("srun: ")) return { kind: "ended", node: ended[1] ?? "", ranks: ranksOf(ended[2] ?? "") };
   const waiting = /step creation (?:still disabled|temporarily disabled), retrying \((.*)\)/.exec(text);
   if (waiting !== null) return { kind: "waiting", text: waiting[1] ?? "" };
-  if (/error: (?:Unable to create step|Unable to confirm allocation|Slurm job \d+ has expired|Task launch for|Unable to resolve|Invalid|Application launch failed)/.test(text)
-    || /^srun: (?:fatal|unrecognized)/.test(text)) return { kind: "failed", text };
-  if (text.startsWith("srun: error: ") || text.startsWith("slurmstepd") || /^srun: (?:Force Terminated|Job step aborted|First task exited|Terminating|got SIG)/.test(text)) {
+  if (FAILED.test(text)) return { kind: "failed", text };
+  if (text.startsWith("srun: error: ") || text.startsWith("slurmstepd")
+    || /^srun: (?:Force Terminated|Job step aborted|First task exited|Terminating|got SIG)/.test(text)) {
     return { kind: "message", text: text.replace(/^srun: /, "") };
   }
   return { kind: "noise" };

@@ -28,6 +28,7 @@ export class SlurmStepChannel implements StepChannel {
   readonly #events: StepEvent[] = [];
   #wake: (() => void) | undefined;
   #isOver = false;
+  #isAborted = false;
   #layout: Layout | undefined;
   #isCreated = false;
   readonly #created = Promise.withResolvers<void>();
@@ -96,7 +97,10 @@ export class SlurmStepChannel implements StepChannel {
     }
     let exit: ExitPair = EXIT_ZERO;
     for (const ended of this.#ended.values()) if (ended.kind !== "unknown") exit = worseExit(exit, exitPair(ended));
-    if (exit.code === 0 && exit.signal === 0 && status.kind === "exited" && status.code > 0) exit = { code: status.code, signal: 0 };
+    const hasReport = [...this.#ended.values()].some((ended) => ended.kind !== "unknown");
+    // A job that ends takes its steps with it, by SIGTERM, sometimes before a task has reported.
+    if (!hasReport && this.#isAborted) exit = { code: 0, signal: SIGTERM };
+    else if (exit.code === 0 && exit.signal === 0 && status.kind === "exited" && status.code > 0) exit = { code: status.code, signal: 0 };
     this.#push({ kind: "ended", exit });
   }
 
@@ -140,6 +144,7 @@ export class SlurmStepChannel implements StepChannel {
         if (this.#isCreated) this.#push({ kind: "message", text: word.text.replace(/^srun: /, "") });
         break;
       case "message":
+        if (/Force Terminated|Job step aborted|CANCELLED/.test(word.text)) this.#isAborted = true;
         if (this.#isCreated) this.#push({ kind: "message", text: word.text });
         else this.#failure += `${word.text}\n`;
         break;

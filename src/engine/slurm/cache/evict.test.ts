@@ -4,7 +4,8 @@ import { entriesToEvict } from "./evict.ts";
 const DAY = 86_400_000;
 const now = 100 * DAY;
 const entry = (name: string, ageDays: number, bytes = 1) => ({ name, usedAt: now - ageDays * DAY, bytes });
-const rows: readonly (readonly [name: string, entries: readonly ReturnType<typeof entry>[], inUse: readonly string[], maxBytes: number, evicted: readonly string[]])[] = [
+const rows: readonly (readonly [name: string, entries: readonly ReturnType<typeof entry>[], inUse: readonly string[], maxBytes: number,
+  evicted: readonly string[]])[] = [
   ["what was used lately stays", [entry("a", 1), entry("b", 29)], [], 10, []],
   ["what is old goes", [entry("a", 1), entry("b", 31)], [], 10, ["b"]],
   ["what a task uses stays, however old", [entry("a", 99)], ["a"], 0, []],

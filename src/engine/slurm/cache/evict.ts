@@ -49,7 +49,8 @@ export function evict(cache: string, bundlesInUse: () => readonly string[]): voi
       name, usedAt: statSync(join(cache, name)).mtimeMs, bytes: sizeOf(join(cache, `${name}.size`)),
     }));
     const used = new Set(bundlesInUse());
-    for (const name of entriesToEvict(entries, { now: Date.now(), isInUse: (entry) => used.has(join(cache, entry)) || join(cache, entry) === process.execPath })) {
+    for (const name of entriesToEvict(entries, { now: Date.now(), isInUse: (entry) => used.has(join(cache, entry)) || join(cache,
+      entry) === process.execPath })) {
       rmSync(join(cache, name), { recursive: true, force: true });
       rmSync(join(cache, `${name}.size`), { force: true });
     }

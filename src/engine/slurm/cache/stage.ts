@@ -27,7 +27,8 @@ export async function stageAndWrap(bundle: string, command: readonly string[], {
   const cargo = await describeCargo(bundle, executable, { signal });
   const cache = nodeCache(env);
   const answers = await probe(isCopy ? { ...cargo, rootfs: "/nonexistent", executable: "/nonexistent" } : cargo, cache, env);
-  if (!isCopy && answers.every((answer) => answer.bundle === "shared" && answer.executable === "shared")) return taskCommand({ bundle, containerId: null }, command);
+  if (!isCopy && answers.every((answer) => answer.bundle === "shared" && answer.executable === "shared")) return taskCommand({ bundle,
+    containerId: null }, command);
   // Where one thing comes from the cache, all do: the words are the same for all nodes.
   await send("berth", cargo.executableSha, answers.filter((answer) => answer.executable !== "cached"), { cache, env, source: `< ${quote(cargo.executable)}` });
   const archive = archiveCommand(bundle).map(quote).join(" ");
@@ -47,13 +48,15 @@ function stepWords(nodes: readonly string[] | number): string[] {
 async function probe(cargo: Cargo, cache: string, env: Env): Promise<readonly NodeAnswer[]> {
   const nodes = Number(env["SLURM_JOB_NUM_NODES"] ?? env["SLURM_NNODES"] ?? 1);
   const { stdout, status } = await captureOutput([
-    ...stepWords(nodes) as [string, ...string[]], "--input=none", "/bin/sh", "-c", PROBE, "sh", cache, cargo.bundle, cargo.rootfs, cargo.configSha, cargo.bundleSha,
+    ...stepWords(nodes) as [string, ...string[]], "--input=none", "/bin/sh", "-c", PROBE, "sh", cache, cargo.bundle, cargo.rootfs, cargo.configSha,
+      cargo.bundleSha,
     cargo.executable, cargo.executableStamp, cargo.executableSha,
   ], env);
   const answers = [...stdout.matchAll(/^berth-cache (\S+) (shared|cached|lacks) (shared|cached|lacks)$/gm)]
     .map(([, node = "", bundle, executable]): NodeAnswer => ({ node, bundle: bundle as Presence, executable: executable as Presence }));
   if (shellCode(status) !== 0 || answers.length !== nodes) {
-    throw new BerthError("TRANSFER", `Cannot ask the nodes what they have: ${answers.length} of ${nodes} answered`, { hint: "see above what srun said; --transfer=never starts without asking" });
+    throw new BerthError("TRANSFER", `Cannot ask the nodes what they have: ${answers.length} of ${nodes} answered`,
+      { hint: "see above what srun said; --transfer=never starts without asking" });
   }
   return answers;
 }
@@ -66,5 +69,6 @@ async function send(kind: "berth" | "bundle", sha: string, lacking: readonly Nod
   const line = source.startsWith("<") ? `exec ${srun} ${source}` : `${source} | ${srun}`;
   const status = await spawnForeground(["/bin/sh", "-c", line], env).exited;
   if (shellCode(status) === 0) return;
-  throw new BerthError("TRANSFER", `Cannot send the ${kind === "berth" ? "Berth executable" : "bundle"} to ${nodes.join(",")}`, { hint: "see above what the nodes said" });
+  throw new BerthError("TRANSFER", `Cannot send the ${kind === "berth" ? "Berth executable" : "bundle"} to ${nodes.join(",")}`,
+    { hint: "see above what the nodes said" });
 }

@@ -43,7 +43,9 @@ export interface ClusterStatus {
 interface Waiting { readonly signal: AbortSignal }
 
 /** Idempotent: a cluster of the same size that works is left alone. @throws BerthError CLUSTER_* */
-export async function clusterUp(options: Waiting & { readonly nodes: number; readonly cpusPerNode: number | null }): Promise<ClusterStatus & { readonly isNew: boolean }> {
+export async function clusterUp(
+  options: Waiting & { readonly nodes: number; readonly cpusPerNode: number | null },
+): Promise<ClusterStatus & { readonly isNew: boolean }> {
   const { nodes, signal } = options;
   if (!Number.isInteger(nodes) || nodes < 1 || nodes > MAX_NODES) {
     throw new BerthError("CLUSTER_NODES", `Cannot make a cluster of ${nodes} nodes`, { hint: `--nodes wants a number from 1 to ${MAX_NODES}` });
@@ -112,9 +114,11 @@ async function lockCluster(signal: AbortSignal): Promise<Disposable> {
   return { [Symbol.dispose]: () => closeSync(fd) };
 }
 
-async function start(paths: ClusterPaths, { nodes, cpusPerNode, signal }: Waiting & { readonly nodes: number; readonly cpusPerNode: number | null }): Promise<void> {
+async function start(paths: ClusterPaths, { nodes, cpusPerNode,
+  signal }: Waiting & { readonly nodes: number; readonly cpusPerNode: number | null }): Promise<void> {
   if (paths.mungeSocket.length > 107) {
-    throw new BerthError("CLUSTER_PATH", `The path of munge's socket is too long for a socket: ${paths.mungeSocket}`, { hint: "set XDG_RUNTIME_DIR to a shorter directory of yours, mode 0700" });
+    throw new BerthError("CLUSTER_PATH", `The path of munge's socket is too long for a socket: ${paths.mungeSocket}`,
+      { hint: "set XDG_RUNTIME_DIR to a shorter directory of yours, mode 0700" });
   }
   for (const dir of [paths.root, paths.logs, paths.state]) ensurePrivateDir(dir);
   const version = await slurmVersion(signal);
@@ -162,7 +166,8 @@ class Starter {
     try {
       const { pid } = spawnDaemon([path, ...args], {
         logFd, argv0: program,
-        env: { PATH: process.env["PATH"] ?? "/usr/sbin:/usr/bin:/sbin:/bin", HOME: process.env["HOME"] ?? "/", SLURM_CONF: this.#paths.conf, [MARK]: this.record.mark },
+        env: { PATH: process.env["PATH"] ?? "/usr/sbin:/usr/bin:/sbin:/bin", HOME: process.env["HOME"] ?? "/", SLURM_CONF: this.#paths.conf,
+          [MARK]: this.record.mark },
       });
       const daemon: DaemonRecord = { name, ...(identify(pid) ?? { pid, startTicks: 0 }) };
       this.record = { ...this.record, daemons: [...this.record.daemons, daemon] };
@@ -179,7 +184,8 @@ async function until(problem: string, signal: AbortSignal, isReady: () => boolea
     if (await isReady()) return;
     signal.throwIfAborted();
     const dead = deadDaemons(starter.record)[0]?.name;
-    if (dead !== undefined) throw new BerthError("CLUSTER_START", `Cannot start the cluster: ${dead.startsWith("c") ? `slurmd of ${dead}` : dead} ended at once`);
+    if (dead !== undefined) throw new BerthError("CLUSTER_START",
+      `Cannot start the cluster: ${dead.startsWith("c") ? `slurmd of ${dead}` : dead} ended at once`);
     if (performance.now() > deadline) throw new BerthError("CLUSTER_START", `Cannot start the cluster: ${problem} within ${READY_MS / 1000} s`);
     await Bun.sleep(50);
   }
@@ -208,7 +214,8 @@ async function takeDown(paths: ClusterPaths): Promise<void> {
   const record = readRecord(paths.record);
   if (record !== undefined) {
     for (let round = 0; round < STOP_ROUNDS; round++) {
-      const left = [...new Set([...record.daemons.filter(isAlive).map(({ pid }) => pid), ...markedProcesses(MARK, record.mark)])].filter((pid) => !isZombie(pid));
+      const left = [...new Set([...record.daemons.filter(isAlive).map(({ pid }) => pid), ...markedProcesses(MARK,
+        record.mark)])].filter((pid) => !isZombie(pid));
       if (left.length === 0) break;
       for (const pid of left) {
         // Tasks are below their step daemon, with the user's environment and without the mark.

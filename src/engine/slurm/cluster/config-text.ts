@@ -57,7 +57,8 @@ export function slurmConf(shape: ClusterShape): string {
     "Waittime=0",
   ];
   for (const [index, port] of shape.nodePorts.entries()) {
-    lines.push(`NodeName=c${index + 1} NodeHostname=${host} NodeAddr=127.0.0.1 Port=${port} CPUs=${shape.cpusPerNode} RealMemory=${shape.memMibPerNode} State=UNKNOWN`);
+    const size = `CPUs=${shape.cpusPerNode} RealMemory=${shape.memMibPerNode}`;
+    lines.push(`NodeName=c${index + 1} NodeHostname=${host} NodeAddr=127.0.0.1 Port=${port} ${size} State=UNKNOWN`);
   }
   lines.push(`PartitionName=debug Nodes=${nodeRange(shape.nodePorts.length)} Default=YES MaxTime=INFINITE State=UP`);
   return `${lines.join("\n")}\n`;

@@ -1,5 +1,6 @@
 /** Values as `scontrol -o show` prints them (scontrol(1)), and how its lines come apart. Pure. */
 import type { EpochMs } from "#job/id.ts";
+import type { Tres } from "#job/record.ts";
 import { parseDuration } from "#options/duration.ts";
 
 export type Fields = ReadonlyMap<string, string>;
@@ -56,7 +57,7 @@ export function mebibytesOf(value: string | undefined): number | null {
 }
 
 /** `cpu=2,mem=3013M,node=1,gres/gpu=1` */
-export function tresOf(value: string | undefined): { readonly cpus: number; readonly memMib: number | null; readonly nodes: number; readonly gres: Readonly<Record<string, number>> } {
+export function tresOf(value: string | undefined): Tres {
   const gres: Record<string, number> = {};
   let cpus = 0;
   let nodes = 0;

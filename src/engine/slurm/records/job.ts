@@ -13,7 +13,7 @@ const MAX_ARRAY_INDEX = 4_000_001;
 /** Undefined for a line that is no job. */
 export function parseJob(line: string): JobRecord | undefined {
   // The name is free text: it ends where the user begins. What is at the end is free text too.
-  const match = /^JobId=(\d+)(.*?) JobName=(.*?) (UserId=\S+\(\d+\) GroupId=\S+\(\d+\) .*)$/s.exec(line.trim());
+  const match = /^JobId=(\d+)(.*?) JobName=(.*?)(?: SLUID=\S+)? (UserId=\S+\(\d+\) GroupId=\S+\(\d+\) .*)$/s.exec(line.trim());
   if (match === null) return undefined;
   const [, id = "", head = "", name = "", rest = ""] = match;
   const tailAt = rest.search(/ (?:Command|WorkDir)=/);
@@ -82,10 +82,15 @@ function isPending(state: BaseState): boolean {
   return state === "PENDING";
 }
 
+const TAIL_KEYS = new RegExp(` (${[
+  "Command", "WorkDir", "Comment", "StdErr", "StdIn", "StdOut", "Power", "Container", "ContainerID", "MailUser", "MailType", "TresPerNode", "TresPerJob",
+  "SubmitLine", "AdminComment", "SystemComment",
+].join("|")})=`, "g");
+
 /** Command, WorkDir and what comes after them; values may hold anything, so each begins at its own key. */
 function parseTail(text: string): Fields {
   const fields = new Map<string, string>();
-  const keys = [...text.matchAll(/ (Command|WorkDir|Comment|StdErr|StdIn|StdOut|Power|Container|ContainerID|MailUser|MailType|TresPerNode|TresPerJob|SubmitLine|AdminComment|SystemComment)=/g)];
+  const keys = [...text.matchAll(TAIL_KEYS)];
   for (const [index, match] of keys.entries()) {
     fields.set(match[1] ?? "", text.slice(match.index + match[0].length, keys[index + 1]?.index ?? text.length).trim());
   }

@@ -16,7 +16,8 @@ export function parseStep(line: string): StepRecord | undefined {
   const [srunHost, srunPid] = (fields.get("SrunHost:Pid") ?? "").split(":");
   return {
     jobId: Number(match[1]) as JobId, stepKey, name: fields.get("Name") ?? "", userId: numberOf(fields.get("UserId")), userName: "",
-    partition: fields.get("Partition") ?? "", state: Object.hasOwn(STATES, state) ? state as BaseState : "RUNNING", exit: { code: 0, signal: 0 }, cancelledBy: null,
+    partition: fields.get("Partition") ?? "", state: Object.hasOwn(STATES, state) ? state as BaseState : "RUNNING", exit: { code: 0, signal: 0 },
+      cancelledBy: null,
     startedAt: timeOf(fields.get("StartTime")) ?? 0 as never, endedAt: null, suspendedMs: 0, timeLimitMinutes: minutesOf(fields.get("TimeLimit")),
     nodes, tasksPerNode: spread(tasks, nodes.length), cpus: numberOf(fields.get("CPUs")), tasks, allocated: tresOf(fields.get("TRES")), distribution: null,
     srunHost: textOf(srunHost), srunPid: countOrNull(srunPid), container: textOf(fields.get("Container")), containerId: textOf(fields.get("ContainerID")),
@@ -64,7 +65,8 @@ export function parsePartition(line: string): PartitionRecord | undefined {
     minNodes: numberOf(fields.get("MinNodes")), maxNodes: countOrNull(fields.get("MaxNodes")), maxCpusPerNode: countOrNull(fields.get("MaxCPUsPerNode")),
     isHidden: fields.get("Hidden") === "YES", isRootOnly: fields.get("RootOnly") === "YES", oversubscribe: fields.get("OverSubscribe") ?? "NO",
     priorityTier: numberOf(fields.get("PriorityTier"), 1), priorityJobFactor: numberOf(fields.get("PriorityJobFactor"), 1),
-    allowGroups: groups === null || groups === "ALL" ? null : groups.split(","), totalCpus: numberOf(fields.get("TotalCPUs")), totalNodes: numberOf(fields.get("TotalNodes")),
+    allowGroups: groups === null || groups === "ALL" ? null : groups.split(","), totalCpus: numberOf(fields.get("TotalCPUs")),
+      totalNodes: numberOf(fields.get("TotalNodes")),
     totalMemMib: mebibytesOf(/(?:^|,)mem=([^,]+)/.exec(fields.get("TRES") ?? "")?.[1]) ?? 0,
   };
 }

@@ -1,5 +1,6 @@
 /** The container that a command line, its environment or its script asks for, and how it becomes a task's command. */
-import { resolve } from "node:path";
+import { existsSync } from "node:fs";
+import { dirname, join, resolve } from "node:path";
 import { BerthError } from "#job/errors.ts";
 import type { OptionRow } from "#options/getopt.ts";
 import { selfOnDisk } from "#platform/self.ts";
@@ -24,15 +25,29 @@ export function containerRequest(taken: ReadonlyMap<string, string>, prefix: "SR
   const containerId = taken.get("container-id") ?? env[`${prefix}_CONTAINER_ID`] ?? directives.get("container-id") ?? null;
   if (bundle === undefined) {
     if (containerId === null) return undefined;
-    throw new BerthError("NOT_SUPPORTED", "--container-id without --container is for runtimes of the site's own", { hint: "add --container BUNDLE, or --native" });
+    throw new BerthError("NOT_SUPPORTED", "--container-id without --container is for runtimes of the site's own",
+      { hint: "add --container BUNDLE, or --native" });
   }
-  if (bundle === "") throw new BerthError("BUNDLE_MISSING", 'Cannot open bundle "": No such file or directory', { hint: "--container wants the path of a bundle" });
+  if (bundle === "") throw new BerthError("BUNDLE_MISSING", 'Cannot open bundle "": No such file or directory',
+    { hint: "--container wants the path of a bundle" });
   return { bundle: resolve(bundle), containerId };
 }
 
-/** --native, or the user's wish for all commands: the site's own container support is used, or nothing is. */
+/**
+ * --native, or the user's wish for all commands: the site's own container support gets the request as it is. Where there is
+ * none Slurm would forget the request and run the command on the bare node, so it is refused.
+ * @throws BerthError NOT_SUPPORTED
+ */
 export function isNative(taken: ReadonlyMap<string, string>, env: Env): boolean {
-  return taken.has("native") || /^(1|yes|true)$/i.test(env["BERTH_NATIVE"] ?? "");
+  if (!taken.has("native") && !/^(1|yes|true)$/i.test(env["BERTH_NATIVE"] ?? "")) return false;
+  const conf = env["SLURM_CONF"] ?? "/etc/slurm/slurm.conf";
+  // Without a slurm.conf here the cluster is configless, and what it has nobody can see.
+  if (taken.has("container") && existsSync(conf) && !existsSync(join(dirname(conf), "oci.conf"))) {
+    throw new BerthError("NOT_SUPPORTED", `This site's Slurm has no container support: there is no oci.conf beside ${conf}`, {
+      hint: "leave --native out: Berth runs the container without the site's help",
+    });
+  }
+  return true;
 }
 
 /** The environment of the site's command: its own container support must not see the request a second time. */

@@ -7,9 +7,9 @@ import { parseRequestComment } from "./container-request.ts";
 
 /** `scontrol show job`: the comment's line becomes the one that Slurm has for containers. */
 function showInScontrol(text: string): string {
-  return text.replace(/\bComment=(berth:\{[^\n]*?\}) /g, (whole, comment: string) => {
+  return text.replace(/\bComment=(berth:\{.*?\})(?= |$)/gm, (whole, comment: string) => {
     const request = parseRequestComment(comment);
-    return request === undefined ? whole : `Container=${request.bundle} ContainerID=${request.containerId ?? "(null)"} `;
+    return request === undefined ? whole : `Container=${request.bundle} ContainerID=${request.containerId ?? "(null)"}`;
   });
 }
 

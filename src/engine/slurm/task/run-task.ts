@@ -100,7 +100,8 @@ function regularFile(fd: number): string | null {
 /** The image's own variables win over the job's, and Slurm's win over both (oci-conf §8.1). */
 function programEnvironment(container: StepContainer): Record<string, string> {
   const job: Record<string, string> = {};
-  for (const [name, value] of Object.entries(process.env)) if (value !== undefined && name !== FILE_LIMIT_VARIABLE && name !== TOKEN_VARIABLE) job[name] = value;
+  for (const [name, value] of Object.entries(process.env)) if (value !== undefined && name !== FILE_LIMIT_VARIABLE
+    && name !== TOKEN_VARIABLE) job[name] = value;
   const slurms = Object.entries(job).filter(([name]) => name.startsWith("SLURM"));
   return { ...container.environment(job), ...Object.fromEntries(slurms) };
 }
