@@ -2,7 +2,7 @@
  * Making a bundle: a root file system from somewhere, and a config.json for it. The result appears whole or not at all:
  * it is made beside its place and renamed there.
  */
-import { chmodSync, existsSync, mkdirSync, readdirSync, renameSync, rmSync, statSync, writeFileSync } from "node:fs";
+import { chmodSync, existsSync, mkdirSync, readdirSync, renameSync, rmSync, statSync, symlinkSync, writeFileSync } from "node:fs";
 import { basename, dirname, join, resolve } from "node:path";
 import { BerthError } from "#job/errors.ts";
 import { shellCode } from "#job/outcome.ts";
@@ -103,6 +103,8 @@ async function bootstrap(source: BundleSource & { readonly kind: "suite" }, root
     // `extract` runs no maintainer scripts: it needs no ids but the caller's, and takes seconds.
     await tool(["mmdebstrap", "--quiet", "--variant=extract", ...packages, source.suite, archive, ...mirror], signal);
     await tool(untar(rootfs, archive), signal);
+    // Links that a maintainer script would have made.
+    if (findInRootfs(rootfs, "/bin/sh").kind === "missing" && findInRootfs(rootfs, "/bin/bash").kind === "found") symlinkSync("bash", join(rootfs, "bin/sh"));
     writeFileSync(join(rootfs, "etc/passwd"), "root:x:0:0:root:/root:/bin/bash\nnobody:x:65534:65534:nobody:/:/usr/sbin/nologin\n");
     writeFileSync(join(rootfs, "etc/group"), "root:x:0:\nnogroup:x:65534:\n");
   } finally {
@@ -110,7 +112,7 @@ async function bootstrap(source: BundleSource & { readonly kind: "suite" }, root
   }
 }
 
-const PACKAGES = ["base-files", "bash", "coreutils", "grep", "sed", "findutils", "hostname", "procps", "util-linux"];
+const PACKAGES = ["base-files", "bash", "coreutils", "dash", "grep", "sed", "findutils", "hostname", "procps", "util-linux"];
 
 type Argv = readonly [string, ...string[]];
 
