@@ -74,7 +74,9 @@ export class Site implements AsyncDisposable {
   }
 
   journal(): JournalEntry[] {
-    return this.spools().flatMap((dir) => (existsSync(join(dir, "journal")) ? readFileSync(join(dir, "journal"), "utf8").trimEnd().split("\n").map((line) => JSON.parse(line) as JournalEntry) : []));
+    return this.spools().flatMap((dir) =>
+      (existsSync(join(dir, "journal"))
+        ? readFileSync(join(dir, "journal"), "utf8").trimEnd().split("\n").map((line) => JSON.parse(line) as JournalEntry) : []));
   }
 
   async [Symbol.asyncDispose](): Promise<void> {
