@@ -25,9 +25,13 @@ const WALLS: Readonly<Record<string, readonly string[]>> = {
 
 /** Single files that may import more than their room, and why: entry points, and the one place that picks an engine. */
 const EXTRA: Readonly<Record<string, readonly string[]>> = {
-  "commands/engine.ts": ["engine/embedded", "engine/slurm"], // the one function that picks an engine
+  "commands/engine.ts": ["engine/embedded", "engine/slurm", "platform"], // the one function that picks an engine
+  "commands/site.ts": ["engine/slurm", "platform"], // becomes the site's own command
   "commands/daemon.ts": ["engine/embedded", "platform"], // is the controller's process, or looks after it
   "commands/info.ts": ["engine/embedded", "engine/slurm"], // says where the engine in use keeps its files
+  "commands/cluster.ts": ["engine/slurm"], // looks after a Slurm of its own
+  "commands/stage.ts": ["engine/slurm", "platform"], // sends itself to nodes, then becomes the site's srun
+  "commands/task.ts": ["engine/slurm"], // is a task's process on a node
   "commands/stepd.ts": ["step"], // is the step daemon's process
   "commands/context.ts": ["platform"], // who asks, from where: user, groups, working directory
   "commands/doctor.ts": ["container", "platform"], // looks at the host, outside any engine

@@ -3,14 +3,15 @@ import { VERSION } from "#job/version.ts";
 import { LINK_NAMES } from "./dispatch.ts";
 import { complain, printLines } from "./terminal.ts";
 
-const USAGE = `Usage: berth COMMAND [ARGUMENTS]
+const USAGE = `Usage: berth [--engine embedded|slurm|auto] COMMAND [ARGUMENTS]
 Containers as batch jobs, with Slurm's own commands.
 
 Slurm's commands, each with --help of its own:
   ${LINK_NAMES.join(" ")}
 
 Berth's own:
-  info [--json]      which engine is in use, and where its files are
+  info [JOB]         which engine is in use and why; or what a job waits for
+  cluster COMMAND    up, down, status of a private real Slurm, to try things on
   daemon COMMAND     start, stop, restart, status, logs of the embedded engine's controller
   doctor [--json]    whether container jobs will run here, and what is in the way
   oci COMMAND        make, try and explain an oci.conf

@@ -29,19 +29,29 @@ const OWN_COMMANDS: Readonly<Record<string, () => Promise<CommandRun>>> = {
   doctor: async () => (await import("./doctor.ts")).doctor,
   oci: async () => (await import("./oci.ts")).oci,
   bundle: async () => (await import("./bundle.ts")).bundle,
+  task: async () => (await import("./task.ts")).task,
+  stage: async () => (await import("./stage.ts")).stage,
+  cluster: async () => (await import("./cluster.ts")).cluster,
 };
 
 export const LINK_NAMES: readonly string[] = Object.keys(SLURM_COMMANDS);
 
 export async function runCommand(call: { readonly calledAs: string; readonly argv: readonly string[] }): Promise<number> {
   const name = basename(call.calledAs);
-  const called = Object.hasOwn(SLURM_COMMANDS, name) ? SLURM_COMMANDS[name] : undefined;
-  if (called !== undefined) return await run(name, called, call.argv);
-  const [word = "", ...rest] = call.argv;
-  const wanted = lookUp(word);
-  if (wanted !== undefined) return await run(word, wanted, rest);
+  if (Object.hasOwn(SLURM_COMMANDS, name)) return await run(name, takeEngine(call.argv));
+  const [word = "", ...rest] = takeEngine(call.argv);
+  if (lookUp(word) !== undefined) return await run(word, takeEngine(rest));
   const { berth } = await import("./berth.ts");
   return berth(call.argv);
+}
+
+/** `--engine NAME`, before or behind the command's name, is BERTH_ENGINE for this call and for the jobs it makes. */
+function takeEngine(argv: readonly string[]): readonly string[] {
+  const [first = "", second] = argv;
+  const name = first === "--engine" ? second : first.startsWith("--engine=") ? first.slice("--engine=".length) : undefined;
+  if (name === undefined) return argv;
+  process.env["BERTH_ENGINE"] = name;
+  return argv.slice(first === "--engine" ? 2 : 1);
 }
 
 function lookUp(word: string): (() => Promise<CommandRun>) | undefined {
@@ -49,8 +59,13 @@ function lookUp(word: string): (() => Promise<CommandRun>) | undefined {
   return Object.hasOwn(OWN_COMMANDS, word) ? OWN_COMMANDS[word] : undefined;
 }
 
-async function run(name: string, load: () => Promise<CommandRun>, argv: readonly string[]): Promise<number> {
+async function run(name: string, argv: readonly string[]): Promise<number> {
   try {
+    if (Object.hasOwn(SLURM_COMMANDS, name) && (await import("./engine.ts")).chooseEngine().engine === "slurm") {
+      return await (await import("./site.ts")).runOnSite(name, argv);
+    }
+    const load = lookUp(name);
+    if (load === undefined) throw new Error(`there is no command ${name}`);
     return await (await load())(argv);
   } catch (error) {
     return printError(name, error);

@@ -1,13 +1,67 @@
 /** The one place that picks an engine. */
+import { existsSync, readFileSync } from "node:fs";
+import { basename, join } from "node:path";
 import { BerthError } from "#job/errors.ts";
 import type { Engine } from "#engine/engine.ts";
+import { directories, SITE_CONFIG_DIR } from "#platform/directories.ts";
+import { findSiteProgram } from "#engine/slurm/programs.ts";
+
+export interface EngineChoice {
+  readonly engine: "embedded" | "slurm";
+  /** In words, for `berth info`. */
+  readonly reason: string;
+}
+
+const SITE_CONF = "/etc/slurm/slurm.conf";
+
+/**
+ * BERTH_ENGINE (`--engine` sets it), then `Engine=` in berth.conf, then what is there: a configured Slurm with commands of
+ * its own, else the embedded engine. Cheap: every command asks.
+ * @throws BerthError ENGINE_UNKNOWN
+ */
+export function chooseEngine(): EngineChoice {
+  const wanted = process.env["BERTH_ENGINE"];
+  if (wanted !== undefined && wanted !== "" && wanted !== "auto") return { engine: known(wanted, "BERTH_ENGINE"), reason: `BERTH_ENGINE=${wanted}` };
+  const configured = wanted === "auto" ? undefined : configuredEngine();
+  if (configured !== undefined) return configured;
+  const conf = process.env["SLURM_CONF"];
+  // Jobs of the embedded engine have SLURM_CONF too: it names berth.conf.
+  if (conf !== undefined && conf !== "") {
+    if (basename(conf) === "berth.conf") return { engine: "embedded", reason: "SLURM_CONF names a berth.conf" };
+    if (findSiteProgram("srun") === undefined) return { engine: "embedded", reason: "SLURM_CONF is set, but Slurm's commands are not installed" };
+    return { engine: "slurm", reason: `SLURM_CONF=${conf}` };
+  }
+  if (!existsSync(SITE_CONF)) return { engine: "embedded", reason: "the default: no Slurm is configured here" };
+  if (findSiteProgram("srun") === undefined) return { engine: "embedded", reason: `${SITE_CONF} exists, but Slurm's commands are not installed` };
+  return { engine: "slurm", reason: `${SITE_CONF} exists and Slurm's commands are installed` };
+}
+
+function known(name: string, where: string): EngineChoice["engine"] {
+  if (name === "embedded" || name === "slurm") return name;
+  throw new BerthError("ENGINE_UNKNOWN", `There is no engine "${name}" (${where})`, { hint: "engines: embedded, slurm, auto" });
+}
+
+function configuredEngine(): EngineChoice | undefined {
+  for (const dir of [directories().config, SITE_CONFIG_DIR]) {
+    const file = join(dir, "berth.conf");
+    let text: string;
+    try {
+      text = readFileSync(file, "utf8");
+    } catch {
+      continue; // none there
+    }
+    const name = /^[ \t]*Engine[ \t]*=[ \t]*(\w+)/im.exec(text)?.[1]?.toLowerCase();
+    return name === undefined || name === "auto" ? undefined : { engine: known(name, `Engine in ${file}`), reason: `Engine=${name} in ${file}` };
+  }
+  return undefined;
+}
 
 /** @throws BerthError ENGINE_UNKNOWN */
 export async function openEngine(): Promise<Engine> {
-  const wanted = process.env["BERTH_ENGINE"] ?? "embedded";
-  if (wanted === "embedded") {
-    const { EmbeddedEngine } = await import("#engine/embedded/client.ts");
-    return new EmbeddedEngine();
+  if (chooseEngine().engine === "slurm") {
+    const { SlurmEngine } = await import("#engine/slurm/client.ts");
+    return new SlurmEngine();
   }
-  throw new BerthError("ENGINE_UNKNOWN", `There is no engine "${wanted}" (BERTH_ENGINE)`, { hint: "engines: embedded" });
+  const { EmbeddedEngine } = await import("#engine/embedded/client.ts");
+  return new EmbeddedEngine();
 }

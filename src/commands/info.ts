@@ -1,26 +1,58 @@
-/** `berth info`: which engine answers, and where things are. */
+/** `berth info [JOB]`: which engine answers and why, and where things are; or what a job waits for, in words. */
 import { enginePaths } from "#engine/embedded/paths.ts";
-import { openEngine } from "./engine.ts";
-import { printLines } from "./terminal.ts";
+import { REASON_WORDS } from "#job/reason-words.ts";
+import { BerthError, slurmError } from "#job/errors.ts";
+import { chooseEngine, openEngine } from "./engine.ts";
+import { complain, printLines } from "./terminal.ts";
 
 export async function info(argv: readonly string[]): Promise<number> {
   if (argv.includes("--help") || argv.includes("-h")) {
-    printLines(["Usage: berth info [--json]", "Says which engine is in use and where its files are."]);
+    printLines([
+      "Usage: berth [--engine embedded|slurm|auto] info [--json] [JOB]",
+      "Says which engine is in use and why, and where its files are; with a job's id, what that job waits for.",
+    ]);
     return 0;
   }
+  const jobId = argv.find((word) => /^\d+$/.test(word));
+  if (jobId !== undefined) return await explainJob(Number(jobId));
+  const { engine: name, reason } = chooseEngine();
+  const isJson = argv.includes("--json");
+  const facts = name === "slurm" ? await slurmFacts(reason) : await embeddedFacts(reason);
+  const problem = "problem" in facts ? facts.problem : null;
+  printLines(isJson ? [JSON.stringify(facts, null, 2)] : Object.entries(facts).map(([key, value]) => `${`${key}:`.padEnd(15)}${value ?? ""}`));
+  if (problem !== null && !isJson) complain(`berth: the ${name} engine does not answer`);
+  return problem === null ? 0 : 1;
+}
+
+async function explainJob(jobId: number): Promise<number> {
+  await using engine = await openEngine();
+  const found = await engine.jobs({ jobIds: [jobId], userIds: null, states: null, names: null, partitions: null }, { signal: new AbortController().signal });
+  if (found.length === 0) throw slurmError("INVALID_JOB_ID");
+  printLines(found.map(({ jobId: id, state, reason }) => {
+    const words = REASON_WORDS[reason];
+    return `Job ${id}: ${state}${reason === "None" ? "" : `, ${reason}`}${words === undefined ? "" : ` (${words})`}`;
+  }));
+  return 0;
+}
+
+async function embeddedFacts(reason: string) {
   await using engine = await openEngine();
   const found = await engine.info({ signal: new AbortController().signal });
-  const paths = enginePaths();
-  const facts = {
-    engine: found.engine,
-    reason: process.env["BERTH_ENGINE"] === undefined ? "the default" : "BERTH_ENGINE says so",
-    version: found.version,
-    cluster: found.clusterName,
-    host: found.host,
-    configuration: found.configFile,
-    state: paths.state,
-    runtime: paths.runtime,
-  };
-  printLines(argv.includes("--json") ? [JSON.stringify(facts, null, 2)] : Object.entries(facts).map(([name, value]) => `${`${name}:`.padEnd(15)}${value}`));
-  return 0;
+  const { state, runtime } = enginePaths();
+  return { engine: found.engine, reason, version: found.version, cluster: found.clusterName, host: found.host, configuration: found.configFile,
+    state, runtime };
+}
+
+/** A site that does not answer is a fact too: what is wrong, and what to do. */
+async function slurmFacts(reason: string) {
+  const { describeSite } = await import("#engine/slurm/describe-site.ts");
+  const site = describeSite();
+  try {
+    await using engine = await openEngine();
+    const found = await engine.info({ signal: AbortSignal.timeout(20_000) });
+    return { engine: found.engine, reason, version: found.version, cluster: found.clusterName, host: found.host, configuration: found.configFile, ...site };
+  } catch (error) {
+    if (!(error instanceof BerthError)) throw error;
+    return { engine: "slurm", reason, ...site, problem: error.message, advice: error.hint ?? null };
+  }
 }

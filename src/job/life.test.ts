@@ -4,12 +4,34 @@ import { next, outcomeOf, runMs, type JobEvent, type Outcome } from "./life.ts";
 import type { JobRecord } from "./record.ts";
 
 const at = (ms: number) => ms as EpochMs;
-const NOTHING: Partial<JobRecord> = { flags: [], restarts: 0, exit: { code: 0, signal: 0 }, derivedExit: { code: 0, signal: 0 }, shares: [], nodes: [], priority: 7, suspendedMs: 0,
-  startedAt: null, endedAt: null, cancelledBy: null, reason: "None" };
+const NOTHING: Partial<JobRecord> = {
+  flags: [],
+  restarts: 0,
+  exit: { code: 0, signal: 0 },
+  derivedExit: { code: 0, signal: 0 },
+  shares: [],
+  nodes: [],
+  priority: 7,
+  suspendedMs: 0,
+  startedAt: null,
+  endedAt: null,
+  cancelledBy: null,
+  reason: "None",
+};
 const pending = { ...NOTHING, state: "PENDING" } as JobRecord;
 
-const granted: JobEvent = { kind: "granted", at: at(10), shares: [{ node: "n1", cpuIds: [0], memMib: 0, gres: {} }], allocated: { cpus: 1, memMib: null, nodes: 1, gres: {} }, isBackfill: false };
-const finishing = (state: Outcome["state"], reason = "None", cancelledBy: number | null = null): JobEvent => ({ kind: "finishing", at: at(20), outcome: { state, reason, cancelledBy } });
+const granted: JobEvent = {
+  kind: "granted",
+  at: at(10),
+  shares: [{ node: "n1", cpuIds: [0], memMib: 0, gres: {} }],
+  allocated: { cpus: 1, memMib: null, nodes: 1, gres: {} },
+  isBackfill: false,
+};
+const finishing = (state: Outcome["state"], reason = "None", cancelledBy: number | null = null): JobEvent => ({
+  kind: "finishing",
+  at: at(20),
+  outcome: { state, reason, cancelledBy },
+});
 const exited = (code: number, signal = 0): JobEvent => ({ kind: "exited", exit: { code, signal } });
 const released: JobEvent = { kind: "released", at: at(30) };
 const cancelled: JobEvent = { kind: "cancelledPending", at: at(15), by: 1000 };
@@ -47,7 +69,18 @@ describe("next", () => {
   });
   test("a requeue forgets the run and counts it", () => {
     const job = [granted, finishing("PENDING"), exited(3), stepEnded(3), requeued(true)].reduce(next, pending);
-    expect(job).toMatchObject({ restarts: 1, startedAt: null, endedAt: null, nodes: [], shares: [], allocated: null, priority: 0, reason: "JobHeldUser", eligibleAt: 151, derivedExit: { code: 0 } });
+    expect(job).toMatchObject({
+      restarts: 1,
+      startedAt: null,
+      endedAt: null,
+      nodes: [],
+      shares: [],
+      allocated: null,
+      priority: 0,
+      reason: "JobHeldUser",
+      eligibleAt: 151,
+      derivedExit: { code: 0 },
+    });
   });
   test("the derived exit is the highest code of the steps", () => {
     const job = [granted, stepEnded(2), stepEnded(9), stepEnded(0), stepEnded(3)].reduce(next, pending);
@@ -57,7 +90,10 @@ describe("next", () => {
     const frozen = Object.freeze({ ...pending, flags: Object.freeze([]) as never });
     for (const [, events] of lives) for (let job: JobRecord = frozen, i = 0; i < events.length; i++) job = Object.freeze(next(job, events[i] as JobEvent));
   });
-  test.each([["granted", [granted, granted]], ["released", [granted, released]]] as const)("what cannot happen is a bug: %s", (_name, events) => {
+  test.each([
+    ["granted", [granted, granted]],
+    ["released", [granted, released]],
+  ] as const)("what cannot happen is a bug: %s", (_name, events) => {
     expect(() => events.reduce(next, pending)).toThrow();
   });
   test("time that it was suspended does not count", () => {
@@ -66,11 +102,25 @@ describe("next", () => {
   });
 
   test("random events: an ended job stays ended, and only a requeue brings it back", () => {
-    const all: readonly JobEvent[] = [granted, finishing("COMPLETED"), finishing("CANCELLED"), finishing("PENDING"), exited(1), released, cancelled, requeued(), stepEnded(1),
-      { kind: "suspended", at: at(11) }, { kind: "resumed", at: at(12) }];
+    const all: readonly JobEvent[] = [
+      granted,
+      finishing("COMPLETED"),
+      finishing("CANCELLED"),
+      finishing("PENDING"),
+      exited(1),
+      released,
+      cancelled,
+      requeued(),
+      stepEnded(1),
+      { kind: "suspended", at: at(11) },
+      { kind: "resumed", at: at(12) },
+    ];
     const seed = Number(process.env["BERTH_SEED"] ?? Math.floor(Math.random() * 2 ** 31));
     let state = seed;
-    const random = (below: number) => (state = (Math.imul(state, 1103515245) + 12345) >>> 0, (state >>> 8) % below);
+    const random = (below: number) => {
+      state = (Math.imul(state, 1103515245) + 12345) >>> 0;
+      return (state >>> 8) % below;
+    };
     for (let round = 0; round < 500; round++) {
       let job = pending;
       for (let i = 0; i < 30; i++) {
@@ -92,7 +142,11 @@ describe("next", () => {
 
 describe("outcomeOf", () => {
   test.each([
-    [0, 0, "COMPLETED", "None"], [1, 0, "FAILED", "NonZeroExitCode"], [255, 0, "FAILED", "NonZeroExitCode"],
-    [0, 9, "FAILED", "RaisedSignal:9(Killed)"], [0, 53, "FAILED", "JobLaunchFailure"], [0, 64, "FAILED", "RaisedSignal:64(Unknown)"],
+    [0, 0, "COMPLETED", "None"],
+    [1, 0, "FAILED", "NonZeroExitCode"],
+    [255, 0, "FAILED", "NonZeroExitCode"],
+    [0, 9, "FAILED", "RaisedSignal:9(Killed)"],
+    [0, 53, "FAILED", "JobLaunchFailure"],
+    [0, 64, "FAILED", "RaisedSignal:64(Unknown)"],
   ] as const)("%i:%i is %s, %s", (code, signal, state, reason) => expect(outcomeOf({ code, signal })).toEqual({ state, reason, cancelledBy: null }));
 });

@@ -66,7 +66,7 @@ export function parseSbatchDirectives(script: string): Directives {
 }
 
 /** Words as a shell would split them: quotes, backslashes, and a `#` at the start of a word begins a comment. */
-function splitWords(text: string): string[] {
+export function splitWords(text: string): string[] {
   const words: string[] = [];
   let word: string | null = null;
   let quote = "";

@@ -133,17 +133,17 @@ function readShort<Row extends OptionRow>(
   return { options, usesNext: false, error: null };
 }
 
-function isFlag(row: OptionRow): boolean {
+export function isFlag(row: OptionRow): boolean {
   return row.takes === undefined && row.mayTake === undefined;
 }
 
 /** Rows by what selects them; long names in the order of the table. */
-interface Index<Row extends OptionRow> {
+export interface Index<Row extends OptionRow> {
   readonly byName: ReadonlyMap<string, Row>;
   readonly byLetter: ReadonlyMap<string, Row>;
 }
 
-function indexOf<Row extends OptionRow>(rows: readonly Row[]): Index<Row> {
+export function indexOf<Row extends OptionRow>(rows: readonly Row[]): Index<Row> {
   const byName = new Map<string, Row>();
   const byLetter = new Map<string, Row>();
   for (const row of rows) {
@@ -154,13 +154,13 @@ function indexOf<Row extends OptionRow>(rows: readonly Row[]): Index<Row> {
   return { byName, byLetter };
 }
 
-interface LongMatch<Row extends OptionRow> {
+export interface LongMatch<Row extends OptionRow> {
   readonly row: Row;
   readonly name: string;
 }
 
 /** The exact match, or every option that begins with what was typed; two spellings of one option count once. */
-function findLong<Row extends OptionRow>({ byName }: Index<Row>, typed: string): LongMatch<Row>[] {
+export function findLong<Row extends OptionRow>({ byName }: Index<Row>, typed: string): LongMatch<Row>[] {
   const exact = byName.get(typed);
   if (exact !== undefined) return [{ row: exact, name: typed }];
   const found: LongMatch<Row>[] = [];

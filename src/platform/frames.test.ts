@@ -17,21 +17,40 @@ afterEach(() => {
   rmSync(dir, { recursive: true, force: true });
 });
 
-interface Seen { readonly frames: [number, Buffer][]; readonly closed: Promise<void>; count(): number; until(count: number): Promise<void> }
+interface Seen {
+  readonly frames: [number, Buffer][];
+  readonly closed: Promise<void>;
+  count(): number;
+  until(count: number): Promise<void>;
+}
 
 /** Collects what a connection delivers. */
 function watch(connection: FrameConnection): Seen {
   const frames: [number, Buffer][] = [];
   const closed = Promise.withResolvers<void>();
   let closings = 0;
-  let wake = () => undefined as void;
+  let wake: () => void = () => undefined;
   connection.handle({
-    frame: (type, payload) => { frames.push([type, Buffer.from(payload)]); wake(); },
-    closed: () => { closings++; closed.resolve(); wake(); },
+    frame: (type, payload) => {
+      frames.push([type, Buffer.from(payload)]);
+      wake();
+    },
+    closed: () => {
+      closings++;
+      closed.resolve();
+      wake();
+    },
   });
   return {
-    frames, closed: closed.promise, count: () => closings,
-    until: async (count) => { while (frames.length < count) await new Promise<void>((resolve) => { wake = resolve; }); },
+    frames,
+    closed: closed.promise,
+    count: () => closings,
+    until: async (count) => {
+      while (frames.length < count)
+        await new Promise<void>((resolve) => {
+          wake = resolve;
+        });
+    },
   };
 }
 
@@ -51,11 +70,17 @@ function rawFrame(type: number, payload: Uint8Array): Buffer {
 
 async function rawConnect(): Promise<Socket> {
   const socket = connect(path);
-  await new Promise<void>((resolve, reject) => { socket.once("connect", resolve); socket.once("error", reject); });
+  await new Promise<void>((resolve, reject) => {
+    socket.once("connect", resolve);
+    socket.once("error", reject);
+  });
   return socket;
 }
 
-const flushed = (socket: Socket, bytes: Uint8Array) => new Promise<void>((resolve) => { socket.write(bytes, () => resolve()); });
+const flushed = (socket: Socket, bytes: Uint8Array) =>
+  new Promise<void>((resolve) => {
+    socket.write(bytes, () => resolve());
+  });
 
 describe("frames", () => {
   test("values arrive in order, with their types", async () => {
@@ -89,7 +114,9 @@ describe("frames", () => {
         if (size < 8) await new Promise((resolve) => setImmediate(resolve)); // so that pieces stay apart
       }
       await seen.until(before + payloads.length);
-      expect(seen.frames.slice(before).map(([type, payload]) => [type, payload.toString()])).toEqual(payloads.map((payload, type) => [type, payload.toString()]));
+      expect(seen.frames.slice(before).map(([type, payload]) => [type, payload.toString()])).toEqual(
+        payloads.map((payload, type) => [type, payload.toString()]),
+      );
     }
     socket.destroy();
   }, 20_000);
@@ -114,7 +141,11 @@ describe("frames", () => {
     watch(client);
     let refusals = 0;
     const chunk = Buffer.alloc(64 << 10, 1);
-    for (let i = 0; i < 500; i++) if (!client.send(1, chunk)) { refusals++; await client.drained(); }
+    for (let i = 0; i < 500; i++)
+      if (!client.send(1, chunk)) {
+        refusals++;
+        await client.drained();
+      }
     const { seen } = await first;
     await seen.until(500);
     expect(refusals).toBeGreaterThan(0);
@@ -136,10 +167,12 @@ describe("frames", () => {
   }, 20_000);
 
   test("frames that come before anybody listens are kept", async () => {
-    open.push(listenFrames(path, (connection) => {
-      watch(connection);
-      for (let i = 0; i < 3; i++) connection.sendJson(i);
-    }));
+    open.push(
+      listenFrames(path, (connection) => {
+        watch(connection);
+        for (let i = 0; i < 3; i++) connection.sendJson(i);
+      }),
+    );
     const client = await connectFrames(path);
     await Bun.sleep(20);
     const mine = watch(client);
@@ -150,13 +183,22 @@ describe("frames", () => {
 
   const hostile: readonly (readonly [name: string, bytes: Buffer])[] = [
     ["a length of 4 GiB", Buffer.from([0xff, 0xff, 0xff, 0xff, 0])],
-    ["a length just above the limit", (() => { const header = Buffer.alloc(5); header.writeUInt32LE((64 << 20) + 1, 0); return header; })()],
+    [
+      "a length just above the limit",
+      (() => {
+        const header = Buffer.alloc(5);
+        header.writeUInt32LE((64 << 20) + 1, 0);
+        return header;
+      })(),
+    ],
     ["a good frame, then a bad length", Buffer.concat([rawFrame(1, Buffer.from("good")), Buffer.from([0xff, 0xff, 0xff, 0x7f, 1])])],
   ];
   test.each(hostile)("%s closes the connection, and the listener goes on", async (_name, bytes) => {
     const { first } = listen();
     const socket = await rawConnect();
-    const isClosed = new Promise<void>((resolve) => { socket.once("close", () => resolve()); });
+    const isClosed = new Promise<void>((resolve) => {
+      socket.once("close", () => resolve());
+    });
     socket.on("error", () => undefined);
     await flushed(socket, bytes);
     const { seen } = await first;

@@ -9,6 +9,7 @@ const symbols = dlopen("libc.so.6", {
   flock: { args: ["i32", "i32"], returns: "i32" },
   getsid: { args: ["i32"], returns: "i32" },
   getsockopt: { args: ["i32", "i32", "i32", "ptr", "ptr"], returns: "i32" },
+  isatty: { args: ["i32"], returns: "i32" },
   ioctl: { args: ["i32", "u64", "ptr"], returns: "i32" },
   mkfifo: { args: ["ptr", "u32"], returns: "i32" },
   syscall: { args: ["i64", "i64", "i64"], returns: "i64" },
@@ -84,9 +85,19 @@ export function setNonBlocking(fd: number): void {
   if (symbols.ioctl(fd, 0x5421n, ptr(new Int32Array([1]))) !== 0) throw new SystemError("ioctl(FIONBIO)", errno());
 }
 
+/** PR_SET_PDEATHSIG (prctl(2)): the kernel sends us this signal when the thread that started us is gone. */
+export function signalOnParentDeath(signal: number): void {
+  if (symbols.prctl(1, BigInt(signal), 0, 0, 0) !== 0) throw new SystemError("prctl(PR_SET_PDEATHSIG)", errno());
+}
+
 /** Session id of a process; 0 is ourselves (getsid(2)). */
 export function sessionId(pid = 0): number {
   return symbols.getsid(pid);
+}
+
+/** isatty(3). Node's own loads its network streams too, 2 ms of them. */
+export function isTerminal(fd: number): boolean {
+  return symbols.isatty(fd) === 1;
 }
 
 /** The terminal's foreground process group; -1 when fd is no terminal of ours (tcgetpgrp(3)). */

@@ -5,12 +5,17 @@ import { join } from "node:path";
 import { InputWriter, makeInputFifo, makeOutputFifo, pumpOutput, reopenOutputFifo } from "./pipes.ts";
 
 let dir: string;
-beforeEach(() => { dir = mkdtempSync(join(tmpdir(), "berth-pipes-")); });
+beforeEach(() => {
+  dir = mkdtempSync(join(tmpdir(), "berth-pipes-"));
+});
 afterEach(() => rmSync(dir, { recursive: true, force: true }));
 
 async function collect(fd: number): Promise<string> {
   let text = "";
-  await pumpOutput(fd, (bytes) => { text += Buffer.from(bytes).toString(); return undefined; });
+  await pumpOutput(fd, (bytes) => {
+    text += Buffer.from(bytes).toString();
+    return undefined;
+  });
   return text;
 }
 

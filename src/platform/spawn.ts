@@ -76,7 +76,7 @@ function running(child: Bun.Subprocess): RunningProcess {
   return { pid: child.pid, exited: child.exited.then(() => exitStatusOf(child)), usage: () => usageOf(child) };
 }
 
-function exitStatusOf(child: Bun.Subprocess): ExitStatus {
+export function exitStatusOf(child: Bun.Subprocess): ExitStatus {
   if (child.signalCode !== null) {
     const { signalCode } = child;
     return { kind: "signaled", signal: typeof signalCode === "number" ? signalCode : constants.signals[signalCode], coreDumped: false };
@@ -97,6 +97,15 @@ function usageOf(child: Bun.Subprocess): Usage | null {
 /** A command of the user's own in the foreground: our terminal, our group, our environment. salloc's command, mostly. */
 export function spawnForeground(argv: readonly [string, ...string[]], env: Readonly<Record<string, string>>): RunningProcess {
   return running(Bun.spawn([...argv], { env: { ...env }, stdio: ["inherit", "inherit", "inherit"] }));
+}
+
+/** The same, with its standard output collected. */
+export async function captureOutput(
+  argv: readonly [string, ...string[]], env: Readonly<Record<string, string>>,
+): Promise<{ readonly status: ExitStatus; readonly stdout: string }> {
+  const child = Bun.spawn([...argv], { env: { ...env }, stdio: ["inherit", "pipe", "inherit"] });
+  const [stdout, status] = await Promise.all([new Response(child.stdout).text(), running(child).exited]);
+  return { status, stdout };
 }
 
 /**

@@ -5,12 +5,20 @@ import { join } from "node:path";
 import { appendToJournal, findResult, Journal, readJournal, type JournalEntry, type StepResult } from "./journal.ts";
 
 let dir: string;
-beforeEach(() => { dir = mkdtempSync(join(tmpdir(), "berth-journal-")); });
+beforeEach(() => {
+  dir = mkdtempSync(join(tmpdir(), "berth-journal-"));
+});
 afterEach(() => rmSync(dir, { recursive: true, force: true }));
 
 const started = (task: number): JournalEntry => ({ kind: "started", task, process: { pid: 100 + task, startTicks: 5 } });
-const result: StepResult = { exit: { code: 3, signal: 0 }, usage: { userCpuMs: 0, systemCpuMs: 0, maxRssKib: null, maxRssTask: null, maxRssNode: null }, endedAt: 7 as never,
-  launchFailure: null, terminated: null, outOfMemory: false };
+const result: StepResult = {
+  exit: { code: 3, signal: 0 },
+  usage: { userCpuMs: 0, systemCpuMs: 0, maxRssKib: null, maxRssTask: null, maxRssNode: null },
+  endedAt: 7 as never,
+  launchFailure: null,
+  terminated: null,
+  outOfMemory: false,
+};
 
 function write(...entries: readonly JournalEntry[]): void {
   using journal = new Journal(dir);

@@ -5,9 +5,15 @@ import { DaemonPool, SPARE_DAEMONS } from "./daemon-pool.ts";
 class FakeDaemon {
   handlers: FrameHandlers | undefined;
   isEnded = false;
-  handle(handlers: FrameHandlers): void { this.handlers = handlers; }
-  end(): void { this.isEnded = true; }
-  get connection(): FrameConnection { return this as unknown as FrameConnection; }
+  handle(handlers: FrameHandlers): void {
+    this.handlers = handlers;
+  }
+  end(): void {
+    this.isEnded = true;
+  }
+  get connection(): FrameConnection {
+    return this as unknown as FrameConnection;
+  }
 }
 
 async function until(what: string, is: () => boolean): Promise<void> {
@@ -17,7 +23,9 @@ async function until(what: string, is: () => boolean): Promise<void> {
 describe("DaemonPool", () => {
   test("spares are started ahead, taken, and replaced", async () => {
     let starts = 0;
-    const pool = new DaemonPool(() => { starts++; });
+    const pool = new DaemonPool(() => {
+      starts++;
+    });
     pool.fill();
     pool.fill();
     expect(starts).toBe(SPARE_DAEMONS);
@@ -47,7 +55,9 @@ describe("DaemonPool", () => {
   });
   test("a taker is served even if every daemon that was started for it dies before it connects", async () => {
     let starts = 0;
-    const pool = new DaemonPool(() => { starts++; });
+    const pool = new DaemonPool(() => {
+      starts++;
+    });
     const taken = pool.take();
     for (let deaths = 0; deaths < 3; deaths++) {
       const before = starts;
@@ -68,7 +78,9 @@ describe("DaemonPool", () => {
   });
   test("nothing is started after a stop", async () => {
     let starts = 0;
-    const pool = new DaemonPool(() => { starts++; });
+    const pool = new DaemonPool(() => {
+      starts++;
+    });
     pool.stop();
     pool.fill();
     expect(starts).toBe(0);

@@ -84,4 +84,3 @@ function isSameBoot(store: Store): boolean {
   if (before !== bootId) store.setMeta("bootId", bootId); // a start with a full disk writes nothing
   return before === undefined || before === bootId;
 }
-

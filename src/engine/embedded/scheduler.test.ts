@@ -6,34 +6,63 @@ import { schedule, type Decision, type Holding, type SchedulerInput, type Waitin
 const MINUTE = 60_000;
 const NOW = 1_000_000;
 
-const node = (name: string, cpus: number, memMib = 1000, gres: Record<string, number> = {}): NodeFree =>
-  ({ name, totalCpus: cpus, totalMemMib: memMib, features: [], cpus, memMib, gres });
-
-const ask = (changes: Partial<Ask> = {}): Ask => ({
-  nodesMin: 1, nodesMax: null, tasks: 1, cpusPerTask: 1, tasksPerNode: null, minCpusPerNode: 1, memPerNodeMib: null, memPerCpuMib: null, gresPerNode: {},
-  exclusive: false, overcommit: false, requiredNodes: [], excludedNodes: [], features: [], partitionNodes: ["n1", "n2", "n3"], ...changes,
+const node = (name: string, cpus: number, memMib = 1000, gres: Record<string, number> = {}): NodeFree => ({
+  name,
+  totalCpus: cpus,
+  totalMemMib: memMib,
+  features: [],
+  cpus,
+  memMib,
+  gres,
 });
 
-const job = (jobId: number, minutes: number, changes: Partial<Ask> = {}): WaitingJob =>
-  ({ jobId: jobId as JobId, partition: "debug", ask: ask(changes), durationMs: minutes * MINUTE });
+const ask = (changes: Partial<Ask> = {}): Ask => ({
+  nodesMin: 1,
+  nodesMax: null,
+  tasks: 1,
+  cpusPerTask: 1,
+  tasksPerNode: null,
+  minCpusPerNode: 1,
+  memPerNodeMib: null,
+  memPerCpuMib: null,
+  gresPerNode: {},
+  exclusive: false,
+  overcommit: false,
+  requiredNodes: [],
+  excludedNodes: [],
+  features: [],
+  partitionNodes: ["n1", "n2", "n3"],
+  ...changes,
+});
 
-const holding = (minutes: number, name: string, cpus: number, memMib = 0): Holding =>
-  ({ until: NOW + minutes * MINUTE, placements: [{ node: name, tasks: 1, cpus, memMib, gres: {} }] });
+const job = (jobId: number, minutes: number, changes: Partial<Ask> = {}): WaitingJob => ({
+  jobId: jobId as JobId,
+  partition: "debug",
+  ask: ask(changes),
+  durationMs: minutes * MINUTE,
+});
+
+const holding = (minutes: number, name: string, cpus: number, memMib = 0): Holding => ({
+  until: NOW + minutes * MINUTE,
+  placements: [{ node: name, tasks: 1, cpus, memMib, gres: {} }],
+});
 
 /** `free` is what the holdings leave. */
 function decide(nodes: readonly NodeFree[], holdings: readonly Holding[], waiting: readonly WaitingJob[], depth = 100): Decision {
   const free = nodes.map((found) => ({ ...found, gres: { ...found.gres } }));
-  for (const { placements } of holdings) for (const held of placements) {
-    const found = free.find(({ name }) => name === held.node);
-    if (found === undefined) continue;
-    found.cpus -= held.cpus;
-    found.memMib -= held.memMib;
-  }
+  for (const { placements } of holdings)
+    for (const held of placements) {
+      const found = free.find(({ name }) => name === held.node);
+      if (found === undefined) continue;
+      found.cpus -= held.cpus;
+      found.memMib -= held.memMib;
+    }
   return schedule({ now: NOW, free, holdings, waiting, depth } satisfies SchedulerInput);
 }
 
 const started = (decision: Decision) => decision.starts.map(({ jobId }) => Number(jobId));
-const waits = (decision: Decision) => decision.waits.map(({ jobId, reason, expectedStartAt }) => [Number(jobId), reason, expectedStartAt === null ? null : (expectedStartAt - NOW) / MINUTE]);
+const waits = (decision: Decision) =>
+  decision.waits.map(({ jobId, reason, expectedStartAt }) => [Number(jobId), reason, expectedStartAt === null ? null : (expectedStartAt - NOW) / MINUTE]);
 
 describe("schedule", () => {
   test("what fits starts, in order", () => {
@@ -42,7 +71,10 @@ describe("schedule", () => {
   test("the first that does not fit waits for Resources, the next ones for Priority", () => {
     const decision = decide([node("n1", 2)], [], [job(1, 10, { tasks: 2 }), job(2, 10), job(3, 10)]);
     expect(started(decision)).toEqual([1]);
-    expect(waits(decision)).toEqual([[2, "Resources", 10], [3, "Priority", 10]]);
+    expect(waits(decision)).toEqual([
+      [2, "Resources", 10],
+      [3, "Priority", 10],
+    ]);
   });
   test("a short job is filled in before a reservation, a long one is not", () => {
     const running = [holding(10, "n1", 2)];
@@ -53,26 +85,41 @@ describe("schedule", () => {
   test("a job without a limit is never filled in before a reservation", () => {
     const decision = decide([node("n1", 4)], [holding(10, "n1", 2)], [job(1, 60, { tasks: 4 }), job(2, Infinity)]);
     expect(started(decision)).toEqual([]);
-    expect(waits(decision)).toEqual([[1, "Resources", 10], [2, "Priority", 70]]);
+    expect(waits(decision)).toEqual([
+      [1, "Resources", 10],
+      [2, "Priority", 70],
+    ]);
   });
   test("nobody knows when a job can start that waits for one without a limit", () => {
-    expect(waits(decide([node("n1", 2)], [{ until: Infinity, placements: [{ node: "n1", tasks: 1, cpus: 2, memMib: 0, gres: {} }] }], [job(1, 5)])))
-      .toEqual([[1, "Resources", null]]);
+    expect(waits(decide([node("n1", 2)], [{ until: Infinity, placements: [{ node: "n1", tasks: 1, cpus: 2, memMib: 0, gres: {} }] }], [job(1, 5)]))).toEqual([
+      [1, "Resources", null],
+    ]);
   });
   test("a job that should have ended already still holds what it has", () => {
     expect(started(decide([node("n1", 2)], [holding(-5, "n1", 2)], [job(1, 1)]))).toEqual([]);
   });
   test("a job that is filled in may use the other node", () => {
-    const decision = decide([node("n1", 2), node("n2", 2)], [holding(10, "n1", 2)], [job(1, 60, { tasks: 2, requiredNodes: ["n1"] }), job(2, 60, { tasks: 2 })]);
+    const decision = decide(
+      [node("n1", 2), node("n2", 2)],
+      [holding(10, "n1", 2)],
+      [job(1, 60, { tasks: 2, requiredNodes: ["n1"] }), job(2, 60, { tasks: 2 })],
+    );
     expect(decision.starts.map(({ jobId, placements, isBackfill }) => [Number(jobId), placements[0]?.node, isBackfill])).toEqual([[2, "n2", true]]);
   });
   test("only `depth` jobs are looked at once they wait", () => {
-    const decision = decide([node("n1", 1)], [holding(10, "n1", 1)], [1, 2, 3, 4].map((id) => job(id, 1)), 2);
+    const decision = decide(
+      [node("n1", 1)],
+      [holding(10, "n1", 1)],
+      [1, 2, 3, 4].map((id) => job(id, 1)),
+      2,
+    );
     expect(decision.waits).toHaveLength(2);
   });
   test("memory and devices are counted like CPUs", () => {
     const nodes = [node("n1", 8, 1000, { gpu: 1 })];
-    expect(started(decide(nodes, [], [job(1, 1, { memPerNodeMib: 600 }), job(2, 1, { memPerNodeMib: 600 }), job(3, 1, { memPerNodeMib: 400 })]))).toEqual([1, 3]);
+    expect(started(decide(nodes, [], [job(1, 1, { memPerNodeMib: 600 }), job(2, 1, { memPerNodeMib: 600 }), job(3, 1, { memPerNodeMib: 400 })]))).toEqual([
+      1, 3,
+    ]);
     expect(started(decide(nodes, [], [job(1, 1, { gresPerNode: { gpu: 1 } }), job(2, 1, { gresPerNode: { gpu: 1 } })]))).toEqual([1]);
   });
 });
@@ -100,7 +147,11 @@ const placements: readonly (readonly [name: string, ask: Partial<Ask>, nodes: re
 
 describe("place", () => {
   test.each(placements)("%s", (_name, changes, nodes, wanted) => {
-    expect(place(ask(changes), nodes)?.map(({ node: name, tasks, cpus }) => `${name}:${tasks}/${cpus}`).join(" ")).toBe(wanted as string);
+    expect(
+      place(ask(changes), nodes)
+        ?.map(({ node: name, tasks, cpus }) => `${name}:${tasks}/${cpus}`)
+        .join(" "),
+    ).toBe(wanted as string);
   });
 });
 
@@ -124,7 +175,11 @@ function randomMemory(random: (below: number) => number): Partial<Ask> {
   return kind === 0 ? { memPerNodeMib: random(12) * 100 } : kind === 1 ? { memPerCpuMib: random(6) * 100 } : {};
 }
 
-interface World { readonly nodes: readonly NodeFree[]; readonly holdings: readonly Holding[]; readonly waiting: readonly WaitingJob[] }
+interface World {
+  readonly nodes: readonly NodeFree[];
+  readonly holdings: readonly Holding[];
+  readonly waiting: readonly WaitingJob[];
+}
 
 function randomWorld(random: (below: number) => number): World {
   const nodes = Array.from({ length: 1 + random(4) }, (_, i) => node(`n${i + 1}`, 1 + random(8), 1000, random(2) === 0 ? {} : { gpu: 1 + random(3) }));
@@ -132,11 +187,19 @@ function randomWorld(random: (below: number) => number): World {
   const total = nodes.map((found) => ({ ...found, gres: { ...found.gres } }));
   const holdings: Holding[] = [];
   const free = nodes.map((found) => ({ ...found, gres: { ...found.gres } }));
-  const randomAsk = (): Ask => ask({
-    partitionNodes: names, tasks: 1 + random(6), cpusPerTask: 1 + random(3), nodesMin: 1 + random(2), exclusive: random(8) === 0, overcommit: random(10) === 0,
-    ...randomMemory(random),
-    gresPerNode: random(4) === 0 ? { gpu: 1 + random(2) } : {}, tasksPerNode: random(5) === 0 ? 1 + random(3) : null, minCpusPerNode: random(6) === 0 ? 1 + random(6) : 1,
-  });
+  const randomAsk = (): Ask =>
+    ask({
+      partitionNodes: names,
+      tasks: 1 + random(6),
+      cpusPerTask: 1 + random(3),
+      nodesMin: 1 + random(2),
+      exclusive: random(8) === 0,
+      overcommit: random(10) === 0,
+      ...randomMemory(random),
+      gresPerNode: random(4) === 0 ? { gpu: 1 + random(2) } : {},
+      tasksPerNode: random(5) === 0 ? 1 + random(3) : null,
+      minCpusPerNode: random(6) === 0 ? 1 + random(6) : 1,
+    });
   for (let i = 0; i < 6; i++) {
     const found = place(randomAsk(), free);
     if (found === undefined || random(3) === 0) continue;
@@ -181,19 +244,25 @@ describe("random clusters", () => {
       expect(lowest(after), `round ${round}: over-allocated`).toBeGreaterThanOrEqual(0);
 
       // Each job was looked at: it starts or it waits.
-      expect([...decision.starts, ...decision.waits].map(({ jobId }) => Number(jobId)).sort((a, b) => a - b)).toEqual(waiting.map(({ jobId }) => Number(jobId)));
+      expect([...decision.starts, ...decision.waits].map(({ jobId }) => Number(jobId)).sort((a, b) => a - b)).toEqual(
+        waiting.map(({ jobId }) => Number(jobId)),
+      );
 
       // A job's start, now or expected, depends on the ones before it alone: what comes later never delays it.
       for (const [index, one] of waiting.entries()) {
         const alone = schedule({ ...input, free: nodes, waiting: waiting.slice(0, index + 1) });
-        const startOf = (made: Decision) => (made.starts.some(({ jobId }) => jobId === one.jobId) ? NOW : made.waits.find(({ jobId }) => jobId === one.jobId)?.expectedStartAt ?? Infinity);
+        const startOf = (made: Decision) =>
+          made.starts.some(({ jobId }) => jobId === one.jobId) ? NOW : (made.waits.find(({ jobId }) => jobId === one.jobId)?.expectedStartAt ?? Infinity);
         expect(startOf(decision), `round ${round}: job ${one.jobId} is delayed`).toBe(startOf(alone));
       }
 
       // What starts and asks for the tasks it was promised gets them.
       for (const { jobId, placements: placed } of decision.starts) {
         const wanted = waiting.find((one) => one.jobId === jobId)?.ask;
-        expect(placed.reduce((sum, { tasks }) => sum + tasks, 0), `round ${round}: tasks of ${jobId}`).toBe(wanted?.tasks as number);
+        expect(
+          placed.reduce((sum, { tasks }) => sum + tasks, 0),
+          `round ${round}: tasks of ${jobId}`,
+        ).toBe(wanted?.tasks as number);
       }
     }
   });

@@ -15,7 +15,9 @@ function request(...words: readonly string[]): StepRequest {
 
 function layOutWords(words: readonly string[], changes: Partial<LayoutFacts>): string | undefined {
   const facts: LayoutFacts = { shares: [four("n1"), four("n2")], busy: new Map(), overlaps: false, jobTasks: 1, isJobsOwnStep: false, ...changes };
-  return layOut(request(...words), facts)?.nodes.map(({ name, ranks, cpuIds }) => `${name}:${ranks.join(",")}/${cpuIds.join(",")}`).join(" ");
+  return layOut(request(...words), facts)
+    ?.nodes.map(({ name, ranks, cpuIds }) => `${name}:${ranks.join(",")}/${cpuIds.join(",")}`)
+    .join(" ");
 }
 
 const busy = (entries: Readonly<Record<string, readonly number[]>>) => new Map(Object.entries(entries).map(([node, ids]) => [node, new Set(ids)]));
@@ -40,7 +42,12 @@ const rows: readonly (readonly [name: string, words: readonly string[], changes:
   ["-r starts further on", ["-r1", "-n1"], {}, "n2:0/0,1,2,3"],
   ["tasks for each node", ["--ntasks-per-node=2"], {}, "n1:0,1/0,1,2,3 n2:2,3/0,1,2,3"],
   ["-O fits any number", ["-O", "-n9", "-N1"], {}, "n1:0,1,2,3,4,5,6,7,8/0,1,2,3"],
-  ["tasks go to the node that has room for all of them", ["-n3", "--exact"], { shares: [share("n1", 0), four("n2")], busy: busy({ n2: [3] }) }, "n1:0/0 n2:1,2/0,1"],
+  [
+    "tasks go to the node that has room for all of them",
+    ["-n3", "--exact"],
+    { shares: [share("n1", 0), four("n2")], busy: busy({ n2: [3] }) },
+    "n1:0/0 n2:1,2/0,1",
+  ],
   ["a task goes to the node that has the CPUs for it", ["-n1", "-c4"], { shares: [share("n1", 0), four("n2")] }, "n2:0/0,1,2,3"],
 ];
 
@@ -57,7 +64,13 @@ describe("layOut", () => {
   test("every rank is on one node, whatever the shape", () => {
     for (let tasks = 1; tasks <= 8; tasks++) {
       for (const how of [[], ["-m", "cyclic"], ["-m", "plane=3"]]) {
-        const found = layOut(request(`-n${tasks}`, ...how), { shares: [share("n1", 0, 1, 2), share("n2", 0), four("n3")], busy: new Map(), overlaps: false, jobTasks: 1, isJobsOwnStep: false });
+        const found = layOut(request(`-n${tasks}`, ...how), {
+          shares: [share("n1", 0, 1, 2), share("n2", 0), four("n3")],
+          busy: new Map(),
+          overlaps: false,
+          jobTasks: 1,
+          isJobsOwnStep: false,
+        });
         const ranks = found?.nodes.flatMap((node) => node.ranks) ?? [];
         expect([...ranks].sort((a, b) => a - b)).toEqual(Array.from({ length: tasks }, (_, rank) => rank));
         for (const { ranks: mine } of found?.nodes ?? []) expect([...mine]).toEqual([...mine].sort((a, b) => a - b));

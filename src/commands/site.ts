@@ -1,0 +1,72 @@
+/**
+ * Slurm's commands on the site's own Slurm: each becomes the site's command of the same name. Most replace this process, so
+ * that streams, terminal, signals and exit status are Slurm's own. Modules are loaded by the command that needs them: all
+ * the time from here to execve is on top of Slurm's.
+ */
+import { readFileSync } from "node:fs";
+import { resolve } from "node:path";
+import { getSiteProgram } from "#engine/slurm/programs.ts";
+import type { SiteCall } from "#engine/slurm/site/site-call.ts";
+import { shellCode } from "#job/outcome.ts";
+import { restoreFileLimit, replaceProcess } from "#platform/exec.ts";
+
+type Env = Readonly<Record<string, string>>;
+
+export async function runOnSite(name: string, argv: readonly string[]): Promise<number> {
+  const env = Object.fromEntries(Object.entries(process.env).filter((entry): entry is [string, string] => entry[1] !== undefined));
+  switch (name) {
+    case "srun": return become((await import("#engine/slurm/site/srun.ts")).siteSrun(argv, env));
+    case "salloc": {
+      const [{ siteSalloc }, { isTerminal }] = await Promise.all([import("#engine/slurm/site/salloc.ts"), import("#platform/libc.ts")]);
+      return become(siteSalloc(argv, env, { hasTerminal: isTerminal(0) && isTerminal(1) }));
+    }
+    case "sbatch": {
+      const { siteSbatch } = await import("#engine/slurm/site/sbatch.ts");
+      using call = await siteSbatch(argv, env, readScript);
+      return call.isTemporary ? await runBelow(call) : become(call);
+    }
+    case "scontrol": case "squeue": {
+      const { filterFor } = await import("#engine/slurm/site/show-containers.ts");
+      const filter = filterFor(name, argv);
+      if (filter !== undefined) return await filtered(name, filter, env);
+    }
+  }
+  return become({ program: getSiteProgram(name), argv: [name, ...argv], env });
+}
+
+function become({ program, argv, env }: SiteCall): never {
+  return replaceProcess(program, argv, env);
+}
+
+/** For a command that leaves something to clean up. Ctrl-C is the command's: it is in the same foreground group. */
+async function runBelow({ program, argv, env }: SiteCall): Promise<number> {
+  const { spawnForeground } = await import("#platform/spawn.ts");
+  for (const signal of ["SIGINT", "SIGTERM", "SIGHUP", "SIGQUIT"] as const) process.on(signal, () => undefined);
+  restoreFileLimit();
+  return shellCode(await spawnForeground([program, ...argv.slice(1)], env).exited);
+}
+
+/** The command's own output, with containers shown; its error stream and status as they are. */
+async function filtered(name: string, { argv, show }: { readonly argv: readonly string[]; readonly show: (text: string) => string },
+  env: Env): Promise<number> {
+  const [{ captureOutput }, { writeAll }] = await Promise.all([import("#platform/spawn.ts"), import("./terminal.ts")]);
+  const { status, stdout } = await captureOutput([getSiteProgram(name), ...argv], env);
+  writeAll(1, show(stdout));
+  return shellCode(status);
+}
+
+/** As sbatch looks for it: here, then along PATH. */
+async function readScript(name: string | null): Promise<string | undefined> {
+  if (name === null) return await Bun.stdin.text();
+  const read = (path: string) => {
+    try {
+      return readFileSync(path, "utf8");
+    } catch {
+      return undefined;
+    }
+  };
+  const here = read(resolve(name));
+  if (here !== undefined || name.includes("/")) return here;
+  const found = Bun.which(name, { PATH: process.env["PATH"] ?? "" });
+  return found === null ? undefined : read(found);
+}

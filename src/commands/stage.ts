@@ -1,0 +1,23 @@
+/** `berth stage`: in an allocation of the site's Slurm, brings a bundle to its nodes and becomes the step that runs in it. Started by berth srun. */
+import { stageAndWrap } from "#engine/slurm/cache/stage.ts";
+import { getSiteProgram } from "#engine/slurm/programs.ts";
+import { replaceProcess } from "#platform/exec.ts";
+import { selfOnDisk, selfPath } from "#platform/self.ts";
+import { BerthError } from "#job/errors.ts";
+import { UsageError } from "#options/usage-error.ts";
+import { environment } from "./context.ts";
+
+export async function stage(argv: readonly string[]): Promise<number> {
+  const [bundleOption, bundle, transferOption, transfer, wordsOption, count, ...words] = argv;
+  if (bundleOption !== "--bundle" || bundle === undefined || transferOption !== "--transfer" || wordsOption !== "--words" || !/^\d+$/.test(count ?? "")) {
+    throw new UsageError(["Usage: berth stage --bundle DIR --transfer lacking|copy --words N SRUN-OPTIONS… COMMAND [ARGUMENTS]"], 255);
+  }
+  const executable = selfPath();
+  if (executable === undefined) throw new BerthError("NOT_COMPILED", `Only the built executable can be sent to nodes, not ${selfOnDisk().join(" ")}`,
+    { hint: "run: npm run build" });
+  const env = environment();
+  const options = words.slice(0, Number(count));
+  const wrapped = await stageAndWrap(bundle, words.slice(Number(count)), { env, executable, isCopy: transfer === "copy",
+    signal: new AbortController().signal });
+  return replaceProcess(getSiteProgram("srun"), ["srun", ...options, ...wrapped], env);
+}

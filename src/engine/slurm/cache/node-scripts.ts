@@ -1,0 +1,49 @@
+/**
+ * What runs on the nodes to fill their caches, in sh(1) with coreutils and tar, because Berth itself may not be there yet.
+ * The cache is a directory of the user's own on each node:
+ *
+ *   CACHE/berth-SHA        an executable             CACHE/bundle-SHA/   config.json, rootfs
+ *   CACHE/*.size           bytes, for eviction       CACHE/part-*        being received; swept after a day
+ *
+ * SHA is the SHA-256 of what was sent: it is compared before the entry appears under its name, by one rename.
+ */
+
+/** `%n` is the node's name, for nodes that share a file system. */
+const PLACE = `n=\${SLURMD_NODENAME:-$(hostname)}; c=$(printf %s "$1" | sed "s/%n/$n/g")`;
+
+/**
+ * Prints `berth-cache NODE BUNDLE EXECUTABLE`, the last two each one of shared (the same files are at the same path), cached, lacks.
+ * Arguments: cache, bundle path, rootfs path, SHA of config.json, bundle's SHA, executable's path, its "size mtime", its SHA.
+ */
+export const PROBE = `${PLACE}
+b=lacks; e=lacks
+[ -d "$c/bundle-$5" ] && b=cached
+[ -x "$c/berth-$8" ] && e=cached
+[ -d "$3" ] && [ "$(sha256sum < "$2/config.json" 2>/dev/null)" = "$4  -" ] && b=shared
+[ -x "$6" ] && [ "$(stat -c '%s %Y' "$6" 2>/dev/null)" = "$7" ] && e=shared
+echo "berth-cache $n $b $e"`;
+
+/** Standard input becomes an entry. Arguments: cache, kind (bundle or berth), SHA. */
+export const RECEIVE = `${PLACE}
+umask 077
+fail() { echo "berth: error: $n: $1" >&2; exit 1; }
+mkdir -p "$c" || fail "cannot make the cache directory $c"
+check() { [ ! -h "$1" ] && [ -O "$1" ] && [ "$(stat -c %a "$1")" = 700 ] || fail "$1 is not a directory that only its user can enter: remove it"; }
+check "$c"
+case $c in /tmp/berth-*) check "\${c%/*}";; esac
+find "$c" -maxdepth 1 -name 'part-*' -mtime +1 -exec rm -rf {} + 2>/dev/null
+p=$c/part-$2-$$-$n
+trap 'chmod -R u+w "$p.d" 2>/dev/null; rm -rf "$p" "$p.d"' EXIT
+cat > "$p" || fail "cannot write to $c (disk full?)"
+[ "$(sha256sum < "$p")" = "$3  -" ] || fail "what arrived is not what was sent"
+wc -c < "$p" > "$c/$2-$3.size"
+if [ "$2" = berth ]; then
+  chmod 700 "$p" && mv "$p" "$c/berth-$3" || fail "cannot publish the executable"
+else
+  mkdir "$p.d" && tar -x -p -f "$p" --no-same-owner -C "$p.d" || fail "cannot unpack the bundle"
+  mv -T "$p.d" "$c/bundle-$3" 2>/dev/null || [ -d "$c/bundle-$3" ] || fail "cannot publish the bundle"
+fi`;
+
+/** Runs a task from the cache. Arguments: cache, executable's SHA, bundle's SHA, name of the limit's variable; then the program's. */
+export const START_CACHED = `${PLACE}; e=$2; b=$3; shift 3
+BERTH_TASK_NOFILE=$(ulimit -Sn) exec "$c/berth-$e" task --bundle "$c/bundle-$b" -- "$@"`;

@@ -1,0 +1,31 @@
+/** Where the private cluster keeps its things: one directory, which `down` removes whole. */
+import { join } from "node:path";
+import { directories } from "#platform/directories.ts";
+
+export interface ClusterPaths {
+  readonly root: string;
+  readonly conf: string;
+  readonly mungeKey: string;
+  readonly mungeSocket: string;
+  /** What runs: see record.ts. */
+  readonly record: string;
+  readonly logs: string;
+  readonly state: string;
+  readonly lock: string;
+}
+
+/** A socket's path must fit into 107 bytes, so this is below the runtime directory and not below the state directory. */
+export function clusterPaths(): ClusterPaths {
+  const { runtime } = directories();
+  const root = join(runtime, "slurm");
+  return {
+    root,
+    conf: join(root, "slurm.conf"),
+    mungeKey: join(root, "munge.key"),
+    mungeSocket: join(root, "munge.sock"),
+    record: join(root, "cluster.json"),
+    logs: join(root, "log"),
+    state: join(root, "state"),
+    lock: join(runtime, "slurm.lock"),
+  };
+}

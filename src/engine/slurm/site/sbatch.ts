@@ -1,0 +1,76 @@
+/** `sbatch` on the site's Slurm: a script that asks for a container is submitted with a shell in front (task/batch-script.ts). */
+import { basename } from "node:path";
+import { BerthError } from "#job/errors.ts";
+import { checkBatchScript, wrapScript } from "#options/batch-script.ts";
+import { takeOptions, type TakenOptions } from "#options/take-options.ts";
+import { getSiteProgram } from "../programs.ts";
+import { wrapBatchScript } from "../task/batch-script.ts";
+import { batchTaskLine, containerRequest, isNative, requestComment, siteEnvironment, TAKEN } from "./container-request.ts";
+import { readDirectives, SBATCH_AND_OWN_ROWS } from "./directives.ts";
+import { ScriptFile } from "./script-file.ts";
+import type { SiteCall } from "./site-call.ts";
+import { helpGuess } from "./site-help.ts";
+
+export interface SbatchCall extends SiteCall, Disposable {
+  /** The script is a temporary file: to be disposed of when sbatch has ended. */
+  readonly isTemporary: boolean;
+}
+
+type ReadScript = (name: string | null) => Promise<string | undefined>;
+
+/** @param readScript the text of the script file of this name, of standard input for null; undefined when it cannot be read */
+export async function siteSbatch(argv: readonly string[], env: Readonly<Record<string, string>>,
+  readScript: ReadScript): Promise<SbatchCall> {
+  const program = getSiteProgram("sbatch");
+  const guess = helpGuess(program);
+  const words = takeOptions(SBATCH_AND_OWN_ROWS, argv, { take: [...TAKEN, "wrap"], guess });
+  const asIs = (words: readonly string[]): SbatchCall => ({ program, argv: ["sbatch", ...words], env, isTemporary: false, [Symbol.dispose]: () => undefined });
+  if (isNative(words.taken, env)) return asIs(argv.filter((word) => word !== "--native"));
+  if (["help", "version", "usage"].some((name) => words.given.has(name))) return asIs(argv);
+  const wrap = words.taken.get("wrap");
+  const [name = null] = words.rest;
+  const mayAsk = words.taken.has("container") || env["SBATCH_CONTAINER"] !== undefined;
+  if (wrap !== undefined && words.rest.length > 0) return asIs(argv); // sbatch has the right words for it
+  if (name === null && wrap === undefined && !mayAsk) return await fromStdin(asIs, argv, { readScript, env, program, words, guess });
+  const script = wrap === undefined ? await readScript(name) : wrapScript(wrap);
+  if (script === undefined) return asIs(argv); // sbatch says why it cannot be opened
+  return wrapped({ script, program, words, env, name: wrap === undefined ? name : "wrap", guess }) ?? asIs(argv);
+}
+
+interface Facts {
+  readonly program: string;
+  readonly words: TakenOptions;
+  readonly env: Readonly<Record<string, string>>;
+  readonly guess: (option: string) => boolean;
+}
+
+/** What was read from standard input must reach sbatch all the same, as a file of its own name. */
+async function fromStdin(asIs: (words: readonly string[]) => SbatchCall, argv: readonly string[],
+  { readScript, ...facts }: Facts & { readonly readScript: ReadScript }): Promise<SbatchCall> {
+  const script = await readScript(null) ?? "";
+  const call = wrapped({ ...facts, script, name: null });
+  if (call !== undefined) return call;
+  const file = new ScriptFile("sbatch", script);
+  return { ...asIs([...argv, file.path]), isTemporary: true, [Symbol.dispose]: () => file[Symbol.dispose]() };
+}
+
+function wrapped({ script, program, words, env, name, guess }: Facts & { readonly script: string; readonly name: string | null }): SbatchCall | undefined {
+  const directives = readDirectives(script, guess);
+  const request = containerRequest(words.taken, "SBATCH", env, directives.taken);
+  if (request === undefined) return undefined;
+  if (words.taken.has("transfer")) {
+    throw new BerthError("NOT_SUPPORTED", "sbatch cannot send a bundle to the nodes: when the job starts, nobody is here to send it", {
+      hint: "put the bundle on a file system that the nodes share, or use berth srun --transfer in the script of a job that starts where the bundle is",
+    });
+  }
+  checkBatchScript(script, env);
+  const isGiven = (option: string) => words.given.has(option) || directives.given.has(option);
+  const { text } = wrapBatchScript(script, (firstLine) => batchTaskLine(request, firstLine), directives.lines);
+  const file = new ScriptFile(name === null ? "sbatch" : basename(name), text);
+  const comment = isGiven("comment") ? [] : [`--comment=${requestComment(request)}`];
+  return {
+    program, env: siteEnvironment(env, request), isTemporary: true,
+    argv: ["sbatch", ...words.kept, ...comment, file.path, ...words.rest.slice(1)],
+    [Symbol.dispose]: () => file[Symbol.dispose](),
+  };
+}

@@ -1,0 +1,102 @@
+/**
+ * One directory for each running task of a container step: spool, the runtime's records, and who owns it.
+ *
+ *   tasks/JOB.STEP.RANK-PID/owner.json   process, step and container: enough to end the container without its task
+ *                           spool/       config.json of the container
+ *                           oci/         --root of a runtime that Berth chose
+ *
+ * A task that is killed (time limit, scancel, node failure) leaves its directory; the next task on the node finds that the
+ * owner is dead, deletes the container as its owner would have, and removes the directory.
+ */
+import { closeSync, mkdirSync, openSync, readdirSync, readFileSync, rmSync, writeFileSync } from "node:fs";
+import { join } from "node:path";
+import { openStepContainer, type ContainerStep } from "#container/step-container.ts";
+import { tryLock } from "#platform/libc.ts";
+import { identify, isAlive, type ProcessIdentity } from "#platform/process-tree.ts";
+import type { NodeDirs } from "../node-dirs.ts";
+
+interface Owner {
+  readonly process: ProcessIdentity;
+  readonly step: ContainerStep;
+  readonly localId: number;
+}
+
+export class TaskDir implements Disposable {
+  readonly path: string;
+  readonly spool: string;
+  readonly runtimeRoot: string;
+
+  constructor(dirs: NodeDirs, name: string) {
+    mkdirSync(dirs.tasks, { recursive: true, mode: 0o700 });
+    this.path = join(dirs.tasks, `${name}-${process.pid}`);
+    rmSync(this.path, { recursive: true, force: true }); // of a process that had our number before
+    this.spool = join(this.path, "spool");
+    this.runtimeRoot = join(this.path, "oci");
+    for (const dir of [this.path, this.spool, this.runtimeRoot]) mkdirSync(dir, { mode: 0o700 });
+  }
+
+  /** To be called before the container exists. */
+  own(step: ContainerStep, localId: number): void {
+    const owner: Owner = { process: identify(process.pid) ?? { pid: process.pid, startTicks: 0 }, step, localId };
+    writeFileSync(join(this.path, "owner.json"), JSON.stringify(owner), { mode: 0o600 });
+  }
+
+  [Symbol.dispose](): void {
+    rmSync(this.path, { recursive: true, force: true });
+  }
+}
+
+/** Of all tasks that run on this node. */
+export function bundlesInUse(dirs: NodeDirs): string[] {
+  return readdirSync(dirs.tasks).flatMap((name) => {
+    try {
+      const owner = JSON.parse(readFileSync(join(dirs.tasks, name, "owner.json"), "utf8")) as Owner; // our own file in our own 0700 directory
+      return isAlive(owner.process) ? [owner.step.bundle] : [];
+    } catch {
+      return []; // it has just ended
+    }
+  });
+}
+
+const MAX_SWEPT = 32;
+
+/** Ends what killed tasks have left on this node. Never fails: the task that sweeps is somebody else's. */
+export async function sweepLeftovers(dirs: NodeDirs): Promise<void> {
+  let names: string[];
+  try {
+    names = readdirSync(dirs.tasks);
+  } catch {
+    return; // the first task ever
+  }
+  let swept = 0;
+  for (const name of names) {
+    if (swept >= MAX_SWEPT) return;
+    if (await sweep(join(dirs.tasks, name))) swept++;
+  }
+}
+
+async function sweep(path: string): Promise<boolean> {
+  let fd: number;
+  try {
+    fd = openSync(join(path, "owner.json"), "r");
+  } catch {
+    return false; // being made, or being removed
+  }
+  try {
+    const owner = JSON.parse(readFileSync(fd, "utf8")) as Owner; // our own file in our own 0700 directory
+    if (isAlive(owner.process) || !tryLock(fd)) return false;
+    await endContainer(owner);
+    rmSync(path, { recursive: true, force: true });
+    return true;
+  } catch {
+    return false; // half-written, or the runtime refuses: somebody tries again with the next task
+  } finally {
+    closeSync(fd);
+  }
+}
+
+async function endContainer({ step, localId }: Owner): Promise<void> {
+  const container = await openStepContainer(step, { signal: AbortSignal.timeout(10_000) });
+  container.adoptTask(localId);
+  await container[Symbol.asyncDispose]();
+}
