@@ -61,7 +61,8 @@ function init(words: readonly string[]): number {
     } else if (name === "--force" || name === "--stdout") flags.add(name);
     else return usageError(`oci init does not know ${JSON.stringify(words[i])}`);
   }
-  if (!isPreset(runtime)) return usageError(runtime === undefined ? "oci init wants --runtime NAME" : `there is no preset for ${JSON.stringify(runtime)}: ${PRESETS.join(" ")}`);
+  if (!isPreset(runtime)) return usageError(runtime === undefined
+    ? "oci init wants --runtime NAME" : `there is no preset for ${JSON.stringify(runtime)}: ${PRESETS.join(" ")}`);
   const dir = directories().config;
   const preset = makePreset(runtime, flow ?? "run", { runtimeRoot: runtimeRoot(), scriptDir: dir, exists: existsSync });
   if (flags.has("--stdout")) {
@@ -126,7 +127,9 @@ function reportLines(report: ConfCheck): string[] {
   if (report.file === null) lines.push(`No oci.conf (looked in ${configDirs().join(", ")}): Berth chooses the runtime itself.`);
   else {
     lines.push(`${report.file}:`);
-    for (const { file, line, text, meaning } of report.lines) lines.push(`  ${file === report.file ? "" : `${dirname(file)}/`}${String(line).padStart(3)}  ${text}`, `       ${meaning}`);
+    for (const { file, line, text, meaning } of report.lines) {
+      lines.push(`  ${file === report.file ? "" : `${dirname(file)}/`}${String(line).padStart(3)}  ${text}`, `       ${meaning}`);
+    }
   }
   if (report.example.length > 0) {
     lines.push("", "For task 0 of step 1.0 it runs:");
@@ -172,9 +175,10 @@ async function show(words: readonly string[]): Promise<number> {
     return 0;
   }
   const settings = await explainConf(file);
+  const flow = conf.flow === "run" ? "run (one command per task)" : "create, then start";
   printLines([
     `In force: ${file}`, ...others.map((path) => `not in force: ${path}`),
-    `Flow: ${conf.flow === "run" ? "run (one command per task)" : "create, then start"}; config.json is ${conf.ignoreFileConfigJson ? "not read" : "rewritten for each task"}`,
+    `Flow: ${flow}; config.json is ${conf.ignoreFileConfigJson ? "not read" : "rewritten for each task"}`,
     ...settings.map(({ line, text }) => `${String(line).padStart(4)}  ${text}`),
   ]);
   return 0;

@@ -158,4 +158,3 @@ function findTerminal(line: SrunLine): StepRequest["hasTerminal"] {
   complain("srun: error: ioctl(TIOCGWINSZ): Inappropriate ioctl for device", "srun: error: Not using a pseudo-terminal, disregarding --pty option");
   return null;
 }
-

@@ -30,7 +30,8 @@ export function checkBundle(path: string, user: { readonly uid: number; readonly
 
 function checkRootfs({ rootfs }: Bundle): readonly Finding[] {
   const stat = statSync(rootfs, { throwIfNoEntry: false });
-  if (stat?.isDirectory() !== true) return [{ level: "error", what: `the root file system ${rootfs} is not there`, cure: 'set "root.path" in config.json to the directory that holds it' }];
+  if (stat?.isDirectory() !== true) return [{ level: "error", what: `the root file system ${rootfs} is not there`,
+    cure: 'set "root.path" in config.json to the directory that holds it' }];
   try {
     accessSync(rootfs, constants.R_OK | constants.X_OK);
   } catch {
@@ -42,16 +43,19 @@ function checkRootfs({ rootfs }: Bundle): readonly Finding[] {
 function checkShell({ rootfs }: Bundle): readonly Finding[] {
   const shell = findInRootfs(rootfs, "/bin/sh");
   if (shell.kind !== "missing") return [];
-  return [{ level: "warning", what: "there is no /bin/sh: batch scripts and --wrap cannot run", cure: "add a shell to the image, or run its programs with srun" }];
+  return [{ level: "warning", what: "there is no /bin/sh: batch scripts and --wrap cannot run",
+    cure: "add a shell to the image, or run its programs with srun" }];
 }
 
 /** In a shared or read-only image a runtime cannot make what is missing. */
 function checkMountPoints({ rootfs, config }: Bundle): readonly Finding[] {
   const mounts = config.get("mounts");
-  const destinations = (Array.isArray(mounts) ? mounts : []).flatMap((mount) => (isObject(mount) && typeof mount.get("destination") === "string" ? [mount.get("destination") as string] : []));
+  const destinations = (Array.isArray(mounts) ? mounts : []).flatMap((mount) =>
+    (isObject(mount) && typeof mount.get("destination") === "string" ? [mount.get("destination") as string] : []));
   const missing = destinations.filter((place, index) => isAbsolute(place) && findInRootfs(rootfs, place).kind === "missing"
     && !destinations.slice(0, index).some((earlier) => place.startsWith(`${earlier.replace(/\/+$/, "")}/`)));
-  const findings = missing.map((place): Finding => ({ level: "warning", what: `mount point ${place} is missing in the image`, cure: `mkdir -p ${rootfs}${place}` }));
+  const findings = missing.map((place): Finding =>
+    ({ level: "warning", what: `mount point ${place} is missing in the image`, cure: `mkdir -p ${rootfs}${place}` }));
   return findings.length === 0 ? [{ level: "ok", what: "every mount point is there", cure: null }] : findings;
 }
 

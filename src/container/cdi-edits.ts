@@ -24,8 +24,10 @@ export function applyCdiEdits(config: JsonObject, edits: ContainerEdits, { isRoo
 export function addCdiMounts(plan: MountPlan, edits: ContainerEdits): void {
   const depth = (path: string) => path.split("/").filter((part) => part !== "").length;
   for (const mount of edits.mounts.toSorted((a, b) => depth(a.containerPath) - depth(b.containerPath))) {
-    const options = mount.options.includes("bind") || mount.options.includes("rbind") || (mount.type !== null && mount.type !== "bind") ? mount.options : ["bind", ...mount.options];
-    plan.add({ destination: mount.containerPath, source: mount.hostPath, options, ...(mount.type === null || mount.type === "bind" ? {} : { type: mount.type }) });
+    const options = mount.options.includes("bind") || mount.options.includes("rbind") || (mount.type !== null && mount.type !== "bind")
+      ? mount.options : ["bind", ...mount.options];
+    plan.add({ destination: mount.containerPath, source: mount.hostPath, options,
+      ...(mount.type === null || mount.type === "bind" ? {} : { type: mount.type }) });
   }
 }
 
@@ -50,7 +52,8 @@ function makeDevice(config: JsonObject, node: DeviceNode): void {
   if (type !== "p" && (major === null || minor === null)) return;
   const linux = openObject(config, "linux");
   const devices = openList(linux, "devices");
-  const optional = Object.fromEntries(Object.entries({ fileMode: node.fileMode ?? (host === undefined ? null : host.mode & 0o777), uid: node.uid ?? host?.uid ?? null, gid: node.gid ?? host?.gid ?? null })
+  const optional = Object.fromEntries(Object.entries({ fileMode: node.fileMode ?? (host === undefined ? null : host.mode & 0o777), uid: node.uid ??
+    host?.uid ?? null, gid: node.gid ?? host?.gid ?? null })
     .filter(([, value]) => value !== null));
   devices.push(toJson({ path: node.path, type, ...(type === "p" ? {} : { major, minor }), ...optional }));
   if (type === "p") return;

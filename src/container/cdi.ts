@@ -21,7 +21,13 @@ export interface DeviceNode {
   readonly gid: number | null;
 }
 export interface CdiMount { readonly hostPath: string; readonly containerPath: string; readonly type: string | null; readonly options: readonly string[] }
-export interface CdiHook { readonly hookName: string; readonly path: string; readonly args: readonly string[]; readonly env: readonly string[]; readonly timeout: number | null }
+export interface CdiHook {
+  readonly hookName: string;
+  readonly path: string;
+  readonly args: readonly string[];
+  readonly env: readonly string[];
+  readonly timeout: number | null;
+}
 
 export interface ContainerEdits {
   readonly env: readonly string[];
@@ -75,7 +81,8 @@ export function parseCdiSpec(text: string, file: string): CdiSpec {
 function editsOf(reader: Reader | undefined): ContainerEdits {
   if (reader === undefined) return { env: [], deviceNodes: [], mounts: [], hooks: [], additionalGids: [] };
   return {
-    env: reader.texts("env").map((entry) => (entry.includes("=") && !entry.startsWith("=") ? entry : reader.fail(`env ${JSON.stringify(entry)} is not NAME=value`))),
+    env: reader.texts("env").map((entry) =>
+      (entry.includes("=") && !entry.startsWith("=") ? entry : reader.fail(`env ${JSON.stringify(entry)} is not NAME=value`))),
     deviceNodes: reader.objects("deviceNodes").map((node) => {
       const path = node.path("path");
       return {
@@ -165,7 +172,8 @@ class Reader {
   }
 
   numbers(name: string): readonly number[] {
-    return this.#list(name).map((value) => (typeof value === "number" && Number.isSafeInteger(value) && value > 0 ? value : this.fail(`${name} has an entry that is not a number`)));
+    return this.#list(name).map((value) =>
+      (typeof value === "number" && Number.isSafeInteger(value) && value > 0 ? value : this.fail(`${name} has an entry that is not a number`)));
   }
 
   objects(name: string): readonly Reader[] {
@@ -231,7 +239,8 @@ export class CdiRegistry {
       const device = this.#devices.get(`${kind}=${id}`);
       if (device != null) return device;
       const known = this.names().filter((name) => name.startsWith(`${kind}=`)).map((name) => name.slice(kind.length + 1));
-      throw new BerthError("CDI_DEVICE", device === null ? `Cannot give device ${kind}=${id}: two CDI specifications of one directory name it` : `Cannot give device ${kind}=${id}: CDI knows ${known.join(", ")}`,
+      const reason = device === null ? "two CDI specifications of one directory name it" : `CDI knows ${known.join(", ")}`;
+      throw new BerthError("CDI_DEVICE", `Cannot give device ${kind}=${id}: ${reason}`,
         { hint: "make the specification anew (nvidia-ctk cdi generate --output=/etc/cdi/nvidia.yaml), or correct Gres= of the node" });
     });
     // Each specification's own edits come once, before its devices'.

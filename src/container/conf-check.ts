@@ -65,16 +65,21 @@ function hostProblems(conf: OciConf): readonly { readonly what: string; readonly
     problems.push({ what: `${program} is not installed (looked in PATH)`, cure: `install ${program}, or name another runtime: berth oci init --runtime crun` });
   }
   const uid = process.geteuid?.() ?? 0;
-  const usesRunUser = Object.values(conf.operations).some((pattern) => pattern?.some((part, index) => part === "/" || (typeof part === "string" && part.includes("/run/user/") && typeof pattern[index + 1] === "object")));
+  const usesRunUser = Object.values(conf.operations).some((pattern) => pattern?.some((part, index) => {
+    const next = pattern[index + 1];
+    return typeof part === "string" && part.endsWith("/run/user/") && typeof next === "object" && next.field === "userId";
+  }));
   if (usesRunUser && uid !== 0 && !existsSync(`/run/user/${uid}`)) {
-    problems.push({ what: `/run/user/${uid} does not exist: it comes with a login session`, cure: `an administrator can keep it: loginctl enable-linger ${userName(uid)}` });
+    problems.push({ what: `/run/user/${uid} does not exist: it comes with a login session`,
+      cure: `an administrator can keep it: loginctl enable-linger ${userName(uid)}` });
   }
   return problems;
 }
 
 /** Words of sh(1) that are no programs, and everything in PATH. */
 function isInstalled(program: string): boolean {
-  if (["exec", "kill", "cd", "true", "false", "test", "echo", "printf", "if", "for", "case", "set", "umask", "trap", "eval", "command"].includes(program)) return true;
+  if (["exec", "kill", "cd", "true", "false", "test", "echo", "printf", "if", "for", "case", "set", "umask", "trap", "eval",
+    "command"].includes(program)) return true;
   if (program.includes("/")) return isExecutable(program);
   return `${process.env["PATH"] ?? ""}:${DEFAULT_PATH}`.split(":").some((dir) => dir.startsWith("/") && isExecutable(join(dir, program)));
 }

@@ -18,7 +18,8 @@ const MEANINGS: Readonly<Record<ConfKey, (value: string) => string>> = {
   CreateEnvFile: (value) => (/^(disabled|false|n|no|0)$/i.test(value) ? "no environment file is written"
     : `the task's environment is written to %e, entries end in ${/^newline$/i.test(value) ? "newline (those with a newline are left out)" : "NUL"}`),
   DebugFlags: () => "scrun only: what its log tells",
-  DisableCleanup: (value) => (isYes(value) ? "generated files stay after the step; containers are deleted all the same" : "generated files are removed after the step"),
+  DisableCleanup: (value) =>
+    (isYes(value) ? "generated files stay after the step; containers are deleted all the same" : "generated files are removed after the step"),
   DisableHooks: (value) => `these hooks of config.json do not run: ${value.split(",").filter((name) => name !== "").join(", ")}`,
   EnvExclude: (value) => `variables whose NAME=value matches /${value}/ stay out of the container`,
   FileDebug: () => "scrun only: how much its log file tells",

@@ -10,7 +10,8 @@ describe("json", () => {
     expect(printJson(parseJson(text)).replace(/\n */g, "").replaceAll(": ", ":")).toBe(text);
   });
   test("the last of two equal members counts", () => expect(printJson(parseJson('{"a":1,"a":2.5}'))).toBe('{\n  "a": 2.5\n}'));
-  test.each(["", "{", "[1,]", '{"a"}', '{"a":}', "01", "+1", "nul", '"\n"', '"\\x"', '"abc', "[1] x", "{,}", "1.", "[".repeat(5000), '{"a":'.repeat(2e5)])("%p is refused", (text) => {
+  test.each(["", "{", "[1,]", '{"a"}', '{"a":}', "01", "+1", "nul", '"\n"', '"\\x"', '"abc', "[1] x", "{,}", "1.", "[".repeat(5000),
+    '{"a":'.repeat(2e5)])("%p is refused", (text) => {
     expect(() => parseJson(text)).toThrow(JsonSyntaxError);
   });
   test("an error knows its line", () => {

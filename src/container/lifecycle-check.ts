@@ -43,7 +43,8 @@ export async function checkLifecycle(options: LifecycleOptions): Promise<readonl
     for (const name of ["spool", "rt"]) mkdirSync(join(dir, name), { mode: 0o700 });
     await using container = await openStepContainer({
       bundle: options.bundle, jobId: 4_000_000_000 + process.pid, stepKey: 0, nodeName: "check", userName: userName(ids.uid), userId: ids.uid, groupId: ids.gid,
-      workDir: "/", spoolRoot: join(dir, "spool"), configDir: null, confFile: options.confFile ?? null, stateDir: options.stateDir, runtimeRoot: join(dir, "rt"),
+      workDir: "/", spoolRoot: join(dir, "spool"), configDir: null, confFile: options.confFile ?? null, stateDir: options.stateDir,
+        runtimeRoot: join(dir, "rt"),
       hasPty: false, batch: null,
     }, { signal: options.signal });
     const run = new Run(container, dir, steps);
@@ -78,11 +79,13 @@ class Run {
     const started = await this.#begin(0, ["/bin/sh", "-c", `echo ${MARK}`]);
     if (started === undefined) return false;
     const { child, calls } = started;
-    const end = await this.#bounded(this.#container.flow === "run" ? child.exited : calls.waitStopped(AbortSignal.timeout(LIMIT_MS)).then(() => ({ kind: "exited", code: 0 }) as const));
+    const end = await this.#bounded(this.#container.flow === "run"
+      ? child.exited : calls.waitStopped(AbortSignal.timeout(LIMIT_MS)).then(() => ({ kind: "exited", code: 0 }) as const));
     const said = this.#output(0);
     const name = this.#container.flow === "run" ? "run" : "stopped";
     const isOk = end !== undefined && shellCode(end) === 0 && said.includes(MARK);
-    this.#note(name, isOk, isOk ? "the program's output came through" : end === undefined ? "it did not end" : `exit status ${shellCode(end)}${said === "" ? "" : `: ${said}`}`);
+    this.#note(name, isOk, isOk ? "the program's output came through" : end === undefined
+      ? "it did not end" : `exit status ${shellCode(end)}${said === "" ? "" : `: ${said}`}`);
     return await this.#finish(0, child.pid) && isOk;
   }
 
@@ -93,9 +96,11 @@ class Run {
     const { child, calls } = started;
     try {
       const { operations } = calls;
-      const state = operations.query === undefined ? undefined : await until(async () => (await calls.query(AbortSignal.timeout(LIMIT_MS)))?.status, (status) => status === "running");
+      const state = operations.query === undefined
+        ? undefined : await until(async () => (await calls.query(AbortSignal.timeout(LIMIT_MS)))?.status, (status) => status === "running");
       if (operations.query === undefined) await Bun.sleep(500); // nobody can tell that it runs
-      else this.#note("state", state === "running", state === "running" ? 'says "running"' : `says ${state === undefined ? "nothing that could be read" : `"${state}"`}, wanted "running"`);
+      else this.#note("state", state === "running", state === "running"
+        ? 'says "running"' : `says ${state === undefined ? "nothing that could be read" : `"${state}"`}, wanted "running"`);
       const killed = await calls.kill(AbortSignal.timeout(LIMIT_MS));
       if (killed !== undefined) this.#note("kill", shellCode(killed.status) === 0, shellCode(killed.status) === 0 ? "accepted" : explain(killed));
     } finally {
@@ -120,7 +125,8 @@ class Run {
     if (container.flow === "run") return { child, calls };
     const created = await this.#bounded(child.exited);
     const isCreated = created !== undefined && shellCode(created) === 0;
-    this.#note("create", isCreated, isCreated ? "the container exists" : created === undefined ? "it did not come back" : `exit status ${shellCode(created)}: ${this.#output(localId)}`);
+    this.#note("create", isCreated, isCreated ? "the container exists" : created === undefined
+      ? "it did not come back" : `exit status ${shellCode(created)}: ${this.#output(localId)}`);
     if (!isCreated) { await this.#finish(localId, child.pid); return undefined; }
     const state = await calls.waitCreated(AbortSignal.timeout(LIMIT_MS));
     const isRight = state.status === "created";
@@ -145,7 +151,8 @@ class Run {
   }
 
   #output(localId: number): string {
-    return readFileSync(join(this.#dir, `${localId}.out`), "utf8").replace(/\u001b\[[0-9;]*m/g, "").replace(/[\u0000-\u0009\u000b-\u001f\u007f]/g, " ").trim().slice(-400);
+    return readFileSync(join(this.#dir, `${localId}.out`), "utf8").replace(/\u001b\[[0-9;]*m/g, "").replace(/[\u0000-\u0009\u000b-\u001f\u007f]/g,
+      " ").trim().slice(-400);
   }
 
   async #bounded(end: Promise<ExitStatus>): Promise<ExitStatus | undefined> {

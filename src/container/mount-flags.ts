@@ -15,7 +15,8 @@ export class MountTable {
     this.#entries = text.split("\n").flatMap((line) => {
       const [, , , , point, options] = line.split(" ");
       if (point === undefined || options === undefined) return [];
-      return [{ point: point.replace(/\\([0-7]{3})/g, (_whole, octal: string) => String.fromCharCode(Number.parseInt(octal, 8))), flags: LOCKED.filter((flag) => options.split(",").includes(flag)) }];
+      return [{ point: point.replace(/\\([0-7]{3})/g, (_whole, octal: string) => String.fromCharCode(Number.parseInt(octal, 8))),
+        flags: LOCKED.filter((flag) => options.split(",").includes(flag)) }];
     });
   }
 

@@ -36,7 +36,7 @@ export function parseConfLines(text: string, file: string): readonly ConfLine[] 
       if (continued === undefined || i + 1 >= physical.length) break;
       i++;
     }
-    const line = joined.replace(/\\([^])/g, "$1");
+    const line = joined.replace(/\\(.)/gs, "$1");
     if (!ONLY_BLANK.test(line)) lines.push(parseLine(line, where));
   }
   return lines;

@@ -55,12 +55,14 @@ describe("lines", () => {
 
 describe("keys", () => {
   test("any case of letters, the last one wins, SrunArgs adds up", () => {
-    const conf = parseOciConf(`${RUN}runtimerun="x %b"\nSrunArgs=-Q\nsrunargs="--mpi none"\nDISABLECLEANUP=Up\nDisableCleanup=0\nFileDebug=debug3\nStdIODebug=7\n`, "f");
+    const conf = parseOciConf(`${RUN}runtimerun="x %b"\nSrunArgs=-Q\nsrunargs="--mpi none"\nDISABLECLEANUP=Up\n`
+      + `DisableCleanup=0\nFileDebug=debug3\nStdIODebug=7\n`, "f");
     expect(conf.operations.run).toEqual(["x ", { field: "bundle" }]);
     expect(conf.srunArgs).toEqual(["-Q", "--mpi none"]);
     expect(conf).toMatchObject({ disableCleanup: false, fileDebug: 7, stdioDebug: 7, syslogDebug: 0, flow: "run" });
   });
-  test.each([["null", "null"], ["Y", "null"], ["1", "null"], ["NewLine", "newline"], ["no", "disabled"], ["0", "disabled"]])("CreateEnvFile=%s is %s", (text, kind) => {
+  test.each([["null", "null"], ["Y", "null"], ["1", "null"], ["NewLine", "newline"], ["no", "disabled"],
+    ["0", "disabled"]])("CreateEnvFile=%s is %s", (text, kind) => {
     expect(parseOciConf(`${RUN}CreateEnvFile=${text}`, "f").createEnvFile).toBe(kind as never);
   });
   test("hook names are split at commas and not trimmed", () => {
@@ -82,11 +84,13 @@ describe("combinations (oci-conf §5.3)", () => {
   const rows: readonly (readonly [letters: string, result: string])[] = [
     ["R K D", "run"], ["R K D Q", "run"], ["C S K D Q", "createStart"], ["ignore R", "run"], ["ignore R K D C S", "run"],
     ["", "refused"], ["R K", "refused"], ["R D", "refused"], ["R", "refused"], ["C S K D", "refused"], ["C K D Q", "refused"],
-    ["S K D Q", "refused"], ["R C S K D Q", "refused"], ["R C K D", "refused"], ["K D", "refused"], ["Q", "refused"], ["ignore", "refused"], ["ignore C S K D Q", "refused"],
+    ["S K D Q", "refused"], ["R C S K D Q", "refused"], ["R C K D", "refused"], ["K D", "refused"], ["Q", "refused"], ["ignore", "refused"],
+      ["ignore C S K D Q", "refused"],
   ];
   const KEY: Readonly<Record<string, string>> = { R: "Run", C: "Create", S: "Start", K: "Kill", D: "Delete", Q: "Query" };
   test.each(rows)("%s is %s", (letters, result) => {
-    const text = letters.split(" ").map((letter) => (letter === "ignore" ? "IgnoreFileConfigJson=true" : letter === "" ? "" : `RunTime${KEY[letter]}=""`)).join("\n");
+    const text = letters.split(" ").map((letter) =>
+      (letter === "ignore" ? "IgnoreFileConfigJson=true" : letter === "" ? "" : `RunTime${KEY[letter]}=""`)).join("\n");
     if (result === "refused") expect(catchError(() => parseOciConf(text, "f"))).toMatchObject({ code: "OCI_CONF_COMBINATION" });
     else expect(parseOciConf(text, "f").flow).toBe(result as never);
   });

@@ -67,7 +67,8 @@ export async function readOciConf(file: string): Promise<OciConf> {
   let files = 0;
   const settings = new Map<Key, Setting[]>();
   const load = async (path: string, from: Where | undefined): Promise<void> => {
-    if (++files > MAX_INCLUDES) throw syntaxError(from ?? { file, line: 1 }, `more than ${MAX_INCLUDES} files are included`, "look for files that include each other");
+    if (++files > MAX_INCLUDES) throw syntaxError(from ?? { file, line: 1 }, `more than ${MAX_INCLUDES} files are included`,
+      "look for files that include each other");
     const text = await readConf(path, from);
     for (const line of parseConfLines(text, path)) {
       if (line.kind === "include") await load(resolve(dirname(file), line.path), line.where);

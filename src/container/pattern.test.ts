@@ -73,5 +73,6 @@ test.each([
   ["env -i A=b USER=$(whoami) ch-run -w /img -- 'a b' 'it'\"'\"'s;' '$(id)'", true],
   ["x '$HOME' $HOME", true],
   ["A=b runc run", false], ["runc run; echo", false], ["runc run && x", false], ["runc run > f", false], ["runc run\nx", false], ["(runc run)", false],
-  ["if true", false], ["exec runc", false], ["kill -s TERM 5", false], [". /etc/x", false], ["", false], ["'runc' run", false], ["runc `x`", false], ["a \"b\"", false], ["a $(b; c)", false],
+  ["if true", false], ["exec runc", false], ["kill -s TERM 5", false], [". /etc/x", false], ["", false], ["'runc' run", false], ["runc `x`", false],
+    ["a \"b\"", false], ["a $(b; c)", false],
 ])("%j gets exec: %p", (command, isSimple) => expect(execSimple(command)).toBe(isSimple ? `exec ${command.trim()}` : command));

@@ -24,8 +24,8 @@ export function parsePattern(raw: string, where: { readonly file: string; readon
     const letter = raw.charAt(++i);
     if (letter === "%") { text += "%"; continue; }
     if (!isFieldLetter(letter)) {
-      throw new BerthError("OCI_CONF_PATTERN",
-        `Cannot read pattern at ${where.file}:${where.line}: ${letter === "" ? 'single "%" at the end' : `unknown replacement ${JSON.stringify(`%${letter}`)}`}`,
+      const reason = letter === "" ? 'single "%" at the end' : `unknown replacement ${JSON.stringify(`%${letter}`)}`;
+      throw new BerthError("OCI_CONF_PATTERN", `Cannot read pattern at ${where.file}:${where.line}: ${reason}`,
         { hint: `write "%%" for a percent sign, or one of %${Object.keys(FIELDS).join(" %")}` });
     }
     if (text !== "") { parts.push(text); text = ""; }
@@ -62,8 +62,10 @@ export function quoteCommand(args: readonly string[]): string {
 export const NO_TASK = { command: '"/bin/false"', envFile: "(null)/environment", pid: "4294967295", taskId: "-1", workDir: "(null)" } as const;
 
 /** Builtins and keywords of sh(1), which exec cannot replace, or which matter to the shell that goes on. */
-const NO_PROGRAMS = new Set(["alias", "bg", "break", "case", "cd", "command", "continue", "echo", "eval", "exec", "exit", "export", "false", "fg", "for", "getopts",
-  "hash", "if", "jobs", "kill", "local", "printf", "pwd", "read", "readonly", "return", "set", "shift", "test", "time", "times", "trap", "true", "type", "ulimit", "umask", "unalias", "unset",
+const NO_PROGRAMS = new Set(["alias", "bg", "break", "case", "cd", "command", "continue", "echo", "eval", "exec", "exit", "export", "false", "fg",
+  "for", "getopts",
+  "hash", "if", "jobs", "kill", "local", "printf", "pwd", "read", "readonly", "return", "set", "shift", "test", "time", "times", "trap", "true",
+    "type", "ulimit", "umask", "unalias", "unset",
   "until", "wait", "while"]);
 
 /**

@@ -23,7 +23,8 @@ describe("compileExtendedRegex", () => {
       const regex = Array.from({ length: 1 + random(6) }, () => pieces[random(pieces.length)]).join("");
       let ours: RegExp;
       try { ours = compileExtendedRegex(regex); } catch (error) { expect(error).toBeInstanceOf(SyntaxError); continue; }
-      const grep = Bun.spawnSync(["grep", "-nE", "-e", regex], { stdin: Buffer.from(`${subjects.join("\n")}\n`), env: { LC_ALL: "C", PATH: process.env["PATH"] ?? "" } });
+      const grep = Bun.spawnSync(["grep", "-nE", "-e", regex],
+        { stdin: Buffer.from(`${subjects.join("\n")}\n`), env: { LC_ALL: "C", PATH: process.env["PATH"] ?? "" } });
       if (grep.exitCode === 2) continue; // grep is stricter in places, and says so
       const theirs = grep.stdout.toString().split("\n").filter((line) => line !== "").map((line) => Number(line.split(":")[0]) - 1);
       expect([regex, subjects.flatMap((subject, index) => (ours.test(subject) ? [index] : []))]).toEqual([regex, theirs]);

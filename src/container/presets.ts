@@ -5,7 +5,8 @@
 import { BerthError } from "#job/errors.ts";
 import { quoteCommand } from "./pattern.ts";
 
-export const PRESETS = ["runc", "crun", "nvidia-container-runtime", "singularity", "singularity-oci", "apptainer", "charliecloud", "enroot", "wrapper"] as const;
+export const PRESETS = ["runc", "crun", "nvidia-container-runtime", "singularity", "singularity-oci", "apptainer", "charliecloud", "enroot",
+  "wrapper"] as const;
 export type PresetName = (typeof PRESETS)[number];
 export type Flow = "run" | "create-start";
 
@@ -56,7 +57,8 @@ RunTimeEnvExclude="^(SLURM_CONF|SLURM_CONF_SERVER)="
 `;
 
 function header(title: string, ...notes: readonly string[]): string {
-  return [`${title}, made by "berth oci init".`, "One Key=value on each line; oci.conf(5) and docs/oci.md have the keys.", ...notes].map((line) => `# ${line}\n`).join("");
+  return [`${title}, made by "berth oci init".`, "One Key=value on each line; oci.conf(5) and docs/oci.md have the keys.", ...notes].map((line) =>
+    `# ${line}\n`).join("");
 }
 
 function lowLevel(runtime: "runc" | "crun" | "nvidia-container-runtime", flow: Flow, { runtimeRoot }: PresetHost): string {
@@ -96,12 +98,14 @@ RunTimeDelete="${call} delete ${ID}"
 
 /** ch-run refuses to bind what is not there. */
 function charliecloud({ exists }: PresetHost): string {
-  const binds = [["/etc/group", "/etc/group"], ["/etc/passwd", "/etc/passwd"], ["/etc/slurm", "/etc/slurm"], ["%m", "/var/run/slurm/"], ["/var/run/munge/", "/var/run/munge/"]]
+  const binds = [["/etc/group", "/etc/group"], ["/etc/passwd", "/etc/passwd"], ["/etc/slurm", "/etc/slurm"], ["%m", "/var/run/slurm/"],
+    ["/var/run/munge/", "/var/run/munge/"]]
     .filter(([source = ""]) => source === "%m" || exists(source)).map(([source, target]) => `--bind ${source}:${target} `).join("");
+  const clean = "env -i PATH=/usr/local/bin:/usr/local/sbin:/usr/bin:/usr/sbin:/bin/:/sbin/ USER=$(whoami) HOME=/home/$(whoami)/";
   return `${header("Charliecloud", "--container names a root file system, not a bundle. It needs the mount point /var/run/slurm inside.")}${EXCLUDES}
 IgnoreFileConfigJson=true
 CreateEnvFile=newline
-RunTimeRun="env -i PATH=/usr/local/bin:/usr/local/sbin:/usr/bin:/usr/sbin:/bin/:/sbin/ USER=$(whoami) HOME=/home/$(whoami)/ ch-run -w ${binds}--set-env=%e --no-passwd %r -- %@"
+RunTimeRun="${clean} ch-run -w ${binds}--set-env=%e --no-passwd %r -- %@"
 RunTimeKill="kill -s SIGTERM %p"
 RunTimeDelete="kill -s SIGKILL %p"
 `;
@@ -136,8 +140,10 @@ RunTimeDelete="kill -s SIGKILL %p"
 
 /** A path as the first word of a command in a quoted value: safe from sh(1), from patterns and from the file's own escapes. */
 function confCommand(path: string): string {
-  if (/["\n\0]/.test(path)) throw new BerthError("OCI_PRESET", `oci.conf cannot name ${JSON.stringify(path)}: it has no way to write a double quote`, { hint: "write it to another directory, with BERTH_CONF" });
-  if (path.includes("'")) throw new BerthError("OCI_PRESET", `oci.conf cannot name ${JSON.stringify(path)} safely`, { hint: "write it to another directory, with BERTH_CONF" });
+  if (/["\n\0]/.test(path)) throw new BerthError("OCI_PRESET",
+    `oci.conf cannot name ${JSON.stringify(path)}: it has no way to write a double quote`, { hint: "write it to another directory, with BERTH_CONF" });
+  if (path.includes("'")) throw new BerthError("OCI_PRESET", `oci.conf cannot name ${JSON.stringify(path)} safely`,
+    { hint: "write it to another directory, with BERTH_CONF" });
   const word = /^[\w+./@-]+$/.test(path) ? path : quoteCommand([path]);
   return word.replaceAll("%", "%%").replace(/[\\#]/g, "\\$&");
 }

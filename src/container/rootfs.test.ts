@@ -23,7 +23,8 @@ describe("findInRootfs", () => {
   test.each([
     ["/bin/sh", "usr/bin/sh"], ["//usr/./bin/../bin/sh", "usr/bin/sh"], ["/../../bin/sh", "usr/bin/sh"], ["/tmp/kept", "var/tmp/kept"],
     ["/etc/up/bin/sh", "usr/bin/sh"], ["/", ""], ["/etc/up", ""],
-  ])("%s is %s", (inside, at) => expect(findInRootfs(rootfs, inside)).toMatchObject({ kind: "found", hostPath: at === "" ? rootfs.replace(/\/$/, "") : join(rootfs, at) }));
+  ])("%s is %s", (inside, at) =>
+    expect(findInRootfs(rootfs, inside)).toMatchObject({ kind: "found", hostPath: at === "" ? rootfs.replace(/\/$/, "") : join(rootfs, at) }));
   test.each(["/etc/escape", "/etc/absolute"])("%s does not lead out of the image", (inside) => {
     expect(findInRootfs(rootfs, inside)).toMatchObject({ kind: "missing", parentInside: "/etc" });
   });
@@ -44,7 +45,8 @@ describe("resolveCommand", () => {
 });
 
 describe("MountPlan", () => {
-  const destinations = (plan: MountPlan) => JSON.parse(printJson(plan.added)).map((mount: { destination: string; type: string }) => `${mount.type} ${mount.destination}`);
+  const destinations = (plan: MountPlan) =>
+    JSON.parse(printJson(plan.added)).map((mount: { destination: string; type: string }) => `${mount.type} ${mount.destination}`);
   test("a mount point that the image has needs nothing else", () => {
     const plan = new MountPlan(rootfs, []);
     plan.add({ destination: "/opt/tool", source: "/s", options: ["bind"] });

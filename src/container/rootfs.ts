@@ -34,7 +34,7 @@ export function findInRootfs(rootfs: string, inside: string): FoundPath {
     if (next === "missing") return { kind: "missing", parent: join(rootfs, ...real), parentInside: `/${real.join("/")}` };
     if (!isLink(next)) { real.push(name); mode = next; continue; }
     if (++links > MAX_LINKS) return { kind: "unknown" };
-    let target;
+    let target: string;
     try { target = readlinkSync(path); } catch { return { kind: "unknown" }; } // replaced meanwhile: the runtime will see
     if (target.startsWith("/")) real = [];
     pending = [...parts(target), ...pending];

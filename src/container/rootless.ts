@@ -47,7 +47,8 @@ export function completeForRootless(config: JsonObject, host: Ids, runtime: "cru
   if (typeof score === "number" && score < ownOomScore()) process.delete("oomScoreAdj");
   lowerLimits(process);
   const mounts = openList(config, "mounts");
-  for (const mount of mounts) if (isObject(mount)) adaptMount(mount, (name, id) => (range === null ? id === inside[name] : id <= range[`${name}s`].count), has("network"));
+  for (const mount of mounts) if (isObject(mount)) adaptMount(mount, (name, id) =>
+    (range === null ? id === inside[name] : id <= range[`${name}s`].count), has("network"));
   bindDevices(linux, mounts);
 }
 

@@ -82,7 +82,8 @@ export class RuntimeCalls {
       await sleep(delayMs, undefined, { signal });
     }
     if (state !== undefined) return state;
-    throw new BerthError("RUNTIME_FAILED", "Cannot start container: it was never created", { hint: "check what RunTimeCreate and RunTimeQuery print: berth oci check" });
+    throw new BerthError("RUNTIME_FAILED", "Cannot start container: it was never created",
+      { hint: "check what RunTimeCreate and RunTimeQuery print: berth oci check" });
   }
 
   /** RunTimeStart to its end. What it says belongs to the user when it fails. */

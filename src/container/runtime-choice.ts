@@ -5,7 +5,8 @@
  * a repaired host is noticed at once. Two processes that ask at the same time both probe, each in a directory of its
  * own, and write the same answer.
  */
-import { existsSync, lstatSync, mkdirSync, mkdtempSync, readFileSync, readlinkSync, renameSync, rmSync, statfsSync, statSync, symlinkSync, type Stats, unlinkSync, writeFileSync } from "node:fs";
+import { existsSync, lstatSync, mkdirSync, mkdtempSync, readFileSync, readlinkSync, renameSync, rmSync, statfsSync, statSync, symlinkSync,
+  type Stats, unlinkSync, writeFileSync } from "node:fs";
 import { join } from "node:path/posix";
 import { BerthError } from "#job/errors.ts";
 import { shellCode } from "#job/outcome.ts";
@@ -118,7 +119,8 @@ async function probe(candidate: Candidate, stateDir: string, signal: AbortSignal
     return { kind: "works", version: /^(?:runc|crun) version \S+/.exec(stdout)?.[0].replace(" version", "") ?? candidate.name };
   } finally {
     if (existsSync(join(dir, "state", id)) && operations.delete !== undefined) {
-      await runChild(operations.delete, { env, cwd: "/", signal: AbortSignal.timeout(PROBE_TIMEOUT_MS), timeoutMs: PROBE_TIMEOUT_MS }).catch(() => undefined); // the probe's own answer matters more
+      await runChild(operations.delete, { env, cwd: "/", signal: AbortSignal.timeout(PROBE_TIMEOUT_MS), timeoutMs: PROBE_TIMEOUT_MS }).catch(() =>
+        undefined); // the probe's own answer matters more
     }
     rmSync(dir, { recursive: true, force: true });
   }
@@ -183,7 +185,8 @@ function noneWorks(refusals: readonly Refusal[]): BerthError {
 function adviceFor(refusals: readonly Refusal[]): readonly string[] {
   const hints = blockedNamespaces();
   if (refusals.some((refusal) => refusal.reason.includes("hybrid"))) {
-    hints.push(refusals.some((refusal) => refusal.name === "runc") ? "crun wants a host with cgroup v2 only (kernel parameter systemd.unified_cgroup_hierarchy=1)"
+    hints.push(refusals.some((refusal) => refusal.name === "runc")
+      ? "crun wants a host with cgroup v2 only (kernel parameter systemd.unified_cgroup_hierarchy=1)"
       : "crun wants a host with cgroup v2 only (kernel parameter systemd.unified_cgroup_hierarchy=1): install runc (apt-get install runc), which does not");
   } else if (!refusals.some((refusal) => refusal.name === "runc")) hints.push("install another runtime (apt-get install runc)");
   else if (!refusals.some((refusal) => refusal.name === "crun")) hints.push("install another runtime (apt-get install crun)");

@@ -11,7 +11,8 @@ export interface ChosenRuntime {
 }
 
 /** Options come before the id: crun reads none after it. */
-export function chosenOperations(runtime: Pick<ChosenRuntime, "path">, where: { readonly root: string; readonly bundle: string; readonly id: string }): Operations & { readonly run: Argv } {
+export function chosenOperations(runtime: Pick<ChosenRuntime, "path">,
+  where: { readonly root: string; readonly bundle: string; readonly id: string }): Operations & { readonly run: Argv } {
   const call = (...rest: readonly string[]): Argv => [runtime.path, "--root", where.root, ...rest];
   return {
     create: undefined, start: undefined,
@@ -23,7 +24,9 @@ export function chosenOperations(runtime: Pick<ChosenRuntime, "path">, where: { 
 }
 
 /** `%n.%u.%j.%s.%t` with the characters that every runtime takes; job, step and task keep it unique on a node. */
-export function containerId(parts: { readonly nodeName: string; readonly userName: string; readonly jobId: number; readonly stepId: number; readonly localId: number }): string {
+export function containerId(parts: {
+  readonly nodeName: string; readonly userName: string; readonly jobId: number; readonly stepId: number; readonly localId: number;
+}): string {
   return `${safeName(parts.nodeName)}.${safeName(parts.userName)}.${parts.jobId}.${parts.stepId}.${parts.localId}`;
 }
 
@@ -44,12 +47,16 @@ export function stateDirOf(queryCommand: string): string | undefined {
   return `${(match[1] as string).replace(/\/$/, "")}/${match[2]}`;
 }
 
+/** A runtime by name or path, its global options, and the verb. */
+const CREATE_COMMAND = new RegExp(String.raw`^\s*(?:/[\w+./@-]*/)?(?:runc|crun|nvidia-container-runtime|youki)`
+  + String.raw`(?:\s+--?[\w-]+(?:[= ]/[\w+./@-]*|=[\w+./@-]*)?)*\s+create(?=\s)`);
+
 /**
  * A create command with `--console-socket`, for a task on a terminal: the guide's templates have none, and the runtimes
  * refuse a terminal without it. Undefined when the command is not one of a runtime known to take it, called directly.
  */
 export function withConsoleSocket(createCommand: string, socketPath: string): string | undefined {
-  const match = /^\s*(?:\/[\w+./@-]*\/)?(?:runc|crun|nvidia-container-runtime|youki)(?:\s+--?[\w-]+(?:[= ]\/[\w+./@-]*|=[\w+./@-]*)?)*\s+create(?=\s)/.exec(createCommand);
+  const match = CREATE_COMMAND.exec(createCommand);
   if (match === null || createCommand.includes("--console-socket")) return undefined;
   return `${match[0]} --console-socket ${quoteCommand([socketPath])}${createCommand.slice(match[0].length)}`;
 }

@@ -72,7 +72,9 @@ export function writeSpoolFile(path: string, text: string, owner: Owner, { isOwn
   } catch (error) {
     const { code } = error as NodeJS.ErrnoException;
     throw new BerthError("SPOOL", `Cannot create ${path}: ${code ?? String(error)}`,
-      { hint: code === "EEXIST" ? "another task or an earlier run uses this directory: remove it, or add %n, %j, %s and %t to ContainerPath" : "check that the job's user may write there", cause: error });
+      { hint: code === "EEXIST"
+        ? "another task or an earlier run uses this directory: remove it, or add %n, %j, %s and %t to ContainerPath"
+        : "check that the job's user may write there", cause: error });
   }
   try {
     const bytes = Buffer.from(text);

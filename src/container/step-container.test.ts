@@ -40,8 +40,10 @@ describe.skipIf(!hasRuntime)(`containers as uid ${process.geteuid?.()}`, () => {
   afterAll(() => place[Symbol.dispose]());
 
   test("exit code, environment, directory and arguments", async () => {
-    const result = await run(place.step(), ["sh", "-c", 'echo "$IMAGE $BOTH $JOB $PATH"; pwd; echo "$1|$2"; exit 7', "x", "a 'b\"", ""], { BOTH: "job", JOB: "1", PATH: "/host" });
-    expect({ ...result, stderr: result.stderr.replace(/^new[ug]idmap: .*\n/gm, "") }).toEqual({ code: 7, stdout: "yes image 1 /bin\n/w\na 'b\"|\n", stderr: "" });
+    const result = await run(place.step(), ["sh", "-c", 'echo "$IMAGE $BOTH $JOB $PATH"; pwd; echo "$1|$2"; exit 7', "x", "a 'b\"", ""],
+      { BOTH: "job", JOB: "1", PATH: "/host" });
+    expect({ ...result, stderr: result.stderr.replace(/^new[ug]idmap: .*\n/gm, "") }).toEqual({ code: 7, stdout: "yes image 1 /bin\n/w\na 'b\"|\n",
+      stderr: "" });
   });
   test("nothing stays behind, in the spool, the runtime's root or the bundle", () => {
     expect(readdirSync(join(place.dir, "spool/n1"))).toEqual([]);
@@ -84,7 +86,8 @@ describe.skipIf(!hasRuntime)(`containers as uid ${process.geteuid?.()}`, () => {
   });
   test("killTask ends a container that listens", async () => {
     await using container = await openStepContainer(place.step(), { signal });
-    const prepared = await container.prepareTask({ localId: 0, globalId: 0, args: ["sh", "-c", "trap 'exit 9' TERM; echo up; while :; do sleep 0.05; done"], env: { PATH: "/bin" } });
+    const prepared = await container.prepareTask({ localId: 0, globalId: 0,
+      args: ["sh", "-c", "trap 'exit 9' TERM; echo up; while :; do sleep 0.05; done"], env: { PATH: "/bin" } });
     const child = spawn(prepared, "/");
     await child.stdout.getReader().read();
     await container.killTask(0, { pid: child.pid });
@@ -115,7 +118,8 @@ describe.skipIf(!hasRuntime)(`containers as uid ${process.geteuid?.()}`, () => {
     expect(await code(join(place.dir, "none"))).toBe("BUNDLE_MISSING");
     expect(await code("")).toBe("BUNDLE_MISSING");
     expect(await code(bad)).toBe("BUNDLE_MISSING");
-    for (const text of ["", "[]", "{", "{}", '{"root":{}}', '{"root":{"path":1}}', '{"root":{"path":"r"},"process":{"env":[1]}}', '{"root":{"path":"r"},"process":{"env":{}}}']) {
+    for (const text of ["", "[]", "{", "{}", '{"root":{}}', '{"root":{"path":1}}', '{"root":{"path":"r"},"process":{"env":[1]}}',
+      '{"root":{"path":"r"},"process":{"env":{}}}']) {
       writeFileSync(join(bad, "config.json"), text);
       expect(await code(bad)).toBe("BUNDLE_CONFIG");
     }
@@ -135,7 +139,8 @@ describe.skipIf(!hasRuntime)(`oci.conf as uid ${process.geteuid?.()}`, () => {
   afterAll(() => place[Symbol.dispose]());
 
   test("the run flow, with environment file, own spool and excluded variables", async () => {
-    place.writeConf(`${common}RunTimeRun="cp %e ${place.dir}/seen; ${runc} run -b %b %n.%j.%s.%t"\nContainerPath="${place.dir}/own/%u/%n"\nCreateEnvFile=newline\nEnvExclude="^SECRET="\nMountSpoolDir=/tmp\n`);
+    place.writeConf(`${common}RunTimeRun="cp %e ${place.dir}/seen; ${runc} run -b %b %n.%j.%s.%t"\n`
+      + `ContainerPath="${place.dir}/own/%u/%n"\nCreateEnvFile=newline\nEnvExclude="^SECRET="\nMountSpoolDir=/tmp\n`);
     const result = await run(place.step({ userName: "u" }), ["sh", "-c", 'echo "[$SECRET]"; ls /tmp; exit 3'], { SECRET: "s", PATH: "/bin" });
     expect(result).toEqual({ code: 3, stdout: "[]\ntask-0\n", stderr: "" });
     expect(readFileSync(join(place.dir, "seen"), "utf8")).toContain("BOTH=image\n");
@@ -176,7 +181,8 @@ describe.skipIf(!hasRuntime)(`oci.conf as uid ${process.geteuid?.()}`, () => {
     expect(readdirSync(join(place.dir, "rt"))).toEqual([]);
   });
   test("without config.json the template carries everything, and no foreign pid is ever killed", async () => {
-    place.writeConf(`IgnoreFileConfigJson=true\nRunTimeRun="echo %b %r; exec %@"\nRunTimeKill="echo kill %p >> ${place.dir}/log"\nRunTimeDelete="echo delete >> ${place.dir}/log"\n`);
+    place.writeConf(`IgnoreFileConfigJson=true\nRunTimeRun="echo %b %r; exec %@"\n`
+      + `RunTimeKill="echo kill %p >> ${place.dir}/log"\nRunTimeDelete="echo delete >> ${place.dir}/log"\n`);
     const step = place.step({ bundle: "docker://x" });
     expect(await run(step, ["/bin/sh", "-c", "echo it\\'s; exit 4"])).toEqual({ code: 4, stdout: "docker://x docker://x\nit's\n", stderr: "" });
     expect(readFileSync(join(place.dir, "log"), "utf8")).toBe("delete\n");

@@ -160,7 +160,8 @@ class OpenedStep implements StepContainer {
   readonly #tasks = new Map<number, TaskRecord>();
   #config: StepConfig | undefined;
 
-  constructor(step: ContainerStep, opened: { readonly conf: OciConf | undefined; readonly bundle: Bundle | undefined; readonly runtime: ChosenRuntime | undefined;
+  constructor(step: ContainerStep,
+    opened: { readonly conf: OciConf | undefined; readonly bundle: Bundle | undefined; readonly runtime: ChosenRuntime | undefined;
     readonly cdi: StepDevices | null }) {
     this.#cdi = opened.cdi;
     this.#step = step;
@@ -269,7 +270,8 @@ class OpenedStep implements StepContainer {
     // Made with the first task: the batch step's files exist by then.
     this.#config ??= new StepConfig(bundle, {
       batch: this.#step.batch, disableHooks: this.#conf?.disableHooks ?? [],
-      spoolMount: this.#spoolMount(), rootless: rootlessIds(bundle.rootfs, this.#step.userName), runtime: this.#runtimeKind, cdi: this.#cdi?.edits ?? null, layersDir: join(this.#spoolDir, "layers"),
+      spoolMount: this.#spoolMount(), rootless: rootlessIds(bundle.rootfs, this.#step.userName), runtime: this.#runtimeKind, cdi: this.#cdi?.edits
+        ?? null, layersDir: join(this.#spoolDir, "layers"),
     });
     const config = this.#config;
     const args = config.scriptInside === null ? this.#resolve(bundle.rootfs, task.args, task.env, (path) => config.isHidden(path))
@@ -322,7 +324,8 @@ class OpenedStep implements StepContainer {
       const text = this.#command(operation, localId, { pid });
       return text === undefined ? undefined : ["/bin/sh", "-c", execSimple(portableKill(text))];
     };
-    return { create: command("create"), start: command("start"), run: command("run"), query: command("query"), kill: command("kill"), delete: command("delete") };
+    return { create: command("create"), start: command("start"), run: command("run"), query: command("query"), kill: command("kill"),
+      delete: command("delete") };
   }
 
   /** The text of one of oci.conf's operations for this task. */
@@ -429,4 +432,3 @@ function removeAll(files: readonly string[], dir: string): void {
   for (const file of files) removeFile(file);
   removeDir(dir);
 }
-

@@ -26,7 +26,8 @@ export function findRange(file: string, { name, uid }: { readonly name: string; 
   try { text = readFileSync(file, "utf8"); } catch { return undefined; } // a host without subordinate ids
   for (const line of text.split("\n")) {
     const [owner, start = "", count = ""] = line.split(":");
-    if ((owner === name || owner === String(uid)) && /^[1-9][0-9]{0,9}$/.test(start) && /^[1-9][0-9]{0,9}$/.test(count.trim())) return { start: Number(start), count: Number(count) };
+    if ((owner === name || owner === String(uid)) && /^[1-9][0-9]{0,9}$/.test(start) &&
+      /^[1-9][0-9]{0,9}$/.test(count.trim())) return { start: Number(start), count: Number(count) };
   }
   return undefined;
 }

@@ -17,7 +17,8 @@ function rewrite(config: string, options: Partial<StepConfigOptions> = {}, hasTe
 
 describe("config.json of a task", () => {
   test("only what the contract names is changed", () => {
-    const text = rewrite('{"x":{},"process":{"terminal":true,"args":["old"],"cwd":"/w","env":["A=1"]},"root":{"readonly":true,"path":"rootfs"},"linux":{"resources":{"memory":{"limit":9223372036854775807}}},"hooks":{"prestart":[{"path":"/p"}],"poststop":[]}}',
+    const text = rewrite('{"x":{},"process":{"terminal":true,"args":["old"],"cwd":"/w","env":["A=1"]},"root":{"readonly":true,"path":"rootfs"},'
+      + '"linux":{"resources":{"memory":{"limit":9223372036854775807}}},"hooks":{"prestart":[{"path":"/p"}],"poststop":[]}}',
       { disableHooks: ["prestart", "none"] });
     expect(text).toContain("9223372036854775807");
     expect(JSON.parse(text)).toEqual({
@@ -27,7 +28,8 @@ describe("config.json of a task", () => {
     expect(Object.keys(JSON.parse(text).process)).toEqual(["terminal", "args", "cwd", "env"]);
   });
   test("a config with nothing in it gets what is needed", () => {
-    expect(JSON.parse(rewrite("{}", {}, true))).toEqual({ process: { terminal: true, env: ["X=1", "Y="], args: ["a b", '"'] }, root: { path: "/b/rootfs" }, mounts: [] });
+    expect(JSON.parse(rewrite("{}", {}, true))).toEqual({ process: { terminal: true, env: ["X=1", "Y="], args: ["a b", '"'] },
+      root: { path: "/b/rootfs" }, mounts: [] });
   });
   test("mounts of another type become a list; the spool directory comes at the end", () => {
     expect(JSON.parse(rewrite('{"mounts":"x"}', { spoolMount: { source: "/s", destination: "/s" } })).mounts)
@@ -50,7 +52,8 @@ describe("rootless", () => {
     expect(complete({ linux }).linux).toEqual(linux);
   });
   test("one id is mapped, to the container's own user", () => {
-    const config = complete({ process: { user: { uid: 7, gid: 8, additionalGids: [9] }, oomScoreAdj: -1000 }, linux: { namespaces: [{ type: "pid" }], resources: { x: 1 }, cgroupsPath: "/x" } });
+    const config = complete({ process: { user: { uid: 7, gid: 8, additionalGids: [9] }, oomScoreAdj: -1000 },
+      linux: { namespaces: [{ type: "pid" }], resources: { x: 1 }, cgroupsPath: "/x" } });
     expect(config.linux).toEqual({ namespaces: [{ type: "pid" }, { type: "mount" }, { type: "user" }],
       uidMappings: [{ containerID: 7, hostID: 1000, size: 1 }], gidMappings: [{ containerID: 8, hostID: 1001, size: 1 }] });
     expect(config.process.user).toEqual({ uid: 7, gid: 8 });
@@ -67,7 +70,8 @@ describe("rootless", () => {
     expect(config.mounts).toEqual([{ destination: "/dev/null", type: "none", source: "/dev/null", options: ["bind", "nosuid", "noexec"] }]);
   });
   test("options with ids that do not exist inside are dropped, /sys is bound when the network is the host's", () => {
-    const mounts = [{ destination: "/dev/pts", type: "devpts", source: "devpts", options: ["mode=0620", "gid=5"] }, { destination: "/sys", type: "sysfs", source: "sysfs", options: ["ro"] }];
+    const mounts = [{ destination: "/dev/pts", type: "devpts", source: "devpts", options: ["mode=0620", "gid=5"] },
+      { destination: "/sys", type: "sysfs", source: "sysfs", options: ["ro"] }];
     expect(complete({ mounts }).mounts).toEqual([{ ...mounts[0], options: ["mode=0620"] },
       { destination: "/sys", type: "none", source: "/sys", options: ["rbind", "ro", "nosuid", "noexec", "nodev"] }]);
     expect(complete({ mounts, linux: { namespaces: [{ type: "network" }] } }).mounts[1]).toEqual(mounts[1]);
@@ -81,7 +85,8 @@ describe("rootless", () => {
 });
 
 test("flags that a bind may not lose are those of the mount that holds the path", () => {
-  const table = new MountTable("1 0 8:1 / / rw,relatime - ext4 x rw\n2 1 0:2 / /run rw,nosuid,nodev shared:1 - tmpfs t rw\n3 2 0:3 / /run/a\\040b ro,noexec - tmpfs t rw\n4 1 0:4 / /usr ro,nodev - x x rw\n");
+  const table = new MountTable("1 0 8:1 / / rw,relatime - ext4 x rw\n2 1 0:2 / /run rw,nosuid,nodev shared:1 - tmpfs t rw\n"
+    + "3 2 0:3 / /run/a\\040b ro,noexec - tmpfs t rw\n4 1 0:4 / /usr ro,nodev - x x rw\n");
   expect(table.flagsOf("/usr")).toEqual(["nodev"]);
   expect(table.flagsOf("/")).toEqual([]);
   expect(table.flagsOf("/nosuch/path")).toEqual([]);
@@ -104,9 +109,11 @@ describe("environment", () => {
 });
 
 describe("names", () => {
-  const values: PatternValues = { ...NO_TASK, bundle: "b", jobId: "42", nodeName: "n1", rootfs: "r", spoolDir: "/var/spool", stepId: "0", taskId: "3", userName: "u", userId: "1" };
+  const values: PatternValues = { ...NO_TASK, bundle: "b", jobId: "42", nodeName: "n1", rootfs: "r", spoolDir: "/var/spool", stepId: "0",
+    taskId: "3", userName: "u", userId: "1" };
   test.each([
-    ["/s", 0, "step", "/s/oci-job42-0"], ["/s", 0, "task", "/s/oci-job42-0/task-3"], ["/s", "batch", "step", "/s/oci-job42-batch"], ["%m/x/", 0, "step", "/var/spool/x/oci-job42-0"],
+    ["/s", 0, "step", "/s/oci-job42-0"], ["/s", 0, "task", "/s/oci-job42-0/task-3"], ["/s", "batch", "step", "/s/oci-job42-batch"],
+      ["%m/x/", 0, "step", "/var/spool/x/oci-job42-0"],
     ["/s/%n/a%t/b", 0, "step", "/s/n1"], ["/s/%n/a%t/b", 0, "task", "/s/n1/a3/b/oci-job42-0/task-3"], ["/s/%%t", 0, "step", "/s/%t/oci-job42-0"],
   ] as const)("%s of step %s: %s", (parent, key, level, path) => expect(spoolPath(parent, key, level, values)).toBe(path));
   test("a container id has only what runtimes take", () => {
@@ -115,11 +122,14 @@ describe("names", () => {
   });
   test.each([
     ["runc --rootless=true --root=/run/user/7/ state n1.a.1.0.0", "/run/user/7/n1.a.1.0.0"], ["crun --root /r state x", "/r/x"],
-    ["sudo runc --root=/r state x", undefined], ["runc --root=/r state x; true", undefined], ["runc --root=/$X state x", undefined], ["runc state x", undefined], ["runc --root=/r state ..", undefined],
+    ["sudo runc --root=/r state x", undefined], ["runc --root=/r state x; true", undefined], ["runc --root=/$X state x", undefined],
+      ["runc state x", undefined], ["runc --root=/r state ..", undefined],
   ])("the record of %s is %s", (command, path) => expect(stateDirOf(command)).toBe(path));
 });
 
 test.each([
-  ['{"status":"Running","pid":12}', { status: "running", pid: 12 }], ['{"status":"stopped","pid":0}', { status: "stopped", pid: null }], ['{"status":"created","pid":-1}', { status: "created", pid: null }],
-  ["", undefined], ["null", undefined], ["[]", undefined], ['{"status":1}', undefined], ['{"status":"odd"}', undefined], ['warning\n{"status":"running"}', undefined],
+  ['{"status":"Running","pid":12}', { status: "running", pid: 12 }], ['{"status":"stopped","pid":0}', { status: "stopped", pid: null }],
+    ['{"status":"created","pid":-1}', { status: "created", pid: null }],
+  ["", undefined], ["null", undefined], ["[]", undefined], ['{"status":1}', undefined], ['{"status":"odd"}', undefined],
+    ['warning\n{"status":"running"}', undefined],
 ])("state %p is %p", (text, state) => expect(parseState(text)).toEqual(state as never));

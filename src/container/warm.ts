@@ -15,7 +15,8 @@ export async function warmContainers({ stateDir, configDir, signal }:
   { readonly stateDir: string; readonly configDir: string | null; readonly signal: AbortSignal }): Promise<void> {
   try {
     const config = parseJson(SAMPLE) as JsonObject;
-    const made = new StepConfig({ path: "/", config, rootfs: "/", env: [] }, { batch: null, disableHooks: [], spoolMount: null, rootless: { uid: 1, gid: 1 }, runtime: "crun" });
+    const made = new StepConfig({ path: "/", config, rootfs: "/", env: [] },
+      { batch: null, disableHooks: [], spoolMount: null, rootless: { uid: 1, gid: 1 }, runtime: "crun" });
     made.print({ args: [resolveCommand("/", "sh", { PATH: DEFAULT_PATH }, (path) => made.isHidden(path))], env: {}, hasTerminal: false });
     if (configDir === null || findOciConf([configDir]) === undefined) await chooseRuntime(stateDir, { signal });
   } catch { /* the first step reports it, to somebody who reads it */ }

@@ -84,7 +84,8 @@ function receiveFd(socket: number): number | undefined {
   if (libc().recvmsg(socket, ptr(message) as Pointer, MSG_CMSG_CLOEXEC) < 0) return undefined;
   const view = new DataView(control.buffer);
   // struct cmsghdr: len (8), level (4), type (4), then the fd
-  if ((message[5] ?? 0n) < 20n || view.getBigUint64(0, true) < 20n || view.getInt32(8, true) !== SOL_SOCKET || view.getInt32(12, true) !== SCM_RIGHTS) return undefined;
+  if ((message[5] ?? 0n) < 20n || view.getBigUint64(0, true) < 20n || view.getInt32(8, true) !== SOL_SOCKET ||
+    view.getInt32(12, true) !== SCM_RIGHTS) return undefined;
   return view.getInt32(16, true);
 }
 

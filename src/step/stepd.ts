@@ -43,7 +43,8 @@ export async function runStepDaemon(controllerSocket: string): Promise<void> {
     if (connection === undefined) return;
     const orders = await waitForStep(connection);
     await warming;
-    if (orders === undefined) {
+    if (orders === "dismissed") return;
+    if (orders === "abandoned") {
       reviveController(controllerSocket);
       return;
     }
@@ -97,17 +98,18 @@ interface Orders {
   readonly early: readonly ToDaemon[];
 }
 
-/** The step to run; undefined when the controller went away first. */
-function waitForStep(connection: FrameConnection): Promise<Orders | undefined> {
-  const { promise, resolve } = Promise.withResolvers<Orders | undefined>();
+/** The step to run; "abandoned" when the controller went away without a word. */
+function waitForStep(connection: FrameConnection): Promise<Orders | "dismissed" | "abandoned"> {
+  const { promise, resolve } = Promise.withResolvers<Orders | "dismissed" | "abandoned">();
   const early: ToDaemon[] = [];
   connection.handle({
     frame: (_type, payload) => {
       const message = parseJsonFrame(payload) as ToDaemon;
       if (message.op === "run") resolve({ spoolDir: message.spoolDir, early });
+      else if (message.op === "dismiss") resolve("dismissed");
       else early.push(message);
     },
-    closed: () => resolve(undefined),
+    closed: () => resolve("abandoned"),
   });
   connection.sendJson({ event: "spare", pid: process.pid } satisfies FromDaemon);
   return promise;

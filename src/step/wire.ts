@@ -26,6 +26,8 @@ export const ERROR_FRAME = 3;
 
 export type ToDaemon =
   | { readonly op: "run"; readonly spoolDir: string }
+  /** To a spare: there are enough, or the controller stops on purpose. Without it a closed connection means a killed controller. */
+  | { readonly op: "dismiss" }
   | { readonly op: "control" }
   | { readonly op: "attach" }
   | { readonly op: "eof" }

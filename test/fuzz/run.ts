@@ -20,7 +20,8 @@ else {
 }
 
 async function main(): Promise<void> {
-  const { values } = parseArgs({ options: { inputs: { type: "string", default: "1200000" }, seconds: { type: "string", default: "900" }, seed: { type: "string" } } });
+  const { values } = parseArgs({ options: { inputs: { type: "string", default: "1200000" }, seconds: { type: "string", default: "900" },
+    seed: { type: "string" } } });
   const seed = Number(values.seed ?? Date.now() % 2 ** 32);
   console.log(`seed ${seed}`);
   const worker = new Worker(import.meta.url);
@@ -53,6 +54,7 @@ async function main(): Promise<void> {
     total += inputs;
     console.log(`${name.padEnd(20)} ${String(inputs).padStart(8)} inputs, ${String(refused).padStart(8)} refused, slowest ${slowestMs.toFixed(1)} ms`);
   }
-  console.log(`${total} inputs and ${vectors} command lines through /bin/sh in ${((performance.now() - startedAt) / 1000).toFixed(0)} s: no crash, no hang, no injection`);
+  console.log(`${total} inputs and ${vectors} command lines through /bin/sh in `
+    + `${((performance.now() - startedAt) / 1000).toFixed(0)} s: no crash, no hang, no injection`);
   process.exit(0);
 }

@@ -62,15 +62,24 @@ function attempt(body: () => void, isAllowed: (error: unknown) => boolean): bool
 
 const isTold = (error: unknown) => error instanceof BerthError && error.message !== "";
 
-const CONF = 'EnvExclude="^(SLURM_CONF|X)="\nRunTimeQuery="runc state %n.%u.%j.%s.%t"\nRunTimeKill=k\nRunTimeDelete="d %p"\nRunTimeRun="runc run %b -- %@" # c\nCreateEnvFile=null\n';
-const CONF_PIECES = ["\\", '"', "#", "\n", "%", "=", " ", "\0", "%q", "Include x\n", "RunTimeStart=s\n", "é", "\\\n", "{", "[", "(", "yes", "IgnoreFileConfigJson=1\n", "CreateEnvFile=%%\n", "\t", "'", "%@", "-", "SrunArgs=-x\n", "DisableHooks=,a\n"];
-const REGEX_PIECES = ["(", ")", "[", "]", "{", "}", "*", "+", "?", "\\", "^", "$", "|", "[:alpha:]", "[=a=]", "1", ",", "-", "😀", "/", "\\1", "\\<", "[.-.]", "a{2,3}"];
-const CONFIG = JSON.stringify({ ociVersion: "1.0.2", process: { terminal: true, user: { uid: 1, gid: 2, additionalGids: [1] }, args: ["a"], env: ["A=1"], cwd: "/", rlimits: [{ type: "RLIMIT_NOFILE", hard: 5, soft: 6 }], oomScoreAdj: 0 },
-  root: { path: "rootfs" }, mounts: [{ destination: "/sys", type: "sysfs", source: "s", options: ["a", "gid=5"] }], hooks: { prestart: [] }, linux: { namespaces: [{ type: "pid" }], resources: {}, devices: [{ path: "/dev/null", type: "c" }] }, annotations: {} });
-const JSON_PIECES = ["{", "}", "[", "]", ",", ":", '"', "1e9", "-0", "18446744073709551615", "null", "true", "{}", "[]", '"x":', "\\u0000", "\\", '"__proto__":{},', "/../", "\t", "é", '"1":', "0.10", '"linux":', '"mounts":', "-", "e"];
-const YAML_PIECES = ["-", ":", " ", "\n", "  ", "&a", "*a", "[", "]", "{", "}", '"', "'", "|", ">", "!!str", "null", "0x1", "containerEdits:", "- name: x\n", "/", "\0", "%", "@", "<<: *a\n"];
+const CONF = 'EnvExclude="^(SLURM_CONF|X)="\nRunTimeQuery="runc state %n.%u.%j.%s.%t"\nRunTimeKill=k\n'
+  + 'RunTimeDelete="d %p"\nRunTimeRun="runc run %b -- %@" # c\nCreateEnvFile=null\n';
+const CONF_PIECES = ["\\", '"', "#", "\n", "%", "=", " ", "\0", "%q", "Include x\n", "RunTimeStart=s\n", "é", "\\\n", "{", "[", "(", "yes",
+  "IgnoreFileConfigJson=1\n", "CreateEnvFile=%%\n", "\t", "'", "%@", "-", "SrunArgs=-x\n", "DisableHooks=,a\n"];
+const REGEX_PIECES = ["(", ")", "[", "]", "{", "}", "*", "+", "?", "\\", "^", "$", "|", "[:alpha:]", "[=a=]", "1", ",", "-", "😀", "/", "\\1", "\\<",
+  "[.-.]", "a{2,3}"];
+const CONFIG = JSON.stringify({ ociVersion: "1.0.2",
+  process: { terminal: true, user: { uid: 1, gid: 2, additionalGids: [1] }, args: ["a"], env: ["A=1"], cwd: "/",
+    rlimits: [{ type: "RLIMIT_NOFILE", hard: 5, soft: 6 }], oomScoreAdj: 0 },
+  root: { path: "rootfs" }, mounts: [{ destination: "/sys", type: "sysfs", source: "s", options: ["a", "gid=5"] }], hooks: { prestart: [] },
+    linux: { namespaces: [{ type: "pid" }], resources: {}, devices: [{ path: "/dev/null", type: "c" }] }, annotations: {} });
+const JSON_PIECES = ["{", "}", "[", "]", ",", ":", '"', "1e9", "-0", "18446744073709551615", "null", "true", "{}", "[]", '"x":', "\\u0000", "\\",
+  '"__proto__":{},', "/../", "\t", "é", '"1":', "0.10", '"linux":', '"mounts":', "-", "e"];
+const YAML_PIECES = ["-", ":", " ", "\n", "  ", "&a", "*a", "[", "]", "{", "}", '"', "'", "|", ">", "!!str", "null", "0x1", "containerEdits:",
+  "- name: x\n", "/", "\0", "%", "@", "<<: *a\n"];
 /** What a shell, a pattern or a config file could take for something else. */
-const ARG_PIECES = ["'", '"', "\\", "$", "`", "$(touch /tmp/berth-injected)", ";", "&", "|", ">", "<", "\n", " ", "\t", "*", "?", "[", "]", "{", "}", "~", "#", "!", "%", "%@", "%b", "-", "--", "=", "ü", "€", "😀",
+const ARG_PIECES = ["'", '"', "\\", "$", "`", "$(touch /tmp/berth-injected)", ";", "&", "|", ">", "<", "\n", " ", "\t", "*", "?", "[", "]", "{",
+  "}", "~", "#", "!", "%", "%@", "%b", "-", "--", "=", "ü", "€", "😀",
   "\u0001", "\u007f", `'"'"'`, "${HOME}", "a", "B", "", "\\'", "'\\''", "\r", "\u2028"];
 
 export function randomArgument(random: Random): string {
@@ -85,10 +94,12 @@ export function makeTargets(dir: string): readonly Target[] {
     const config = parseJson(mutate(random, CONFIG, JSON_PIECES));
     if (!(config instanceof Map)) return false;
     const options = { batch: random(2) === 0 ? null : { scriptPath: "/s", stdin: null, stdout: null, stderr: null }, disableHooks: ["prestart"],
-      spoolMount: { source: "/x", destination: "/y/z" }, rootless: random(4) === 0 ? null : { uid: 3, gid: 4 }, runtime: pick(random, ["crun", "other"] as const) };
+      spoolMount: { source: "/x", destination: "/y/z" }, rootless: random(4) === 0 ? null : { uid: 3, gid: 4 },
+        runtime: pick(random, ["crun", "other"] as const) };
     const made = new StepConfig({ path: dir, rootfs: join(dir, "rootfs"), env: [], config: config as JsonObject }, options);
     const args = [randomArgument(random), "\u0000"];
-    const printed = JSON.parse(made.print({ args, env: { A: "\ud800", B: randomArgument(random) }, hasTerminal: random(2) === 0 })) as { process: { args: string[] } };
+    const printed = JSON.parse(made.print({ args, env: { A: "\ud800", B: randomArgument(random) },
+      hasTerminal: random(2) === 0 })) as { process: { args: string[] } };
     if (JSON.stringify(printed.process.args.slice(-1)) !== JSON.stringify(args.slice(-1))) throw new Error("the arguments did not arrive in config.json");
     return true;
   };
@@ -111,8 +122,10 @@ export function makeTargets(dir: string): readonly Target[] {
     } },
     { name: "regular expressions", share: 15, run: (random) => attempt(() => { compileExtendedRegex(mutate(random, "^(A|B)[[:digit:]]{1,2}=", REGEX_PIECES)); },
       (error) => error instanceof SyntaxError && !/Invalid regular expression/.test(error.message)) },
-    { name: "config.json", share: 20, run: (random) => { try { return edited(random); } catch (error) { if (error instanceof JsonSyntaxError) return false; throw error; } } },
-    { name: "bundles", share: 1, run: (random) => attempt(() => { writeFileSync(join(dir, "config.json"), mutate(random, CONFIG, JSON_PIECES)); readBundle(dir); }, isTold) },
+    { name: "config.json", share: 20, run: (random) =>
+      { try { return edited(random); } catch (error) { if (error instanceof JsonSyntaxError) return false; throw error; } } },
+    { name: "bundles", share: 1, run: (random) =>
+      attempt(() => { writeFileSync(join(dir, "config.json"), mutate(random, CONFIG, JSON_PIECES)); readBundle(dir); }, isTold) },
     { name: "JSON", share: 6, run: (random) => {
       const text = mutate(random, CONFIG, JSON_PIECES);
       let ours: unknown;
@@ -131,7 +144,8 @@ export function makeTargets(dir: string): readonly Target[] {
       applyCdiEdits(config, spec.edits, { isRootless: random(2) === 0 });
       JSON.parse(printJson(config));
     }, isTold) },
-    { name: "runtime states", share: 2, run: (random) => parseState(mutate(random, '{"ociVersion":"1.0.2","id":"a","pid":12,"status":"running","bundle":"/b"}', JSON_PIECES)) !== undefined },
+    { name: "runtime states", share: 2, run: (random) =>
+      parseState(mutate(random, '{"ociVersion":"1.0.2","id":"a","pid":12,"status":"running","bundle":"/b"}', JSON_PIECES)) !== undefined },
   ];
 }
 
@@ -169,7 +183,8 @@ const HANG_MS = 2000;
  * Runs inputs until there are enough or the time is up. `progress` is called for a watchdog.
  * @throws Error with target and seed
  */
-export function fuzz(options: { readonly seed: number; readonly inputs: number; readonly seconds: number; readonly progress?: (text: string) => void }): Readonly<Record<string, Tally>> {
+export function fuzz(options: { readonly seed: number; readonly inputs: number; readonly seconds: number; readonly progress?: (text: string) =>
+  void }): Readonly<Record<string, Tally>> {
   const dir = mkdtempSync(join(tmpdir(), "berth-fuzz-"));
   mkdirSync(join(dir, "rootfs"));
   const tallies: Record<string, { inputs: number; refused: number; slowestMs: number }> = {};
@@ -182,7 +197,8 @@ export function fuzz(options: { readonly seed: number; readonly inputs: number; 
       const random = randomFrom(seed);
       const target = wheel[i % wheel.length] as Target;
       if (i % 1000 === 0) options.progress?.(`${target.name}, seed ${seed}`);
-      const tally = (tallies[target.name] ??= { inputs: 0, refused: 0, slowestMs: 0 });
+      tallies[target.name] ??= { inputs: 0, refused: 0, slowestMs: 0 };
+      const tally = tallies[target.name] as NonNullable<(typeof tallies)[string]>;
       const startedAt = performance.now();
       try {
         if (!target.run(random)) tally.refused++;

@@ -20,7 +20,8 @@ describe.skipIf(!havePeers("runc", "busybox"))(`devices as uid ${process.geteuid
     chmodSync(hook, 0o755);
     const library = join(site.dir, "libcuda");
     writeFileSync(library, "a library\n");
-    writeFileSync(join(cdi, "nvidia.yaml"), nvidiaYaml((path) => (path.startsWith("/dev/") ? path.endsWith("1") ? "/dev/full" : "/dev/zero" : path.endsWith("nvidia-ctk") ? hook : library), "/w"));
+    writeFileSync(join(cdi, "nvidia.yaml"),
+      nvidiaYaml((path) => (path.startsWith("/dev/") ? path.endsWith("1") ? "/dev/full" : "/dev/zero" : path.endsWith("nvidia-ctk") ? hook : library), "/w"));
     site.env["BERTH_CDI_DIRS"] = cdi;
   });
   afterAll(async () => await site[Symbol.asyncDispose]());
@@ -52,7 +53,8 @@ describe.skipIf(!havePeers("runc", "busybox"))(`devices as uid ${process.geteuid
     const file = join(site.dir, "cdi/nvidia.yaml");
     const text = readFileSync(file, "utf8");
     writeFileSync(file, text.replaceAll('name: "0"', 'name: "4"'));
-    expect((await site.run(["srun", "--gpus=1", "--container", site.bundle, "true"])).stderr).toContain("Cannot give device nvidia.com/gpu=0: CDI knows 4, 1, all");
+    expect((await site.run(["srun", "--gpus=1", "--container", site.bundle,
+      "true"])).stderr).toContain("Cannot give device nvidia.com/gpu=0: CDI knows 4, 1, all");
     writeFileSync(file, "kind: x\n");
     expect((await site.run(["srun", "--gpus=1", "--container", site.bundle, "true"])).stderr).toContain(`Cannot use ${file}: cdiVersion is missing`);
     expect((await site.run(["srun", "--container", site.bundle, "true"])).code).toBe(0);

@@ -14,7 +14,8 @@ describe.skipIf(!havePeers("runc", "busybox", "tar"))("Berth's own commands arou
   const conf = (changes: Record<string, string> = {}) => {
     const runc = `runc --root=${site.runtimeRoot}`;
     const id = "%n.%u.%j.%s.%t";
-    const lines = { RunTimeQuery: `${runc} state ${id}`, RunTimeRun: `${runc} run -b %b ${id}`, RunTimeKill: `${runc} kill ${id} TERM`, RunTimeDelete: `${runc} delete --force ${id}`, ...changes };
+    const lines = { RunTimeQuery: `${runc} state ${id}`, RunTimeRun: `${runc} run -b %b ${id}`, RunTimeKill: `${runc} kill ${id} TERM`,
+      RunTimeDelete: `${runc} delete --force ${id}`, ...changes };
     site.conf(Object.entries(lines).map(([key, value]) => `${key}="${value}"\n`).join(""));
   };
   const noConf = () => rmSync(join(site.dir, "berth/oci.conf"), { force: true });
@@ -31,7 +32,8 @@ describe.skipIf(!havePeers("runc", "busybox", "tar"))("Berth's own commands arou
   });
   const wrong: readonly (readonly [name: string, changes: Record<string, string>, said: RegExp])[] = [
     ["a runtime that is not installed", { RunTimeRun: "norun run %b" }, /norun is not installed/],
-    ["a query for another container", { RunTimeQuery: "runc --root=/nonexistent/x state y" }, /state: says nothing that could be read[\s\S]*must name the same container/],
+    ["a query for another container", { RunTimeQuery: "runc --root=/nonexistent/x state y" },
+      /state: says nothing that could be read[\s\S]*must name the same container/],
     ["a kill that fails", { RunTimeKill: "false" }, /kill: exit code 1/],
     ["a run that fails, in the runtime's own words", { RunTimeRun: "echo it is broken >&2; exit 3" }, /exit status 3: it is broken/],
   ];
@@ -91,7 +93,8 @@ describe.skipIf(!havePeers("runc", "busybox", "tar"))("Berth's own commands arou
     expect((await check({})).stdout).toContain('"root.path" is missing');
     expect((await check({ root: { path: "gone" } })).stdout).toContain("root.path");
     const other = await check({ root: { path: "rootfs" }, hooks: { prestart: [{ path: "/none/hook" }] }, mounts: [{ destination: "/data/x" }],
-      linux: { namespaces: [{ type: "user" }], uidMappings: [{ containerID: 0, hostID: 77, size: 1 }], gidMappings: [{ containerID: 0, hostID: 77, size: 1 }] } });
+      linux: { namespaces: [{ type: "user" }], uidMappings: [{ containerID: 0, hostID: 77, size: 1 }],
+        gidMappings: [{ containerID: 0, hostID: 77, size: 1 }] } });
     expect(other.code).toBe(1);
     expect(other.stdout).toContain("DisableHooks=prestart");
     expect(other.stdout).toContain("mount point /data/x is missing");

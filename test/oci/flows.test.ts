@@ -23,7 +23,8 @@ for (const [runtime, flow] of [["runc", "run"], ["runc", "create-start"], ["crun
     const left = () => readdirSync(site.runtimeRoot);
 
     test("exit status, streams and environment are the program's", async () => {
-      const result = await site.run(["srun", "--container", site.bundle, "sh", "-c", 'cat; echo "$IMAGE $SLURM_PROCID $JOBVAR" >&2; exit 7'], { input: "in\n", env: { JOBVAR: "x" } });
+      const result = await site.run(["srun", "--container", site.bundle, "sh", "-c", 'cat; echo "$IMAGE $SLURM_PROCID $JOBVAR" >&2; exit 7'],
+        { input: "in\n", env: { JOBVAR: "x" } });
       expect(result).toEqual({ code: 7, stdout: "in\n", stderr: expect.stringMatching(/^yes 0 x\nsrun: error: \S+: task 0: Exited with exit code 7\n$/) });
       expect(left()).toEqual([]);
     });
@@ -49,14 +50,16 @@ for (const [runtime, flow] of [["runc", "run"], ["runc", "create-start"], ["crun
     });
     test("a batch script with steps, in and out of the container", async () => {
       writeFileSync(join(site.dir, "job.sh"), '#!/bin/sh\necho "batch $0 $1 $IMAGE"\nexit 5\n');
-      const job = await site.run(["sbatch", "--wait", "--parsable", "-o", join(site.dir, "out-%j"), "--container", site.bundle, join(site.dir, "job.sh"), "arg"]);
+      const job = await site.run(["sbatch", "--wait", "--parsable", "-o", join(site.dir, "out-%j"), "--container", site.bundle,
+        join(site.dir, "job.sh"), "arg"]);
       expect(job.code).toBe(5);
       const id = job.stdout.trim();
       expect(await Bun.file(join(site.dir, `out-${id}`)).text()).toBe("batch /tmp/slurm/startup arg yes\n");
       expect((await site.run(["sacct", "-nXP", "-j", id, "-o", "state,exitcode,container"])).stdout).toBe(`FAILED|5:0|${site.bundle}\n`);
     });
     test("steps of an allocation", async () => {
-      const script = `echo "[$IMAGE]"; ${process.execPath} ${join(import.meta.dir, "../../src/main.ts")} srun --container ${site.bundle} sh -c 'echo step $SLURM_STEP_ID $IMAGE'`;
+      const script = `echo "[$IMAGE]"; ${process.execPath} ${join(import.meta.dir, "../../src/main.ts")} `
+        + `srun --container ${site.bundle} sh -c 'echo step $SLURM_STEP_ID $IMAGE'`;
       const result = await site.run(["salloc", "-Q", "sh", "-c", `${script}; ${script}`]);
       expect(result).toMatchObject({ code: 0, stdout: "[]\nstep 0 yes\n[]\nstep 1 yes\n" });
     });
@@ -78,20 +81,23 @@ for (const [runtime, flow] of [["runc", "run"], ["runc", "create-start"], ["crun
       return value === undefined ? "" : Buffer.from(value).toString();
     };
     test("a cancelled step may end by itself", async () => {
-      expect(await cancelled("trap 'echo bye; exit 3' TERM; echo up; while :; do sleep 0.1; done")).toBe("bye\n");
+      // The signal may come twice, as under Slurm: to every process of the step, and passed on by the runtime.
+      expect(await cancelled("trap 'echo bye; exit 3' TERM; echo up; while :; do sleep 0.1; done")).toStartWith("bye\n");
     });
     test("a cancelled step that will not end is killed, and leaves nothing behind", async () => {
       expect(await cancelled("trap '' TERM; echo up; while :; do sleep 0.1; done")).toBe("");
     });
     test.skipIf(!havePeers("script"))("a terminal, with job control", async () => {
-      const child = Bun.spawn([...(wrap ?? []), "script", "-qec", `${process.execPath} ${join(import.meta.dir, "../../src/main.ts")} srun --pty --container ${site.bundle} sh`, "/dev/null"],
+      const child = Bun.spawn([...(wrap ?? []), "script", "-qec",
+        `${process.execPath} ${join(import.meta.dir, "../../src/main.ts")} srun --pty --container ${site.bundle} sh`, "/dev/null"],
         { cwd: site.dir, env: site.env, stdin: "pipe", stdout: "pipe", stderr: "pipe" });
       const reader = child.stdout.getReader();
       let seen = "";
       const type = async (keys: string, answer: string) => {
         child.stdin.write(keys);
         child.stdin.flush();
-        while (!seen.includes(answer)) { const { value, done } = await reader.read(); if (done) throw new Error(`${answer} never came: ${seen}`); seen += Buffer.from(value).toString(); }
+        while (!seen.includes(answer)) { const { value,
+          done } = await reader.read(); if (done) throw new Error(`${answer} never came: ${seen}`); seen += Buffer.from(value).toString(); }
       };
       await type("", "# ");
       await type("[ -t 0 ] && [ -t 1 ] && [ -t 2 ] && echo is$((1+1))tty\n", "is2tty");
@@ -133,7 +139,8 @@ function childrenOf(pid: number): number[] {
   const found: number[] = [];
   for (const queue = [pid]; queue.length > 0;) {
     const next = queue.pop() as number;
-    for (const text of readdirSync(`/proc/${next}/task`).flatMap((thread) => childrenText(`/proc/${next}/task/${thread}/children`))) { found.push(Number(text)); queue.push(Number(text)); }
+    for (const text of readdirSync(`/proc/${next}/task`).flatMap((thread) =>
+      childrenText(`/proc/${next}/task/${thread}/children`))) { found.push(Number(text)); queue.push(Number(text)); }
   }
   return found;
 }

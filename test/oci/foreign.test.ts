@@ -27,7 +27,8 @@ case $1 in
   start) : > $d/started ;;
   delete) rm -f $d/created ;;
 esac`);
-  site.conf('RunTimeQuery="fakert state"\nRunTimeCreate="fakert create %b"\nRunTimeStart="fakert start"\nRunTimeKill="fakert kill"\nRunTimeDelete="fakert delete"\n');
+  site.conf('RunTimeQuery="fakert state"\nRunTimeCreate="fakert create %b"\n'
+    + 'RunTimeStart="fakert start"\nRunTimeKill="fakert kill"\nRunTimeDelete="fakert delete"\n');
 }
 
 describe("create and start", () => {
@@ -70,7 +71,8 @@ describe("create and start", () => {
     expect(somebody.exitCode).toBe(null);
     somebody.kill("SIGKILL");
   });
-  test.each([["create", "exit 5", 5], ["start", "echo cannot start >&2; exit 6", 6]] as const)("a %s that fails is the task's exit status", async (verb, body, code) => {
+  test.each([["create", "exit 5", 5], ["start", "echo cannot start >&2; exit 6", 6]] as const)("a %s that fails is the task's exit status",
+    async (verb, body, code) => {
     await using site = new Site();
     fakeRuntime(site, `printf '{"status":"%s"}' $s`);
     site.recorder("failing", body);

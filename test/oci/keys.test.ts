@@ -14,7 +14,8 @@ describe.skipIf(!havePeers("runc", "busybox"))(`keys of oci.conf as uid ${proces
   const id = "%n.%u.%j.%s.%t";
   const conf = (changes: Record<string, string> = {}) => {
     const runc = `runc --root=${site.runtimeRoot}`;
-    const lines = { RunTimeQuery: `${runc} state ${id}`, RunTimeRun: `${runc} run -b %b ${id}`, RunTimeKill: `${runc} kill ${id} KILL`, RunTimeDelete: `${runc} delete --force ${id}`, ...changes };
+    const lines = { RunTimeQuery: `${runc} state ${id}`, RunTimeRun: `${runc} run -b %b ${id}`, RunTimeKill: `${runc} kill ${id} KILL`,
+      RunTimeDelete: `${runc} delete --force ${id}`, ...changes };
     site.conf(Object.entries(lines).map(([key, value]) => `${key}="${value}"\n`).join(""));
   };
   const env = (...options: readonly string[]) => async (variables: Record<string, string>) =>
@@ -76,7 +77,8 @@ describe.skipIf(!havePeers("runc", "busybox"))(`keys of oci.conf as uid ${proces
     conf({ DisableHooks: "prestart,poststop", RunTimeRun: `cp %b/config.json ${site.dir}/config; runc --root=${site.runtimeRoot} run -b %b ${id}` });
     expect((await site.run(["srun", "--container", site.bundle, "true"])).code).toBe(0);
     expect(readFileSync(join(site.dir, "hooks"), "utf8")).toBe("createRuntime\n");
-    expect(JSON.parse(readFileSync(join(site.dir, "config"), "utf8"))).toMatchObject({ annotations: { "org.example": "x" }, "vendor.unknown": { empty: {}, big: 1 } });
+    expect(JSON.parse(readFileSync(join(site.dir, "config"), "utf8"))).toMatchObject({ annotations: { "org.example": "x" },
+      "vendor.unknown": { empty: {}, big: 1 } });
     site.place.makeBundle();
   });
   test("--container-id is recorded and seen inside", async () => {
@@ -91,7 +93,8 @@ describe.skipIf(!havePeers("runc", "busybox"))(`keys of oci.conf as uid ${proces
   test("an array of batch jobs, and a batch script with its own steps outside", async () => {
     conf();
     const out = join(site.dir, "array-%a");
-    expect((await site.run(["sbatch", "--wait", "-a", "1-3", "-o", out, "--container", site.bundle, "--wrap", "echo $SLURM_ARRAY_TASK_ID $IMAGE"])).code).toBe(0);
+    expect((await site.run(["sbatch", "--wait", "-a", "1-3", "-o", out, "--container", site.bundle, "--wrap",
+      "echo $SLURM_ARRAY_TASK_ID $IMAGE"])).code).toBe(0);
     for (const task of [1, 2, 3]) expect(readFileSync(join(site.dir, `array-${task}`), "utf8")).toBe(`${task} yes\n`);
   });
   test("standard input goes to task 0 alone when it is asked for", async () => {

@@ -35,9 +35,12 @@ describe("each preset", () => {
     const lines = makePreset("runc", "run", host).conf.split("\n");
     expect(lines).toContain(`RunTimeRun="runc ${root} run ${id} -b %b"`);
     expect(lines).toContain(`RunTimeKill="runc ${root} kill -a ${id}"`);
-    expect(makePreset("crun", "create-start", host).conf).toContain(`RunTimeCreate="crun ${root} create --bundle %b ${id}"\nRunTimeStart="crun ${root} start ${id}"\n`);
-    expect(makePreset("charliecloud", "run", host).conf).toContain('RunTimeRun="env -i PATH=/usr/local/bin:/usr/local/sbin:/usr/bin:/usr/sbin:/bin/:/sbin/ USER=$(whoami) HOME=/home/$(whoami)/ '
-      + "ch-run -w --bind /etc/group:/etc/group --bind /etc/passwd:/etc/passwd --bind /etc/slurm:/etc/slurm --bind %m:/var/run/slurm/ --bind /var/run/munge/:/var/run/munge/ --set-env=%e --no-passwd %r -- %@\"\n");
+    expect(makePreset("crun", "create-start",
+      host).conf).toContain(`RunTimeCreate="crun ${root} create --bundle %b ${id}"\nRunTimeStart="crun ${root} start ${id}"\n`);
+    expect(makePreset("charliecloud", "run",
+      host).conf).toContain('RunTimeRun="env -i PATH=/usr/local/bin:/usr/local/sbin:/usr/bin:/usr/sbin:/bin/:/sbin/ USER=$(whoami) HOME=/home/$(whoami)/ '
+      + "ch-run -w --bind /etc/group:/etc/group --bind /etc/passwd:/etc/passwd --bind /etc/slurm:/etc/slurm "
+        + "--bind %m:/var/run/slurm/ --bind /var/run/munge/:/var/run/munge/ --set-env=%e --no-passwd %r -- %@\"\n");
   });
   test("the hpcng preset with its missing quote is refused with line and cure", async () => {
     await using site = new Site();
@@ -91,7 +94,8 @@ describe.skipIf(!hasRunc)("runtimes that cannot be had, recorded", () => {
       [...call, "create", id(1), "-b", taskDir], [...call, "state", id(1)], [...call, "start", id(1)], [...call, "delete", "--force", id(1)],
     ]);
   }));
-  test.each([["singularity-oci", "run"], ["singularity", "create-start"]] as const)("%s, %s, behind sudo", (name, flow) => withSite(name, flow, async (site) => {
+  test.each([["singularity-oci", "run"], ["singularity", "create-start"]] as const)("%s, %s, behind sudo", (name, flow) =>
+    withSite(name, flow, async (site) => {
     site.recorder("sudo", 'exec "$@"');
     site.recorder("singularity", `shift; verb=$1; shift; [ $verb != delete ] || verb='delete --force'; exec runc --root=${site.runtimeRoot} $verb "$@"`);
     expect(await site.run(["srun", "--container", site.bundle, "sh", "-c", "exit 6"])).toMatchObject({ code: 6 });
@@ -120,7 +124,8 @@ describe.skipIf(!hasRunc)("runtimes that cannot be had, recorded", () => {
   }));
   test("Enroot through its wrapper: an image of a registry, and a file", () => withSite("enroot", "run", async (site) => {
     site.recorder("enroot", `case $1 in import) : > "$3";; start) env | grep ^ENROOT_ | sort >&2; shift 3; exec "$@";; esac`);
-    const result = await site.run(["srun", "--container", "docker://debian", "/bin/sh", "-c", 'echo "$1"; exit 6', "sh", "it's a; b"], { env: { JOBVAR: "1" } });
+    const result = await site.run(["srun", "--container", "docker://debian", "/bin/sh", "-c", 'echo "$1"; exit 6', "sh", "it's a; b"],
+      { env: { JOBVAR: "1" } });
     expect(result).toMatchObject({ code: 6, stdout: "it's a; b\n" });
     const spool = expect.stringMatching(/\/oci-job1-0\/container\.sqsh$/);
     expect(site.calls()).toEqual([
@@ -165,7 +170,8 @@ describe.skipIf(!havePeers("ch-run", "busybox"))("Charliecloud, for real", () =>
   afterAll(async () => await site[Symbol.asyncDispose]());
 
   test("exit status, arguments and environment", async () => {
-    const result = await site.run(["srun", "--container", image, "/bin/sh", "-c", 'echo "$JOBVAR $SLURM_PROCID $SLURM_CONF|$1"; ls /var/run/slurm; exit 6', "sh", "it's; a"], { env: { JOBVAR: "x" } });
+    const result = await site.run(["srun", "--container", image, "/bin/sh", "-c",
+      'echo "$JOBVAR $SLURM_PROCID $SLURM_CONF|$1"; ls /var/run/slurm; exit 6', "sh", "it's; a"], { env: { JOBVAR: "x" } });
     expect(result).toMatchObject({ code: 6, stdout: "x 0 |it's; a\ntask-0\n" });
   });
   test("two tasks, and a program found in the image", async () => {

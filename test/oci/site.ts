@@ -74,11 +74,16 @@ export class Site implements AsyncDisposable {
   }
 
   journal(): JournalEntry[] {
-    return this.spools().flatMap((dir) => (existsSync(join(dir, "journal")) ? readFileSync(join(dir, "journal"), "utf8").trimEnd().split("\n").map((line) => JSON.parse(line) as JournalEntry) : []));
+    return this.spools().flatMap((dir) =>
+      (existsSync(join(dir, "journal"))
+        ? readFileSync(join(dir, "journal"), "utf8").trimEnd().split("\n").map((line) => JSON.parse(line) as JournalEntry) : []));
   }
 
   async [Symbol.asyncDispose](): Promise<void> {
-    await this.run(["daemon", "stop", "--jobs"]);
+    for (let tries = 0; tries < 3; tries++) {
+      if ((await this.run(["daemon", "stop", "--jobs"])).stdout.includes("does not run")) break;
+      await Bun.sleep(100); // a spare that lost its place may have started another controller just before
+    }
     this.place[Symbol.dispose]();
   }
 }

@@ -21,7 +21,8 @@ describe.skipIf(!hasRange || !havePeers("runc", "busybox", "newuidmap", "unshare
     writeFileSync(join(dir, "own"), "");
     // util-linux 2.38 wants the outer id first, later ones take inner:outer:count.
     const inNamespace = (command: string) => [`${range?.start},1,1000`, `1:${range?.start}:1000`].map((map) =>
-      Bun.spawnSync(["unshare", "--map-users", map, "--map-groups", map, "--map-root-user", "sh", "-c", command], { stderr: "pipe" })).find(({ exitCode }) => exitCode === 0);
+      Bun.spawnSync(["unshare", "--map-users", map, "--map-groups", map, "--map-root-user", "sh", "-c", command],
+        { stderr: "pipe" })).find(({ exitCode }) => exitCode === 0);
     expect(inNamespace(`chown 8:8 '${dir}/mail'`)).toBeDefined();
     site.place.makeBundle((config) => {
       for (const set of Object.values(config["process"].capabilities as Record<string, string[]>)) set.push("CAP_SETUID", "CAP_SETGID", "CAP_DAC_OVERRIDE");
