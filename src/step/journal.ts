@@ -27,6 +27,8 @@ export type TerminateReason = "cancelled" | "timeLimit" | "nodeFailure" | "badEx
 
 export type JournalEntry =
   | { readonly kind: "daemon"; readonly process: ProcessIdentity }
+  /** The task's process is about to be made: from here to `started` it may exist without being written down. */
+  | { readonly kind: "launching"; readonly task: number }
   | { readonly kind: "started"; readonly task: number; readonly process: ProcessIdentity }
   /** Create and start flow: the container exists and is about to be started. Null: its runtime names no process. */
   | { readonly kind: "created"; readonly task: number; readonly process: ProcessIdentity | null }

@@ -15,7 +15,7 @@ import { nowMs } from "#job/id.ts";
 import { EXIT_ZERO, exitPair, worseExit, type ExitPair } from "#job/outcome.ts";
 import { expandFilePattern } from "#options/file-pattern.ts";
 import { killAll, livingBelow, OrphanReaper } from "#platform/orphans.ts";
-import { identify, isAlive, sendSignal, type ProcessIdentity } from "#platform/process-tree.ts";
+import { findProcess, identify, isAlive, sendSignal, type ProcessIdentity } from "#platform/process-tree.ts";
 import { adoptProcess } from "./adopted-process.ts";
 import { Journal, readJournal, type JournalEntry, type StepResult, type TaskUsage, type TerminateReason } from "./journal.ts";
 import { SCRIPT_FILE, type StepPlan } from "./plan.ts";
@@ -68,7 +68,7 @@ export class RunningStep {
 
   /** A daemon before us has started tasks and was killed. */
   get isTakeOver(): boolean {
-    return this.#past.some((entry) => entry.kind === "started" || entry.kind === "exited");
+    return this.#past.some((entry) => entry.kind === "launching" || entry.kind === "started" || entry.kind === "exited");
   }
 
   /** Prepares the containers, if there are any. A result: the launch failed. */
@@ -160,10 +160,29 @@ export class RunningStep {
       } else if (entry.kind === "exited") this.#tasks[entry.task]?.adoptEnded(entry.status);
       else if (entry.kind === "terminating") this.#terminated = entry.reason;
     }
+    for (const task of this.#tasks) {
+      const process = task.isAdopted ? undefined : this.#findUnwritten(task.place);
+      if (process === undefined) continue;
+      this.#journal.append({ kind: "started", task: task.place.rank, process });
+      task.adopt(adoptProcess(process, this.#spoolDir));
+      this.#containers.get(task.place.node.name)?.adoptTask(task.place.localId);
+      adopted.push(process);
+    }
     this.#adopted = adopted;
     if (this.#terminated === null) return;
     for (const task of this.#tasks) if (!task.isAdopted) task.adoptEnded({ kind: "signaled", signal: SIGTERM, coreDumped: false });
     this.#stopTasks(); // the daemon before us may have died before it could, or we were told early
+  }
+
+  /** The process of a task whose daemon was killed between making it and writing it down. */
+  #findUnwritten({ rank, localId }: Task["place"]): ProcessIdentity | undefined {
+    if (!this.#past.some((entry) => entry.kind === "launching" && entry.task === rank)) return undefined;
+    const spool = this.#spoolDir;
+    return findProcess({
+      // A batch script's own path, or the task's configuration that the runtime was given.
+      argument: (text) => text === join(spool, SCRIPT_FILE) || (text.includes(`${spool}/`) && new RegExp(`/task-${localId}(?![0-9])`).test(text)),
+      openFile: (path) => path.startsWith(join(spool, `${rank}.`)), // its streams
+    });
   }
 
   /** Where the tasks are, for an srun that attaches again. */
@@ -187,6 +206,7 @@ export class RunningStep {
       streams: new StreamOpener({ spoolDir: this.#spoolDir, workDir: this.plan.workDir, umask: this.plan.facts.umask }),
       expand: (pattern, rank) => this.#expand(pattern, rank),
       output: (rank, stream, bytes) => this.#listener.output(rank, stream, bytes),
+      launching: (rank) => this.#journal.append({ kind: "launching", task: rank }),
       started: (rank, pid) => {
         this.#journal.append({ kind: "started", task: rank, process: identify(pid) ?? { pid, startTicks: 0 } });
         this.#listener.event({ event: "started", task: rank, node: this.#place(rank).node.name });

@@ -24,6 +24,8 @@ export interface TaskHost {
   expand(pattern: string, rank: number): string;
   /** A promise means: wait, the client is slow. */
   output(rank: number, stream: OutputStream, bytes: Uint8Array): Promise<void> | undefined;
+  /** The process is about to exist. */
+  launching(rank: number): void;
   /** The process exists: to be journalled before anything else happens. */
   started(rank: number, pid: number): void;
   /** Create and start flow: the container exists; the same. */
@@ -239,6 +241,7 @@ export class Task {
     if (path === undefined) return this.#execFailed(name, undefined, cwd, undefined);
     const before = setSoftLimits(this.#host.plan.rlimits);
     let process: ReturnType<typeof spawnTask>;
+    this.#host.launching(this.place.rank);
     try {
       process = withUmask(this.#host.plan.facts.umask, () => spawnTask({ argv, path, env, cwd, streams: this.#taskStreams() }));
     } catch (error) {

@@ -8,6 +8,9 @@ class FakeDaemon {
   handle(handlers: FrameHandlers): void {
     this.handlers = handlers;
   }
+  sendJson(message: unknown): void {
+    expect(message).toEqual({ op: "dismiss" });
+  }
   end(): void {
     this.isEnded = true;
   }
