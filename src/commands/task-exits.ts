@@ -11,7 +11,7 @@ interface Group {
 }
 
 /** Exits of one node that come this close together share a line. */
-const GATHER_MS = 15;
+const GATHER_MS = 50;
 const SIGKILL = 9;
 const SIGTERM = 15;
 

@@ -169,8 +169,8 @@ function accept(socket: Socket): FrameConnection | undefined {
 }
 
 /**
- * What a handler throws is a bug of ours, or a disk that is full, and must end the process: Bun would take it for an error
- * of this connection, and a controller that limps on has forgotten what it was told.
+ * What a handler throws is a bug of ours, or a disk that is full: not an error of this connection, for which Bun takes it,
+ * but one that nobody caught (fail-fast.ts).
  */
 function orDie(call: () => void): void {
   try {

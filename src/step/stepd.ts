@@ -11,6 +11,7 @@ import { closeSync, existsSync, openSync, rmSync } from "node:fs";
 import { join } from "node:path";
 import { warmContainers } from "#container/warm.ts";
 import { directories, SITE_CONFIG_DIR } from "#platform/directories.ts";
+import { failFast } from "#platform/fail-fast.ts";
 import { connectFrames, JSON_FRAME, listenFrames, parseJsonFrame, type FrameConnection } from "#platform/frames.ts";
 import { becomeSubreaper, tryLock } from "#platform/libc.ts";
 import { livingBelow } from "#platform/orphans.ts";
@@ -31,6 +32,7 @@ const ACKNOWLEDGE_MS = 20_000;
 const MAX_STEPS = 50;
 
 export async function runStepDaemon(controllerSocket: string): Promise<void> {
+  failFast((error) => console.error(error));
   process.umask(0o077); // ours; a task gets its submitter's
   const { state, config } = directories();
   const configDir = [config, SITE_CONFIG_DIR].find((dir) => existsSync(join(dir, "oci.conf"))) ?? null;

@@ -2,7 +2,9 @@ import { afterAll, expect, test } from "bun:test";
 import { canRunContainers, Site } from "../e2e/site.ts";
 import { contractOf } from "./engine.ts";
 
-const site = new Site({ conf: "NodeName=n1 CPUs=64 RealMemory=64000\nNodeName=n2 CPUs=4 RealMemory=4000\nPartitionName=debug Nodes=ALL Default=YES\nKillWait=1\n" });
+const site = new Site({
+  conf: "NodeName=n1 CPUs=64 RealMemory=64000\nNodeName=n2 CPUs=4 RealMemory=4000\nPartitionName=debug Nodes=ALL Default=YES\nKillWait=1\n",
+});
 afterAll(() => site[Symbol.asyncDispose](), 60_000);
 
 contractOf({

@@ -6,9 +6,7 @@ import { existsSync, readFileSync, writeFileSync } from "node:fs";
 import { join } from "node:path";
 import type { Engine } from "#engine/engine.ts";
 import { isTerminal } from "#job/state.ts";
-import {
-  account, allocation, batch, byId, ended, find, follow, grant, runStep, step, submitContext, target, when, type Place,
-} from "./requests.ts";
+import { account, allocation, batch, byId, ended, find, follow, grant, runStep, step, submitContext, target, when, type Place } from "./requests.ts";
 
 export interface Subject {
   readonly name: string;
@@ -66,7 +64,11 @@ export function contractOf(subject: Subject): void {
           expect(await runJob(facts, `exit ${code}`)).toMatchObject({ state: "FAILED", reason: "NonZeroExitCode", exit: { code, signal: 0 } });
         });
       }
-      for (const [signal, number] of [["TERM", 15], ["KILL", 9], ["SEGV", 11]] as const) {
+      for (const [signal, number] of [
+        ["TERM", 15],
+        ["KILL", 9],
+        ["SEGV", 11],
+      ] as const) {
         check(`a script that dies of SIG${signal} is FAILED with the signal`, async (facts) => {
           const job = await runJob(facts, `kill -${signal} $$; sleep 5`);
           expect(job).toMatchObject({ state: "FAILED", exit: { code: 0, signal: number } });
@@ -86,12 +88,19 @@ export function contractOf(subject: Subject): void {
         expect(jobs.map(({ exit }) => exit.code)).toEqual(Array.from({ length: 20 }, (_, i) => i));
       });
       check("the script sees its job in the environment", async (facts) => {
-        const job = await runJob(facts, "echo $SLURM_JOB_ID $SLURM_JOB_NAME $SLURM_NTASKS $SLURM_JOB_NUM_NODES $SLURM_CPUS_ON_NODE", "-J", "named", "-n", "2");
+        const job = await runJob(
+          facts,
+          "echo $SLURM_JOB_ID $SLURM_JOB_NAME $SLURM_NTASKS $SLURM_JOB_NUM_NODES $SLURM_CPUS_ON_NODE",
+          "-J",
+          "named",
+          "-n",
+          "2",
+        );
         expect(output(job.jobId)).toBe(`${job.jobId} named 2 1 2\n`);
       });
       check("arguments of the script are kept apart", async (facts) => {
         const { engine, signal } = facts;
-        const request = batch(place, "for a; do echo \"<$a>\"; done");
+        const request = batch(place, 'for a; do echo "<$a>"; done');
         if (request.batch === null) throw new Error("not a batch job");
         const { jobId } = await engine.submit({ ...request, batch: { ...request.batch, args: ["a b", "", "'"] } }, { signal });
         await ended(engine, jobId, { signal });
@@ -138,9 +147,10 @@ export function contractOf(subject: Subject): void {
     });
 
     describe("refusals", () => {
-      const refused = (name: string, code: string, ...options: readonly string[]) => check(`${name} is refused`, async ({ engine, signal }) => {
-        await expect(engine.submit(batch(place, "true", ...options), { signal })).rejects.toMatchObject({ code });
-      });
+      const refused = (name: string, code: string, ...options: readonly string[]) =>
+        check(`${name} is refused`, async ({ engine, signal }) => {
+          await expect(engine.submit(batch(place, "true", ...options), { signal })).rejects.toMatchObject({ code });
+        });
       refused("an unknown partition", "INVALID_PARTITION", "-p", "nosuch");
       refused("an unknown node", "INVALID_NODE_NAME", "-w", "nosuch");
       refused("more memory than any node has", "NODE_CONFIG_UNAVAILABLE", "--mem=900T");
@@ -148,8 +158,13 @@ export function contractOf(subject: Subject): void {
       refused("afterok of a job that never was", "DEPENDENCY", "-d", "afterok:4000000");
       check("a question about a job that never was is refused", async ({ engine, signal }) => {
         const id = 4_000_000;
-        const asks = [() => engine.cancel(target(id), { signal }), () => engine.hold(target(id), { signal }), () => engine.waitForEnd(id, { signal }),
-          () => engine.findAllocation(id, { signal }), () => engine.batchScript(id, { signal })];
+        const asks = [
+          () => engine.cancel(target(id), { signal }),
+          () => engine.hold(target(id), { signal }),
+          () => engine.waitForEnd(id, { signal }),
+          () => engine.findAllocation(id, { signal }),
+          () => engine.batchScript(id, { signal }),
+        ];
         for (const ask of asks) await expect(ask()).rejects.toMatchObject({ code: "INVALID_JOB_ID" });
       });
     });
@@ -195,18 +210,23 @@ export function contractOf(subject: Subject): void {
         await expect(engine.cancel(target(jobId), { signal })).rejects.toMatchObject({ code: "ALREADY_DONE" });
       });
       check("a cancel right after the submission is never lost", async ({ engine, signal }) => {
-        const jobs = await Promise.all(Array.from({ length: 12 }, async (_, i) => {
-          const { jobId } = await engine.submit(batch(place, "sleep 100"), { signal });
-          await Bun.sleep(i * 4);
-          await engine.cancel(target(jobId), { signal });
-          return await ended(engine, jobId, { signal });
-        }));
+        const jobs = await Promise.all(
+          Array.from({ length: 12 }, async (_, i) => {
+            const { jobId } = await engine.submit(batch(place, "sleep 100"), { signal });
+            await Bun.sleep(i * 4);
+            await engine.cancel(target(jobId), { signal });
+            return await ended(engine, jobId, { signal });
+          }),
+        );
         expect(jobs.map(({ state }) => state)).toEqual(jobs.map(() => "CANCELLED"));
       });
       check("a step is killed at once, and its job goes on", async (facts) => {
         const { engine, signal } = facts;
         const { held } = await grant(engine, allocation(place, "-n1"), { signal });
-        await using channel = await engine.runStep(step(place, held.jobId, ["sh", "-c", "trap 'echo no' TERM; echo up; while :; do sleep 0.1; done"]), { signal, onWaiting: () => undefined });
+        await using channel = await engine.runStep(step(place, held.jobId, ["sh", "-c", "trap 'echo no' TERM; echo up; while :; do sleep 0.1; done"]), {
+          signal,
+          onWaiting: () => undefined,
+        });
         const seen = await follow(channel, (event) => {
           if (event.kind === "output") void engine.cancel(target(held.jobId, null, 0), { signal });
         });
@@ -269,10 +289,16 @@ export function contractOf(subject: Subject): void {
     describe("requeue", () => {
       check("a running job comes back under the same id, delayed", async (facts) => {
         const { engine, signal } = facts;
-        const { jobId } = await engine.submit(batch(place, "echo up $SLURM_RESTART_COUNT; if [ -z \"$SLURM_RESTART_COUNT\" ]; then exec sleep 100; fi", "--requeue"), { signal });
+        const { jobId } = await engine.submit(
+          batch(place, 'echo up $SLURM_RESTART_COUNT; if [ -z "$SLURM_RESTART_COUNT" ]; then exec sleep 100; fi', "--requeue"),
+          { signal },
+        );
         await started(facts, jobId);
         await engine.requeue({ ...target(jobId), hold: false }, { signal });
-        expect(await when(engine, jobId, (job) => job.flags.length === 0 && job.state === "PENDING", { signal })).toMatchObject({ restarts: 1, reason: "BeginTime" });
+        expect(await when(engine, jobId, (job) => job.flags.length === 0 && job.state === "PENDING", { signal })).toMatchObject({
+          restarts: 1,
+          reason: "BeginTime",
+        });
         await engine.update({ ...target(jobId), changes: { StartTime: "now" } }, { signal });
         expect(await ended(engine, jobId, { signal })).toMatchObject({ state: "COMPLETED", restarts: 1 });
         expect(output(jobId)).toBe("up 1\n");
@@ -339,14 +365,23 @@ export function contractOf(subject: Subject): void {
 
     describe("dependencies", () => {
       const rows: readonly (readonly [type: string, exit: number, state: "COMPLETED" | "NEVER"])[] = [
-        ["afterok", 0, "COMPLETED"], ["afterok", 1, "NEVER"], ["afternotok", 1, "COMPLETED"], ["afternotok", 0, "NEVER"],
-        ["afterany", 0, "COMPLETED"], ["afterany", 1, "COMPLETED"], ["after", 1, "COMPLETED"],
+        ["afterok", 0, "COMPLETED"],
+        ["afterok", 1, "NEVER"],
+        ["afternotok", 1, "COMPLETED"],
+        ["afternotok", 0, "NEVER"],
+        ["afterany", 0, "COMPLETED"],
+        ["afterany", 1, "COMPLETED"],
+        ["after", 1, "COMPLETED"],
       ];
       for (const [type, exit, state] of rows) {
         check(`${type} of a job that exits ${exit} ${state === "NEVER" ? "never starts" : "runs"}`, async ({ engine, signal }) => {
           const first = await engine.submit(batch(place, `exit ${exit}`, "-H"), { signal });
           const { jobId } = await engine.submit(batch(place, "true", "-d", `${type}:${first.jobId}`), { signal });
-          expect(await when(engine, jobId, (job) => job.reason !== "None", { signal })).toMatchObject({ state: "PENDING", reason: "Dependency", dependency: `${type}:${first.jobId}(unfulfilled)` });
+          expect(await when(engine, jobId, (job) => job.reason !== "None", { signal })).toMatchObject({
+            state: "PENDING",
+            reason: "Dependency",
+            dependency: `${type}:${first.jobId}(unfulfilled)`,
+          });
           await engine.release(target(first.jobId), { signal });
           if (state === "COMPLETED") {
             expect(await ended(engine, jobId, { signal })).toMatchObject({ state, dependency: null });
@@ -381,7 +416,10 @@ export function contractOf(subject: Subject): void {
 
     describe("arrays", () => {
       check("each task is a job of its own with its own exit", async ({ engine, signal }) => {
-        const { jobId } = await engine.submit(batch(place, "echo $SLURM_ARRAY_JOB_ID $SLURM_ARRAY_TASK_ID $SLURM_ARRAY_TASK_COUNT; exit $SLURM_ARRAY_TASK_ID", "-a", "0-3"), { signal });
+        const { jobId } = await engine.submit(
+          batch(place, "echo $SLURM_ARRAY_JOB_ID $SLURM_ARRAY_TASK_ID $SLURM_ARRAY_TASK_COUNT; exit $SLURM_ARRAY_TASK_ID", "-a", "0-3"),
+          { signal },
+        );
         const tasks = await engine.waitForEnd(jobId, { signal });
         const byIndex = [...tasks].sort((a, b) => (a.array?.taskId ?? 0) - (b.array?.taskId ?? 0));
         expect(byIndex.map((job) => [job.array?.jobId, job.array?.taskId, job.exit.code])).toEqual([0, 1, 2, 3].map((index) => [jobId, index, index]));
@@ -407,7 +445,9 @@ export function contractOf(subject: Subject): void {
         const over = engine.waitForEnd(jobId, { signal });
         let most = 0;
         let isOver = false;
-        void over.finally(() => { isOver = true; });
+        void over.finally(() => {
+          isOver = true;
+        });
         while (!isOver) {
           const running = (await engine.jobs(byId(jobId), { signal })).filter((job) => job.state === "RUNNING" && job.array?.taskId !== null);
           most = Math.max(most, running.length);
@@ -450,9 +490,15 @@ export function contractOf(subject: Subject): void {
       check("a request that waits can be withdrawn", async ({ engine, signal }) => {
         const withdraw = new AbortController();
         let jobId = 0;
-        const waiting = engine.allocate(allocation(place, "-H"), { signal: withdraw.signal, onEvent: (event) => {
-          if (event.kind === "queued") { ({ jobId } = event); withdraw.abort(new Error("enough")); }
-        } });
+        const waiting = engine.allocate(allocation(place, "-H"), {
+          signal: withdraw.signal,
+          onEvent: (event) => {
+            if (event.kind === "queued") {
+              ({ jobId } = event);
+              withdraw.abort(new Error("enough"));
+            }
+          },
+        });
         await expect(waiting).rejects.toThrow("enough");
         expect((await ended(engine, jobId, { signal })).state).toBe("CANCELLED");
       });
@@ -468,7 +514,11 @@ export function contractOf(subject: Subject): void {
       });
       check("streams of two tasks come apart, with each its rank", async ({ engine, signal }) => {
         const { held } = await grant(engine, allocation(place, "-n2"), { signal });
-        const seen = await runStep(engine, step(place, held.jobId, ["-n2", "sh", "-c", "echo out $SLURM_PROCID; echo err $SLURM_PROCID >&2; exit $SLURM_PROCID"]), { signal });
+        const seen = await runStep(
+          engine,
+          step(place, held.jobId, ["-n2", "sh", "-c", "echo out $SLURM_PROCID; echo err $SLURM_PROCID >&2; exit $SLURM_PROCID"]),
+          { signal },
+        );
         expect(Object.fromEntries(seen.stdout)).toEqual({ 0: "out 0\n", 1: "out 1\n" });
         expect(Object.fromEntries(seen.stderr)).toEqual({ 0: "err 0\n", 1: "err 1\n" });
         expect(Object.fromEntries(seen.exits)).toEqual({ 0: { kind: "exited", code: 0 }, 1: { kind: "exited", code: 1 } });
@@ -476,7 +526,9 @@ export function contractOf(subject: Subject): void {
         await held.release({ code: 0, signal: 0 });
         const job = await account(engine, held.jobId, { signal });
         expect(job.derivedExit).toEqual({ code: 1, signal: 0 });
-        expect(job.steps.map(({ stepKey, state, exit }) => ({ stepKey, state, exit }))).toEqual([{ stepKey: 0, state: "FAILED", exit: { code: 1, signal: 0 } }]);
+        expect(job.steps.map(({ stepKey, state, exit }) => ({ stepKey, state, exit }))).toEqual([
+          { stepKey: 0, state: "FAILED", exit: { code: 1, signal: 0 } },
+        ]);
       });
       check("every task gets all of the input", async ({ engine, signal }) => {
         const { held } = await grant(engine, allocation(place, "-n2"), { signal });
@@ -498,14 +550,24 @@ export function contractOf(subject: Subject): void {
         for (const code of [0, 3, 0]) await runStep(engine, step(place, held.jobId, ["sh", "-c", `exit ${code}`]), { signal });
         await held.release({ code: 0, signal: 0 });
         const { steps, derivedExit } = await account(engine, held.jobId, { signal });
-        expect(steps.map((row) => [row.stepKey, row.state])).toEqual([[0, "COMPLETED"], [1, "FAILED"], [2, "COMPLETED"]]);
+        expect(steps.map((row) => [row.stepKey, row.state])).toEqual([
+          [0, "COMPLETED"],
+          [1, "FAILED"],
+          [2, "COMPLETED"],
+        ]);
         expect(derivedExit.code).toBe(3);
       });
       check("a second step waits for the CPUs of the first", async ({ engine, signal }) => {
         const { held } = await grant(engine, allocation(place, "-n1"), { signal });
         await using first = await engine.runStep(step(place, held.jobId, ["cat"]), { signal, onWaiting: () => undefined });
         let waiting = "";
-        const second = engine.runStep(step(place, held.jobId, ["true"]), { signal, onWaiting: (text) => { waiting = text; first.closeInput(); } });
+        const second = engine.runStep(step(place, held.jobId, ["true"]), {
+          signal,
+          onWaiting: (text) => {
+            waiting = text;
+            first.closeInput();
+          },
+        });
         expect((await follow(first)).exit).toEqual({ code: 0, signal: 0 });
         await using channel = await second;
         expect((await follow(channel)).exit).toEqual({ code: 0, signal: 0 });
@@ -524,15 +586,23 @@ export function contractOf(subject: Subject): void {
       });
       check("more tasks than the allocation has CPUs is refused", async ({ engine, signal }) => {
         const { held } = await grant(engine, allocation(place, "-n1"), { signal });
-        await expect(engine.runStep(step(place, held.jobId, ["-n9", "true"]), { signal, onWaiting: () => undefined })).rejects.toMatchObject({ code: "TOO_MANY_CPUS" });
+        await expect(engine.runStep(step(place, held.jobId, ["-n9", "true"]), { signal, onWaiting: () => undefined })).rejects.toMatchObject({
+          code: "TOO_MANY_CPUS",
+        });
         await held.release({ code: 0, signal: 0 });
       });
       check("a signal through the channel reaches the tasks", async ({ engine, signal }) => {
         const { held } = await grant(engine, allocation(place), { signal });
-        await using channel = await engine.runStep(step(place, held.jobId, ["sh", "-c", "trap 'echo got; exit 5' USR1; echo up; while :; do sleep 0.05; done"]), { signal, onWaiting: () => undefined });
+        await using channel = await engine.runStep(
+          step(place, held.jobId, ["sh", "-c", "trap 'echo got; exit 5' USR1; echo up; while :; do sleep 0.05; done"]),
+          { signal, onWaiting: () => undefined },
+        );
         let isSent = false;
         const seen = await follow(channel, (event) => {
-          if (event.kind === "output" && !isSent) { isSent = true; channel.sendSignal(10); }
+          if (event.kind === "output" && !isSent) {
+            isSent = true;
+            channel.sendSignal(10);
+          }
         });
         expect(seen.exit).toEqual({ code: 5, signal: 0 });
         await held.release({ code: 0, signal: 0 });
@@ -547,7 +617,10 @@ export function contractOf(subject: Subject): void {
       });
       check("a step whose caller goes away is killed", async ({ engine, signal }) => {
         const { held } = await grant(engine, allocation(place), { signal });
-        const channel = await engine.runStep(step(place, held.jobId, ["sh", "-c", "trap '' TERM HUP; echo up; while :; do sleep 0.05; done"]), { signal, onWaiting: () => undefined });
+        const channel = await engine.runStep(step(place, held.jobId, ["sh", "-c", "trap '' TERM HUP; echo up; while :; do sleep 0.05; done"]), {
+          signal,
+          onWaiting: () => undefined,
+        });
         for await (const event of channel) if (event.kind === "output") break;
         await channel[Symbol.asyncDispose]();
         while ((await engine.steps({ jobId: held.jobId }, { signal })).length > 0) await Bun.sleep(10);
@@ -564,7 +637,11 @@ export function contractOf(subject: Subject): void {
       });
       check("variables of the caller reach the tasks, with the step's own", async ({ engine, signal }) => {
         const { held } = await grant(engine, allocation(place), { signal });
-        const seen = await runStep(engine, step(place, held.jobId, ["sh", "-c", "echo $MINE $SLURM_JOB_ID.$SLURM_STEP_ID $SLURM_LOCALID"], { environment: { MINE: "ä b" } }), { signal });
+        const seen = await runStep(
+          engine,
+          step(place, held.jobId, ["sh", "-c", "echo $MINE $SLURM_JOB_ID.$SLURM_STEP_ID $SLURM_LOCALID"], { environment: { MINE: "ä b" } }),
+          { signal },
+        );
         expect(seen.stdout.get(0)).toBe(`ä b ${held.jobId}.0 0\n`);
         await held.release({ code: 0, signal: 0 });
       });
@@ -591,7 +668,12 @@ export function contractOf(subject: Subject): void {
       });
       inContainers("one container for each task, with its rank and its input", async ({ engine, signal }) => {
         const { held } = await grant(engine, allocation(place, "-n2"), { signal });
-        const seen = await runStep(engine, step(place, held.jobId, ["-n2", "--container", bundle, "sh", "-c", "echo $SLURM_PROCID $(cat)"]), { signal }, "input");
+        const seen = await runStep(
+          engine,
+          step(place, held.jobId, ["-n2", "--container", bundle, "sh", "-c", "echo $SLURM_PROCID $(cat)"]),
+          { signal },
+          "input",
+        );
         expect(Object.fromEntries(seen.stdout)).toEqual({ 0: "0 input\n", 1: "1 input\n" });
         await held.release({ code: 0, signal: 0 });
       });
@@ -629,11 +711,19 @@ export function contractOf(subject: Subject): void {
         const { jobId } = await engine.submit(batch(place, "true", "-H", "-J", "findme"), { signal });
         const [{ name: partition } = { name: "" }] = (await engine.partitions({ signal })).filter(({ isDefault }) => isDefault);
         const any = { jobIds: null, userIds: null, states: null, names: null, partitions: null };
-        const ids = async (filter: Partial<typeof any> | Record<string, unknown>) => (await engine.jobs({ ...any, ...filter }, { signal })).map((job) => Number(job.jobId));
-        for (const filter of [{ jobIds: [jobId] }, { names: ["findme"] }, { states: ["PENDING"] }, { partitions: [partition] }, { userIds: [process.getuid?.()] }]) {
+        const ids = async (filter: Partial<typeof any> | Record<string, unknown>) =>
+          (await engine.jobs({ ...any, ...filter }, { signal })).map((job) => Number(job.jobId));
+        for (const filter of [
+          { jobIds: [jobId] },
+          { names: ["findme"] },
+          { states: ["PENDING"] },
+          { partitions: [partition] },
+          { userIds: [process.getuid?.()] },
+        ]) {
           expect(await ids(filter)).toContain(jobId);
         }
-        for (const filter of [{ names: ["other"] }, { states: ["RUNNING"] }, { partitions: ["nosuch"] }, { userIds: [4242] }]) expect(await ids(filter)).not.toContain(jobId);
+        for (const filter of [{ names: ["other"] }, { states: ["RUNNING"] }, { partitions: ["nosuch"] }, { userIds: [4242] }])
+          expect(await ids(filter)).not.toContain(jobId);
         await engine.cancel(target(jobId), { signal });
       });
       check("nodes and partitions are described, and count what runs", async (facts) => {
@@ -664,7 +754,8 @@ export function contractOf(subject: Subject): void {
         if (startedAt === null || endedAt === null) throw new Error("no times");
         expect(submittedAt).toBeLessThanOrEqual(startedAt);
         expect(endedAt - startedAt).toBeGreaterThanOrEqual(200);
-        const within = async (from: number, to: number) => (await engine.accounting({ ...byId(jobId), from: from as never, to: to as never }, { signal })).length;
+        const within = async (from: number, to: number) =>
+          (await engine.accounting({ ...byId(jobId), from: from as never, to: to as never }, { signal })).length;
         expect(await within(startedAt, endedAt)).toBe(1);
         expect(await within(endedAt + 10_000, endedAt + 20_000)).toBe(0);
         expect(job.steps.map(({ stepKey }) => stepKey)).toEqual(["batch"]);

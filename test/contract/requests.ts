@@ -10,7 +10,9 @@ import { parseSbatchDirectives } from "#options/batch-script.ts";
 import { mergeSbatch, parseSbatch } from "#options/sbatch.ts";
 import { parseSrun } from "#options/srun.ts";
 
-export interface Cancellable { readonly signal: AbortSignal }
+export interface Cancellable {
+  readonly signal: AbortSignal;
+}
 
 /** Where a subject's jobs work: files appear in `workDir`. */
 export interface Place {
@@ -25,7 +27,13 @@ export function context(place: Place) {
 
 export function submitContext(place: Place, environment: Readonly<Record<string, string>> = {}): SubmitContext {
   return {
-    submitDir: "/tmp", workDir: place.workDir, host: hostname().split(".", 1)[0] ?? "", sid: 1, submitLine: "contract", umask: 0o022, rlimits: {},
+    submitDir: "/tmp",
+    workDir: place.workDir,
+    host: hostname().split(".", 1)[0] ?? "",
+    sid: 1,
+    submitLine: "contract",
+    umask: 0o022,
+    rlimits: {},
     environment: { PATH: "/usr/local/bin:/usr/bin:/bin", HOME: place.workDir, ...environment },
   };
 }
@@ -34,7 +42,13 @@ export function submitContext(place: Place, environment: Readonly<Record<string,
 export function batch(place: Place, script: string, ...options: readonly string[]): JobRequest {
   const text = script.startsWith("#!") ? script : `#!/bin/sh\n${script}\n`;
   const merged = mergeSbatch({ line: parseSbatch(options, {}), directives: parseSbatchDirectives(text), env: {}, context: context(place) });
-  return { kind: "batch", options: { ...merged.job, name: merged.job.name ?? "contract" }, submit: { ...submitContext(place), submitDir: "/tmp", workDir: merged.chdir ?? place.workDir }, batch: { ...merged.batch, script: text, scriptPath: null }, command: null };
+  return {
+    kind: "batch",
+    options: { ...merged.job, name: merged.job.name ?? "contract" },
+    submit: { ...submitContext(place), submitDir: "/tmp", workDir: merged.chdir ?? place.workDir },
+    batch: { ...merged.batch, script: text, scriptPath: null },
+    command: null,
+  };
 }
 
 /** As `salloc OPTIONS`. */
@@ -44,21 +58,44 @@ export function allocation(place: Place, ...options: readonly string[]): JobRequ
 }
 
 /** As `srun OPTIONS COMMAND`, inside a job. */
-export function step(place: Place, jobId: number, words: readonly string[], more: { readonly environment?: Readonly<Record<string, string>> } = {}): StepRequest {
+export function step(
+  place: Place,
+  jobId: number,
+  words: readonly string[],
+  more: { readonly environment?: Readonly<Record<string, string>> } = {},
+): StepRequest {
   const line = parseSrun(words, {}, context(place));
   return {
-    jobId: jobId as StepRequest["jobId"], options: line.step, resources: line.resources, name: line.stepName,
-    submit: submitContext(place, { ...more.environment }), container: line.job.container, containerId: line.job.containerId, timeLimitMinutes: null, kind: "normal",
-    insideStep: null, hasTerminal: null, immediateSeconds: line.job.immediateSeconds,
+    jobId: jobId as StepRequest["jobId"],
+    options: line.step,
+    resources: line.resources,
+    name: line.stepName,
+    submit: submitContext(place, { ...more.environment }),
+    container: line.job.container,
+    containerId: line.job.containerId,
+    timeLimitMinutes: null,
+    kind: "normal",
+    insideStep: null,
+    hasTerminal: null,
+    immediateSeconds: line.job.immediateSeconds,
   };
 }
 
-export const target = (jobId: number, arrayTasks: readonly number[] | null = null, stepKey: JobTarget["stepKey"] = null): JobTarget => ({ jobId, arrayTasks, stepKey });
+export const target = (jobId: number, arrayTasks: readonly number[] | null = null, stepKey: JobTarget["stepKey"] = null): JobTarget => ({
+  jobId,
+  arrayTasks,
+  stepKey,
+});
 export const byId = (...jobIds: readonly number[]): JobFilter => ({ jobIds, userIds: null, states: null, names: null, partitions: null });
 
 export async function grant(engine: Engine, request: JobRequest, { signal }: Cancellable): Promise<{ held: HeldAllocation; info: AllocationInfo }> {
   let info: AllocationInfo | undefined;
-  const held = await engine.allocate(request, { signal, onEvent: (event) => { if (event.kind === "granted") ({ info } = event); } });
+  const held = await engine.allocate(request, {
+    signal,
+    onEvent: (event) => {
+      if (event.kind === "granted") ({ info } = event);
+    },
+  });
   if (info === undefined) throw new Error("granted without an event");
   return { held, info };
 }

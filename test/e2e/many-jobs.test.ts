@@ -17,20 +17,29 @@ interface Kind {
   readonly sacct: (index: number) => string;
 }
 
-const failureCode = (index: number) => 1 + (index * 37) % 255;
+const failureCode = (index: number) => 1 + ((index * 37) % 255);
 
 const KINDS: readonly Kind[] = [
   // First, so that their minute passes while the others run.
   { name: "time limit", share: 2, options: ["-t", "1"], script: () => "exec sleep 1000", sacct: () => "TIMEOUT|0:0" },
   { name: "cancelled while running", share: 12, script: () => "echo up; exec sleep 1000", sacct: () => `CANCELLED by ${process.getuid?.()}|0:0` },
-  { name: "cancelled, ignoring SIGTERM", share: 4, script: () => "trap '' TERM; echo up; while :; do sleep 0.1; done", sacct: () => `CANCELLED by ${process.getuid?.()}|0:0` },
+  {
+    name: "cancelled, ignoring SIGTERM",
+    share: 4,
+    script: () => "trap '' TERM; echo up; while :; do sleep 0.1; done",
+    sacct: () => `CANCELLED by ${process.getuid?.()}|0:0`,
+  },
   { name: "cancelled while waiting", share: 16, options: ["-H"], script: () => "echo never", sacct: () => `CANCELLED by ${process.getuid?.()}|0:0` },
   { name: "killed inside", share: 10, script: () => "sh -c 'kill -9 $$'; exit $?", sacct: () => "FAILED|137:0" },
   { name: "failure", share: 56, script: (index) => `exit ${failureCode(index)}`, sacct: (index) => `FAILED|${failureCode(index)}:0` },
   { name: "success", share: 100, script: (index) => `echo ${index} $SLURM_JOB_ID`, sacct: () => "COMPLETED|0:0" },
 ];
 
-interface Submitted { readonly kind: Kind; readonly index: number; readonly jobId: number }
+interface Submitted {
+  readonly kind: Kind;
+  readonly index: number;
+  readonly jobId: number;
+}
 
 describe.skipIf(!canRunContainers)("200 container jobs, 4 at a time", () => {
   let site: Site;
@@ -46,12 +55,19 @@ describe.skipIf(!canRunContainers)("200 container jobs, 4 at a time", () => {
     const [first, rest] = [plan.slice(0, 2), plan.slice(2)];
     rest.sort(() => random() - 0.5);
     const submit = async ({ kind, index }: Omit<Submitted, "jobId">): Promise<Submitted> => {
-      const jobId = await site.sbatch(`#!/bin/sh\n${kind.script(index)}\n`, "--container", site.bundle, "-J", kind.name.replaceAll(/\W+/g, "-"), ...(kind.options ?? []));
+      const jobId = await site.sbatch(
+        `#!/bin/sh\n${kind.script(index)}\n`,
+        "--container",
+        site.bundle,
+        "-J",
+        kind.name.replaceAll(/\W+/g, "-"),
+        ...(kind.options ?? []),
+      );
       return { kind, index, jobId };
     };
     const since = performance.now();
     submitted = await Promise.all(first.map(submit));
-    while (rest.length > 0) submitted.push(...await Promise.all(rest.splice(0, 4).map(submit)));
+    while (rest.length > 0) submitted.push(...(await Promise.all(rest.splice(0, 4).map(submit))));
 
     // Cancels come while everything else goes on.
     await using engine = await site.engine();
@@ -71,7 +87,12 @@ describe.skipIf(!canRunContainers)("200 container jobs, 4 at a time", () => {
     await Promise.all(submitted.map(({ jobId }) => engine.waitForEnd(jobId, { signal })));
     console.error(`many-jobs: ${JOBS} jobs took ${Math.round((performance.now() - since) / 1000)} s`);
     const { stdout } = await site.run(["sacct", "-nP", "-o", "JobID,State,ExitCode"]);
-    rows = new Map(stdout.trimEnd().split("\n").map((line) => [line.slice(0, line.indexOf("|")), line.slice(line.indexOf("|") + 1)]));
+    rows = new Map(
+      stdout
+        .trimEnd()
+        .split("\n")
+        .map((line) => [line.slice(0, line.indexOf("|")), line.slice(line.indexOf("|") + 1)]),
+    );
   }, 4 * MINUTE_MS);
   afterAll(() => site[Symbol.asyncDispose](), MINUTE_MS);
 
@@ -100,8 +121,14 @@ describe.skipIf(!canRunContainers)("200 container jobs, 4 at a time", () => {
   test("no CPU was given to two jobs at once, and all four were used", async () => {
     await using engine = await site.engine();
     const ran = [...(await accounted(engine)).values()].filter((job) => job.shares.length > 0);
-    const edges = ran.flatMap((job) => job.shares.flatMap(({ cpuIds }) => cpuIds.flatMap((cpu) => [
-      { at: job.startedAt ?? 0, cpu, change: 1 }, { at: job.endedAt ?? 0, cpu, change: -1 }])));
+    const edges = ran.flatMap((job) =>
+      job.shares.flatMap(({ cpuIds }) =>
+        cpuIds.flatMap((cpu) => [
+          { at: job.startedAt ?? 0, cpu, change: 1 },
+          { at: job.endedAt ?? 0, cpu, change: -1 },
+        ]),
+      ),
+    );
     edges.sort((a, b) => a.at - b.at || a.change - b.change); // an end and a start in one millisecond: the end came first
     const held = new Map<number, number>();
     const most = new Map<number, number>();
@@ -109,7 +136,12 @@ describe.skipIf(!canRunContainers)("200 container jobs, 4 at a time", () => {
       held.set(cpu, (held.get(cpu) ?? 0) + change);
       most.set(cpu, Math.max(most.get(cpu) ?? 0, held.get(cpu) ?? 0));
     }
-    expect([...most].sort(([a], [b]) => a - b)).toEqual([[0, 1], [1, 1], [2, 1], [3, 1]]);
+    expect([...most].sort(([a], [b]) => a - b)).toEqual([
+      [0, 1],
+      [1, 1],
+      [2, 1],
+      [3, 1],
+    ]);
   });
 
   test("the time limit was kept", async () => {

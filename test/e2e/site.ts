@@ -1,7 +1,19 @@
 // A private cluster for one test: directories, configuration, links to the executable under test, a busybox bundle, and
 // at the end a look at what is left of it. Nothing outside the directory is touched, so tests run side by side, and only
 // processes that carry its name in their environment are ever killed.
-import { chmodSync, copyFileSync, existsSync, mkdirSync, mkdtempSync, readdirSync, readFileSync, readlinkSync, rmSync, symlinkSync, writeFileSync } from "node:fs";
+import {
+  chmodSync,
+  copyFileSync,
+  existsSync,
+  mkdirSync,
+  mkdtempSync,
+  readdirSync,
+  readFileSync,
+  readlinkSync,
+  rmSync,
+  symlinkSync,
+  writeFileSync,
+} from "node:fs";
 import { hostname } from "node:os";
 import { join, resolve } from "node:path";
 import { EmbeddedEngine } from "#engine/embedded/client.ts";
@@ -66,7 +78,9 @@ export class RunningCommand {
 
   async #collect(): Promise<Outcome> {
     const decoder = new TextDecoder();
-    const stdout = (async () => { for await (const chunk of this.process.stdout) this.#stdout += decoder.decode(chunk, { stream: true }); })();
+    const stdout = (async () => {
+      for await (const chunk of this.process.stdout) this.#stdout += decoder.decode(chunk, { stream: true });
+    })();
     const [code, stderr] = await Promise.all([this.process.exited, new Response(this.process.stderr).text(), stdout]);
     return { status: code, stdout: this.#stdout, stderr };
   }
@@ -94,9 +108,19 @@ export class Site implements AsyncDisposable {
     for (const name of COMMANDS) symlinkSync(berthPath(), join(this.dir, "bin", name));
     writeFileSync(join(this.dir, "config/berth/berth.conf"), options.conf ?? DEFAULT_CONF);
     this.env = {
-      HOME: join(this.dir, "home"), USER: "me", LOGNAME: "me", SHELL: "/bin/sh", LANG: "C.UTF-8", TZ: "UTC", PATH: `${this.dir}/bin:${PATH}`,
-      XDG_CONFIG_HOME: join(this.dir, "config"), XDG_STATE_HOME: join(this.dir, "state"), XDG_RUNTIME_DIR: join(this.dir, "run"),
-      XDG_CACHE_HOME: join(this.dir, "cache"), TMPDIR: join(this.dir, "tmp"), BERTH_TEST_SITE: this.dir,
+      HOME: join(this.dir, "home"),
+      USER: "me",
+      LOGNAME: "me",
+      SHELL: "/bin/sh",
+      LANG: "C.UTF-8",
+      TZ: "UTC",
+      PATH: `${this.dir}/bin:${PATH}`,
+      XDG_CONFIG_HOME: join(this.dir, "config"),
+      XDG_STATE_HOME: join(this.dir, "state"),
+      XDG_RUNTIME_DIR: join(this.dir, "run"),
+      XDG_CACHE_HOME: join(this.dir, "cache"),
+      TMPDIR: join(this.dir, "tmp"),
+      BERTH_TEST_SITE: this.dir,
     };
     if (canRunContainers) this.#makeBundle();
   }
@@ -141,8 +165,11 @@ export class Site implements AsyncDisposable {
   start(argv: readonly [string, ...string[]], options: RunOptions = {}): RunningCommand {
     const [name, ...rest] = argv;
     const process = Bun.spawn([name.includes("/") ? name : join(this.dir, "bin", name), ...rest], {
-      env: { ...this.env, ...options.env }, cwd: options.cwd ?? this.workDir,
-      stdin: options.stdin === undefined ? "ignore" : Buffer.from(options.stdin), stdout: "pipe", stderr: "pipe",
+      env: { ...this.env, ...options.env },
+      cwd: options.cwd ?? this.workDir,
+      stdin: options.stdin === undefined ? "ignore" : Buffer.from(options.stdin),
+      stdout: "pipe",
+      stderr: "pipe",
     });
     const command = new RunningCommand(process as Bun.Subprocess<"pipe" | "ignore", "pipe", "pipe">);
     this.#commands.add(command);
@@ -156,7 +183,8 @@ export class Site implements AsyncDisposable {
     const timer = setTimeout(() => command.kill("SIGKILL"), limit);
     try {
       const outcome = await command.outcome;
-      if (outcome.status === 137 && command.process.signalCode === "SIGKILL") throw new Error(`${argv.join(" ")} took more than ${limit} ms\n${outcome.stdout}\n${outcome.stderr}`);
+      if (outcome.status === 137 && command.process.signalCode === "SIGKILL")
+        throw new Error(`${argv.join(" ")} took more than ${limit} ms\n${outcome.stdout}\n${outcome.stderr}`);
       return outcome;
     } finally {
       clearTimeout(timer);
@@ -185,7 +213,7 @@ export class Site implements AsyncDisposable {
 
   async status(): Promise<DaemonStatus | undefined> {
     const { status, stdout } = await this.run(["berth", "daemon", "status", "--json"]);
-    return status === 0 ? JSON.parse(stdout) as DaemonStatus : undefined;
+    return status === 0 ? (JSON.parse(stdout) as DaemonStatus) : undefined;
   }
 
   /** kill -9 of the controller that listens now. */
@@ -251,45 +279,59 @@ export class Site implements AsyncDisposable {
 
   #foreignProcesses(): string[] {
     const commands = new Set([...this.#commands].map(({ pid }) => pid));
-    return processesOf(this.dir).filter(({ pid, command }) => !commands.has(pid) && !/^(berthd|berth-stepd) /.test(command)).map(({ pid, command }) => `process ${pid} ${command}`)
+    return processesOf(this.dir)
+      .filter(({ pid, command }) => !commands.has(pid) && !/^(berthd|berth-stepd) /.test(command))
+      .map(({ pid, command }) => `process ${pid} ${command}`)
       .concat(this.#busyDaemons());
   }
 
   /** Step daemons beyond the spares. */
   #busyDaemons(): string[] {
     const daemons = processesOf(this.dir).filter(({ command }) => command.startsWith("berth-stepd "));
-    const spools = (pid: number) => readFds(pid).map((fd) => readlink(`/proc/${pid}/fd/${fd}`)).filter((path) => path.includes("/spool/"));
+    const spools = (pid: number) =>
+      readFds(pid)
+        .map((fd) => readlink(`/proc/${pid}/fd/${fd}`))
+        .filter((path) => path.includes("/spool/"));
     return daemons.length <= 2 ? [] : daemons.map(({ pid }) => `step daemon ${pid} ${spools(pid).join(" ")}`);
   }
 
   #foreignFiles(): string[] {
-    const below = (path: string) => (existsSync(path) ? [...new Bun.Glob("**/*").scanSync({ cwd: path, onlyFiles: false, dot: true })].map((name) => join(path, name)) : []);
+    const below = (path: string) =>
+      existsSync(path) ? [...new Bun.Glob("**/*").scanSync({ cwd: path, onlyFiles: false, dot: true })].map((name) => join(path, name)) : [];
     const runtime = below(this.runtimeDir).filter((path) => !KEPT_IN_RUNTIME_DIR.test(path.slice(this.runtimeDir.length + 1)));
     return [...below(join(this.stateDir, "spool")), ...runtime, ...below(join(this.dir, "tmp"))].map((path) => `file ${path}`);
   }
 
   #mounts(): string[] {
-    return readFileSync("/proc/self/mountinfo", "utf8").split("\n").filter((line) => line.includes(`${this.dir}/`) && !this.ownMounts.some((path) => line.includes(` ${path} `))).map((line) => `mount ${line}`);
+    return readFileSync("/proc/self/mountinfo", "utf8")
+      .split("\n")
+      .filter((line) => line.includes(`${this.dir}/`) && !this.ownMounts.some((path) => line.includes(` ${path} `)))
+      .map((line) => `mount ${line}`);
   }
 
   /** What the controller's log says that nobody should see: exceptions, in short. */
   complaints(): string[] {
     const log = join(this.stateDir, "berthd.log");
     if (!existsSync(log)) return [];
-    return readFileSync(log, "utf8").split("\n").filter((line) => /request\.failed|Error\b|error:|unreadable|panic/.test(line));
+    return readFileSync(log, "utf8")
+      .split("\n")
+      .filter((line) => /request\.failed|Error\b|error:|unreadable|panic/.test(line));
   }
 
   async [Symbol.asyncDispose](): Promise<void> {
-    if (process.env["KEEPLOG"]) Bun.spawnSync(["cp", join(this.stateDir, "berthd.log"), process.env["KEEPLOG"]]);
     for (const command of this.#commands) command.kill("SIGKILL");
     try {
       await this.run(["berth", "daemon", "stop", "--jobs"], { timeoutMs: 20_000, cwd: "/" });
     } catch {
       // The processes are ended below all the same.
     }
-    for (const deadline = performance.now() + 3000; performance.now() < deadline && processesOf(this.dir).length > 0;) await Bun.sleep(20);
+    for (const deadline = performance.now() + 3000; performance.now() < deadline && processesOf(this.dir).length > 0; ) await Bun.sleep(20);
     for (const { pid } of processesOf(this.dir)) {
-      try { process.kill(pid, "SIGKILL"); } catch { /* gone meanwhile */ }
+      try {
+        process.kill(pid, "SIGKILL");
+      } catch {
+        /* gone meanwhile */
+      }
     }
     this.undo();
     rmSync(this.dir, { recursive: true, force: true, maxRetries: 5 });
@@ -315,7 +357,10 @@ function readlink(path: string): string {
 /** What belongs to the controller and to chosen runtimes, not to jobs. */
 const KEPT_IN_RUNTIME_DIR = /^(berthd\.(sock|lock)|steps|oci|oci\/(runc|crun)|.*\.lock)$/;
 
-interface FoundProcess { readonly pid: number; readonly command: string }
+interface FoundProcess {
+  readonly pid: number;
+  readonly command: string;
+}
 
 /** Every process of ours that carries the directory in its environment or command line. Its name is random, so nobody else's does. */
 export function processesOf(dir: string): FoundProcess[] {
@@ -325,7 +370,8 @@ export function processesOf(dir: string): FoundProcess[] {
     if (!Number.isInteger(pid) || pid <= 1 || pid === process.pid) continue;
     try {
       const command = readFileSync(`/proc/${pid}/cmdline`, "utf8").replaceAll("\0", " ").trim();
-      if (command !== "" && (command.includes(dir) || readFileSync(`/proc/${pid}/environ`, "utf8").includes(dir))) found.push({ pid, command: command.slice(0, 200) });
+      if (command !== "" && (command.includes(dir) || readFileSync(`/proc/${pid}/environ`, "utf8").includes(dir)))
+        found.push({ pid, command: command.slice(0, 200) });
     } catch {
       // Another user's, or gone.
     }
@@ -366,7 +412,10 @@ export async function until<T>(what: string, look: () => T | undefined | false |
 
 /** Every job that accounting has, ended or not, by id. */
 export async function accounted(engine: Engine): Promise<Map<number, AccountedJob>> {
-  const jobs = await engine.accounting({ jobIds: null, userIds: null, states: null, names: null, partitions: null, from: null, to: null }, { signal: AbortSignal.timeout(20_000) });
+  const jobs = await engine.accounting(
+    { jobIds: null, userIds: null, states: null, names: null, partitions: null, from: null, to: null },
+    { signal: AbortSignal.timeout(20_000) },
+  );
   return new Map(jobs.map((job) => [job.jobId, job]));
 }
 
@@ -392,4 +441,3 @@ export function randomFrom(seed: number): () => number {
     return ((t ^ (t >>> 14)) >>> 0) / 2 ** 32;
   };
 }
-

@@ -9,7 +9,9 @@ const LONG_MS = 60_000;
 const NOBODY = 65534;
 
 let site: Site;
-beforeEach(() => { site = new Site(); });
+beforeEach(() => {
+  site = new Site();
+});
 afterEach(() => site[Symbol.asyncDispose](), LONG_MS);
 
 function must(...argv: readonly string[]): void {
@@ -44,66 +46,90 @@ function expectClear(outcome: { readonly status: number; readonly stdout: string
   expect(outcome.status).toBe(1);
   expect(outcome.stderr).toMatch(/^(sbatch: error|srun: error|slurm_load_jobs error): /);
   expect(outcome.stderr).toContain(place);
-  expect(outcome.stderr).not.toMatch(/bug in Berth|    at |undefined/);
+  expect(outcome.stderr).not.toMatch(/bug in Berth|\n +at |undefined/);
 }
 
 describe.skipIf(isRoot && !canMount)("directories that cannot be written", () => {
-  test("a read-only state directory: every command says which, and nothing appears", async () => {
-    const dir = join(site.dir, "state");
-    makeReadOnly(dir);
-    expectClear(await site.run(["sbatch"], { stdin: "#!/bin/sh\n" }), dir);
-    expectClear(await site.run(["srun", "true"]), dir);
-    expect(readdirSync(dir)).toEqual([]);
-  }, LONG_MS);
+  test(
+    "a read-only state directory: every command says which, and nothing appears",
+    async () => {
+      const dir = join(site.dir, "state");
+      makeReadOnly(dir);
+      expectClear(await site.run(["sbatch"], { stdin: "#!/bin/sh\n" }), dir);
+      expectClear(await site.run(["srun", "true"]), dir);
+      expect(readdirSync(dir)).toEqual([]);
+    },
+    LONG_MS,
+  );
 
-  test("a read-only runtime directory: likewise", async () => {
-    const dir = join(site.dir, "run");
-    makeReadOnly(dir);
-    expectClear(await site.run(["squeue"]), dir);
-    expect(readdirSync(dir)).toEqual([]);
-  }, LONG_MS);
+  test(
+    "a read-only runtime directory: likewise",
+    async () => {
+      const dir = join(site.dir, "run");
+      makeReadOnly(dir);
+      expectClear(await site.run(["squeue"]), dir);
+      expect(readdirSync(dir)).toEqual([]);
+    },
+    LONG_MS,
+  );
 
-  test("a read-only spool: the job fails, the next ones run once it is back", async () => {
-    await site.run(["squeue", "-h"]);
-    const dir = join(site.stateDir, "spool");
-    makeReadOnly(dir);
-    const id = await site.sbatch("#!/bin/sh\n");
-    await using engine = await site.engine();
-    const [job] = await engine.waitForEnd(id, { signal: AbortSignal.timeout(10_000) });
-    expect(job).toMatchObject({ state: "FAILED", reason: "JobLaunchFailure", exit: { code: 0, signal: 53 } });
-    site.undo();
-    const next = await site.sbatch("#!/bin/sh\n");
-    expect((await engine.waitForEnd(next, { signal: AbortSignal.timeout(10_000) }))[0]).toMatchObject({ state: "COMPLETED" });
-    expect(await site.leftovers()).toEqual([]);
-  }, LONG_MS);
+  test(
+    "a read-only spool: the job fails, the next ones run once it is back",
+    async () => {
+      await site.run(["squeue", "-h"]);
+      const dir = join(site.stateDir, "spool");
+      makeReadOnly(dir);
+      const id = await site.sbatch("#!/bin/sh\n");
+      await using engine = await site.engine();
+      const [job] = await engine.waitForEnd(id, { signal: AbortSignal.timeout(10_000) });
+      expect(job).toMatchObject({ state: "FAILED", reason: "JobLaunchFailure", exit: { code: 0, signal: 53 } });
+      site.undo();
+      const next = await site.sbatch("#!/bin/sh\n");
+      expect((await engine.waitForEnd(next, { signal: AbortSignal.timeout(10_000) }))[0]).toMatchObject({ state: "COMPLETED" });
+      expect(await site.leftovers()).toEqual([]);
+    },
+    LONG_MS,
+  );
 
-  test("an output file that cannot be made: 0:53", async () => {
-    const dir = site.path("out");
-    mkdirSync(dir);
-    makeReadOnly(dir);
-    const id = await site.sbatch("#!/bin/sh\necho lost\n", "-o", "out/file");
-    await using engine = await site.engine();
-    expect((await engine.waitForEnd(id, { signal: AbortSignal.timeout(10_000) }))[0]).toMatchObject({ state: "FAILED", exit: { code: 0, signal: 53 } });
-    expect(await site.leftovers()).toEqual([]);
-  }, LONG_MS);
+  test(
+    "an output file that cannot be made: 0:53",
+    async () => {
+      const dir = site.path("out");
+      mkdirSync(dir);
+      makeReadOnly(dir);
+      const id = await site.sbatch("#!/bin/sh\necho lost\n", "-o", "out/file");
+      await using engine = await site.engine();
+      expect((await engine.waitForEnd(id, { signal: AbortSignal.timeout(10_000) }))[0]).toMatchObject({ state: "FAILED", exit: { code: 0, signal: 53 } });
+      expect(await site.leftovers()).toEqual([]);
+    },
+    LONG_MS,
+  );
 });
 
 describe("configuration", () => {
-  test("a broken berth.conf is named with its line, and repaired it works at once", async () => {
-    const file = join(site.dir, "config/berth/berth.conf");
-    writeFileSync(file, "NodeName=n1 CPUs=lots\n");
-    expectClear(await site.run(["squeue"]), `${file}:1: `);
-    writeFileSync(file, "NodeName=n1 CPUs=2\n");
-    expect((await site.run(["squeue", "-h"])).status).toBe(0);
-  }, LONG_MS);
-  test("a database that is none: said, and left alone", async () => {
-    mkdirSync(site.stateDir, { recursive: true, mode: 0o700 });
-    chmodSync(dirname(site.stateDir), 0o700);
-    writeFileSync(join(site.stateDir, "berth.db"), "this is not a database\n".repeat(100), { mode: 0o600 });
-    const outcome = await site.run(["squeue"]);
-    expectClear(outcome, "berth");
-    expect(await Bun.file(join(site.stateDir, "berth.db")).text()).toStartWith("this is not a database");
-  }, LONG_MS);
+  test(
+    "a broken berth.conf is named with its line, and repaired it works at once",
+    async () => {
+      const file = join(site.dir, "config/berth/berth.conf");
+      writeFileSync(file, "NodeName=n1 CPUs=lots\n");
+      expectClear(await site.run(["squeue"]), `${file}:1: `);
+      writeFileSync(file, "NodeName=n1 CPUs=2\n");
+      expect((await site.run(["squeue", "-h"])).status).toBe(0);
+    },
+    LONG_MS,
+  );
+  test(
+    "a database that is none: said, and left alone",
+    async () => {
+      mkdirSync(site.stateDir, { recursive: true, mode: 0o700 });
+      chmodSync(dirname(site.stateDir), 0o700);
+      writeFileSync(join(site.stateDir, "berth.db"), "this is not a database\n".repeat(100), { mode: 0o600 });
+      const outcome = await site.run(["squeue"]);
+      expectClear(outcome, "berth");
+      expect(await Bun.file(join(site.stateDir, "berth.db")).text()).toStartWith("this is not a database");
+    },
+    LONG_MS,
+  );
 });
 
 describe.skipIf(!canMount)("a full disk", () => {
@@ -113,77 +139,109 @@ describe.skipIf(!canMount)("a full disk", () => {
     must("mount", "-t", "tmpfs", "-o", "size=4m,mode=700", "none", dir);
     unmountLater(dir);
   });
-  const fillUp = () => { Bun.spawnSync(["dd", "if=/dev/zero", `of=${join(site.dir, "state", fill)}`, "bs=4096"], { stderr: "ignore" }); };
+  const fillUp = () => {
+    Bun.spawnSync(["dd", "if=/dev/zero", `of=${join(site.dir, "state", fill)}`, "bs=4096"], { stderr: "ignore" });
+  };
   const makeRoom = () => rmSync(join(site.dir, "state", fill), { force: true });
 
-  test("a submission is refused, what was accepted stays, and with room all goes on", async () => {
-    const before = await site.sbatch("#!/bin/sh\n", "-H");
-    fillUp();
-    const script = `#!/bin/sh\n# ${"x".repeat(200_000)}\n`;
-    const refused = await site.run(["sbatch"], { stdin: script });
-    expectClear(refused, "");
-    expect(refused.stderr).toMatch(/full|space|disk/i);
-    makeRoom();
-    const after = await site.sbatch("#!/bin/sh\nexit 3\n");
-    expect(after).toBeGreaterThan(before);
-    await site.run(["scancel", String(before)]);
-    await using engine = await site.engine();
-    await engine.waitForEnd(after, { signal: AbortSignal.timeout(10_000) });
-    expect([...(await accounted(engine)).values()].map((job) => `${job.jobId} ${job.state} ${job.exit.code}`)).toEqual([`${before} CANCELLED 0`, `${after} FAILED 3`]);
-  }, LONG_MS);
+  test(
+    "a submission is refused, what was accepted stays, and with room all goes on",
+    async () => {
+      const before = await site.sbatch("#!/bin/sh\n", "-H");
+      fillUp();
+      const script = `#!/bin/sh\n# ${"x".repeat(200_000)}\n`;
+      const refused = await site.run(["sbatch"], { stdin: script });
+      expectClear(refused, "");
+      expect(refused.stderr).toMatch(/full|space|disk/i);
+      makeRoom();
+      const after = await site.sbatch("#!/bin/sh\nexit 3\n");
+      expect(after).toBeGreaterThan(before);
+      await site.run(["scancel", String(before)]);
+      await using engine = await site.engine();
+      await engine.waitForEnd(after, { signal: AbortSignal.timeout(10_000) });
+      expect([...(await accounted(engine)).values()].map((job) => `${job.jobId} ${job.state} ${job.exit.code}`)).toEqual([
+        `${before} CANCELLED 0`,
+        `${after} FAILED 3`,
+      ]);
+    },
+    LONG_MS,
+  );
 
-  test("a job that ends while the disk is full is accounted when there is room again", async () => {
-    const id = await site.sbatch("#!/bin/sh\necho up; while [ ! -e go ]; do sleep 0.02; done; echo over; exit 6\n");
-    await site.written(`slurm-${id}.out`, "up");
-    fillUp();
-    writeFileSync(site.path("go"), "");
-    await site.written(`slurm-${id}.out`, "over");
-    await Bun.sleep(500); // the result meets the full disk
-    makeRoom();
-    await until("the job to be accounted", async () => {
-      const { stdout } = await site.run(["sacct", "-nXP", "-j", String(id), "-o", "State,ExitCode"]);
-      return stdout === "FAILED|6:0\n";
-    }, 40_000);
-    expect(await site.leftovers()).toEqual([]);
-  }, LONG_MS);
+  test(
+    "a job that ends while the disk is full is accounted when there is room again",
+    async () => {
+      const id = await site.sbatch("#!/bin/sh\necho up; while [ ! -e go ]; do sleep 0.02; done; echo over; exit 6\n");
+      await site.written(`slurm-${id}.out`, "up");
+      fillUp();
+      writeFileSync(site.path("go"), "");
+      await site.written(`slurm-${id}.out`, "over");
+      await Bun.sleep(500); // the result meets the full disk
+      makeRoom();
+      await until(
+        "the job to be accounted",
+        async () => {
+          const { stdout } = await site.run(["sacct", "-nXP", "-j", String(id), "-o", "State,ExitCode"]);
+          return stdout === "FAILED|6:0\n";
+        },
+        40_000,
+      );
+      expect(await site.leftovers()).toEqual([]);
+    },
+    LONG_MS,
+  );
 });
 
 describe("other users", () => {
-  test("directories are the user's alone, and one that is not is refused", async () => {
-    await site.run(["squeue", "-h"]);
-    for (const dir of [site.stateDir, join(site.stateDir, "spool"), site.runtimeDir, join(site.runtimeDir, "steps")]) expect(`${dir} ${(lstatSync(dir).mode & 0o777).toString(8)}`).toBe(`${dir} 700`);
-    await site.run(["berth", "daemon", "stop"]);
-    await until("it to be gone", () => processesOf(site.dir).length === 0);
-    chmodSync(site.runtimeDir, 0o755);
-    const outcome = await site.run(["squeue"]);
-    expectClear(outcome, site.runtimeDir);
-  }, LONG_MS);
+  test(
+    "directories are the user's alone, and one that is not is refused",
+    async () => {
+      await site.run(["squeue", "-h"]);
+      for (const dir of [site.stateDir, join(site.stateDir, "spool"), site.runtimeDir, join(site.runtimeDir, "steps")])
+        expect(`${dir} ${(lstatSync(dir).mode & 0o777).toString(8)}`).toBe(`${dir} 700`);
+      await site.run(["berth", "daemon", "stop"]);
+      await until("it to be gone", () => processesOf(site.dir).length === 0);
+      chmodSync(site.runtimeDir, 0o755);
+      const outcome = await site.run(["squeue"]);
+      expectClear(outcome, site.runtimeDir);
+    },
+    LONG_MS,
+  );
 
-  test.skipIf(!isRoot)("somebody else who reaches the socket gets no answer, and cannot pass where he should not", async () => {
-    await site.sbatch("#!/bin/sh\nsleep 1000\n");
-    const asNobody = (...argv: readonly string[]) => Bun.spawnSync(["setpriv", `--reuid=${NOBODY}`, `--regid=${NOBODY}`, "--clear-groups", ...argv]);
-    for (const path of [site.socket, join(site.stateDir, "berth.db"), join(site.stateDir, "berthd.log")]) expect(asNobody("cat", path).success).toBe(false);
-    // Even if the directories were open, the peer's user id is looked at.
-    for (const dir of [join(site.dir, "run"), site.runtimeDir]) chmodSync(dir, 0o755);
-    chmodSync(site.socket, 0o777);
-    const ask = `const s = require("node:net").connect(process.argv[2]);
-      s.on("connect", () => { const b = Buffer.from(JSON.stringify({ id: 1, version: "x", op: "info", args: {} })); const h = Buffer.alloc(5); h.writeUInt32LE(b.length, 0); s.write(Buffer.concat([h, b])); });
+  test.skipIf(!isRoot)(
+    "somebody else who reaches the socket gets no answer, and cannot pass where he should not",
+    async () => {
+      await site.sbatch("#!/bin/sh\nsleep 1000\n");
+      const asNobody = (...argv: readonly string[]) => Bun.spawnSync(["setpriv", `--reuid=${NOBODY}`, `--regid=${NOBODY}`, "--clear-groups", ...argv]);
+      for (const path of [site.socket, join(site.stateDir, "berth.db"), join(site.stateDir, "berthd.log")]) expect(asNobody("cat", path).success).toBe(false);
+      // Even if the directories were open, the peer's user id is looked at.
+      for (const dir of [join(site.dir, "run"), site.runtimeDir]) chmodSync(dir, 0o755);
+      chmodSync(site.socket, 0o777);
+      const ask = `const s = require("node:net").connect(process.argv[2]);
+      const body = Buffer.from(JSON.stringify({ id: 1, version: "x", op: "info", args: {} }));
+      const head = Buffer.alloc(5);
+      head.writeUInt32LE(body.length, 0);
+      s.on("connect", () => s.write(Buffer.concat([head, body])));
       s.on("data", () => { console.log("answered"); process.exit(0); });
       s.on("error", () => { console.log("refused"); process.exit(0); });
       s.on("close", () => { console.log("closed"); process.exit(0); });
       setTimeout(() => { console.log("silence"); process.exit(0); }, 5000);`;
-    const script = join(site.dir, "ask.cjs");
-    writeFileSync(script, ask);
-    const node = Bun.which("node");
-    if (node === null) return; // nobody to speak with; the modes above are the first lock
-    expect(Bun.spawnSync([node, script, site.socket]).stdout.toString()).toBe("answered\n"); // the script can speak
-    expect(asNobody(node, script, site.socket).stdout.toString()).toMatch(/^(closed|refused)\n$/);
-  }, LONG_MS);
+      const script = join(site.dir, "ask.cjs");
+      writeFileSync(script, ask);
+      const node = Bun.which("node");
+      if (node === null) return; // nobody to speak with; the modes above are the first lock
+      expect(Bun.spawnSync([node, script, site.socket]).stdout.toString()).toBe("answered\n"); // the script can speak
+      expect(asNobody(node, script, site.socket).stdout.toString()).toMatch(/^(closed|refused)\n$/);
+    },
+    LONG_MS,
+  );
 
   test("both ends of a connection know whose the other is", async () => {
     const path = join(site.dir, "own.sock");
     const seen: number[] = [];
-    const server = listenFrames(path, (connection) => { seen.push(connection.peer.uid); connection.end(); });
+    const server = listenFrames(path, (connection) => {
+      seen.push(connection.peer.uid);
+      connection.end();
+    });
     const connection = await connectFrames(path);
     const { promise, resolve } = Promise.withResolvers<void>();
     connection.handle({ frame: () => undefined, closed: resolve });

@@ -17,7 +17,7 @@ import { endState, makeState } from "./state.ts";
 import { parseTranscript, type Exchange } from "./transcript.ts";
 
 const COMMAND_SECONDS = Number(process.env["GOLDEN_COMMAND_SECONDS"] ?? 30);
-const SETUP_SECONDS = 60;
+const SETUP_SECONDS = 120;
 const TRANSCRIPT_SECONDS = 240;
 const HERE = import.meta.dir;
 

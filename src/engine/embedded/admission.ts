@@ -279,4 +279,3 @@ export function batchFiles(request: JobRequest, job: JobRecord): Pick<JobRecord,
 export function defaultOutput(job: JobRecord): string {
   return job.array === null ? "slurm-%j.out" : "slurm-%A_%a.out";
 }
-

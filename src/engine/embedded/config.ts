@@ -73,11 +73,17 @@ export function parseConfig(text: string, file: string): ClusterConfig {
     if (kind === "nodename") {
       const name = pairs.get("nodename") ?? "";
       if (name.toUpperCase() === "DEFAULT") nodeDefaults = new Map([...nodeDefaults, ...pairs]);
-      else for (const node of expandHostlist(name)) nodes.push(parseNode(node, new Map([...nodeDefaults, ...pairs]), fail));
+      else for (const node of expandHostlist(name)) {
+        if (nodes.some((other) => other.name === node)) fail(`node ${node} is defined twice`);
+        nodes.push(parseNode(node, new Map([...nodeDefaults, ...pairs]), fail));
+      }
     } else if (kind === "partitionname") {
       const name = pairs.get("partitionname") ?? "";
       if (name.toUpperCase() === "DEFAULT") partitionDefaults = new Map([...partitionDefaults, ...pairs]);
-      else partitions.push(parsePartition(name, new Map([...partitionDefaults, ...pairs]), fail));
+      else {
+        if (partitions.some((other) => other.name === name)) fail(`partition ${name} is defined twice`);
+        partitions.push(parsePartition(name, new Map([...partitionDefaults, ...pairs]), fail));
+      }
     } else for (const [key, value] of pairs) globals.set(key, value);
   }
   if (nodes.length === 0) nodes.push(parseNode(shortHostName(), nodeDefaults, () => { throw new Error("defaults are sound"); }));

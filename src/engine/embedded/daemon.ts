@@ -5,6 +5,7 @@
 import { closeSync, openSync, readFileSync, rmSync, writeSync } from "node:fs";
 import { VERSION } from "#job/version.ts";
 import { ensurePrivateDir, shortHostName } from "#platform/directories.ts";
+import { failFast } from "#platform/fail-fast.ts";
 import { becomeSubreaper, tryLock } from "#platform/libc.ts";
 import { OrphanReaper } from "#platform/orphans.ts";
 import { selfCommand } from "#platform/self.ts";
@@ -24,6 +25,7 @@ export async function runController(): Promise<number> {
   const lockFd = openSync(paths.lock, "a", 0o600);
   if (!tryLock(lockFd)) return 0; // another one is the controller: whoever started us finds that one
   const log = openLog();
+  failFast((error) => log("controller.failed", { error: error instanceof Error ? error.stack ?? error.message : String(error) }));
   log("controller.starting", { pid: process.pid, version: VERSION });
   const store = new Store(paths.database);
   const logFd = openSync(logPath(paths.state), "a", 0o600);
@@ -79,7 +81,6 @@ function isSameBoot(store: Store): boolean {
     // Without it every start counts as the same boot, and lost processes are noticed one by one.
   }
   const before = store.meta("bootId");
-  store.setMeta("bootId", bootId);
+  if (before !== bootId) store.setMeta("bootId", bootId); // a start with a full disk writes nothing
   return before === undefined || before === bootId;
 }
-

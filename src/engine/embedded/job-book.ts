@@ -60,7 +60,9 @@ export class JobBook {
     const { array } = record;
     if (pendingTasks === null || array === null) return job;
     const [taskId = 0] = pendingTasks;
-    return this.splitTask(job, taskId);
+    const task = this.splitTask(job, taskId);
+    if (task !== job && job.pendingTasks?.length === 1) this.#becomeLastTask(job);
+    return task;
   }
 
   splitTask(master: LiveJob, taskId: number): LiveJob {
@@ -81,15 +83,20 @@ export class JobBook {
       this.live.set(task.id, task);
       this.queue.add(task);
       this.store.saveJob(task.record);
-      // The last one left is no longer a set of tasks, and has files of its own.
-      const [last] = rest;
-      const isLast = rest.length === 1 && last !== undefined;
-      master.pendingTasks = isLast ? null : rest;
-      const left: JobRecord = { ...master.record, array: isLast ? { ...array, taskId: last, pendingIndices: null }
-        : { ...array, pendingIndices: foldArraySpec({ indices: rest, throttle: null }, 0) } };
-      this.save(master, isLast ? { ...left, ...batchFiles(request, left) } : left);
+      master.pendingTasks = rest;
+      this.save(master, { ...master.record, array: { ...array, pendingIndices: foldArraySpec({ indices: rest, throttle: null }, 0) } });
       return task;
     });
+  }
+
+  /** The last one left, once others have started, is no longer a set of tasks, and has files of its own. */
+  #becomeLastTask(master: LiveJob): void {
+    const { array } = master.record;
+    const [taskId] = master.pendingTasks ?? [];
+    if (array === null || taskId === undefined) return;
+    master.pendingTasks = null;
+    const record: JobRecord = { ...master.record, array: { ...array, taskId, pendingIndices: null } };
+    this.save(master, { ...record, ...batchFiles(this.request(master), record) });
   }
 
   request(job: LiveJob): JobRequest {

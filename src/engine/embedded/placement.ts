@@ -76,7 +76,7 @@ function taskCapacity(ask: Ask, free: NodeFree): number {
     // CPUs beyond what its tasks need bring their memory along.
     const leastCpus = ask.exclusive ? free.totalCpus : Math.max(1, ask.minCpusPerNode);
     if (leastCpus * ask.memPerCpuMib > free.memMib) return 0;
-    capacity = Math.min(capacity, Math.floor(free.memMib / (ask.memPerCpuMib * ask.cpusPerTask)));
+    if (!ask.overcommit) capacity = Math.min(capacity, Math.floor(free.memMib / (ask.memPerCpuMib * ask.cpusPerTask)));
   }
   return Math.min(capacity, ask.tasksPerNode ?? capacity);
 }

@@ -259,4 +259,3 @@ function matches(job: JobRecord, filter: JobFilter): boolean {
     && has(filter.names, job.name)
     && has(filter.partitions, job.partition);
 }
-

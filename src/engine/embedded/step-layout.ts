@@ -38,10 +38,15 @@ export function layOut(request: StepRequest, facts: LayoutFacts): StepLayout | u
     return { share, cpuIds: share.cpuIds.filter((id) => taken?.has(id) !== true) };
   });
   const capacityOf = (cpus: number) => (resources.overcommit ? Number.MAX_SAFE_INTEGER : Math.min(Math.floor(cpus / cpusPerTask), resources.tasksPerNode ?? Infinity));
-  const total = shares.slice(0, nodesWanted).reduce((sum, share) => sum + capacityOf(share.cpuIds.length), 0);
+  const roomiest = shares.map((share) => capacityOf(share.cpuIds.length)).sort((a, b) => b - a);
+  const total = roomiest.slice(0, nodesWanted).reduce((sum, capacity) => sum + capacity, 0);
   if (total < tasks) throw slurmError("TOO_MANY_CPUS");
   const candidates = free.filter(({ share, cpuIds }) => capacityOf(cpuIds.length) > 0 && (options.exact || cpuIds.length === share.cpuIds.length));
-  const chosen = candidates.slice(0, nodesWanted);
+  const first = candidates.slice(0, nodesWanted);
+  const room = (found: typeof first) => found.reduce((sum, { cpuIds }) => sum + capacityOf(cpuIds.length), 0);
+  // The first nodes, unless only roomier ones will do.
+  const chosen = room(first) >= tasks ? first : [...candidates].sort((a, b) => capacityOf(b.cpuIds.length) - capacityOf(a.cpuIds.length))
+    .slice(0, nodesWanted).sort((a, b) => shares.indexOf(a.share) - shares.indexOf(b.share));
   const capacities = chosen.map(({ cpuIds }) => capacityOf(cpuIds.length));
   if (chosen.length < nodesWanted || capacities.reduce((sum, capacity) => sum + capacity, 0) < tasks) return undefined;
   const distribution = resources.distribution ?? "block";

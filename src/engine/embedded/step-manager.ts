@@ -360,7 +360,7 @@ export class StepManager {
       : exit.code !== 0 ? "FAILED" : "COMPLETED";
     const ended: StepRecord = { ...step.record, state, exit, endedAt: result.endedAt, usage: result.usage };
     try {
-      this.#host.store.saveStep(ended);
+      this.#host.store.proveRoom(JSON.stringify([ended, job.record]));
     } catch (error) {
       // A full disk: nothing is changed yet. The daemon keeps the result, or its journal does, until there is room.
       this.#host.log("step.notSaved", { job: job.id, step: step.record.stepKey, error: String(error) });
@@ -449,4 +449,3 @@ async function waitForStepEnd(job: LiveJob, options: { readonly signal: AbortSig
     job.stepWaiters.delete(resolve);
   }
 }
-

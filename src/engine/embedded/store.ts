@@ -107,6 +107,11 @@ export class Store implements Disposable {
     this.#db.query("INSERT OR REPLACE INTO meta (key, value) VALUES (?, ?)").run(key, value);
   }
 
+  /** @throws the database's error when there is no room for about this much */
+  proveRoom(text: string): void {
+    this.setMeta("room", text);
+  }
+
   /** One above every id that was ever given out, and not below `first` (FirstJobId). */
   nextJobId(first = 1): JobId {
     const next = Math.max(Number(this.meta("nextJobId") ?? 1), first);

@@ -1,0 +1,15 @@
+/**
+ * Daemons end at the first error that nobody caught: Bun would print it and go on, and a controller that limps on has
+ * forgotten what it was told. Whoever comes next reads store and journals and repeats what is left to do.
+ */
+export function failFast(log: (error: unknown) => void): void {
+  for (const event of ["uncaughtException", "unhandledRejection"] as const) {
+    process.on(event, (error: unknown) => {
+      try {
+        log(error);
+      } finally {
+        process.exit(1);
+      }
+    });
+  }
+}
