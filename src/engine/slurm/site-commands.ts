@@ -47,7 +47,8 @@ export class SiteCommands {
     });
     // Slurm's commands try for a minute where there is nobody; what they said meanwhile tells why.
     if (result.isTimedOut && result.stderr.trim() !== "") throw siteError(command, result.stderr);
-    if (result.isTimedOut) throw new BerthError("CONTROLLER_DOWN", `${command} has not answered for ${this.#timeoutMs / 1000} s`, { hint: "see \"scontrol ping\"" });
+    if (result.isTimedOut) throw new BerthError("CONTROLLER_DOWN", `${command} has not answered for ${this.#timeoutMs / 1000} s`,
+      { hint: "see \"scontrol ping\"" });
     return result;
   }
 

@@ -216,7 +216,8 @@ async function takeDown(paths: ClusterPaths): Promise<void> {
     for (let round = 0; round < STOP_ROUNDS; round++) {
       const found = [
         // slurmstepd writes its title over its environment, from 23.11 on.
-        ...record.daemons.filter(isAlive).map(({ pid }) => pid), ...markedProcesses(MARK, record.mark), ...processesWithFilesIn(paths.root, /^(?:slurm|munged)/),
+        ...record.daemons.filter(isAlive).map(({ pid }) => pid), ...markedProcesses(MARK, record.mark), ...processesWithFilesIn(paths.root,
+          /^(?:slurm|munged)/),
       ];
       const left = [...new Set(found)].filter((pid) => !isZombie(pid));
       if (left.length === 0) break;
