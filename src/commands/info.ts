@@ -1,7 +1,7 @@
 /** `berth info [JOB]`: which engine answers and why, and where things are; or what a job waits for, in words. */
 import { enginePaths } from "#engine/embedded/paths.ts";
 import { REASON_WORDS } from "#job/reason-words.ts";
-import { BerthError, slurmError } from "#job/errors.ts";
+import { slurmError } from "#job/errors.ts";
 import { chooseEngine, openEngine } from "./engine.ts";
 import { complain, printLines } from "./terminal.ts";
 
@@ -45,14 +45,12 @@ async function embeddedFacts(reason: string) {
 
 /** A site that does not answer is a fact too: what is wrong, and what to do. */
 async function slurmFacts(reason: string) {
-  const { describeSite } = await import("#engine/slurm/describe-site.ts");
+  const { describeSite, findTrouble } = await import("#engine/slurm/describe-site.ts");
+  const { signal } = new AbortController();
   const site = describeSite();
-  try {
-    await using engine = await openEngine();
-    const found = await engine.info({ signal: AbortSignal.timeout(20_000) });
-    return { engine: found.engine, reason, version: found.version, cluster: found.clusterName, host: found.host, configuration: found.configFile, ...site };
-  } catch (error) {
-    if (!(error instanceof BerthError)) throw error;
-    return { engine: "slurm", reason, ...site, problem: error.message, advice: error.hint ?? null };
-  }
+  const trouble = await findTrouble(signal);
+  if (trouble !== undefined) return { engine: "slurm", reason, ...site, problem: trouble.message, advice: trouble.hint ?? null };
+  await using engine = await openEngine();
+  const found = await engine.info({ signal });
+  return { engine: found.engine, reason, version: found.version, cluster: found.clusterName, host: found.host, configuration: found.configFile, ...site };
 }

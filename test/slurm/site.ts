@@ -11,6 +11,11 @@ export const haveSlurm = havePeers("slurmctld", "slurmd", "munged", "srun", "bus
 export const canRunContainers = havePeers("busybox") && (havePeers("runc") || havePeers("crun"));
 const BUSYBOX = Bun.which("busybox") ?? "/bin/busybox";
 
+/** Of the Slurm that is installed: 22, 26. */
+export function slurmMajor(): number {
+  return Number(/(\d+)\./.exec(Bun.spawnSync(["slurmctld", "-V"], { env: { PATH: "/usr/sbin:/usr/bin" } }).stdout.toString())?.[1] ?? 0);
+}
+
 export interface Ran { readonly code: number; readonly stdout: string; readonly stderr: string }
 
 export class SlurmSite implements AsyncDisposable {

@@ -157,7 +157,7 @@ export class SlurmEngine implements Engine {
 
   async tryJob(request: JobRequest, options: Cancellable): ReturnType<Engine["tryJob"]> {
     const { stdout, stderr } = await this.#sbatch(request, ["--test-only"], options);
-    const found = /Job (\d+) to start at (\S+) using (\d+) processors on nodes (\S+) in partition (\S+)/.exec(stdout + stderr);
+    const found = /Job (\d+) to start at (\S+)(?: a)? using (\d+) processors on nodes (\S+) in partition (\S+)/.exec(stdout + stderr);
     if (found === null) throw siteError("sbatch", `${stdout}\n${stderr}`);
     return {
       jobId: Number(found[1]) as JobId, startAt: new Date(found[2] ?? "").getTime() as never, cpus: Number(found[3]),

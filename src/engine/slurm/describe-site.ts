@@ -1,6 +1,44 @@
 /** For `berth info`: which Slurm this is, and what of it Berth uses. */
+import { readFileSync } from "node:fs";
+import { BerthError } from "#job/errors.ts";
+import { isListening } from "#platform/unix-listener.ts";
+import { siteError } from "./errors.ts";
+import { SiteCommands } from "./site-commands.ts";
 import { nodeCache } from "./cache/stage.ts";
 import { findSiteProgram } from "./programs.ts";
+
+/** Slurm's commands try for about ten seconds where there is no controller. */
+const PATIENCE_MS = 20_000;
+const MUNGE_SOCKETS = ["/run/munge/munge.socket.2", "/var/run/munge/munge.socket.2"];
+
+/** What is wrong with the site, with what to do; undefined when it answers. */
+export async function findTrouble(signal: AbortSignal): Promise<BerthError | undefined> {
+  const munge = await findMungeTrouble();
+  if (munge !== undefined) return munge;
+  try {
+    await new SiteCommands(process.env, { timeoutMs: PATIENCE_MS }).ask("scontrol", ["show", "config"], { signal });
+    return undefined;
+  } catch (error) {
+    if (error instanceof BerthError) return error;
+    throw error;
+  }
+}
+
+/** Without munge Slurm's commands are silent for most of a minute, so it is looked for first. Sites may do without it. */
+async function findMungeTrouble(): Promise<BerthError | undefined> {
+  let conf: string;
+  try {
+    conf = readFileSync(process.env["SLURM_CONF"] ?? "/etc/slurm/slurm.conf", "utf8");
+  } catch {
+    return undefined; // configless: nothing is known
+  }
+  const authType = /^\s*AuthType\s*=\s*(\S+)/im.exec(conf)?.[1] ?? "auth/munge";
+  if (authType.toLowerCase() !== "auth/munge") return undefined;
+  const own = /^\s*AuthInfo\s*=.*\bsocket=([^,\s]+)/im.exec(conf)?.[1];
+  const sockets = own === undefined ? MUNGE_SOCKETS : [own];
+  for (const socket of sockets) if (await isListening(socket)) return undefined;
+  return siteError("munge", `Munge encode failed: nobody listens on ${sockets[0] ?? ""}`);
+}
 
 export interface SiteDescription {
   readonly commands: string;

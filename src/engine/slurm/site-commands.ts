@@ -14,9 +14,11 @@ export type Environment = Readonly<Record<string, string>>;
 
 export class SiteCommands {
   readonly #env: Environment;
+  readonly #timeoutMs: number;
 
   /** @param env ours; what a job gets is said with each call */
-  constructor(env: Readonly<Record<string, string | undefined>>) {
+  constructor(env: Readonly<Record<string, string | undefined>>, { timeoutMs = TIMEOUT_MS }: { readonly timeoutMs?: number } = {}) {
+    this.#timeoutMs = timeoutMs;
     const kept: Record<string, string> = {};
     for (const [name, value] of Object.entries(env)) {
       // Options of the user's own commands must not change what we ask.
@@ -41,9 +43,12 @@ export class SiteCommands {
     { signal, env, cwd }: { readonly signal: AbortSignal; readonly env?: Environment; readonly cwd?: string }): Promise<Result> {
     signal.throwIfAborted();
     const result = await runChild([getSiteProgram(command), ...args], {
-      env: env === undefined ? this.#env : this.jobEnvironment(env), cwd: cwd ?? "/", signal, timeoutMs: TIMEOUT_MS, maxOutputBytes: MAX_OUTPUT_BYTES,
+      env: env === undefined ? this.#env : this.jobEnvironment(env), cwd: cwd ?? "/", signal, timeoutMs: this.#timeoutMs, maxOutputBytes: MAX_OUTPUT_BYTES,
     });
-    if (result.isTimedOut) throw new BerthError("CONTROLLER_DOWN", `${command} has not answered for ${TIMEOUT_MS / 1000} s`, { hint: "see \"scontrol ping\"" });
+    // Slurm's commands try for a minute where there is nobody; what they said meanwhile tells why.
+    if (result.isTimedOut && result.stderr.trim() !== "") throw siteError(command, result.stderr);
+    if (result.isTimedOut) throw new BerthError("CONTROLLER_DOWN", `${command} has not answered for ${this.#timeoutMs / 1000} s`,
+      { hint: "see \"scontrol ping\"" });
     return result;
   }
 

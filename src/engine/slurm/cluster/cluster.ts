@@ -15,7 +15,7 @@ import { ensurePrivateDir, shortHostName } from "#platform/directories.ts";
 import { findFreePorts } from "#platform/free-ports.ts";
 import { tryLock } from "#platform/libc.ts";
 import { descendants, identify, isAlive, isZombie, sendSignal } from "#platform/process-tree.ts";
-import { markedProcesses } from "#platform/marked-processes.ts";
+import { markedProcesses, processesWithFilesIn } from "#platform/marked-processes.ts";
 import { spawnDaemon } from "#platform/spawn.ts";
 import { userName } from "#platform/users.ts";
 import { findSiteProgram } from "../programs.ts";
@@ -214,8 +214,12 @@ async function takeDown(paths: ClusterPaths): Promise<void> {
   const record = readRecord(paths.record);
   if (record !== undefined) {
     for (let round = 0; round < STOP_ROUNDS; round++) {
-      const left = [...new Set([...record.daemons.filter(isAlive).map(({ pid }) => pid), ...markedProcesses(MARK,
-        record.mark)])].filter((pid) => !isZombie(pid));
+      const found = [
+        // slurmstepd writes its title over its environment, from 23.11 on.
+        ...record.daemons.filter(isAlive).map(({ pid }) => pid), ...markedProcesses(MARK, record.mark), ...processesWithFilesIn(paths.root,
+          /^(?:slurm|munged)/),
+      ];
+      const left = [...new Set(found)].filter((pid) => !isZombie(pid));
       if (left.length === 0) break;
       for (const pid of left) {
         // Tasks are below their step daemon, with the user's environment and without the mark.

@@ -36,7 +36,7 @@ export function parseJob(line: string): JobRecord | undefined {
     comment: container === undefined ? textOf(fields.get("Comment")) : null,
     partition: fields.get("Partition") ?? "",
     state, flags,
-    reason: (fields.get("Reason") ?? "None").split(/[,_ ]/, 1)[0] ?? "None",
+    reason: reasonOf(fields.get("Reason") ?? "None"),
     stateDescription: descriptionOf(fields.get("Reason")),
     exit: exitOf(fields.get("ExitCode")), derivedExit: exitOf(fields.get("DerivedExitCode") ?? "0:0"),
     cancelledBy: null, failedNode: null,
@@ -110,6 +110,12 @@ function stateOf(text: string): { readonly state: BaseState; readonly flags: rea
   // Older versions show the flag alone.
   const isWaiting = flags.some((flag) => flag === "REQUEUED" || flag === "REQUEUE_HOLD" || flag === "SPECIAL_EXIT" || flag === "RESV_DEL_HOLD");
   return { state: isWaiting ? "PENDING" : "RUNNING", flags };
+}
+
+/** Newer versions add the signal, `RaisedSignal:53(…)`; 53 stands for a launch that failed. */
+function reasonOf(text: string): string {
+  if (text.startsWith("RaisedSignal:53")) return "JobLaunchFailure";
+  return text.split(/[,_ :]/, 1)[0] ?? "None";
 }
 
 function descriptionOf(reason: string | undefined): string | null {
