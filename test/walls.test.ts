@@ -59,7 +59,8 @@ const TEST_SUPPORT = /^(\/\*\*|\/\/) (For tests|Fixtures)\b/;
 
 /** "engine/embedded/journal.ts" → "engine/embedded"; undefined when the path is in no room. */
 function roomOf(path: string): string | undefined {
-  return Object.keys(WALLS).filter((room) => path === room || path.startsWith(`${room}/`))
+  return Object.keys(WALLS)
+    .filter((room) => path === room || path.startsWith(`${room}/`))
     .sort((a, b) => b.length - a.length)[0];
 }
 
@@ -89,7 +90,10 @@ export function complaintsAbout(file: string, imports: readonly { path: string; 
       continue;
     }
     const other = roomOf(target);
-    if (other === undefined) { complaints.push(`${file} imports ${specifier}, which is in no room`); continue; }
+    if (other === undefined) {
+      complaints.push(`${file} imports ${specifier}, which is in no room`);
+      continue;
+    }
     const allowed = [...(WALLS[room] ?? []), ...(EXTRA[file] ?? [])];
     if (other !== room && !allowed.includes(other)) {
       complaints.push(`${file} imports ${specifier}: ${room} may import ${allowed.join(", ")}`);

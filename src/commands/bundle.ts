@@ -53,7 +53,8 @@ async function create(words: readonly string[]): Promise<number> {
   }
   const source = sourceOf(options, operands);
   const target = operands.at(-1);
-  if (source === undefined || target === undefined || target === "") return usageError("bundle create wants SOURCE and DIR, or --mmdebstrap SUITE and DIR");
+  if (source === undefined || target === undefined || target === "")
+    return usageError("bundle create wants SOURCE and DIR, or --mmdebstrap SUITE and DIR");
   const stop = new AbortController();
   const onSignal = () => stop.abort(new BerthError("INTERRUPTED", "Interrupted: nothing was made"));
   process.once("SIGINT", onSignal).once("SIGTERM", onSignal);
@@ -67,14 +68,21 @@ function sourceOf(options: ReadonlyMap<string, string>, operands: readonly strin
     const suite = options.get(`--${tool}`);
     if (suite === undefined) continue;
     if (operands.length !== 1) return undefined;
-    return { kind: "suite", tool, suite, mirror: options.get("--mirror") ?? null,
-      include: (options.get("--include") ?? "").split(",").filter((name) => name !== "") };
+    return {
+      kind: "suite",
+      tool,
+      suite,
+      mirror: options.get("--mirror") ?? null,
+      include: (options.get("--include") ?? "").split(",").filter((name) => name !== ""),
+    };
   }
   const [path] = operands;
   if (operands.length !== 2 || path === undefined) return undefined;
   const stat = statSync(path, { throwIfNoEntry: false });
-  if (stat === undefined) throw new BerthError("BUNDLE_CREATE", `Cannot make a bundle: ${JSON.stringify(path)} does not exist`,
-    { hint: "SOURCE is a directory or a tar archive; for images of a registry: berth image" });
+  if (stat === undefined)
+    throw new BerthError("BUNDLE_CREATE", `Cannot make a bundle: ${JSON.stringify(path)} does not exist`, {
+      hint: "SOURCE is a directory or a tar archive; for images of a registry: berth image",
+    });
   return { kind: stat.isDirectory() ? "directory" : "tar", path };
 }
 
@@ -86,11 +94,18 @@ async function check(words: readonly string[]): Promise<number> {
   if (findings.every(({ level }) => level !== "error")) {
     const confFile = findOciConf([directories().config, SITE_CONFIG_DIR]);
     ensurePrivateDir(directories().runtime);
-    const steps = await checkLifecycle({ confFile, bundle: resolve(path), stateDir: ensurePrivateDir(directories().state),
-      signal: new AbortController().signal });
+    const steps = await checkLifecycle({
+      confFile,
+      bundle: resolve(path),
+      stateDir: ensurePrivateDir(directories().state),
+      signal: new AbortController().signal,
+    });
     for (const step of steps) {
-      findings.push({ level: step.isOk ? "ok" : "error", what: `${step.name}: ${step.detail}`, cure: step.isOk
-        ? null : "berth oci check tells whether the runtime is to blame" });
+      findings.push({
+        level: step.isOk ? "ok" : "error",
+        what: `${step.name}: ${step.detail}`,
+        cure: step.isOk ? null : "berth oci check tells whether the runtime is to blame",
+      });
     }
   }
   if (isJson) printLines([JSON.stringify(findings, null, 2)]);

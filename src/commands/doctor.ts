@@ -22,8 +22,10 @@ export async function doctor(argv: readonly string[]): Promise<number> {
   }
   ensurePrivateDir(directories().runtime);
   const diagnoses = await examine({
-    confFile: findOciConf([directories().config, SITE_CONFIG_DIR]) ?? null, stateDir: ensurePrivateDir(directories().state),
-    nodeName: shortHostName(), signal: new AbortController().signal,
+    confFile: findOciConf([directories().config, SITE_CONFIG_DIR]) ?? null,
+    stateDir: ensurePrivateDir(directories().state),
+    nodeName: shortHostName(),
+    signal: new AbortController().signal,
   });
   const works = diagnoses.every(({ state }) => state !== "error");
   if (argv.includes("--json")) {

@@ -26,13 +26,19 @@ export async function oci(argv: readonly string[]): Promise<number> {
     return 0;
   }
   switch (command) {
-    case "init": return init(rest);
-    case "check": return await check(rest);
-    case "show": return await show(rest);
-    case "--help": case "-h": case "help":
+    case "init":
+      return init(rest);
+    case "check":
+      return await check(rest);
+    case "show":
+      return await show(rest);
+    case "--help":
+    case "-h":
+    case "help":
       printLines([USAGE]);
       return 0;
-    default: return usageError(`there is no "oci ${command}"`);
+    default:
+      return usageError(`there is no "oci ${command}"`);
   }
 }
 
@@ -61,8 +67,10 @@ function init(words: readonly string[]): number {
     } else if (name === "--force" || name === "--stdout") flags.add(name);
     else return usageError(`oci init does not know ${JSON.stringify(words[i])}`);
   }
-  if (!isPreset(runtime)) return usageError(runtime === undefined
-    ? "oci init wants --runtime NAME" : `there is no preset for ${JSON.stringify(runtime)}: ${PRESETS.join(" ")}`);
+  if (!isPreset(runtime))
+    return usageError(
+      runtime === undefined ? "oci init wants --runtime NAME" : `there is no preset for ${JSON.stringify(runtime)}: ${PRESETS.join(" ")}`,
+    );
   const dir = directories().config;
   const preset = makePreset(runtime, flow ?? "run", { runtimeRoot: runtimeRoot(), scriptDir: dir, exists: existsSync });
   if (flags.has("--stdout")) {
@@ -73,7 +81,9 @@ function init(words: readonly string[]): number {
   const files = [{ path: target, text: preset.conf, mode: 0o644 }, ...preset.scripts.map((script) => ({ ...script, mode: 0o755 }))];
   const taken = flags.has("--force") ? undefined : files.find(({ path }) => existsSync(path));
   if (taken !== undefined) {
-    throw new BerthError("OCI_EXISTS", `${taken.path} exists already`, { hint: "berth oci init --force replaces it; --stdout only shows the new one" });
+    throw new BerthError("OCI_EXISTS", `${taken.path} exists already`, {
+      hint: "berth oci init --force replaces it; --stdout only shows the new one",
+    });
   }
   mkdirSync(dir, { recursive: true });
   // The scripts first: an oci.conf that is there must work.
@@ -115,7 +125,11 @@ async function check(words: readonly string[]): Promise<number> {
   ensurePrivateDir(directories().runtime);
   const found = file === undefined ? findOciConf(configDirs()) : resolve(file);
   const report = await checkConf({
-    file: found ?? null, bundle, stateDir: ensurePrivateDir(directories().state), nodeName: shortHostName(), signal: new AbortController().signal,
+    file: found ?? null,
+    bundle,
+    stateDir: ensurePrivateDir(directories().state),
+    nodeName: shortHostName(),
+    signal: new AbortController().signal,
   });
   if (isJson) printLines([JSON.stringify(report, null, 2)]);
   else printLines(reportLines(report));
@@ -158,26 +172,44 @@ async function show(words: readonly string[]): Promise<number> {
   if (file === undefined) {
     const chosen = await chooseRuntime(ensurePrivateDir(directories().state), { signal: new AbortController().signal });
     const facts = { file: null, searched, runtime: chosen.description, path: chosen.path };
-    printLines(words.includes("--json") ? [JSON.stringify(facts, null, 2)]
-      : [`No oci.conf in force (looked for ${searched.join(", ")})`, `Containers are run by ${chosen.description}: ${chosen.path}`]);
+    printLines(
+      words.includes("--json")
+        ? [JSON.stringify(facts, null, 2)]
+        : [`No oci.conf in force (looked for ${searched.join(", ")})`, `Containers are run by ${chosen.description}: ${chosen.path}`],
+    );
     return 0;
   }
   const conf = await readOciConf(file);
   const others = searched.filter((path) => path !== file && existsSync(path));
   if (words.includes("--json")) {
     const settings = await explainConf(file);
-    printLines([JSON.stringify({
-      file, searched, hidden: others, flow: conf.flow, ignoreFileConfigJson: conf.ignoreFileConfigJson, createEnvFile: conf.createEnvFile,
-      disableCleanup: conf.disableCleanup, disableHooks: conf.disableHooks, containerPath: conf.containerPath ?? null,
-      srunPath: conf.srunPath ?? null, srunArgs: conf.srunArgs,
-      settings: settings.map((line) => ({ file: line.file, line: line.line, text: line.text })),
-    }, null, 2)]);
+    printLines([
+      JSON.stringify(
+        {
+          file,
+          searched,
+          hidden: others,
+          flow: conf.flow,
+          ignoreFileConfigJson: conf.ignoreFileConfigJson,
+          createEnvFile: conf.createEnvFile,
+          disableCleanup: conf.disableCleanup,
+          disableHooks: conf.disableHooks,
+          containerPath: conf.containerPath ?? null,
+          srunPath: conf.srunPath ?? null,
+          srunArgs: conf.srunArgs,
+          settings: settings.map((line) => ({ file: line.file, line: line.line, text: line.text })),
+        },
+        null,
+        2,
+      ),
+    ]);
     return 0;
   }
   const settings = await explainConf(file);
   const flow = conf.flow === "run" ? "run (one command per task)" : "create, then start";
   printLines([
-    `In force: ${file}`, ...others.map((path) => `not in force: ${path}`),
+    `In force: ${file}`,
+    ...others.map((path) => `not in force: ${path}`),
     `Flow: ${flow}; config.json is ${conf.ignoreFileConfigJson ? "not read" : "rewritten for each task"}`,
     ...settings.map(({ line, text }) => `${String(line).padStart(4)}  ${text}`),
   ]);

@@ -15,7 +15,8 @@ type Env = Readonly<Record<string, string>>;
 export async function runOnSite(name: string, argv: readonly string[]): Promise<number> {
   const env = Object.fromEntries(Object.entries(process.env).filter((entry): entry is [string, string] => entry[1] !== undefined));
   switch (name) {
-    case "srun": return become((await import("#engine/slurm/site/srun.ts")).siteSrun(argv, env));
+    case "srun":
+      return become((await import("#engine/slurm/site/srun.ts")).siteSrun(argv, env));
     case "salloc": {
       const [{ siteSalloc }, { isTerminal }] = await Promise.all([import("#engine/slurm/site/salloc.ts"), import("#platform/libc.ts")]);
       return become(siteSalloc(argv, env, { hasTerminal: isTerminal(0) && isTerminal(1) }));
@@ -25,7 +26,8 @@ export async function runOnSite(name: string, argv: readonly string[]): Promise<
       using call = await siteSbatch(argv, env, readScript);
       return call.isTemporary ? await runBelow(call) : become(call);
     }
-    case "scontrol": case "squeue": {
+    case "scontrol":
+    case "squeue": {
       const { filterFor } = await import("#engine/slurm/site/show-containers.ts");
       const filter = filterFor(name, argv);
       if (filter !== undefined) return await filtered(name, filter, env);
@@ -47,8 +49,11 @@ async function runBelow({ program, argv, env }: SiteCall): Promise<number> {
 }
 
 /** The command's own output, with containers shown; its error stream and status as they are. */
-async function filtered(name: string, { argv, show }: { readonly argv: readonly string[]; readonly show: (text: string) => string },
-  env: Env): Promise<number> {
+async function filtered(
+  name: string,
+  { argv, show }: { readonly argv: readonly string[]; readonly show: (text: string) => string },
+  env: Env,
+): Promise<number> {
   const [{ captureOutput }, { writeAll }] = await Promise.all([import("#platform/spawn.ts"), import("./terminal.ts")]);
   const { status, stdout } = await captureOutput([getSiteProgram(name), ...argv], env);
   writeAll(1, show(stdout));

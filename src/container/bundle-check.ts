@@ -30,8 +30,14 @@ export function checkBundle(path: string, user: { readonly uid: number; readonly
 
 function checkRootfs({ rootfs }: Bundle): readonly Finding[] {
   const stat = statSync(rootfs, { throwIfNoEntry: false });
-  if (stat?.isDirectory() !== true) return [{ level: "error", what: `the root file system ${rootfs} is not there`,
-    cure: 'set "root.path" in config.json to the directory that holds it' }];
+  if (stat?.isDirectory() !== true)
+    return [
+      {
+        level: "error",
+        what: `the root file system ${rootfs} is not there`,
+        cure: 'set "root.path" in config.json to the directory that holds it',
+      },
+    ];
   try {
     accessSync(rootfs, constants.R_OK | constants.X_OK);
   } catch {
@@ -43,19 +49,30 @@ function checkRootfs({ rootfs }: Bundle): readonly Finding[] {
 function checkShell({ rootfs }: Bundle): readonly Finding[] {
   const shell = findInRootfs(rootfs, "/bin/sh");
   if (shell.kind !== "missing") return [];
-  return [{ level: "warning", what: "there is no /bin/sh: batch scripts and --wrap cannot run",
-    cure: "add a shell to the image, or run its programs with srun" }];
+  return [
+    {
+      level: "warning",
+      what: "there is no /bin/sh: batch scripts and --wrap cannot run",
+      cure: "add a shell to the image, or run its programs with srun",
+    },
+  ];
 }
 
 /** In a shared or read-only image a runtime cannot make what is missing. */
 function checkMountPoints({ rootfs, config }: Bundle): readonly Finding[] {
   const mounts = config.get("mounts");
   const destinations = (Array.isArray(mounts) ? mounts : []).flatMap((mount) =>
-    (isObject(mount) && typeof mount.get("destination") === "string" ? [mount.get("destination") as string] : []));
-  const missing = destinations.filter((place, index) => isAbsolute(place) && findInRootfs(rootfs, place).kind === "missing"
-    && !destinations.slice(0, index).some((earlier) => place.startsWith(`${earlier.replace(/\/+$/, "")}/`)));
-  const findings = missing.map((place): Finding =>
-    ({ level: "warning", what: `mount point ${place} is missing in the image`, cure: `mkdir -p ${rootfs}${place}` }));
+    isObject(mount) && typeof mount.get("destination") === "string" ? [mount.get("destination") as string] : [],
+  );
+  const missing = destinations.filter(
+    (place, index) =>
+      isAbsolute(place) &&
+      findInRootfs(rootfs, place).kind === "missing" &&
+      !destinations.slice(0, index).some((earlier) => place.startsWith(`${earlier.replace(/\/+$/, "")}/`)),
+  );
+  const findings = missing.map(
+    (place): Finding => ({ level: "warning", what: `mount point ${place} is missing in the image`, cure: `mkdir -p ${rootfs}${place}` }),
+  );
   return findings.length === 0 ? [{ level: "ok", what: "every mount point is there", cure: null }] : findings;
 }
 
@@ -68,25 +85,37 @@ function checkUser({ config }: Bundle, user: { readonly uid: number; readonly gi
   }
   const wrong = (["uid", "gid"] as const).filter((id) => !mapsTo((linux as JsonObject).get(`${id}Mappings`), user[id]));
   if (user.uid === 0 || wrong.length === 0) return [{ level: "ok", what: "its user namespace is this user's", cure: null }];
-  return [{ level: "error", what: `its user namespace maps other ids than yours (${wrong.map((id) => `${id} ${user[id]}`).join(", ")})`,
-    cure: 'remove "uidMappings", "gidMappings" and the "user" namespace from config.json: Berth then adds each user\'s own' }];
+  return [
+    {
+      level: "error",
+      what: `its user namespace maps other ids than yours (${wrong.map((id) => `${id} ${user[id]}`).join(", ")})`,
+      cure: 'remove "uidMappings", "gidMappings" and the "user" namespace from config.json: Berth then adds each user\'s own',
+    },
+  ];
 }
 
 function mapsTo(mappings: Json | undefined, id: number): boolean {
-  return Array.isArray(mappings) && mappings.some((mapping) => {
-    if (!isObject(mapping)) return false;
-    const [from, size] = [mapping.get("hostID"), mapping.get("size")];
-    return typeof from === "number" && typeof size === "number" && id >= from && id < from + size;
-  });
+  return (
+    Array.isArray(mappings) &&
+    mappings.some((mapping) => {
+      if (!isObject(mapping)) return false;
+      const [from, size] = [mapping.get("hostID"), mapping.get("size")];
+      return typeof from === "number" && typeof size === "number" && id >= from && id < from + size;
+    })
+  );
 }
 
 function checkHooks({ config }: Bundle): readonly Finding[] {
   const hooks = config.get("hooks");
   if (!isObject(hooks)) return [];
-  return [...hooks].flatMap(([name, list]) => (Array.isArray(list) ? list : []).flatMap((hook): Finding[] => {
-    const path = isObject(hook) ? hook.get("path") : undefined;
-    // startContainer's run inside; all others are programs of the host.
-    if (typeof path !== "string" || name === "startContainer" || statSync(path, { throwIfNoEntry: false }) !== undefined) return [];
-    return [{ level: "error", what: `hook ${name} is not on this host: ${path}`, cure: `install it, or set DisableHooks=${name} in oci.conf` }];
-  }));
+  return [...hooks].flatMap(([name, list]) =>
+    (Array.isArray(list) ? list : []).flatMap((hook): Finding[] => {
+      const path = isObject(hook) ? hook.get("path") : undefined;
+      // startContainer's run inside; all others are programs of the host.
+      if (typeof path !== "string" || name === "startContainer" || statSync(path, { throwIfNoEntry: false }) !== undefined) return [];
+      return [
+        { level: "error", what: `hook ${name} is not on this host: ${path}`, cure: `install it, or set DisableHooks=${name} in oci.conf` },
+      ];
+    }),
+  );
 }

@@ -26,17 +26,32 @@ export class Place implements Disposable {
     }
     const config = {
       ociVersion: "1.0.2",
-      process: { terminal: true, user: { uid: 0, gid: 0 }, args: ["never"], env: ["PATH=/bin", "IMAGE=yes", "BOTH=image"], cwd: "/w",
+      process: {
+        terminal: true,
+        user: { uid: 0, gid: 0 },
+        args: ["never"],
+        env: ["PATH=/bin", "IMAGE=yes", "BOTH=image"],
+        cwd: "/w",
         capabilities: { bounding: ["CAP_KILL"], effective: ["CAP_KILL"], permitted: ["CAP_KILL"] },
-          rlimits: [{ type: "RLIMIT_NOFILE", hard: 1e9, soft: 256 }].slice(process.geteuid?.() === 0 ? 1 : 0) },
-      root: { path: "rootfs", readonly: true }, hostname: "box",
+        rlimits: [{ type: "RLIMIT_NOFILE", hard: 1e9, soft: 256 }].slice(process.geteuid?.() === 0 ? 1 : 0),
+      },
+      root: { path: "rootfs", readonly: true },
+      hostname: "box",
       mounts: [
         { destination: "/proc", type: "proc", source: "proc" },
         { destination: "/dev", type: "tmpfs", source: "tmpfs", options: ["nosuid", "mode=755"] },
-        { destination: "/dev/pts", type: "devpts", source: "devpts", options: ["nosuid", "noexec", "newinstance", "ptmxmode=0666", "mode=0620", "gid=5"] },
+        {
+          destination: "/dev/pts",
+          type: "devpts",
+          source: "devpts",
+          options: ["nosuid", "noexec", "newinstance", "ptmxmode=0666", "mode=0620", "gid=5"],
+        },
         { destination: "/sys", type: "sysfs", source: "sysfs", options: ["nosuid", "noexec", "nodev", "ro"] },
       ],
-      linux: { resources: { devices: [{ allow: false, access: "rwm" }] }, namespaces: ["pid", "ipc", "uts", "mount"].map((type) => ({ type })) },
+      linux: {
+        resources: { devices: [{ allow: false, access: "rwm" }] },
+        namespaces: ["pid", "ipc", "uts", "mount"].map((type) => ({ type })),
+      },
     };
     change(config);
     writeFileSync(join(this.bundle, "config.json"), JSON.stringify(config, null, 2));
@@ -48,11 +63,21 @@ export class Place implements Disposable {
 
   step(changes: Partial<ContainerStep> = {}): ContainerStep {
     return {
-      bundle: this.bundle, jobId: 1000 + this.#steps++, stepKey: 0, nodeName: "n1", userName: "al ice", userId: process.geteuid?.() ?? 0,
-        groupId: process.getegid?.() ?? 0,
-      workDir: this.dir, spoolRoot: join(this.dir, "spool"), configDir: join(this.dir, "conf"), stateDir: join(this.dir, "state"),
-        runtimeRoot: join(this.dir, "rt"),
-      hasPty: false, batch: null, ...changes,
+      bundle: this.bundle,
+      jobId: 1000 + this.#steps++,
+      stepKey: 0,
+      nodeName: "n1",
+      userName: "al ice",
+      userId: process.geteuid?.() ?? 0,
+      groupId: process.getegid?.() ?? 0,
+      workDir: this.dir,
+      spoolRoot: join(this.dir, "spool"),
+      configDir: join(this.dir, "conf"),
+      stateDir: join(this.dir, "state"),
+      runtimeRoot: join(this.dir, "rt"),
+      hasPty: false,
+      batch: null,
+      ...changes,
     };
   }
 

@@ -3,7 +3,7 @@
 /** Two GPUs and "all". `host` maps the device files to ones that any machine has. */
 export function nvidiaYaml(host: (path: string) => string = (path) => path, folder = "/usr/lib/x86_64-linux-gnu"): string {
   const node = (path: string, indent: string) =>
-    (host(path) === path ? `${indent}- path: ${path}\n` : `${indent}- hostPath: ${host(path)}\n${indent}  path: ${path}\n`);
+    host(path) === path ? `${indent}- path: ${path}\n` : `${indent}- hostPath: ${host(path)}\n${indent}  path: ${path}\n`;
   const device = (name: string, nodes: readonly string[]) => `- containerEdits:
     deviceNodes:
 ${nodes.map((path) => node(path, "    ")).join("")}    hooks:
@@ -27,8 +27,10 @@ ${nodes.map((path) => node(path, "    ")).join("")}    hooks:
     - nodev
     - bind
 ${extra}`;
-  const devices = device("0", ["/dev/nvidia0", "/dev/dri/card1"]) + device("1", ["/dev/nvidia1", "/dev/dri/card2"])
-    + device("all", ["/dev/nvidia0", "/dev/nvidia1"]);
+  const devices =
+    device("0", ["/dev/nvidia0", "/dev/dri/card1"]) +
+    device("1", ["/dev/nvidia1", "/dev/dri/card2"]) +
+    device("all", ["/dev/nvidia0", "/dev/nvidia1"]);
   return `---
 cdiVersion: 0.5.0
 containerEdits:
@@ -60,9 +62,17 @@ ${devices}kind: nvidia.com/gpu
 `;
 }
 
-export const AMD_JSON = JSON.stringify({
-  cdiVersion: "0.6.0", kind: "amd.com/gpu", annotations: { whatever: "true" },
-  devices: [{ name: "0", containerEdits: { deviceNodes: [{ path: "/dev/dri/renderD128", permissions: "rw" }] } }],
-  containerEdits: { deviceNodes: [{ path: "/dev/kfd", type: "c", major: 235, minor: 0, fileMode: 438, permissions: "rw", uid: 0, gid: 44 }],
-    additionalGids: [44] },
-}, null, 2);
+export const AMD_JSON = JSON.stringify(
+  {
+    cdiVersion: "0.6.0",
+    kind: "amd.com/gpu",
+    annotations: { whatever: "true" },
+    devices: [{ name: "0", containerEdits: { deviceNodes: [{ path: "/dev/dri/renderD128", permissions: "rw" }] } }],
+    containerEdits: {
+      deviceNodes: [{ path: "/dev/kfd", type: "c", major: 235, minor: 0, fileMode: 438, permissions: "rw", uid: 0, gid: 44 }],
+      additionalGids: [44],
+    },
+  },
+  null,
+  2,
+);

@@ -20,7 +20,12 @@ export interface DeviceNode {
   readonly uid: number | null;
   readonly gid: number | null;
 }
-export interface CdiMount { readonly hostPath: string; readonly containerPath: string; readonly type: string | null; readonly options: readonly string[] }
+export interface CdiMount {
+  readonly hostPath: string;
+  readonly containerPath: string;
+  readonly type: string | null;
+  readonly options: readonly string[];
+}
 export interface CdiHook {
   readonly hookName: string;
   readonly path: string;
@@ -81,17 +86,30 @@ export function parseCdiSpec(text: string, file: string): CdiSpec {
 function editsOf(reader: Reader | undefined): ContainerEdits {
   if (reader === undefined) return { env: [], deviceNodes: [], mounts: [], hooks: [], additionalGids: [] };
   return {
-    env: reader.texts("env").map((entry) =>
-      (entry.includes("=") && !entry.startsWith("=") ? entry : reader.fail(`env ${JSON.stringify(entry)} is not NAME=value`))),
+    env: reader
+      .texts("env")
+      .map((entry) =>
+        entry.includes("=") && !entry.startsWith("=") ? entry : reader.fail(`env ${JSON.stringify(entry)} is not NAME=value`),
+      ),
     deviceNodes: reader.objects("deviceNodes").map((node) => {
       const path = node.path("path");
       return {
-        path, hostPath: node.has("hostPath") ? node.path("hostPath") : path, type: node.optionalText("type"), permissions: node.optionalText("permissions"),
-        major: node.number("major"), minor: node.number("minor"), fileMode: node.number("fileMode"), uid: node.number("uid"), gid: node.number("gid"),
+        path,
+        hostPath: node.has("hostPath") ? node.path("hostPath") : path,
+        type: node.optionalText("type"),
+        permissions: node.optionalText("permissions"),
+        major: node.number("major"),
+        minor: node.number("minor"),
+        fileMode: node.number("fileMode"),
+        uid: node.number("uid"),
+        gid: node.number("gid"),
       };
     }),
     mounts: reader.objects("mounts").map((mount) => ({
-      hostPath: mount.path("hostPath"), containerPath: mount.path("containerPath"), type: mount.optionalText("type"), options: mount.texts("options"),
+      hostPath: mount.path("hostPath"),
+      containerPath: mount.path("containerPath"),
+      type: mount.optionalText("type"),
+      options: mount.texts("options"),
     })),
     hooks: reader.objects("hooks").map((hook) => {
       const hookName = hook.text("hookName");
@@ -125,7 +143,7 @@ class Reader {
   }
 
   #get(name: string): unknown {
-    return Object.hasOwn(this.#members, name) ? this.#members[name] ?? undefined : undefined;
+    return Object.hasOwn(this.#members, name) ? (this.#members[name] ?? undefined) : undefined;
   }
 
   has(name: string): boolean {
@@ -168,12 +186,17 @@ class Reader {
   }
 
   texts(name: string): readonly string[] {
-    return this.#list(name).map((value) => (typeof value === "string" && !value.includes("\0") ? value : this.fail(`${name} has an entry that is not text`)));
+    return this.#list(name).map((value) =>
+      typeof value === "string" && !value.includes("\0") ? value : this.fail(`${name} has an entry that is not text`),
+    );
   }
 
   numbers(name: string): readonly number[] {
     return this.#list(name).map((value) =>
-      (typeof value === "number" && Number.isSafeInteger(value) && value > 0 ? value : this.fail(`${name} has an entry that is not a number`)));
+      typeof value === "number" && Number.isSafeInteger(value) && value > 0
+        ? value
+        : this.fail(`${name} has an entry that is not a number`),
+    );
   }
 
   objects(name: string): readonly Reader[] {
@@ -202,7 +225,11 @@ export class CdiRegistry {
   #load(dir: string): void {
     const here = new Set<string>();
     let names: string[];
-    try { names = readdirSync(dir).sort(); } catch { return; } // not there, or not for us
+    try {
+      names = readdirSync(dir).sort();
+    } catch {
+      return;
+    } // not there, or not for us
     for (const name of names.filter((text) => /\.(json|ya?ml)$/.test(text)).slice(0, MAX_FILES)) {
       const file = join(dir, name);
       const stat = statSync(file, { throwIfNoEntry: false });
@@ -232,16 +259,21 @@ export class CdiRegistry {
    */
   editsFor(gres: string, ids: readonly number[]): ContainerEdits | undefined {
     const [deviceClass = ""] = gres.split(":");
-    const kinds = [...new Set(this.names().map((name) => name.split("=")[0] as string))].filter((kind) => kind.split("/")[1] === deviceClass).sort(byVendor);
+    const kinds = [...new Set(this.names().map((name) => name.split("=")[0] as string))]
+      .filter((kind) => kind.split("/")[1] === deviceClass)
+      .sort(byVendor);
     const kind = kinds.find((candidate) => ids.every((id) => this.#devices.has(`${candidate}=${id}`))) ?? kinds[0];
     if (kind === undefined) return undefined;
     const found = ids.map((id) => {
       const device = this.#devices.get(`${kind}=${id}`);
       if (device != null) return device;
-      const known = this.names().filter((name) => name.startsWith(`${kind}=`)).map((name) => name.slice(kind.length + 1));
+      const known = this.names()
+        .filter((name) => name.startsWith(`${kind}=`))
+        .map((name) => name.slice(kind.length + 1));
       const reason = device === null ? "two CDI specifications of one directory name it" : `CDI knows ${known.join(", ")}`;
-      throw new BerthError("CDI_DEVICE", `Cannot give device ${kind}=${id}: ${reason}`,
-        { hint: "make the specification anew (nvidia-ctk cdi generate --output=/etc/cdi/nvidia.yaml), or correct Gres= of the node" });
+      throw new BerthError("CDI_DEVICE", `Cannot give device ${kind}=${id}: ${reason}`, {
+        hint: "make the specification anew (nvidia-ctk cdi generate --output=/etc/cdi/nvidia.yaml), or correct Gres= of the node",
+      });
     });
     // Each specification's own edits come once, before its devices'.
     return joinEdits([...new Set(found.map(({ spec }) => spec.edits)), ...found.map(({ edits }) => edits)]);
@@ -251,15 +283,26 @@ export class CdiRegistry {
 const VENDORS = ["nvidia.com", "amd.com", "intel.com"];
 
 function byVendor(a: string, b: string): number {
-  const rank = (kind: string) => { const at = VENDORS.indexOf(kind.split("/")[0] as string); return at === -1 ? VENDORS.length : at; };
+  const rank = (kind: string) => {
+    const at = VENDORS.indexOf(kind.split("/")[0] as string);
+    return at === -1 ? VENDORS.length : at;
+  };
   return rank(a) - rank(b) || (a < b ? -1 : 1);
 }
 
 export function joinEdits(all: readonly ContainerEdits[]): ContainerEdits {
   return {
-    env: all.flatMap(({ env }) => env), deviceNodes: uniqueBy(all.flatMap(({ deviceNodes }) => deviceNodes), ({ path }) => path),
-    mounts: uniqueBy(all.flatMap(({ mounts }) => mounts), ({ containerPath }) => containerPath),
-    hooks: all.flatMap(({ hooks }) => hooks), additionalGids: [...new Set(all.flatMap(({ additionalGids }) => additionalGids))],
+    env: all.flatMap(({ env }) => env),
+    deviceNodes: uniqueBy(
+      all.flatMap(({ deviceNodes }) => deviceNodes),
+      ({ path }) => path,
+    ),
+    mounts: uniqueBy(
+      all.flatMap(({ mounts }) => mounts),
+      ({ containerPath }) => containerPath,
+    ),
+    hooks: all.flatMap(({ hooks }) => hooks),
+    additionalGids: [...new Set(all.flatMap(({ additionalGids }) => additionalGids))],
   };
 }
 

@@ -19,8 +19,8 @@ export function createBusyboxBundle(dir: string, isRootfs: boolean): string | un
     return dir;
   }
   const rootfs = isRootfs ? dir : join(dir, "rootfs");
-  for (const name of ["bin", "proc", "dev", "sys", "tmp", "etc", "run", "home", "root", "usr/bin", "var/run/slurm",
-    "var/spool"]) mkdirSync(join(rootfs, name), { recursive: true });
+  for (const name of ["bin", "proc", "dev", "sys", "tmp", "etc", "run", "home", "root", "usr/bin", "var/run/slurm", "var/spool"])
+    mkdirSync(join(rootfs, name), { recursive: true });
   copyFileSync(busybox, join(rootfs, "bin/busybox"));
   for (const name of ["sh", "echo", "sleep", "true", "cat", "env", "id", "ls", "kill"]) symlinkSync("busybox", join(rootfs, "bin", name));
   for (const name of ["passwd", "group", "hosts", "resolv.conf"]) writeFileSync(join(rootfs, "etc", name), "");

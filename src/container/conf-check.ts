@@ -38,19 +38,29 @@ export async function checkConf(options: ConfCheckOptions): Promise<ConfCheck> {
   try {
     const bundle = options.bundle === null ? createBusyboxBundle(dir, conf?.ignoreFileConfigJson === true) : resolve(options.bundle);
     const problems = [...(conf === undefined ? [] : hostProblems(conf))];
-    const lifecycle = bundle === undefined ? null
-      : await checkLifecycle({ confFile: options.file ?? undefined, bundle, stateDir: options.stateDir, signal: options.signal });
+    const lifecycle =
+      bundle === undefined
+        ? null
+        : await checkLifecycle({ confFile: options.file ?? undefined, bundle, stateDir: options.stateDir, signal: options.signal });
     for (const step of lifecycle ?? []) if (!step.isOk) problems.push({ what: `${step.name}: ${step.detail}`, cure: cureOf(step, conf) });
     const uid = process.geteuid?.() ?? 0;
     return {
       file: options.file,
       lines: options.file === null ? [] : await explainConf(options.file),
-      example: conf === undefined ? [] : expandExample(conf, {
-        nodeName: options.nodeName, userName: userName(uid), userId: uid, bundle: options.bundle ?? "/images/example",
-        rootfs: conf.ignoreFileConfigJson ? options.bundle ?? "/images/example" : `${options.bundle ?? "/images/example"}/rootfs`,
-        spoolRoot: "/spool", workDir: homedir(),
-      }),
-      lifecycle, problems,
+      example:
+        conf === undefined
+          ? []
+          : expandExample(conf, {
+              nodeName: options.nodeName,
+              userName: userName(uid),
+              userId: uid,
+              bundle: options.bundle ?? "/images/example",
+              rootfs: conf.ignoreFileConfigJson ? (options.bundle ?? "/images/example") : `${options.bundle ?? "/images/example"}/rootfs`,
+              spoolRoot: "/spool",
+              workDir: homedir(),
+            }),
+      lifecycle,
+      problems,
     };
   } finally {
     rmSync(dir, { recursive: true, force: true });
@@ -62,30 +72,61 @@ function hostProblems(conf: OciConf): readonly { readonly what: string; readonly
   const problems: { what: string; cure: string }[] = [];
   for (const program of programsOf(conf)) {
     if (isInstalled(program)) continue;
-    problems.push({ what: `${program} is not installed (looked in PATH)`, cure: `install ${program}, or name another runtime: berth oci init --runtime crun` });
+    problems.push({
+      what: `${program} is not installed (looked in PATH)`,
+      cure: `install ${program}, or name another runtime: berth oci init --runtime crun`,
+    });
   }
   const uid = process.geteuid?.() ?? 0;
-  const usesRunUser = Object.values(conf.operations).some((pattern) => pattern?.some((part, index) => {
-    const next = pattern[index + 1];
-    return typeof part === "string" && part.endsWith("/run/user/") && typeof next === "object" && next.field === "userId";
-  }));
+  const usesRunUser = Object.values(conf.operations).some((pattern) =>
+    pattern?.some((part, index) => {
+      const next = pattern[index + 1];
+      return typeof part === "string" && part.endsWith("/run/user/") && typeof next === "object" && next.field === "userId";
+    }),
+  );
   if (usesRunUser && uid !== 0 && !existsSync(`/run/user/${uid}`)) {
-    problems.push({ what: `/run/user/${uid} does not exist: it comes with a login session`,
-      cure: `an administrator can keep it: loginctl enable-linger ${userName(uid)}` });
+    problems.push({
+      what: `/run/user/${uid} does not exist: it comes with a login session`,
+      cure: `an administrator can keep it: loginctl enable-linger ${userName(uid)}`,
+    });
   }
   return problems;
 }
 
 /** Words of sh(1) that are no programs, and everything in PATH. */
 function isInstalled(program: string): boolean {
-  if (["exec", "kill", "cd", "true", "false", "test", "echo", "printf", "if", "for", "case", "set", "umask", "trap", "eval",
-    "command"].includes(program)) return true;
+  if (
+    [
+      "exec",
+      "kill",
+      "cd",
+      "true",
+      "false",
+      "test",
+      "echo",
+      "printf",
+      "if",
+      "for",
+      "case",
+      "set",
+      "umask",
+      "trap",
+      "eval",
+      "command",
+    ].includes(program)
+  )
+    return true;
   if (program.includes("/")) return isExecutable(program);
   return `${process.env["PATH"] ?? ""}:${DEFAULT_PATH}`.split(":").some((dir) => dir.startsWith("/") && isExecutable(join(dir, program)));
 }
 
 function isExecutable(path: string): boolean {
-  try { accessSync(path, constants.X_OK); return true; } catch { return false; }
+  try {
+    accessSync(path, constants.X_OK);
+    return true;
+  } catch {
+    return false;
+  }
 }
 
 function cureOf(step: LifecycleStep, conf: OciConf | undefined): string {
@@ -94,9 +135,13 @@ function cureOf(step: LifecycleStep, conf: OciConf | undefined): string {
   if (/not found/.test(step.detail)) return "install the program that the line names, or give its whole path";
   if (/permission denied/i.test(step.detail)) return "the runtime's --root and the bundle must be the user's own: see berth doctor";
   switch (step.name) {
-    case "state": return "RunTimeQuery must name the same container as RunTimeRun or RunTimeCreate, and print JSON with a status";
-    case "kill": return "RunTimeKill must name the same container as RunTimeRun or RunTimeCreate";
-    case "delete": return "RunTimeDelete must remove the container that RunTimeRun or RunTimeCreate made, also while it runs";
-    default: return conf === undefined ? "see berth doctor" : "run the command above by hand in a terminal to see more";
+    case "state":
+      return "RunTimeQuery must name the same container as RunTimeRun or RunTimeCreate, and print JSON with a status";
+    case "kill":
+      return "RunTimeKill must name the same container as RunTimeRun or RunTimeCreate";
+    case "delete":
+      return "RunTimeDelete must remove the container that RunTimeRun or RunTimeCreate made, also while it runs";
+    default:
+      return conf === undefined ? "see berth doctor" : "run the command above by hand in a terminal to see more";
   }
 }

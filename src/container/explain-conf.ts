@@ -15,16 +15,26 @@ export interface ExplainedLine {
 
 const MEANINGS: Readonly<Record<ConfKey, (value: string) => string>> = {
   ContainerPath: (value) => `spool directories of containers are made under ${value}`,
-  CreateEnvFile: (value) => (/^(disabled|false|n|no|0)$/i.test(value) ? "no environment file is written"
-    : `the task's environment is written to %e, entries end in ${/^newline$/i.test(value) ? "newline (those with a newline are left out)" : "NUL"}`),
+  CreateEnvFile: (value) =>
+    /^(disabled|false|n|no|0)$/i.test(value)
+      ? "no environment file is written"
+      : `the task's environment is written to %e, entries end in ${/^newline$/i.test(value) ? "newline (those with a newline are left out)" : "NUL"}`,
   DebugFlags: () => "scrun only: what its log tells",
   DisableCleanup: (value) =>
-    (isYes(value) ? "generated files stay after the step; containers are deleted all the same" : "generated files are removed after the step"),
-  DisableHooks: (value) => `these hooks of config.json do not run: ${value.split(",").filter((name) => name !== "").join(", ")}`,
+    isYes(value)
+      ? "generated files stay after the step; containers are deleted all the same"
+      : "generated files are removed after the step",
+  DisableHooks: (value) =>
+    `these hooks of config.json do not run: ${value
+      .split(",")
+      .filter((name) => name !== "")
+      .join(", ")}`,
   EnvExclude: (value) => `variables whose NAME=value matches /${value}/ stay out of the container`,
   FileDebug: () => "scrun only: how much its log file tells",
-  IgnoreFileConfigJson: (value) => (isYes(value) ? "--container need not be a bundle: no config.json is read or written, RunTimeRun carries everything"
-    : "the bundle's config.json is read, and rewritten for each task"),
+  IgnoreFileConfigJson: (value) =>
+    isYes(value)
+      ? "--container need not be a bundle: no config.json is read or written, RunTimeRun carries everything"
+      : "the bundle's config.json is read, and rewritten for each task",
   MountSpoolDir: (value) => `the step's spool directory appears inside the container at ${value}`,
   RunTimeCreate: () => "creates a task's container; it gets the task's own streams",
   RunTimeDelete: () => "removes what is left of a task's container",
@@ -62,20 +72,45 @@ export async function explainConf(file: string): Promise<readonly ExplainedLine[
 }
 
 /** What a step on this node would run for `sh -c 'echo hello'`: one command for each operation, in the order they come. */
-export function expandExample(conf: OciConf, who: { readonly nodeName: string; readonly userName: string; readonly userId: number; readonly bundle: string;
-  readonly rootfs: string; readonly spoolRoot: string; readonly workDir: string }): readonly { readonly key: string; readonly command: string }[] {
+export function expandExample(
+  conf: OciConf,
+  who: {
+    readonly nodeName: string;
+    readonly userName: string;
+    readonly userId: number;
+    readonly bundle: string;
+    readonly rootfs: string;
+    readonly spoolRoot: string;
+    readonly workDir: string;
+  },
+): readonly { readonly key: string; readonly command: string }[] {
   const values: PatternValues = {
-    bundle: who.bundle, command: "", envFile: "", jobId: "1", nodeName: who.nodeName, pid: "12345", rootfs: who.rootfs, spoolDir: who.spoolRoot,
-    stepId: "0", taskId: "0", userName: who.userName, userId: String(who.userId), workDir: who.workDir,
+    bundle: who.bundle,
+    command: "",
+    envFile: "",
+    jobId: "1",
+    nodeName: who.nodeName,
+    pid: "12345",
+    rootfs: who.rootfs,
+    spoolDir: who.spoolRoot,
+    stepId: "0",
+    taskId: "0",
+    userName: who.userName,
+    userId: String(who.userId),
+    workDir: who.workDir,
   };
   const parent = conf.containerPath ?? who.spoolRoot.replaceAll("%", "%%");
   const spoolDir = spoolPath(parent, 0, "step", values);
   const taskDir = spoolPath(parent, 0, "task", values);
   const task: PatternValues = {
-    ...values, spoolDir, envFile: `${taskDir}/environment`, bundle: conf.ignoreFileConfigJson ? who.bundle : taskDir,
+    ...values,
+    spoolDir,
+    envFile: `${taskDir}/environment`,
+    bundle: conf.ignoreFileConfigJson ? who.bundle : taskDir,
     command: conf.ignoreFileConfigJson ? quoteCommand(["/bin/sh", "-c", "echo hello"]) : "",
   };
-  const order: readonly Operation[] = conf.flow === "run" ? ["run", "query", "kill", "delete"] : ["create", "query", "start", "kill", "delete"];
+  const order: readonly Operation[] =
+    conf.flow === "run" ? ["run", "query", "kill", "delete"] : ["create", "query", "start", "kill", "delete"];
   return order.flatMap((operation) => {
     const pattern = conf.operations[operation];
     return pattern === undefined ? [] : [{ key: OPERATION_KEYS[operation], command: expandPattern(pattern, task) }];

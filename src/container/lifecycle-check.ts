@@ -41,12 +41,26 @@ export async function checkLifecycle(options: LifecycleOptions): Promise<readonl
   const ids = { uid: process.geteuid?.() ?? 0, gid: process.getegid?.() ?? 0 };
   try {
     for (const name of ["spool", "rt"]) mkdirSync(join(dir, name), { mode: 0o700 });
-    await using container = await openStepContainer({
-      bundle: options.bundle, jobId: 4_000_000_000 + process.pid, stepKey: 0, nodeName: "check", userName: userName(ids.uid), userId: ids.uid, groupId: ids.gid,
-      workDir: "/", spoolRoot: join(dir, "spool"), configDir: null, confFile: options.confFile ?? null, stateDir: options.stateDir,
+    await using container = await openStepContainer(
+      {
+        bundle: options.bundle,
+        jobId: 4_000_000_000 + process.pid,
+        stepKey: 0,
+        nodeName: "check",
+        userName: userName(ids.uid),
+        userId: ids.uid,
+        groupId: ids.gid,
+        workDir: "/",
+        spoolRoot: join(dir, "spool"),
+        configDir: null,
+        confFile: options.confFile ?? null,
+        stateDir: options.stateDir,
         runtimeRoot: join(dir, "rt"),
-      hasPty: false, batch: null,
-    }, { signal: options.signal });
+        hasPty: false,
+        batch: null,
+      },
+      { signal: options.signal },
+    );
     const run = new Run(container, dir, steps);
     if (await run.toItsEnd()) await run.andKill();
   } catch (error) {
@@ -79,14 +93,24 @@ class Run {
     const started = await this.#begin(0, ["/bin/sh", "-c", `echo ${MARK}`]);
     if (started === undefined) return false;
     const { child, calls } = started;
-    const end = await this.#bounded(this.#container.flow === "run"
-      ? child.exited : calls.waitStopped(AbortSignal.timeout(LIMIT_MS)).then(() => ({ kind: "exited", code: 0 }) as const));
+    const end = await this.#bounded(
+      this.#container.flow === "run"
+        ? child.exited
+        : calls.waitStopped(AbortSignal.timeout(LIMIT_MS)).then(() => ({ kind: "exited", code: 0 }) as const),
+    );
     const said = this.#output(0);
     const name = this.#container.flow === "run" ? "run" : "stopped";
     const isOk = end !== undefined && shellCode(end) === 0 && said.includes(MARK);
-    this.#note(name, isOk, isOk ? "the program's output came through" : end === undefined
-      ? "it did not end" : `exit status ${shellCode(end)}${said === "" ? "" : `: ${said}`}`);
-    return await this.#finish(0, child.pid) && isOk;
+    this.#note(
+      name,
+      isOk,
+      isOk
+        ? "the program's output came through"
+        : end === undefined
+          ? "it did not end"
+          : `exit status ${shellCode(end)}${said === "" ? "" : `: ${said}`}`,
+    );
+    return (await this.#finish(0, child.pid)) && isOk;
   }
 
   /** A container that waits until it is killed. */
@@ -96,13 +120,26 @@ class Run {
     const { child, calls } = started;
     try {
       const { operations } = calls;
-      const state = operations.query === undefined
-        ? undefined : await until(async () => (await calls.query(AbortSignal.timeout(LIMIT_MS)))?.status, (status) => status === "running");
-      if (operations.query === undefined) await Bun.sleep(500); // nobody can tell that it runs
-      else this.#note("state", state === "running", state === "running"
-        ? 'says "running"' : `says ${state === undefined ? "nothing that could be read" : `"${state}"`}, wanted "running"`);
+      const state =
+        operations.query === undefined
+          ? undefined
+          : await until(
+              async () => (await calls.query(AbortSignal.timeout(LIMIT_MS)))?.status,
+              (status) => status === "running",
+            );
+      if (operations.query === undefined)
+        await Bun.sleep(500); // nobody can tell that it runs
+      else
+        this.#note(
+          "state",
+          state === "running",
+          state === "running"
+            ? 'says "running"'
+            : `says ${state === undefined ? "nothing that could be read" : `"${state}"`}, wanted "running"`,
+        );
       const killed = await calls.kill(AbortSignal.timeout(LIMIT_MS));
-      if (killed !== undefined) this.#note("kill", shellCode(killed.status) === 0, shellCode(killed.status) === 0 ? "accepted" : explain(killed));
+      if (killed !== undefined)
+        this.#note("kill", shellCode(killed.status) === 0, shellCode(killed.status) === 0 ? "accepted" : explain(killed));
     } finally {
       await this.#finish(1, child.pid);
       sendSignal(child.pid, 9);
@@ -110,14 +147,28 @@ class Run {
     return true;
   }
 
-  async #begin(localId: number, args: readonly string[]): Promise<{ readonly child: RunningProcess; readonly calls: RuntimeCalls } | undefined> {
+  async #begin(
+    localId: number,
+    args: readonly string[],
+  ): Promise<{ readonly child: RunningProcess; readonly calls: RuntimeCalls } | undefined> {
     const container = this.#container;
-    const prepared = await container.prepareTask({ localId, globalId: localId, args, env: container.environment({ PATH: "/usr/local/bin:/usr/bin:/bin" }) });
+    const prepared = await container.prepareTask({
+      localId,
+      globalId: localId,
+      args,
+      env: container.environment({ PATH: "/usr/local/bin:/usr/bin:/bin" }),
+    });
     const fd = openSync(join(this.#dir, `${localId}.out`), "w", 0o600);
     const [path] = prepared.argv;
     let child: RunningProcess;
     try {
-      child = spawnTask({ argv: prepared.argv, path, env: prepared.env, cwd: "/", streams: { kind: "files", stdin: "null", stdout: fd, stderr: fd } });
+      child = spawnTask({
+        argv: prepared.argv,
+        path,
+        env: prepared.env,
+        cwd: "/",
+        streams: { kind: "files", stdin: "null", stdout: fd, stderr: fd },
+      });
     } finally {
       closeSync(fd);
     }
@@ -125,12 +176,26 @@ class Run {
     if (container.flow === "run") return { child, calls };
     const created = await this.#bounded(child.exited);
     const isCreated = created !== undefined && shellCode(created) === 0;
-    this.#note("create", isCreated, isCreated ? "the container exists" : created === undefined
-      ? "it did not come back" : `exit status ${shellCode(created)}: ${this.#output(localId)}`);
-    if (!isCreated) { await this.#finish(localId, child.pid); return undefined; }
+    this.#note(
+      "create",
+      isCreated,
+      isCreated
+        ? "the container exists"
+        : created === undefined
+          ? "it did not come back"
+          : `exit status ${shellCode(created)}: ${this.#output(localId)}`,
+    );
+    if (!isCreated) {
+      await this.#finish(localId, child.pid);
+      return undefined;
+    }
     const state = await calls.waitCreated(AbortSignal.timeout(LIMIT_MS));
     const isRight = state.status === "created";
-    this.#note("state", isRight, `says "${state.status}"${state.pid === null ? ", names no process: Berth will have to ask again and again" : ""}`);
+    this.#note(
+      "state",
+      isRight,
+      `says "${state.status}"${state.pid === null ? ", names no process: Berth will have to ask again and again" : ""}`,
+    );
     const result: Result = await calls.start(AbortSignal.timeout(LIMIT_MS));
     const isStarted = shellCode(result.status) === 0;
     this.#note("start", isStarted, isStarted ? "started" : explain(result));
@@ -143,7 +208,11 @@ class Run {
     try {
       await this.#container.finishTask(localId, { pid });
       const left = await this.#container.calls(localId, { pid: null }).query(AbortSignal.timeout(LIMIT_MS));
-      return this.#note("delete", left === undefined, left === undefined ? "nothing is left" : `the container is still there (${left.status})`);
+      return this.#note(
+        "delete",
+        left === undefined,
+        left === undefined ? "nothing is left" : `the container is still there (${left.status})`,
+      );
     } catch (error) {
       if (!(error instanceof BerthError)) throw error;
       return this.#note("delete", false, error.message);
@@ -151,8 +220,11 @@ class Run {
   }
 
   #output(localId: number): string {
-    return readFileSync(join(this.#dir, `${localId}.out`), "utf8").replace(/\u001b\[[0-9;]*m/g, "").replace(/[\u0000-\u0009\u000b-\u001f\u007f]/g,
-      " ").trim().slice(-400);
+    return readFileSync(join(this.#dir, `${localId}.out`), "utf8")
+      .replace(/\u001b\[[0-9;]*m/g, "")
+      .replace(/[\u0000-\u0009\u000b-\u001f\u007f]/g, " ")
+      .trim()
+      .slice(-400);
   }
 
   async #bounded(end: Promise<ExitStatus>): Promise<ExitStatus | undefined> {

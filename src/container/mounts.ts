@@ -74,7 +74,8 @@ export class MountPlan {
       earlier.push(place);
       const [source, options] = [mount.get("source"), mount.get("options")];
       const isBind = Array.isArray(options) && (options.includes("bind") || options.includes("rbind"));
-      if (!isOnAnother) this.#coverMissing({ destination, source: isBind && typeof source === "string" ? source : "/", options: [] }, { isOurs: false });
+      if (!isOnAnother)
+        this.#coverMissing({ destination, source: isBind && typeof source === "string" ? source : "/", options: [] }, { isOurs: false });
     }
     return this.added.splice(0);
   }
@@ -99,7 +100,11 @@ export class MountPlan {
     if (found.kind !== "missing" || found.parentInside === "/") return;
     if (!isOurs && isWritable(found.parent)) return;
     let isEmpty: boolean;
-    try { isEmpty = readdirSync(found.parent).length === 0; } catch { return; } // not ours to list: the runtime will say so
+    try {
+      isEmpty = readdirSync(found.parent).length === 0;
+    } catch {
+      return;
+    } // not ours to list: the runtime will say so
     const place = found.parentInside;
     // Mount points of the container below the covered directory would be covered too.
     if (isOurs && this.#destinations.some((destination) => isWithin(destination, clean(place)))) return;
@@ -139,7 +144,12 @@ function makeMountPoint(layer: string, relative: string, source: string): void {
 }
 
 function isWritable(path: string): boolean {
-  try { accessSync(path, constants.W_OK); return true; } catch { return false; }
+  try {
+    accessSync(path, constants.W_OK);
+    return true;
+  } catch {
+    return false;
+  }
 }
 
 /** Users may mount overlays in their own namespaces from Linux 5.11 on. */

@@ -34,13 +34,32 @@ export interface OciConf {
   readonly syslogDebug: number;
 }
 
-interface Setting { readonly value: string; readonly where: Where }
+interface Setting {
+  readonly value: string;
+  readonly where: Where;
+}
 
 const KEYS = {
-  ContainerPath: "pattern", CreateEnvFile: "envFile", DebugFlags: "text", DisableCleanup: "boolean", DisableHooks: "text",
-  EnvExclude: "regex", FileDebug: "level", IgnoreFileConfigJson: "boolean", MountSpoolDir: "pattern", RunTimeCreate: "pattern",
-  RunTimeDelete: "pattern", RunTimeEnvExclude: "regex", RunTimeKill: "pattern", RunTimeQuery: "pattern", RunTimeRun: "pattern",
-  RunTimeStart: "pattern", SrunArgs: "list", SrunPath: "text", StdIODebug: "level", SyslogDebug: "level",
+  ContainerPath: "pattern",
+  CreateEnvFile: "envFile",
+  DebugFlags: "text",
+  DisableCleanup: "boolean",
+  DisableHooks: "text",
+  EnvExclude: "regex",
+  FileDebug: "level",
+  IgnoreFileConfigJson: "boolean",
+  MountSpoolDir: "pattern",
+  RunTimeCreate: "pattern",
+  RunTimeDelete: "pattern",
+  RunTimeEnvExclude: "regex",
+  RunTimeKill: "pattern",
+  RunTimeQuery: "pattern",
+  RunTimeRun: "pattern",
+  RunTimeStart: "pattern",
+  SrunArgs: "list",
+  SrunPath: "text",
+  StdIODebug: "level",
+  SyslogDebug: "level",
 } as const;
 type Key = keyof typeof KEYS;
 export type ConfKey = Key;
@@ -52,7 +71,12 @@ export function findKey(text: string): ConfKey | undefined {
 }
 
 export const OPERATION_KEYS = {
-  create: "RunTimeCreate", delete: "RunTimeDelete", kill: "RunTimeKill", query: "RunTimeQuery", run: "RunTimeRun", start: "RunTimeStart",
+  create: "RunTimeCreate",
+  delete: "RunTimeDelete",
+  kill: "RunTimeKill",
+  query: "RunTimeQuery",
+  run: "RunTimeRun",
+  start: "RunTimeStart",
 } as const satisfies Record<Operation, Key>;
 
 const MAX_INCLUDES = 32;
@@ -67,8 +91,12 @@ export async function readOciConf(file: string): Promise<OciConf> {
   let files = 0;
   const settings = new Map<Key, Setting[]>();
   const load = async (path: string, from: Where | undefined): Promise<void> => {
-    if (++files > MAX_INCLUDES) throw syntaxError(from ?? { file, line: 1 }, `more than ${MAX_INCLUDES} files are included`,
-      "look for files that include each other");
+    if (++files > MAX_INCLUDES)
+      throw syntaxError(
+        from ?? { file, line: 1 },
+        `more than ${MAX_INCLUDES} files are included`,
+        "look for files that include each other",
+      );
     const text = await readConf(path, from);
     for (const line of parseConfLines(text, path)) {
       if (line.kind === "include") await load(resolve(dirname(file), line.path), line.where);
@@ -82,7 +110,8 @@ export async function readOciConf(file: string): Promise<OciConf> {
 async function readConf(path: string, from: Where | undefined): Promise<string> {
   try {
     const bytes = await readFile(path);
-    if (bytes.byteLength > MAX_CONF_BYTES) throw new BerthError("OCI_CONF_READ", `Cannot read ${path}: larger than ${MAX_CONF_BYTES} bytes`);
+    if (bytes.byteLength > MAX_CONF_BYTES)
+      throw new BerthError("OCI_CONF_READ", `Cannot read ${path}: larger than ${MAX_CONF_BYTES} bytes`);
     return bytes.toString("utf8");
   } catch (error) {
     if (error instanceof BerthError) throw error;
@@ -131,9 +160,15 @@ function toConf(settings: ReadonlyMap<Key, readonly Setting[]>, file: string): O
   const regex = (key: Key): RegExp | undefined => {
     const setting = last(key);
     if (setting === undefined) return undefined;
-    try { return compileExtendedRegex(setting.value); } catch (error) {
+    try {
+      return compileExtendedRegex(setting.value);
+    } catch (error) {
       if (!(error instanceof SyntaxError)) throw error;
-      throw valueError(setting.where, `${key} is no POSIX extended regular expression: ${error.message}`, "backslashes must be doubled in this file");
+      throw valueError(
+        setting.where,
+        `${key} is no POSIX extended regular expression: ${error.message}`,
+        "backslashes must be doubled in this file",
+      );
     }
   };
   const operations: Partial<Record<Operation, Pattern>> = {};
@@ -144,7 +179,9 @@ function toConf(settings: ReadonlyMap<Key, readonly Setting[]>, file: string): O
   pattern("ContainerPath"); // for its errors
   const ignoreFileConfigJson = flag("IgnoreFileConfigJson");
   return {
-    file, operations, ignoreFileConfigJson,
+    file,
+    operations,
+    ignoreFileConfigJson,
     flow: checkOperations(operations, ignoreFileConfigJson, file),
     containerPath: last("ContainerPath")?.value,
     createEnvFile: readEnvFileKind(last("CreateEnvFile")),
@@ -156,7 +193,9 @@ function toConf(settings: ReadonlyMap<Key, readonly Setting[]>, file: string): O
     srunPath: last("SrunPath")?.value,
     srunArgs: (settings.get("SrunArgs") ?? []).map((setting) => setting.value),
     debugFlags: last("DebugFlags")?.value,
-    fileDebug: readLevel(last("FileDebug")), stdioDebug: readLevel(last("StdIODebug")), syslogDebug: readLevel(last("SyslogDebug")),
+    fileDebug: readLevel(last("FileDebug")),
+    stdioDebug: readLevel(last("StdIODebug")),
+    syslogDebug: readLevel(last("SyslogDebug")),
   };
 }
 
@@ -193,10 +232,22 @@ function readBoolean(key: Key, { value, where }: Setting): boolean {
 function readEnvFileKind(setting: Setting | undefined): EnvFileKind {
   if (setting === undefined) return "disabled";
   switch (setting.value.toLowerCase()) {
-    case "null": case "true": case "y": case "yes": case "1": return "null";
-    case "newline": return "newline";
-    case "disabled": case "false": case "n": case "no": case "0": return "disabled";
-    default: throw valueError(setting.where, `CreateEnvFile is ${JSON.stringify(setting.value)}`, "write null, newline or disabled");
+    case "null":
+    case "true":
+    case "y":
+    case "yes":
+    case "1":
+      return "null";
+    case "newline":
+      return "newline";
+    case "disabled":
+    case "false":
+    case "n":
+    case "no":
+    case "0":
+      return "disabled";
+    default:
+      throw valueError(setting.where, `CreateEnvFile is ${JSON.stringify(setting.value)}`, "write null, newline or disabled");
   }
 }
 

@@ -5,8 +5,17 @@
 import { BerthError } from "#job/errors.ts";
 import { quoteCommand } from "./pattern.ts";
 
-export const PRESETS = ["runc", "crun", "nvidia-container-runtime", "singularity", "singularity-oci", "apptainer", "charliecloud", "enroot",
-  "wrapper"] as const;
+export const PRESETS = [
+  "runc",
+  "crun",
+  "nvidia-container-runtime",
+  "singularity",
+  "singularity-oci",
+  "apptainer",
+  "charliecloud",
+  "enroot",
+  "wrapper",
+] as const;
 export type PresetName = (typeof PRESETS)[number];
 export type Flow = "run" | "create-start";
 
@@ -29,15 +38,23 @@ export const GUIDE_RUNTIME_ROOT = "/run/user/%U/";
 /** @throws BerthError OCI_PRESET for a flow that the runtime does not have */
 export function makePreset(name: PresetName, flow: Flow, host: PresetHost): Preset {
   switch (name) {
-    case "runc": case "crun": case "nvidia-container-runtime": return { conf: lowLevel(name, flow, host), scripts: [] };
-    case "singularity": case "apptainer":
+    case "runc":
+    case "crun":
+    case "nvidia-container-runtime":
+      return { conf: lowLevel(name, flow, host), scripts: [] };
+    case "singularity":
+    case "apptainer":
       if (flow === "run") return { conf: native(name), scripts: [] };
       if (name === "singularity") return { conf: singularityOci(flow), scripts: [] };
       throw noFlow(name);
-    case "singularity-oci": return { conf: singularityOci(flow), scripts: [] };
-    case "charliecloud": return onlyRun(name, flow, { conf: charliecloud(host), scripts: [] });
-    case "enroot": return onlyRun(name, flow, enroot(host));
-    case "wrapper": return onlyRun(name, flow, wrapper(host));
+    case "singularity-oci":
+      return { conf: singularityOci(flow), scripts: [] };
+    case "charliecloud":
+      return onlyRun(name, flow, { conf: charliecloud(host), scripts: [] });
+    case "enroot":
+      return onlyRun(name, flow, enroot(host));
+    case "wrapper":
+      return onlyRun(name, flow, wrapper(host));
   }
 }
 
@@ -57,18 +74,23 @@ RunTimeEnvExclude="^(SLURM_CONF|SLURM_CONF_SERVER)="
 `;
 
 function header(title: string, ...notes: readonly string[]): string {
-  return [`${title}, made by "berth oci init".`, "One Key=value on each line; oci.conf(5) and docs/oci.md have the keys.", ...notes].map((line) =>
-    `# ${line}\n`).join("");
+  return [`${title}, made by "berth oci init".`, "One Key=value on each line; oci.conf(5) and docs/oci.md have the keys.", ...notes]
+    .map((line) => `# ${line}\n`)
+    .join("");
 }
 
 function lowLevel(runtime: "runc" | "crun" | "nvidia-container-runtime", flow: Flow, { runtimeRoot }: PresetHost): string {
   const call = `${runtime} --rootless=true --root=${runtimeRoot}`;
   // crun reads no options after the id.
   const bundle = runtime === "crun" ? `--bundle %b ${ID}` : `${ID} -b %b`;
-  const notes = runtimeRoot === GUIDE_RUNTIME_ROOT ? ["/run/user/UID exists for users who are logged in, or linger: loginctl enable-linger USER."]
-    : [`The guide keeps containers under ${GUIDE_RUNTIME_ROOT}, which this host does not give you.`];
-  const start = flow === "run" ? `RunTimeRun="${call} run ${bundle}"\n`
-    : `RunTimeCreate="${call} create ${bundle}"\nRunTimeStart="${call} start ${ID}"\n`;
+  const notes =
+    runtimeRoot === GUIDE_RUNTIME_ROOT
+      ? ["/run/user/UID exists for users who are logged in, or linger: loginctl enable-linger USER."]
+      : [`The guide keeps containers under ${GUIDE_RUNTIME_ROOT}, which this host does not give you.`];
+  const start =
+    flow === "run"
+      ? `RunTimeRun="${call} run ${bundle}"\n`
+      : `RunTimeCreate="${call} create ${bundle}"\nRunTimeStart="${call} start ${ID}"\n`;
   return `${header(`${runtime}, ${flow === "run" ? "one command per task (run)" : "create and start"}`, ...notes)}${EXCLUDES}
 RunTimeQuery="${call} state ${ID}"
 ${start}RunTimeKill="${call} kill -a ${ID}"
@@ -87,8 +109,10 @@ RunTimeDelete="kill -s SIGKILL %p"
 
 function singularityOci(flow: Flow): string {
   const call = "sudo singularity oci";
-  const start = flow === "run" ? `RunTimeRun="${call} run --bundle %b ${ID}"\n`
-    : `RunTimeCreate="${call} create --bundle %b ${ID}"\nRunTimeStart="${call} start ${ID}"\n`;
+  const start =
+    flow === "run"
+      ? `RunTimeRun="${call} run --bundle %b ${ID}"\n`
+      : `RunTimeCreate="${call} create --bundle %b ${ID}"\nRunTimeStart="${call} start ${ID}"\n`;
   return `${header(`Singularity's OCI mode, ${flow === "run" ? "run" : "create and start"}`, "For testing only: it needs sudo without a password.")}${EXCLUDES}
 RunTimeQuery="${call} state ${ID}"
 ${start}RunTimeKill="${call} kill ${ID}"
@@ -98,9 +122,16 @@ RunTimeDelete="${call} delete ${ID}"
 
 /** ch-run refuses to bind what is not there. */
 function charliecloud({ exists }: PresetHost): string {
-  const binds = [["/etc/group", "/etc/group"], ["/etc/passwd", "/etc/passwd"], ["/etc/slurm", "/etc/slurm"], ["%m", "/var/run/slurm/"],
-    ["/var/run/munge/", "/var/run/munge/"]]
-    .filter(([source = ""]) => source === "%m" || exists(source)).map(([source, target]) => `--bind ${source}:${target} `).join("");
+  const binds = [
+    ["/etc/group", "/etc/group"],
+    ["/etc/passwd", "/etc/passwd"],
+    ["/etc/slurm", "/etc/slurm"],
+    ["%m", "/var/run/slurm/"],
+    ["/var/run/munge/", "/var/run/munge/"],
+  ]
+    .filter(([source = ""]) => source === "%m" || exists(source))
+    .map(([source, target]) => `--bind ${source}:${target} `)
+    .join("");
   const clean = "env -i PATH=/usr/local/bin:/usr/local/sbin:/usr/bin:/usr/sbin:/bin/:/sbin/ USER=$(whoami) HOME=/home/$(whoami)/";
   return `${header("Charliecloud", "--container names a root file system, not a bundle. It needs the mount point /var/run/slurm inside.")}${EXCLUDES}
 IgnoreFileConfigJson=true
@@ -134,16 +165,23 @@ RunTimeRun="${confCommand(path)} %b %m %u %U %n %j %s %t %@"
 RunTimeKill="kill -s SIGTERM %p"
 RunTimeDelete="kill -s SIGKILL %p"
 `,
-    scripts: [{ path, text: WRAPPER_SCRIPT }, { path: `${scriptDir}/oci-run-default`, text: WRAPPER_DEFAULT_SCRIPT }],
+    scripts: [
+      { path, text: WRAPPER_SCRIPT },
+      { path: `${scriptDir}/oci-run-default`, text: WRAPPER_DEFAULT_SCRIPT },
+    ],
   };
 }
 
 /** A path as the first word of a command in a quoted value: safe from sh(1), from patterns and from the file's own escapes. */
 function confCommand(path: string): string {
-  if (/["\n\0]/.test(path)) throw new BerthError("OCI_PRESET",
-    `oci.conf cannot name ${JSON.stringify(path)}: it has no way to write a double quote`, { hint: "write it to another directory, with BERTH_CONF" });
-  if (path.includes("'")) throw new BerthError("OCI_PRESET", `oci.conf cannot name ${JSON.stringify(path)} safely`,
-    { hint: "write it to another directory, with BERTH_CONF" });
+  if (/["\n\0]/.test(path))
+    throw new BerthError("OCI_PRESET", `oci.conf cannot name ${JSON.stringify(path)}: it has no way to write a double quote`, {
+      hint: "write it to another directory, with BERTH_CONF",
+    });
+  if (path.includes("'"))
+    throw new BerthError("OCI_PRESET", `oci.conf cannot name ${JSON.stringify(path)} safely`, {
+      hint: "write it to another directory, with BERTH_CONF",
+    });
   const word = /^[\w+./@-]+$/.test(path) ? path : quoteCommand([path]);
   return word.replaceAll("%", "%%").replace(/[\\#]/g, "\\$&");
 }

@@ -21,14 +21,25 @@ writeFileSync(join(rootfs, "var/tmp/kept"), "");
 
 describe("findInRootfs", () => {
   test.each([
-    ["/bin/sh", "usr/bin/sh"], ["//usr/./bin/../bin/sh", "usr/bin/sh"], ["/../../bin/sh", "usr/bin/sh"], ["/tmp/kept", "var/tmp/kept"],
-    ["/etc/up/bin/sh", "usr/bin/sh"], ["/", ""], ["/etc/up", ""],
+    ["/bin/sh", "usr/bin/sh"],
+    ["//usr/./bin/../bin/sh", "usr/bin/sh"],
+    ["/../../bin/sh", "usr/bin/sh"],
+    ["/tmp/kept", "var/tmp/kept"],
+    ["/etc/up/bin/sh", "usr/bin/sh"],
+    ["/", ""],
+    ["/etc/up", ""],
   ])("%s is %s", (inside, at) =>
-    expect(findInRootfs(rootfs, inside)).toMatchObject({ kind: "found", hostPath: at === "" ? rootfs.replace(/\/$/, "") : join(rootfs, at) }));
+    expect(findInRootfs(rootfs, inside)).toMatchObject({
+      kind: "found",
+      hostPath: at === "" ? rootfs.replace(/\/$/, "") : join(rootfs, at),
+    }),
+  );
   test.each(["/etc/escape", "/etc/absolute"])("%s does not lead out of the image", (inside) => {
     expect(findInRootfs(rootfs, inside)).toMatchObject({ kind: "missing", parentInside: "/etc" });
   });
-  test.each(["/loop", "/bin/sh/x", "/bin/sh/../sh", "/a\0b"])("%p is unknown", (inside) => expect(findInRootfs(rootfs, inside).kind).toBe("unknown"));
+  test.each(["/loop", "/bin/sh/x", "/bin/sh/../sh", "/a\0b"])("%p is unknown", (inside) =>
+    expect(findInRootfs(rootfs, inside).kind).toBe("unknown"),
+  );
   test("a missing path has its deepest directory", () => {
     expect(findInRootfs(rootfs, "/tmp/slurm/x")).toEqual({ kind: "missing", parent: join(rootfs, "var/tmp"), parentInside: "/var/tmp" });
   });
@@ -38,9 +49,17 @@ describe("resolveCommand", () => {
   const env = { PATH: "/none:/opt/tool:/bin" };
   const visible = () => false;
   test.each([
-    ["sh", "/bin/sh"], ["run", "/opt/tool/run"], ["data", "data"], ["nosuch", "nosuch"], ["/x/y", "/x/y"], ["./sh", "./sh"], ["bin/sh", "bin/sh"], ["", ""],
+    ["sh", "/bin/sh"],
+    ["run", "/opt/tool/run"],
+    ["data", "data"],
+    ["nosuch", "nosuch"],
+    ["/x/y", "/x/y"],
+    ["./sh", "./sh"],
+    ["bin/sh", "bin/sh"],
+    ["", ""],
   ])("%s is %s", (word, path) => expect(resolveCommand(rootfs, word, env, visible)).toBe(path));
-  test("nothing is said about what a mount hides", () => expect(resolveCommand(rootfs, "sh", env, (path) => path.startsWith("/opt"))).toBe("sh"));
+  test("nothing is said about what a mount hides", () =>
+    expect(resolveCommand(rootfs, "sh", env, (path) => path.startsWith("/opt"))).toBe("sh"));
   test("no PATH, no answer", () => expect(resolveCommand(rootfs, "sh", {}, visible)).toBe("sh"));
 });
 

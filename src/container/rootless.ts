@@ -37,8 +37,15 @@ export function completeForRootless(config: JsonObject, host: Ids, runtime: "cru
     user.delete("additionalGids"); // setgroups(2) is off where only one id is mapped
   }
   const inside = containerIds(user);
-  const map = (id: number, hostId: number, more: IdRange | undefined) => toJson(more === undefined ? [{ containerID: id, hostID: hostId, size: 1 }]
-    : [{ containerID: 0, hostID: hostId, size: 1 }, { containerID: 1, hostID: more.start, size: more.count }]);
+  const map = (id: number, hostId: number, more: IdRange | undefined) =>
+    toJson(
+      more === undefined
+        ? [{ containerID: id, hostID: hostId, size: 1 }]
+        : [
+            { containerID: 0, hostID: hostId, size: 1 },
+            { containerID: 1, hostID: more.start, size: more.count },
+          ],
+    );
   linux.set("uidMappings", map(inside.uid, host.uid, range?.uids));
   linux.set("gidMappings", map(inside.gid, host.gid, range?.gids));
   linux.delete("resources"); // no delegated cgroup: the step's own limits hold instead
@@ -47,8 +54,9 @@ export function completeForRootless(config: JsonObject, host: Ids, runtime: "cru
   if (typeof score === "number" && score < ownOomScore()) process.delete("oomScoreAdj");
   lowerLimits(process);
   const mounts = openList(config, "mounts");
-  for (const mount of mounts) if (isObject(mount)) adaptMount(mount, (name, id) =>
-    (range === null ? id === inside[name] : id <= range[`${name}s`].count), has("network"));
+  for (const mount of mounts)
+    if (isObject(mount))
+      adaptMount(mount, (name, id) => (range === null ? id === inside[name] : id <= range[`${name}s`].count), has("network"));
   bindDevices(linux, mounts);
 }
 
@@ -84,7 +92,8 @@ function adaptMount(mount: JsonObject, hasId: (name: "uid" | "gid", id: number) 
       mount.set("source", "/sys");
       mount.set("options", union(["rbind"], kept, ["nosuid", "noexec", "nodev", "ro"]));
       return;
-    case "cgroup": case "cgroup2":
+    case "cgroup":
+    case "cgroup2":
       if (!kept.includes("ro") && !kept.includes("rw")) mount.set("options", [...kept, "ro"]);
       return;
   }
@@ -101,15 +110,30 @@ function union(...lists: readonly (readonly Json[])[]): Json[] {
 }
 
 function ownOomScore(): number {
-  try { return Number(readFileSync("/proc/self/oom_score_adj", "latin1")); } catch { return 0; } // no /proc: then only raising is safe
+  try {
+    return Number(readFileSync("/proc/self/oom_score_adj", "latin1"));
+  } catch {
+    return 0;
+  } // no /proc: then only raising is safe
 }
 
 const LIMIT_NAMES: Readonly<Record<string, string>> = {
-  RLIMIT_AS: "Max address space", RLIMIT_CORE: "Max core file size", RLIMIT_CPU: "Max cpu time", RLIMIT_DATA: "Max data size",
-  RLIMIT_FSIZE: "Max file size", RLIMIT_LOCKS: "Max file locks", RLIMIT_MEMLOCK: "Max locked memory",
-  RLIMIT_MSGQUEUE: "Max msgqueue size", RLIMIT_NICE: "Max nice priority", RLIMIT_NOFILE: "Max open files",
-  RLIMIT_NPROC: "Max processes", RLIMIT_RSS: "Max resident set", RLIMIT_RTPRIO: "Max realtime priority",
-  RLIMIT_RTTIME: "Max realtime timeout", RLIMIT_SIGPENDING: "Max pending signals", RLIMIT_STACK: "Max stack size",
+  RLIMIT_AS: "Max address space",
+  RLIMIT_CORE: "Max core file size",
+  RLIMIT_CPU: "Max cpu time",
+  RLIMIT_DATA: "Max data size",
+  RLIMIT_FSIZE: "Max file size",
+  RLIMIT_LOCKS: "Max file locks",
+  RLIMIT_MEMLOCK: "Max locked memory",
+  RLIMIT_MSGQUEUE: "Max msgqueue size",
+  RLIMIT_NICE: "Max nice priority",
+  RLIMIT_NOFILE: "Max open files",
+  RLIMIT_NPROC: "Max processes",
+  RLIMIT_RSS: "Max resident set",
+  RLIMIT_RTPRIO: "Max realtime priority",
+  RLIMIT_RTTIME: "Max realtime timeout",
+  RLIMIT_SIGPENDING: "Max pending signals",
+  RLIMIT_STACK: "Max stack size",
 };
 
 /** Nobody but root may raise a hard limit: ask for no more than there is. */
@@ -117,13 +141,22 @@ function lowerLimits(process: JsonObject): void {
   const rlimits = process.get("rlimits");
   if (!Array.isArray(rlimits) || rlimits.length === 0) return;
   let table: string;
-  try { table = readFileSync("/proc/self/limits", "latin1"); } catch { return; } // no /proc: the runtime will say so
+  try {
+    table = readFileSync("/proc/self/limits", "latin1");
+  } catch {
+    return;
+  } // no /proc: the runtime will say so
   for (const rlimit of rlimits) {
     if (!isObject(rlimit)) continue;
     const name = LIMIT_NAMES[String(rlimit.get("type"))];
     const at = name === undefined ? -1 : table.indexOf(`\n${name} `);
     if (name === undefined || at === -1) continue;
-    const hard = Number(table.slice(at + 1 + name.length, table.indexOf("\n", at + 1)).trim().split(/ +/)[1]);
+    const hard = Number(
+      table
+        .slice(at + 1 + name.length, table.indexOf("\n", at + 1))
+        .trim()
+        .split(/ +/)[1],
+    );
     if (Number.isNaN(hard)) continue; // unlimited
     for (const which of ["hard", "soft"]) {
       const value = rlimit.get(which);

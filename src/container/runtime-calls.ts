@@ -10,7 +10,10 @@ import { runChild, type Result } from "#platform/child.ts";
 import type { Environment } from "./environment.ts";
 
 export type ContainerStatus = "creating" | "created" | "running" | "stopped";
-export interface RuntimeState { readonly status: ContainerStatus; readonly pid: number | null }
+export interface RuntimeState {
+  readonly status: ContainerStatus;
+  readonly pid: number | null;
+}
 
 /** The argument vectors of one task's operations; undefined is "never configured". */
 export interface Operations {
@@ -47,11 +50,11 @@ export class RuntimeCalls {
   }
 
   async kill(signal: AbortSignal): Promise<Result | undefined> {
-    return this.operations.kill && await this.#run(this.operations.kill, signal);
+    return this.operations.kill && (await this.#run(this.operations.kill, signal));
   }
 
   async delete(signal: AbortSignal): Promise<Result | undefined> {
-    return this.operations.delete && await this.#run(this.operations.delete, signal);
+    return this.operations.delete && (await this.#run(this.operations.delete, signal));
   }
 
   /**
@@ -70,7 +73,7 @@ export class RuntimeCalls {
       if (state === undefined) return;
     }
     const result = await this.delete(signal);
-    if (result !== undefined && shellCode(result.status) !== 0 && await this.query(signal) !== undefined) throw cleanupError(result);
+    if (result !== undefined && shellCode(result.status) !== 0 && (await this.query(signal)) !== undefined) throw cleanupError(result);
   }
 
   /** After the create process ended well: waits until there is a container. @throws BerthError RUNTIME_FAILED */
@@ -82,8 +85,9 @@ export class RuntimeCalls {
       await sleep(delayMs, undefined, { signal });
     }
     if (state !== undefined) return state;
-    throw new BerthError("RUNTIME_FAILED", "Cannot start container: it was never created",
-      { hint: "check what RunTimeCreate and RunTimeQuery print: berth oci check" });
+    throw new BerthError("RUNTIME_FAILED", "Cannot start container: it was never created", {
+      hint: "check what RunTimeCreate and RunTimeQuery print: berth oci check",
+    });
   }
 
   /** RunTimeStart to its end. What it says belongs to the user when it fails. */
@@ -98,7 +102,7 @@ export class RuntimeCalls {
    */
   async waitStopped(signal: AbortSignal): Promise<void> {
     const startedAt = performance.now();
-    for (let failures = 0; failures < 3;) {
+    for (let failures = 0; failures < 3; ) {
       const state = await this.query(signal);
       if (state?.status === "stopped") return;
       failures = state === undefined ? failures + 1 : 0;
@@ -114,7 +118,11 @@ export class RuntimeCalls {
 /** Only `/status` counts, in any case of letters (oci-conf §11.4); `/pid` where there is one. */
 export function parseState(text: string): RuntimeState | undefined {
   let state: unknown;
-  try { state = JSON.parse(text); } catch { return undefined; } // no JSON, no state
+  try {
+    state = JSON.parse(text);
+  } catch {
+    return undefined;
+  } // no JSON, no state
   if (typeof state !== "object" || state === null || !("status" in state) || typeof state.status !== "string") return undefined;
   const status = state.status.toLowerCase();
   if (status !== "creating" && status !== "created" && status !== "running" && status !== "stopped") return undefined;
@@ -123,8 +131,9 @@ export function parseState(text: string): RuntimeState | undefined {
 }
 
 export function cleanupError(result: Result): BerthError {
-  return new BerthError("RUNTIME_CLEANUP", `Cannot delete container: ${explain(result)}`,
-    { hint: "its record stays under the runtime's --root; delete it with the runtime's own delete --force" });
+  return new BerthError("RUNTIME_CLEANUP", `Cannot delete container: ${explain(result)}`, {
+    hint: "its record stays under the runtime's --root; delete it with the runtime's own delete --force",
+  });
 }
 
 /** A runtime's own words: the last lines of stderr without control characters, or how it ended. */
@@ -133,22 +142,32 @@ export function explain(result: Result): string {
   const said = readable(result.stderr) || readable(result.stdout);
   if (said !== "") return said;
   switch (result.status.kind) {
-    case "exited": return `exit code ${result.status.code}`;
+    case "exited":
+      return `exit code ${result.status.code}`;
     case "signaled": {
       const { signal } = result.status;
       return `killed by ${Object.entries(constants.signals).find(([, number]) => number === signal)?.[0] ?? `signal ${signal}`}`;
     }
-    case "notStarted": return result.status.message;
-    case "unknown": return "its end is unknown";
+    case "notStarted":
+      return result.status.message;
+    case "unknown":
+      return "its end is unknown";
   }
 }
 
 const MAX_EXPLANATION = 400;
 
 function readable(text: string): string {
-  const lines = text.slice(-4096).split("\n").map((line) => {
-    const message = /\bmsg="((?:[^"\\]|\\.)*)"/.exec(line)?.[1]; // logrus, as runc writes it
-    return (message?.replace(/\\(.)/g, "$1") ?? line).replace(/[\u0000-\u001f\u007f-\u009f]/g, " ").trim();
-  });
-  return lines.filter((line) => line !== "").slice(-3).join("; ").slice(0, MAX_EXPLANATION);
+  const lines = text
+    .slice(-4096)
+    .split("\n")
+    .map((line) => {
+      const message = /\bmsg="((?:[^"\\]|\\.)*)"/.exec(line)?.[1]; // logrus, as runc writes it
+      return (message?.replace(/\\(.)/g, "$1") ?? line).replace(/[\u0000-\u001f\u007f-\u009f]/g, " ").trim();
+    });
+  return lines
+    .filter((line) => line !== "")
+    .slice(-3)
+    .join("; ")
+    .slice(0, MAX_EXPLANATION);
 }

@@ -77,7 +77,9 @@ export interface PreparedTask {
   readonly usesConsoleSocket: boolean;
 }
 
-export interface TaskProcess { readonly pid: number | null }
+export interface TaskProcess {
+  readonly pid: number | null;
+}
 
 export interface StepContainer extends AsyncDisposable {
   /** "runc 1.1.5 (chosen by Berth: …)", or which oci.conf rules. */
@@ -117,14 +119,16 @@ export async function openStepContainer(step: ContainerStep, { signal }: { reado
   const confFile = step.confFile ?? (step.configDir === null ? undefined : findOciConf([step.configDir]));
   const conf = confFile === undefined ? undefined : await readOciConf(confFile);
   // An empty name is a bundle too, and one that does not exist.
-  const bundle = conf?.ignoreFileConfigJson === true ? undefined
-    : readBundle(step.bundle === "" ? "" : resolve(step.workDir, step.bundle));
+  const bundle = conf?.ignoreFileConfigJson === true ? undefined : readBundle(step.bundle === "" ? "" : resolve(step.workDir, step.bundle));
   const runtime = conf === undefined ? await chooseRuntime(step.stateDir, { signal }) : undefined;
   signal.throwIfAborted();
   return new OpenedStep(step, { conf, bundle, runtime, cdi: bundle === undefined ? null : findDevices(step) });
 }
 
-interface StepDevices { readonly edits: ContainerEdits; readonly hasGpus: boolean }
+interface StepDevices {
+  readonly edits: ContainerEdits;
+  readonly hasGpus: boolean;
+}
 
 /** Null when the step has no devices, or nobody says what they need. @throws BerthError CDI_SPEC, CDI_DEVICE */
 function findDevices({ gres = {}, cdiDirs: dirs = cdiDirs() }: ContainerStep): StepDevices | null {
@@ -160,9 +164,15 @@ class OpenedStep implements StepContainer {
   readonly #tasks = new Map<number, TaskRecord>();
   #config: StepConfig | undefined;
 
-  constructor(step: ContainerStep,
-    opened: { readonly conf: OciConf | undefined; readonly bundle: Bundle | undefined; readonly runtime: ChosenRuntime | undefined;
-    readonly cdi: StepDevices | null }) {
+  constructor(
+    step: ContainerStep,
+    opened: {
+      readonly conf: OciConf | undefined;
+      readonly bundle: Bundle | undefined;
+      readonly runtime: ChosenRuntime | undefined;
+      readonly cdi: StepDevices | null;
+    },
+  ) {
     this.#cdi = opened.cdi;
     this.#step = step;
     this.#conf = opened.conf;
@@ -183,7 +193,12 @@ class OpenedStep implements StepContainer {
 
   async prepareTask(task: ContainerTask): Promise<PreparedTask> {
     const { localId } = task;
-    const spoolDir = spoolPath(this.#spoolParent, this.#step.stepKey, "task", this.#values({ spoolDir: this.#step.spoolRoot, taskId: String(localId) }));
+    const spoolDir = spoolPath(
+      this.#spoolParent,
+      this.#step.stepKey,
+      "task",
+      this.#values({ spoolDir: this.#step.spoolRoot, taskId: String(localId) }),
+    );
     const env = excludeVariables(this.#cdi === null ? task.env : deviceEnvironment(task.env, this.#cdi), this.#conf?.envExclude);
     makeSpoolDir(spoolDir, this.#owner);
     const files: string[] = [];
@@ -218,8 +233,18 @@ class OpenedStep implements StepContainer {
   }
 
   adoptTask(localId: number): void {
-    const spoolDir = spoolPath(this.#spoolParent, this.#step.stepKey, "task", this.#values({ spoolDir: this.#step.spoolRoot, taskId: String(localId) }));
-    this.#tasks.set(localId, { spoolDir, command: "", isFinished: false, files: [join(spoolDir, "config.json"), join(spoolDir, "environment")] });
+    const spoolDir = spoolPath(
+      this.#spoolParent,
+      this.#step.stepKey,
+      "task",
+      this.#values({ spoolDir: this.#step.spoolRoot, taskId: String(localId) }),
+    );
+    this.#tasks.set(localId, {
+      spoolDir,
+      command: "",
+      isFinished: false,
+      files: [join(spoolDir, "config.json"), join(spoolDir, "environment")],
+    });
   }
 
   async createdTask(localId: number, { pid, signal }: TaskProcess & { readonly signal: AbortSignal }): Promise<RuntimeState> {
@@ -257,7 +282,11 @@ class OpenedStep implements StepContainer {
   async [Symbol.asyncDispose](): Promise<void> {
     const failures: unknown[] = [];
     for (const localId of this.#tasks.keys()) {
-      try { await this.finishTask(localId, { pid: null }); } catch (error) { failures.push(error); }
+      try {
+        await this.finishTask(localId, { pid: null });
+      } catch (error) {
+        failures.push(error);
+      }
     }
     if (this.#conf?.disableCleanup !== true) {
       rmSync(join(this.#spoolDir, "layers"), { recursive: true, force: true });
@@ -266,16 +295,25 @@ class OpenedStep implements StepContainer {
     if (failures.length > 0) throw failures.length === 1 ? failures[0] : new AggregateError(failures, "containers were left behind");
   }
 
-  #printConfig(bundle: Bundle, task: { readonly args: readonly string[]; readonly env: Environment; readonly hasTerminal: boolean }): string {
+  #printConfig(
+    bundle: Bundle,
+    task: { readonly args: readonly string[]; readonly env: Environment; readonly hasTerminal: boolean },
+  ): string {
     // Made with the first task: the batch step's files exist by then.
     this.#config ??= new StepConfig(bundle, {
-      batch: this.#step.batch, disableHooks: this.#conf?.disableHooks ?? [],
-      spoolMount: this.#spoolMount(), rootless: rootlessIds(bundle.rootfs, this.#step.userName), runtime: this.#runtimeKind, cdi: this.#cdi?.edits
-        ?? null, layersDir: join(this.#spoolDir, "layers"),
+      batch: this.#step.batch,
+      disableHooks: this.#conf?.disableHooks ?? [],
+      spoolMount: this.#spoolMount(),
+      rootless: rootlessIds(bundle.rootfs, this.#step.userName),
+      runtime: this.#runtimeKind,
+      cdi: this.#cdi?.edits ?? null,
+      layersDir: join(this.#spoolDir, "layers"),
     });
     const config = this.#config;
-    const args = config.scriptInside === null ? this.#resolve(bundle.rootfs, task.args, task.env, (path) => config.isHidden(path))
-      : [...this.#scriptInterpreter(), config.scriptInside, ...task.args.slice(1)];
+    const args =
+      config.scriptInside === null
+        ? this.#resolve(bundle.rootfs, task.args, task.env, (path) => config.isHidden(path))
+        : [...this.#scriptInterpreter(), config.scriptInside, ...task.args.slice(1)];
     return config.print({ args, env: task.env, hasTerminal: task.hasTerminal });
   }
 
@@ -299,7 +337,12 @@ class OpenedStep implements StepContainer {
     return { source: this.#spoolDir, destination: mountSpoolDir === undefined ? this.#spoolDir : expandPattern(mountSpoolDir, values) };
   }
 
-  #resolve(rootfs: string, args: readonly string[], env: Environment, isHidden: (inside: string) => boolean = () => false): readonly string[] {
+  #resolve(
+    rootfs: string,
+    args: readonly string[],
+    env: Environment,
+    isHidden: (inside: string) => boolean = () => false,
+  ): readonly string[] {
     const [name, ...rest] = args;
     return name === undefined ? args : [resolveCommand(rootfs, name, env, isHidden), ...rest];
   }
@@ -324,25 +367,49 @@ class OpenedStep implements StepContainer {
       const text = this.#command(operation, localId, { pid });
       return text === undefined ? undefined : ["/bin/sh", "-c", execSimple(portableKill(text))];
     };
-    return { create: command("create"), start: command("start"), run: command("run"), query: command("query"), kill: command("kill"),
-      delete: command("delete") };
+    return {
+      create: command("create"),
+      start: command("start"),
+      run: command("run"),
+      query: command("query"),
+      kill: command("kill"),
+      delete: command("delete"),
+    };
   }
 
   /** The text of one of oci.conf's operations for this task. */
   #command(operation: Operation, localId: number, { pid }: TaskProcess): string | undefined {
     const task = this.#tasks.get(localId) as TaskRecord;
     const pattern = this.#conf?.operations[operation];
-    return pattern && expandPattern(pattern, this.#values({
-      bundle: this.#bundle === undefined ? this.#step.bundle : task.spoolDir, command: task.command,
-      envFile: join(task.spoolDir, "environment"), pid: String(pid ?? NO_TASK.pid), taskId: String(localId), workDir: this.#step.workDir,
-    }));
+    return (
+      pattern &&
+      expandPattern(
+        pattern,
+        this.#values({
+          bundle: this.#bundle === undefined ? this.#step.bundle : task.spoolDir,
+          command: task.command,
+          envFile: join(task.spoolDir, "environment"),
+          pid: String(pid ?? NO_TASK.pid),
+          taskId: String(localId),
+          workDir: this.#step.workDir,
+        }),
+      )
+    );
   }
 
   #values(known: Partial<PatternValues>): PatternValues {
     const step = this.#step;
     return {
-      ...NO_TASK, bundle: step.bundle, jobId: String(step.jobId), nodeName: step.nodeName, rootfs: this.#rootfs,
-      spoolDir: this.#spoolDir, stepId: String(stepNumber(step.stepKey)), userName: step.userName, userId: String(step.userId), ...known,
+      ...NO_TASK,
+      bundle: step.bundle,
+      jobId: String(step.jobId),
+      nodeName: step.nodeName,
+      rootfs: this.#rootfs,
+      spoolDir: this.#spoolDir,
+      stepId: String(stepNumber(step.stepKey)),
+      userName: step.userName,
+      userId: String(step.userId),
+      ...known,
     };
   }
 
@@ -357,7 +424,8 @@ class OpenedStep implements StepContainer {
 
   /** A record of the same id is from a life of this step that crashed: job, step, node and task are unique. */
   async #deleteStale(localId: number): Promise<void> {
-    if (this.#runtime !== undefined && exists(join(this.#step.runtimeRoot, this.#containerId(localId)))) await this.calls(localId, { pid: null }).delete(NEVER);
+    if (this.#runtime !== undefined && exists(join(this.#step.runtimeRoot, this.#containerId(localId))))
+      await this.calls(localId, { pid: null }).delete(NEVER);
   }
 
   /** A runtime that ended by itself removed its record, so that no process needs to be asked. */
@@ -396,7 +464,11 @@ function deviceEnvironment(env: Environment, { edits, hasGpus }: StepDevices): R
   const result = mergeEnvironment(env, edits.env);
   for (const name of hasGpus ? ["CUDA_VISIBLE_DEVICES", "ROCR_VISIBLE_DEVICES", "GPU_DEVICE_ORDINAL"] : []) {
     const list = result[name];
-    if (list !== undefined && /^[0-9]+(,[0-9]+)*$/.test(list)) result[name] = list.split(",").map((_id, index) => index).join(",");
+    if (list !== undefined && /^[0-9]+(,[0-9]+)*$/.test(list))
+      result[name] = list
+        .split(",")
+        .map((_id, index) => index)
+        .join(",");
   }
   return result;
 }
@@ -418,14 +490,22 @@ function rootlessIds(rootfs: string, userName: string): Ids | null {
 function isOurChild(pid: number | null): boolean {
   if (pid === null) return false;
   let stat: string;
-  try { stat = readFileSync(`/proc/${pid}/stat`, "latin1"); } catch { return false; } // gone
+  try {
+    stat = readFileSync(`/proc/${pid}/stat`, "latin1");
+  } catch {
+    return false;
+  } // gone
   const [state, parent] = stat.slice(stat.lastIndexOf(")") + 2).split(" ");
   return state !== "Z" && Number(parent) === process.pid;
 }
 
 /** True also when it cannot be seen: then the runtime is asked. */
 function exists(path: string): boolean {
-  try { return lstatSync(path, { throwIfNoEntry: false }) !== undefined; } catch { return true; }
+  try {
+    return lstatSync(path, { throwIfNoEntry: false }) !== undefined;
+  } catch {
+    return true;
+  }
 }
 
 function removeAll(files: readonly string[], dir: string): void {

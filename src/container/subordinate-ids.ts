@@ -6,8 +6,14 @@
 import { accessSync, constants, lstatSync, readdirSync, readFileSync, statSync } from "node:fs";
 import { join } from "node:path";
 
-export interface IdRange { readonly start: number; readonly count: number }
-export interface SubordinateIds { readonly uids: IdRange; readonly gids: IdRange }
+export interface IdRange {
+  readonly start: number;
+  readonly count: number;
+}
+export interface SubordinateIds {
+  readonly uids: IdRange;
+  readonly gids: IdRange;
+}
 
 const TOOL_DIRS = ["/usr/bin", "/usr/local/bin", "/bin"];
 const MAX_LOOKS = 200;
@@ -23,11 +29,15 @@ export function subordinateIdsFor(rootfs: string, user: { readonly name: string;
 /** The first range of the user in a file of `name:start:count` lines. */
 export function findRange(file: string, { name, uid }: { readonly name: string; readonly uid: number }): IdRange | undefined {
   let text: string;
-  try { text = readFileSync(file, "utf8"); } catch { return undefined; } // a host without subordinate ids
+  try {
+    text = readFileSync(file, "utf8");
+  } catch {
+    return undefined;
+  } // a host without subordinate ids
   for (const line of text.split("\n")) {
     const [owner, start = "", count = ""] = line.split(":");
-    if ((owner === name || owner === String(uid)) && /^[1-9][0-9]{0,9}$/.test(start) &&
-      /^[1-9][0-9]{0,9}$/.test(count.trim())) return { start: Number(start), count: Number(count) };
+    if ((owner === name || owner === String(uid)) && /^[1-9][0-9]{0,9}$/.test(start) && /^[1-9][0-9]{0,9}$/.test(count.trim()))
+      return { start: Number(start), count: Number(count) };
   }
   return undefined;
 }
@@ -40,15 +50,32 @@ function isOwnedBy(rootfs: string, range: IdRange): boolean {
     try {
       const { uid } = lstatSync(path);
       return uid >= range.start && uid < range.start + range.count;
-    } catch { return false; } // not ours to look at
+    } catch {
+      return false;
+    } // not ours to look at
   };
-  const names = (dir: string): readonly string[] => { try { return readdirSync(dir); } catch { return []; } };
+  const names = (dir: string): readonly string[] => {
+    try {
+      return readdirSync(dir);
+    } catch {
+      return [];
+    }
+  };
   if (isIn(rootfs)) return true;
   const top = names(rootfs);
   if (top.some((name) => isIn(join(rootfs, name)))) return true;
-  return ["var", "home", "etc", "var/lib", "var/cache", "var/log"].some((dir) => names(join(rootfs, dir)).some((name) => isIn(join(rootfs, dir, name))));
+  return ["var", "home", "etc", "var/lib", "var/cache", "var/log"].some((dir) =>
+    names(join(rootfs, dir)).some((name) => isIn(join(rootfs, dir, name))),
+  );
 }
 
 function isInstalled(tool: string): boolean {
-  return TOOL_DIRS.some((dir) => { try { accessSync(join(dir, tool), constants.X_OK); return statSync(join(dir, tool)).isFile(); } catch { return false; } });
+  return TOOL_DIRS.some((dir) => {
+    try {
+      accessSync(join(dir, tool), constants.X_OK);
+      return statSync(join(dir, tool)).isFile();
+    } catch {
+      return false;
+    }
+  });
 }

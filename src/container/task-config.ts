@@ -60,8 +60,11 @@ export class StepConfig {
     const unique = crypto.randomUUID();
     for (const hole of ["terminal", "env", "args"]) process.set(hole, `${unique} ${hole} ${unique}`);
     // Split at the holes with the quotes around them: odd texts are the holes' names, in config.json's own order.
-    this.#texts = printJson(config).split(unique).map((text, index, all) => (index % 2 === 1 ? text.trim()
-      : text.slice(index === 0 ? 0 : 1, index === all.length - 1 ? text.length : -1)));
+    this.#texts = printJson(config)
+      .split(unique)
+      .map((text, index, all) =>
+        index % 2 === 1 ? text.trim() : text.slice(index === 0 ? 0 : 1, index === all.length - 1 ? text.length : -1),
+      );
   }
 
   isHidden(inside: string): boolean {
@@ -82,7 +85,12 @@ function keepLockedFlags(mounts: readonly Json[]): void {
     const source = mount.get("source");
     if (!Array.isArray(options) || typeof source !== "string" || !source.startsWith("/")) continue;
     if (!options.includes("ro") || !(options.includes("bind") || options.includes("rbind"))) continue;
-    mount.set("options", [...options, ...readMountTable().flagsOf(source).filter((flag) => !options.includes(flag))]);
+    mount.set("options", [
+      ...options,
+      ...readMountTable()
+        .flagsOf(source)
+        .filter((flag) => !options.includes(flag)),
+    ]);
   }
 }
 

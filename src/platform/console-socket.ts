@@ -24,14 +24,15 @@ const MSG_CMSG_CLOEXEC = 0x40000000;
 const MAX_PATH_BYTES = 107;
 
 let loaded: ReturnType<typeof load> | undefined;
-const load = () => dlopen("libc.so.6", {
-  accept4: { args: ["i32", "ptr", "ptr", "i32"], returns: "i32" },
-  bind: { args: ["i32", "ptr", "u32"], returns: "i32" },
-  close: { args: ["i32"], returns: "i32" },
-  listen: { args: ["i32", "i32"], returns: "i32" },
-  recvmsg: { args: ["i32", "ptr", "i32"], returns: "i64" },
-  socket: { args: ["i32", "i32", "i32"], returns: "i32" },
-}).symbols;
+const load = () =>
+  dlopen("libc.so.6", {
+    accept4: { args: ["i32", "ptr", "ptr", "i32"], returns: "i32" },
+    bind: { args: ["i32", "ptr", "u32"], returns: "i32" },
+    close: { args: ["i32"], returns: "i32" },
+    listen: { args: ["i32", "i32"], returns: "i32" },
+    recvmsg: { args: ["i32", "ptr", "i32"], returns: "i64" },
+    socket: { args: ["i32", "i32", "i32"], returns: "i32" },
+  }).symbols;
 const libc = () => (loaded ??= load());
 
 export class ConsoleSocket implements Disposable {
@@ -48,7 +49,8 @@ export class ConsoleSocket implements Disposable {
     const address = Buffer.alloc(110);
     address.writeUInt16LE(AF_UNIX);
     bytes.copy(address, 2);
-    const call = libc().bind(this.#fd, ptr(address), address.byteLength) !== 0 ? "bind" : libc().listen(this.#fd, 1) !== 0 ? "listen" : undefined;
+    const call =
+      libc().bind(this.#fd, ptr(address), address.byteLength) !== 0 ? "bind" : libc().listen(this.#fd, 1) !== 0 ? "listen" : undefined;
     if (call === undefined) return;
     const error = new SystemError(call, errno());
     libc().close(this.#fd);
@@ -84,14 +86,26 @@ function receiveFd(socket: number): number | undefined {
   if (libc().recvmsg(socket, ptr(message) as Pointer, MSG_CMSG_CLOEXEC) < 0) return undefined;
   const view = new DataView(control.buffer);
   // struct cmsghdr: len (8), level (4), type (4), then the fd
-  if ((message[5] ?? 0n) < 20n || view.getBigUint64(0, true) < 20n || view.getInt32(8, true) !== SOL_SOCKET ||
-    view.getInt32(12, true) !== SCM_RIGHTS) return undefined;
+  if (
+    (message[5] ?? 0n) < 20n ||
+    view.getBigUint64(0, true) < 20n ||
+    view.getInt32(8, true) !== SOL_SOCKET ||
+    view.getInt32(12, true) !== SCM_RIGHTS
+  )
+    return undefined;
   return view.getInt32(16, true);
 }
 
 /** Takes the master over. `onClose` comes once, when nobody has the terminal any more. */
-export function openTerminal(master: number, options: { readonly rows: number; readonly columns: number;
-  readonly onOutput: (bytes: Uint8Array) => void; readonly onClose: () => void }): TerminalHandle {
+export function openTerminal(
+  master: number,
+  options: {
+    readonly rows: number;
+    readonly columns: number;
+    readonly onOutput: (bytes: Uint8Array) => void;
+    readonly onClose: () => void;
+  },
+): TerminalHandle {
   setWindowSize(master, options);
   setNonBlocking(master);
   const input = new TerminalInput(master);
@@ -104,7 +118,8 @@ export function openTerminal(master: number, options: { readonly rows: number; r
         if (done) return;
         options.onOutput(value);
       }
-    } catch { // EIO: the last one has closed the other side (pty(7))
+    } catch {
+      // EIO: the last one has closed the other side (pty(7))
     } finally {
       isClosed = true;
       input.close();
@@ -113,10 +128,15 @@ export function openTerminal(master: number, options: { readonly rows: number; r
     }
   };
   const reading = read();
-  const close = () => { if (!isClosed) void reader.cancel().then(() => reading); };
+  const close = () => {
+    if (!isClosed) void reader.cancel().then(() => reading);
+  };
   return {
-    write: (bytes) => input.write(bytes), close,
-    resize: (columns, rows) => { if (!isClosed) setWindowSize(master, { columns, rows }); },
+    write: (bytes) => input.write(bytes),
+    close,
+    resize: (columns, rows) => {
+      if (!isClosed) setWindowSize(master, { columns, rows });
+    },
   };
 }
 

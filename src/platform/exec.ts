@@ -21,7 +21,10 @@ export function replaceProcess(path: string, argv: readonly [string, ...string[]
   restoreFileLimit();
   const kept: Buffer[] = []; // the kernel reads them during the call
   const argvTable = stringTable(argv, kept);
-  const envTable = stringTable(Object.entries(env).map(([name, value]) => `${name}=${value}`), kept);
+  const envTable = stringTable(
+    Object.entries(env).map(([name, value]) => `${name}=${value}`),
+    kept,
+  );
   const file = Buffer.from(`${path}\0`);
   libc.execve(ptr(file), ptr(argvTable), ptr(envTable));
   throw new Error(`Cannot execute ${path} (${kept.length} words)`);

@@ -128,7 +128,9 @@ export function makeTerminalRaw(fd: number): (() => void) | undefined {
   const raw = before.slice();
   symbols.cfmakeraw(ptr(raw));
   if (symbols.tcsetattr(fd, TCSADRAIN, ptr(raw)) !== 0) return undefined;
-  return () => { symbols.tcsetattr(fd, TCSADRAIN, ptr(before)); };
+  return () => {
+    symbols.tcsetattr(fd, TCSADRAIN, ptr(before));
+  };
 }
 
 /** Reaps one child that Bun does not know (an orphan that a subreaper inherited). Undefined while it runs or is not ours. */
@@ -139,7 +141,9 @@ export function reapChild(pid: number): ReapedChild | undefined {
   const [userS = 0n, userUs = 0n, systemS = 0n, systemUs = 0n, maxRss = 0n] = rusage;
   const milliseconds = (seconds: bigint, micros: bigint) => Math.round(Number(seconds) * 1000 + Number(micros) / 1000);
   return {
-    waitStatus: status[0] ?? 0, userCpuMs: milliseconds(userS, userUs), systemCpuMs: milliseconds(systemS, systemUs),
+    waitStatus: status[0] ?? 0,
+    userCpuMs: milliseconds(userS, userUs),
+    systemCpuMs: milliseconds(systemS, systemUs),
     maxRssKib: Number(maxRss),
   };
 }
@@ -165,7 +169,16 @@ export function readExitOfPidFd(fd: number): number | undefined {
 
 /** The limits that Slurm propagates (PropagateResourceLimits, srun(1)), by name, with Linux's numbers. */
 export const RLIMITS = {
-  CPU: 0, FSIZE: 1, DATA: 2, STACK: 3, CORE: 4, RSS: 5, NPROC: 6, NOFILE: 7, MEMLOCK: 8, AS: 9,
+  CPU: 0,
+  FSIZE: 1,
+  DATA: 2,
+  STACK: 3,
+  CORE: 4,
+  RSS: 5,
+  NPROC: 6,
+  NOFILE: 7,
+  MEMLOCK: 8,
+  AS: 9,
 } as const;
 export type RlimitName = keyof typeof RLIMITS;
 

@@ -7,7 +7,11 @@ export interface ProcessIdentity {
   readonly startTicks: number;
 }
 
-interface Stat { readonly state: string; readonly parent: number; readonly startTicks: number }
+interface Stat {
+  readonly state: string;
+  readonly parent: number;
+  readonly startTicks: number;
+}
 
 function readStat(pid: number | string): Stat | undefined {
   let text: string;
@@ -40,7 +44,11 @@ export function isChildOf(pid: number, parent: number): boolean {
   return readStat(pid)?.parent === parent;
 }
 
-export interface FoundProcess { readonly pid: number; readonly parent: number; readonly isZombie: boolean }
+export interface FoundProcess {
+  readonly pid: number;
+  readonly parent: number;
+  readonly isZombie: boolean;
+}
 
 export function children(pid: number): number[] {
   const pids: number[] = [];
@@ -110,7 +118,12 @@ export function findProcess(mark: { argument(text: string): boolean; openFile(pa
 
 function isMarked(pid: number, mark: Parameters<typeof findProcess>[0]): boolean {
   try {
-    if (readFileSync(`/proc/${pid}/cmdline`, "utf8").split("\0").some((text) => mark.argument(text))) return true;
+    if (
+      readFileSync(`/proc/${pid}/cmdline`, "utf8")
+        .split("\0")
+        .some((text) => mark.argument(text))
+    )
+      return true;
     return readdirSync(`/proc/${pid}/fd`).some((fd) => mark.openFile(readlinkSync(`/proc/${pid}/fd/${fd}`)));
   } catch {
     return false; // gone, or somebody else's

@@ -28,12 +28,21 @@ export function adoptProcess(identity: ProcessIdentity, spoolDir: string): Runni
 
 /** @param signal ends the wait; the status is unknown then */
 export function watchForeign(identity: ProcessIdentity, { signal }: { readonly signal: AbortSignal }): RunningProcess {
-  return { pid: identity.pid, exited: waitForEnd(identity, { lookMs: FOREIGN_LOOK_MS, reaped: () => undefined, signal }), usage: () => null };
+  return {
+    pid: identity.pid,
+    exited: waitForEnd(identity, { lookMs: FOREIGN_LOOK_MS, reaped: () => undefined, signal }),
+    usage: () => null,
+  };
 }
 
-async function waitForEnd(identity: ProcessIdentity, options: {
-  readonly lookMs: number; readonly reaped: () => ExitStatus | undefined; readonly signal?: AbortSignal;
-}): Promise<ExitStatus> {
+async function waitForEnd(
+  identity: ProcessIdentity,
+  options: {
+    readonly lookMs: number;
+    readonly reaped: () => ExitStatus | undefined;
+    readonly signal?: AbortSignal;
+  },
+): Promise<ExitStatus> {
   const { lookMs } = options;
   const pidFd = isAlive(identity) ? openPidFd(identity.pid) : undefined;
   try {

@@ -46,12 +46,15 @@ export interface StartedContainer extends TaskLife {
  * @param past what a step daemon before us wrote; undefined when it had not come so far
  * @throws BerthError RUNTIME_FAILED; the signal's reason
  */
-export async function startCreated(host: CreatedHost, past?: ProcessIdentity | null): Promise<StartedContainer | ExitStatus & { readonly reason: string }> {
+export async function startCreated(
+  host: CreatedHost,
+  past?: ProcessIdentity | null,
+): Promise<StartedContainer | (ExitStatus & { readonly reason: string })> {
   const { container, localId, signal } = host;
   const state = await container.createdTask(localId, { pid: past?.pid ?? null, signal });
   const isTakeOver = past !== undefined;
   if (state.status !== "created" && !isTakeOver) throw unexpected(state);
-  const process = past !== undefined ? past : state.pid === null ? null : identify(state.pid) ?? null;
+  const process = past !== undefined ? past : state.pid === null ? null : (identify(state.pid) ?? null);
   // Before it is started: a short container may end before we could look again.
   const life = isTakeOver && process !== null ? { ...adoptProcess(process, host.spoolDir), isForeign: false } : follow(host, process);
   if (!isTakeOver) host.created(process);
@@ -68,7 +71,9 @@ function follow(host: CreatedHost, process: ProcessIdentity | null): StartedCont
   if (end === undefined) return { ...watchForeign(process, host), isForeign: true };
   let usage: Usage | null = null;
   return {
-    pid: process.pid, isForeign: false, usage: () => usage,
+    pid: process.pid,
+    isForeign: false,
+    usage: () => usage,
     exited: end.then((child) => {
       usage = { userCpuMs: child.userCpuMs, systemCpuMs: child.systemCpuMs, maxRssKib: child.maxRssKib };
       return parseWaitStatus(child.waitStatus);
@@ -78,12 +83,15 @@ function follow(host: CreatedHost, process: ProcessIdentity | null): StartedCont
 
 function poll({ container, localId, signal }: CreatedHost): StartedContainer {
   return {
-    pid: null, isForeign: true, usage: () => null,
+    pid: null,
+    isForeign: true,
+    usage: () => null,
     exited: container.waitTask(localId, { pid: null, signal }).then(() => ({ kind: "unknown" })),
   };
 }
 
 function unexpected(state: RuntimeState): BerthError {
-  return new BerthError("RUNTIME_FAILED", `Cannot start container: expected status "created", found "${state.status}"`,
-    { hint: "another container may have the same id: put %n, %j, %s and %t in it" });
+  return new BerthError("RUNTIME_FAILED", `Cannot start container: expected status "created", found "${state.status}"`, {
+    hint: "another container may have the same id: put %n, %j, %s and %t in it",
+  });
 }

@@ -87,31 +87,37 @@ export class RunningStep {
 
   #openContainer(nodeName: string, bundle: string): Promise<StepContainer> {
     const { plan } = this;
-    return openStepContainer({
-      bundle,
-      jobId: plan.facts.jobId,
-      stepKey: plan.facts.stepKey,
-      nodeName,
-      userName: plan.user.name,
-      userId: plan.user.uid,
-      groupId: plan.user.gid,
-      workDir: plan.workDir,
-      spoolRoot: this.#spoolDir,
-      configDir: findConfigDir(plan.configDirs),
-      stateDir: plan.stateDir,
-      runtimeRoot: plan.runtimeRoot,
-      hasPty: plan.terminal !== null,
-      batch: plan.isBatch ? this.#batchFiles() : null,
-      gres: plan.container?.gres?.[nodeName] ?? {},
-    }, { signal: this.#abort.signal });
+    return openStepContainer(
+      {
+        bundle,
+        jobId: plan.facts.jobId,
+        stepKey: plan.facts.stepKey,
+        nodeName,
+        userName: plan.user.name,
+        userId: plan.user.uid,
+        groupId: plan.user.gid,
+        workDir: plan.workDir,
+        spoolRoot: this.#spoolDir,
+        configDir: findConfigDir(plan.configDirs),
+        stateDir: plan.stateDir,
+        runtimeRoot: plan.runtimeRoot,
+        hasPty: plan.terminal !== null,
+        batch: plan.isBatch ? this.#batchFiles() : null,
+        gres: plan.container?.gres?.[nodeName] ?? {},
+      },
+      { signal: this.#abort.signal },
+    );
   }
 
   #batchFiles(): { scriptPath: string; stdin: string | null; stdout: string | null; stderr: string | null } {
-    const file = (stream: StepPlan["stdout"]) => (stream.kind === "file" ? resolve(this.plan.workDir, this.#expand(stream.pattern, 0)) : null);
+    const file = (stream: StepPlan["stdout"]) =>
+      stream.kind === "file" ? resolve(this.plan.workDir, this.#expand(stream.pattern, 0)) : null;
     const { stdin, stdout, stderr } = this.plan;
     return {
       scriptPath: join(this.#spoolDir, SCRIPT_FILE),
-      stdin: file(stdin), stdout: file(stdout), stderr: file(stderr.kind === "stdout" ? stdout : stderr),
+      stdin: file(stdin),
+      stdout: file(stdout),
+      stderr: file(stderr.kind === "stdout" ? stdout : stderr),
     };
   }
 
@@ -124,7 +130,10 @@ export class RunningStep {
   /** A batch job has nobody to tell but its output file. */
   #sayInBatchOutput(error: BerthError): void {
     const task = new Task({ ...this.#host(), container: () => null, plan: { ...this.plan, commands: [] } }, this.#place(0));
-    task.sayWithoutRunning([`slurmstepd: error: ${error.message}`, ...(error.hint === undefined ? [] : [`slurmstepd: error: ${error.hint}`])]);
+    task.sayWithoutRunning([
+      `slurmstepd: error: ${error.message}`,
+      ...(error.hint === undefined ? [] : [`slurmstepd: error: ${error.hint}`]),
+    ]);
   }
 
   /** Runs every task to its end. `onStarted`: all of them have their streams. */
@@ -180,7 +189,8 @@ export class RunningStep {
     const spool = this.#spoolDir;
     return findProcess({
       // A batch script's own path, or the task's configuration that the runtime was given.
-      argument: (text) => text === join(spool, SCRIPT_FILE) || (text.includes(`${spool}/`) && new RegExp(`/task-${localId}(?![0-9])`).test(text)),
+      argument: (text) =>
+        text === join(spool, SCRIPT_FILE) || (text.includes(`${spool}/`) && new RegExp(`/task-${localId}(?![0-9])`).test(text)),
       openFile: (path) => path.startsWith(join(spool, `${rank}.`)), // its streams
     });
   }
@@ -229,9 +239,18 @@ export class RunningStep {
       jobName: plan.jobName,
       nodeName: place.node.name,
     };
-    return expandFilePattern(pattern, plan.isBatch ? { kind: "batch", ...job } : {
-      kind: "task", ...job, stepKey: plan.facts.stepKey, nodeIndex: plan.facts.nodes.indexOf(place.node), task: rank,
-    });
+    return expandFilePattern(
+      pattern,
+      plan.isBatch
+        ? { kind: "batch", ...job }
+        : {
+            kind: "task",
+            ...job,
+            stepKey: plan.facts.stepKey,
+            nodeIndex: plan.facts.nodes.indexOf(place.node),
+            task: rank,
+          },
+    );
   }
 
   async #follow(task: Task): Promise<void> {
@@ -279,7 +298,9 @@ export class RunningStep {
       return usage == null ? [] : [[task, usage] as const];
     });
     const largest = usages.reduce<(typeof usages)[number] | undefined>(
-      (best, entry) => (best === undefined || entry[1].maxRssKib > best[1].maxRssKib ? entry : best), undefined);
+      (best, entry) => (best === undefined || entry[1].maxRssKib > best[1].maxRssKib ? entry : best),
+      undefined,
+    );
     return {
       userCpuMs: usages.reduce((sum, [, usage]) => sum + usage.userCpuMs, 0),
       systemCpuMs: usages.reduce((sum, [, usage]) => sum + usage.systemCpuMs, 0),
@@ -341,7 +362,8 @@ export class RunningStep {
     }
     this.signal(SIGCONT, "full");
     this.signal(SIGTERM, "full");
-    for (const task of this.#tasks) if (task.isForeign) void this.#containers.get(task.place.node.name)?.killTask(task.place.localId, { pid: task.pid });
+    for (const task of this.#tasks)
+      if (task.isForeign) void this.#containers.get(task.place.node.name)?.killTask(task.place.localId, { pid: task.pid });
     this.#killTimer ??= setTimeout(() => void this.#kill(), this.plan.killWaitSeconds * 1000);
   }
 
@@ -376,6 +398,8 @@ function findConfigDir(dirs: readonly string[]): string | null {
 
 function localTime(date: Date): string {
   const two = (value: number) => String(value).padStart(2, "0");
-  return `${date.getFullYear()}-${two(date.getMonth() + 1)}-${two(date.getDate())}`
-    + `T${two(date.getHours())}:${two(date.getMinutes())}:${two(date.getSeconds())}`;
+  return (
+    `${date.getFullYear()}-${two(date.getMonth() + 1)}-${two(date.getDate())}` +
+    `T${two(date.getHours())}:${two(date.getMinutes())}:${two(date.getSeconds())}`
+  );
 }

@@ -159,11 +159,17 @@ export class Task {
     const { killed, spoolDir } = this.#host;
     const { localId, rank } = this.place;
     try {
-      const started = await startCreated({
-        container, localId, spoolDir, signal: killed,
-        expectOrphan: (identity) => this.#host.expectOrphan(identity),
-        created: (process) => this.#host.created(rank, process),
-      }, this.#adoptedContainer);
+      const started = await startCreated(
+        {
+          container,
+          localId,
+          spoolDir,
+          signal: killed,
+          expectOrphan: (identity) => this.#host.expectOrphan(identity),
+          created: (process) => this.#host.created(rank, process),
+        },
+        this.#adoptedContainer,
+      );
       if ("reason" in started) {
         this.say(`slurmstepd: error: ${started.reason}`);
         return started;
@@ -220,8 +226,11 @@ export class Task {
     return this.#spawn({ name, argv, path, env: taskEnv, cwd });
   }
 
-  async #prepareContainer(container: StepContainer, args: readonly string[], env: Readonly<Record<string, string>>):
-    Promise<PreparedTask | ExitStatus> {
+  async #prepareContainer(
+    container: StepContainer,
+    args: readonly string[],
+    env: Readonly<Record<string, string>>,
+  ): Promise<PreparedTask | ExitStatus> {
     const { localId, rank } = this.place;
     // The image's own variables win over the job's, and Slurm's win over both (spec: oci-conf §8.1).
     const merged = { ...container.environment(env), ...taskVariables(this.#host.plan.facts, { rank }) };
@@ -235,8 +244,13 @@ export class Task {
     }
   }
 
-  async #spawn(command: { readonly name: string; readonly argv: readonly [string, ...string[]]; readonly path: string | undefined;
-    readonly env: Readonly<Record<string, string>>; readonly cwd: string }): Promise<ExitStatus> {
+  async #spawn(command: {
+    readonly name: string;
+    readonly argv: readonly [string, ...string[]];
+    readonly path: string | undefined;
+    readonly env: Readonly<Record<string, string>>;
+    readonly cwd: string;
+  }): Promise<ExitStatus> {
     const { name, path, cwd, argv, env } = command;
     if (path === undefined) return this.#execFailed(name, undefined, cwd, undefined);
     const before = setSoftLimits(this.#host.plan.rlimits);
@@ -273,8 +287,11 @@ export class Task {
 
   /** The create command of a container that makes its own terminal: only what it says comes through. */
   #openCreateStreams(): void {
-    this.#streams = this.#host.streams.open(this.place.rank, { stdin: { kind: "null" }, stdout: { kind: "null" }, stderr: { kind: "client" } },
-      (pattern) => pattern);
+    this.#streams = this.#host.streams.open(
+      this.place.rank,
+      { stdin: { kind: "null" }, stdout: { kind: "null" }, stderr: { kind: "client" } },
+      (pattern) => pattern,
+    );
   }
 
   #closeConsole(): void {
@@ -314,7 +331,9 @@ export class Task {
       const { promise, resolve } = Promise.withResolvers<void>();
       this.#pumps = promise;
       return {
-        kind: "terminal", ...terminal, onClose: resolve,
+        kind: "terminal",
+        ...terminal,
+        onClose: resolve,
         onOutput: (bytes) => this.#terminalOutput(bytes),
       };
     }
@@ -327,7 +346,9 @@ export class Task {
     if (this.#streams === undefined) return;
     const pump = (fd: number | null, stream: OutputStream) =>
       fd === null ? Promise.resolve() : pumpOutput(fd, (bytes) => this.#host.output(this.place.rank, stream, bytes));
-    this.#pumps = Promise.all([pump(this.#streams.stdout.ourFd, "stdout"), pump(this.#streams.stderr.ourFd, "stderr")]).then(() => undefined);
+    this.#pumps = Promise.all([pump(this.#streams.stdout.ourFd, "stdout"), pump(this.#streams.stderr.ourFd, "stderr")]).then(
+      () => undefined,
+    );
   }
 
   /** The directory to start in: a missing one is replaced by /tmp, except in a container step, where it is fatal (oci-conf §4.3). */

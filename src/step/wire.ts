@@ -41,7 +41,13 @@ export type ToDaemon =
 export type FromDaemon =
   | { readonly event: "spare"; readonly pid: number }
   | { readonly event: "ready" }
-  | { readonly event: "launchFailed"; readonly node: string; readonly message: string; readonly errno: number; readonly hint: string | null }
+  | {
+      readonly event: "launchFailed";
+      readonly node: string;
+      readonly message: string;
+      readonly errno: number;
+      readonly hint: string | null;
+    }
   | { readonly event: "started"; readonly task: number; readonly node: string }
   | { readonly event: "exited"; readonly task: number; readonly node: string; readonly status: ExitStatus }
   | { readonly event: "aborting"; readonly reason: TerminateReason }

@@ -20,8 +20,9 @@ else {
 }
 
 async function main(): Promise<void> {
-  const { values } = parseArgs({ options: { inputs: { type: "string", default: "1200000" }, seconds: { type: "string", default: "900" },
-    seed: { type: "string" } } });
+  const { values } = parseArgs({
+    options: { inputs: { type: "string", default: "1200000" }, seconds: { type: "string", default: "900" }, seed: { type: "string" } },
+  });
   const seed = Number(values.seed ?? Date.now() % 2 ** 32);
   console.log(`seed ${seed}`);
   const worker = new Worker(import.meta.url);
@@ -43,18 +44,28 @@ async function main(): Promise<void> {
   const result = await promise;
   clearTimeout(watchdog);
   worker.terminate();
-  if ("failure" in result) { console.error(`FAILED: ${result.failure}`); process.exit(1); }
+  if ("failure" in result) {
+    console.error(`FAILED: ${result.failure}`);
+    process.exit(1);
+  }
   if (!("tallies" in result)) throw new Error("no result");
   const random = randomFrom(seed);
   let vectors = 0;
   for (; vectors < 20_000; vectors += 500) await fuzzShell(random, 500);
-  if (existsSync("/tmp/berth-injected")) { console.error("FAILED: a shell ran an argument (/tmp/berth-injected is there)"); process.exit(1); }
+  if (existsSync("/tmp/berth-injected")) {
+    console.error("FAILED: a shell ran an argument (/tmp/berth-injected is there)");
+    process.exit(1);
+  }
   let total = 0;
   for (const [name, { inputs, refused, slowestMs }] of Object.entries(result.tallies)) {
     total += inputs;
-    console.log(`${name.padEnd(20)} ${String(inputs).padStart(8)} inputs, ${String(refused).padStart(8)} refused, slowest ${slowestMs.toFixed(1)} ms`);
+    console.log(
+      `${name.padEnd(20)} ${String(inputs).padStart(8)} inputs, ${String(refused).padStart(8)} refused, slowest ${slowestMs.toFixed(1)} ms`,
+    );
   }
-  console.log(`${total} inputs and ${vectors} command lines through /bin/sh in `
-    + `${((performance.now() - startedAt) / 1000).toFixed(0)} s: no crash, no hang, no injection`);
+  console.log(
+    `${total} inputs and ${vectors} command lines through /bin/sh in ` +
+      `${((performance.now() - startedAt) / 1000).toFixed(0)} s: no crash, no hang, no injection`,
+  );
   process.exit(0);
 }

@@ -45,16 +45,26 @@ function mutate(random: Random, text: string, alphabet: readonly string[]): stri
   for (let edits = 1 + (random(3) === 0 ? random(5) : 0); edits > 0; edits--) {
     const at = random(result.length + 1);
     switch (random(4)) {
-      case 0: case 1: result = result.slice(0, at) + pick(random, alphabet) + result.slice(at); break;
-      case 2: result = result.slice(0, at) + result.slice(at + random(20)); break;
-      default: result = result.slice(0, at) + result.slice(random(result.length + 1)); break;
+      case 0:
+      case 1:
+        result = result.slice(0, at) + pick(random, alphabet) + result.slice(at);
+        break;
+      case 2:
+        result = result.slice(0, at) + result.slice(at + random(20));
+        break;
+      default:
+        result = result.slice(0, at) + result.slice(random(result.length + 1));
+        break;
     }
   }
   return result.slice(0, 20_000);
 }
 
 function attempt(body: () => void, isAllowed: (error: unknown) => boolean): boolean {
-  try { body(); return true; } catch (error) {
+  try {
+    body();
+    return true;
+  } catch (error) {
     if (isAllowed(error)) return false;
     throw error;
   }
@@ -62,25 +72,181 @@ function attempt(body: () => void, isAllowed: (error: unknown) => boolean): bool
 
 const isTold = (error: unknown) => error instanceof BerthError && error.message !== "";
 
-const CONF = 'EnvExclude="^(SLURM_CONF|X)="\nRunTimeQuery="runc state %n.%u.%j.%s.%t"\nRunTimeKill=k\n'
-  + 'RunTimeDelete="d %p"\nRunTimeRun="runc run %b -- %@" # c\nCreateEnvFile=null\n';
-const CONF_PIECES = ["\\", '"', "#", "\n", "%", "=", " ", "\0", "%q", "Include x\n", "RunTimeStart=s\n", "é", "\\\n", "{", "[", "(", "yes",
-  "IgnoreFileConfigJson=1\n", "CreateEnvFile=%%\n", "\t", "'", "%@", "-", "SrunArgs=-x\n", "DisableHooks=,a\n"];
-const REGEX_PIECES = ["(", ")", "[", "]", "{", "}", "*", "+", "?", "\\", "^", "$", "|", "[:alpha:]", "[=a=]", "1", ",", "-", "😀", "/", "\\1", "\\<",
-  "[.-.]", "a{2,3}"];
-const CONFIG = JSON.stringify({ ociVersion: "1.0.2",
-  process: { terminal: true, user: { uid: 1, gid: 2, additionalGids: [1] }, args: ["a"], env: ["A=1"], cwd: "/",
-    rlimits: [{ type: "RLIMIT_NOFILE", hard: 5, soft: 6 }], oomScoreAdj: 0 },
-  root: { path: "rootfs" }, mounts: [{ destination: "/sys", type: "sysfs", source: "s", options: ["a", "gid=5"] }], hooks: { prestart: [] },
-    linux: { namespaces: [{ type: "pid" }], resources: {}, devices: [{ path: "/dev/null", type: "c" }] }, annotations: {} });
-const JSON_PIECES = ["{", "}", "[", "]", ",", ":", '"', "1e9", "-0", "18446744073709551615", "null", "true", "{}", "[]", '"x":', "\\u0000", "\\",
-  '"__proto__":{},', "/../", "\t", "é", '"1":', "0.10", '"linux":', '"mounts":', "-", "e"];
-const YAML_PIECES = ["-", ":", " ", "\n", "  ", "&a", "*a", "[", "]", "{", "}", '"', "'", "|", ">", "!!str", "null", "0x1", "containerEdits:",
-  "- name: x\n", "/", "\0", "%", "@", "<<: *a\n"];
+const CONF =
+  'EnvExclude="^(SLURM_CONF|X)="\nRunTimeQuery="runc state %n.%u.%j.%s.%t"\nRunTimeKill=k\n' +
+  'RunTimeDelete="d %p"\nRunTimeRun="runc run %b -- %@" # c\nCreateEnvFile=null\n';
+const CONF_PIECES = [
+  "\\",
+  '"',
+  "#",
+  "\n",
+  "%",
+  "=",
+  " ",
+  "\0",
+  "%q",
+  "Include x\n",
+  "RunTimeStart=s\n",
+  "é",
+  "\\\n",
+  "{",
+  "[",
+  "(",
+  "yes",
+  "IgnoreFileConfigJson=1\n",
+  "CreateEnvFile=%%\n",
+  "\t",
+  "'",
+  "%@",
+  "-",
+  "SrunArgs=-x\n",
+  "DisableHooks=,a\n",
+];
+const REGEX_PIECES = [
+  "(",
+  ")",
+  "[",
+  "]",
+  "{",
+  "}",
+  "*",
+  "+",
+  "?",
+  "\\",
+  "^",
+  "$",
+  "|",
+  "[:alpha:]",
+  "[=a=]",
+  "1",
+  ",",
+  "-",
+  "😀",
+  "/",
+  "\\1",
+  "\\<",
+  "[.-.]",
+  "a{2,3}",
+];
+const CONFIG = JSON.stringify({
+  ociVersion: "1.0.2",
+  process: {
+    terminal: true,
+    user: { uid: 1, gid: 2, additionalGids: [1] },
+    args: ["a"],
+    env: ["A=1"],
+    cwd: "/",
+    rlimits: [{ type: "RLIMIT_NOFILE", hard: 5, soft: 6 }],
+    oomScoreAdj: 0,
+  },
+  root: { path: "rootfs" },
+  mounts: [{ destination: "/sys", type: "sysfs", source: "s", options: ["a", "gid=5"] }],
+  hooks: { prestart: [] },
+  linux: { namespaces: [{ type: "pid" }], resources: {}, devices: [{ path: "/dev/null", type: "c" }] },
+  annotations: {},
+});
+const JSON_PIECES = [
+  "{",
+  "}",
+  "[",
+  "]",
+  ",",
+  ":",
+  '"',
+  "1e9",
+  "-0",
+  "18446744073709551615",
+  "null",
+  "true",
+  "{}",
+  "[]",
+  '"x":',
+  "\\u0000",
+  "\\",
+  '"__proto__":{},',
+  "/../",
+  "\t",
+  "é",
+  '"1":',
+  "0.10",
+  '"linux":',
+  '"mounts":',
+  "-",
+  "e",
+];
+const YAML_PIECES = [
+  "-",
+  ":",
+  " ",
+  "\n",
+  "  ",
+  "&a",
+  "*a",
+  "[",
+  "]",
+  "{",
+  "}",
+  '"',
+  "'",
+  "|",
+  ">",
+  "!!str",
+  "null",
+  "0x1",
+  "containerEdits:",
+  "- name: x\n",
+  "/",
+  "\0",
+  "%",
+  "@",
+  "<<: *a\n",
+];
 /** What a shell, a pattern or a config file could take for something else. */
-const ARG_PIECES = ["'", '"', "\\", "$", "`", "$(touch /tmp/berth-injected)", ";", "&", "|", ">", "<", "\n", " ", "\t", "*", "?", "[", "]", "{",
-  "}", "~", "#", "!", "%", "%@", "%b", "-", "--", "=", "ü", "€", "😀",
-  "\u0001", "\u007f", `'"'"'`, "${HOME}", "a", "B", "", "\\'", "'\\''", "\r", "\u2028"];
+const ARG_PIECES = [
+  "'",
+  '"',
+  "\\",
+  "$",
+  "`",
+  "$(touch /tmp/berth-injected)",
+  ";",
+  "&",
+  "|",
+  ">",
+  "<",
+  "\n",
+  " ",
+  "\t",
+  "*",
+  "?",
+  "[",
+  "]",
+  "{",
+  "}",
+  "~",
+  "#",
+  "!",
+  "%",
+  "%@",
+  "%b",
+  "-",
+  "--",
+  "=",
+  "ü",
+  "€",
+  "😀",
+  "\u0001",
+  "\u007f",
+  `'"'"'`,
+  "${HOME}",
+  "a",
+  "B",
+  "",
+  "\\'",
+  "'\\''",
+  "\r",
+  "\u2028",
+];
 
 export function randomArgument(random: Random): string {
   return Array.from({ length: random(7) }, () => pick(random, ARG_PIECES)).join("");
@@ -88,80 +254,166 @@ export function randomArgument(random: Random): string {
 
 /** @param dir a directory of the caller's, with an empty rootfs in it */
 export function makeTargets(dir: string): readonly Target[] {
-  const values: PatternValues = { ...NO_TASK, bundle: "/b", jobId: "1", nodeName: "n", rootfs: "/r", spoolDir: "/s", stepId: "0", userName: "u", userId: "5" };
+  const values: PatternValues = {
+    ...NO_TASK,
+    bundle: "/b",
+    jobId: "1",
+    nodeName: "n",
+    rootfs: "/r",
+    spoolDir: "/s",
+    stepId: "0",
+    userName: "u",
+    userId: "5",
+  };
   const edited = (random: Random) => {
     // Read from a text instead of a file: the disk would set the pace.
     const config = parseJson(mutate(random, CONFIG, JSON_PIECES));
     if (!(config instanceof Map)) return false;
-    const options = { batch: random(2) === 0 ? null : { scriptPath: "/s", stdin: null, stdout: null, stderr: null }, disableHooks: ["prestart"],
-      spoolMount: { source: "/x", destination: "/y/z" }, rootless: random(4) === 0 ? null : { uid: 3, gid: 4 },
-        runtime: pick(random, ["crun", "other"] as const) };
+    const options = {
+      batch: random(2) === 0 ? null : { scriptPath: "/s", stdin: null, stdout: null, stderr: null },
+      disableHooks: ["prestart"],
+      spoolMount: { source: "/x", destination: "/y/z" },
+      rootless: random(4) === 0 ? null : { uid: 3, gid: 4 },
+      runtime: pick(random, ["crun", "other"] as const),
+    };
     const made = new StepConfig({ path: dir, rootfs: join(dir, "rootfs"), env: [], config: config as JsonObject }, options);
     const args = [randomArgument(random), "\u0000"];
-    const printed = JSON.parse(made.print({ args, env: { A: "\ud800", B: randomArgument(random) },
-      hasTerminal: random(2) === 0 })) as { process: { args: string[] } };
-    if (JSON.stringify(printed.process.args.slice(-1)) !== JSON.stringify(args.slice(-1))) throw new Error("the arguments did not arrive in config.json");
+    const printed = JSON.parse(made.print({ args, env: { A: "\ud800", B: randomArgument(random) }, hasTerminal: random(2) === 0 })) as {
+      process: { args: string[] };
+    };
+    if (JSON.stringify(printed.process.args.slice(-1)) !== JSON.stringify(args.slice(-1)))
+      throw new Error("the arguments did not arrive in config.json");
     return true;
   };
   return [
-    { name: "oci.conf", share: 20, run: (random) => attempt(() => { parseOciConf(mutate(random, CONF, CONF_PIECES), "f"); }, isTold) },
-    { name: "patterns", share: 15, run: (random) => attempt(() => {
-      const args = Array.from({ length: random(4) }, () => randomArgument(random));
-      const pattern = parsePattern(mutate(random, "runc run %b %n.%u -- %@", CONF_PIECES), { file: "f", line: 1 });
-      const text = expandPattern(pattern, { ...values, command: quoteCommand(args) });
-      execSimple(text);
-      withConsoleSocket(text, "/run/x.tty");
-    }, isTold) },
-    { name: "arguments", share: 15, run: (random) => {
-      const args = Array.from({ length: random(5) }, () => randomArgument(random));
-      const quoted = quoteCommand(args);
-      if (JSON.stringify(readQuoted(quoted)) !== JSON.stringify(args)) throw new Error(`${JSON.stringify(args)} became ${quoted}`);
-      // Whether exec is put in front may not depend on what the user's arguments are.
-      if (execSimple(`runc run x ${quoted}`) !== `exec runc run x ${quoted}`) throw new Error(`no exec for ${quoted}`);
-      return true;
-    } },
-    { name: "regular expressions", share: 15, run: (random) => attempt(() => { compileExtendedRegex(mutate(random, "^(A|B)[[:digit:]]{1,2}=", REGEX_PIECES)); },
-      (error) => error instanceof SyntaxError && !/Invalid regular expression/.test(error.message)) },
-    { name: "config.json", share: 20, run: (random) =>
-      { try { return edited(random); } catch (error) { if (error instanceof JsonSyntaxError) return false; throw error; } } },
-    { name: "bundles", share: 1, run: (random) =>
-      attempt(() => { writeFileSync(join(dir, "config.json"), mutate(random, CONFIG, JSON_PIECES)); readBundle(dir); }, isTold) },
-    { name: "JSON", share: 6, run: (random) => {
-      const text = mutate(random, CONFIG, JSON_PIECES);
-      let ours: unknown;
-      try { ours = JSON.parse(printJson(parseJson(text))); } catch (error) {
-        if (!(error instanceof JsonSyntaxError)) throw error;
-        if (isJson(text)) throw new Error(`refused: ${text}`);
-        return false;
-      }
-      if (!Bun.deepEquals(ours, JSON.parse(text))) throw new Error(`read differently: ${text}`);
-      return true;
-    } },
-    { name: "CDI", share: 6, run: (random) => attempt(() => {
-      const isYaml = random(2) === 0;
-      const spec = parseCdiSpec(mutate(random, isYaml ? YAML : AMD_JSON, isYaml ? YAML_PIECES : JSON_PIECES), isYaml ? "f.yaml" : "f.json");
-      const config = parseJson("{}") as JsonObject;
-      applyCdiEdits(config, spec.edits, { isRootless: random(2) === 0 });
-      JSON.parse(printJson(config));
-    }, isTold) },
-    { name: "runtime states", share: 2, run: (random) =>
-      parseState(mutate(random, '{"ociVersion":"1.0.2","id":"a","pid":12,"status":"running","bundle":"/b"}', JSON_PIECES)) !== undefined },
+    {
+      name: "oci.conf",
+      share: 20,
+      run: (random) =>
+        attempt(() => {
+          parseOciConf(mutate(random, CONF, CONF_PIECES), "f");
+        }, isTold),
+    },
+    {
+      name: "patterns",
+      share: 15,
+      run: (random) =>
+        attempt(() => {
+          const args = Array.from({ length: random(4) }, () => randomArgument(random));
+          const pattern = parsePattern(mutate(random, "runc run %b %n.%u -- %@", CONF_PIECES), { file: "f", line: 1 });
+          const text = expandPattern(pattern, { ...values, command: quoteCommand(args) });
+          execSimple(text);
+          withConsoleSocket(text, "/run/x.tty");
+        }, isTold),
+    },
+    {
+      name: "arguments",
+      share: 15,
+      run: (random) => {
+        const args = Array.from({ length: random(5) }, () => randomArgument(random));
+        const quoted = quoteCommand(args);
+        if (JSON.stringify(readQuoted(quoted)) !== JSON.stringify(args)) throw new Error(`${JSON.stringify(args)} became ${quoted}`);
+        // Whether exec is put in front may not depend on what the user's arguments are.
+        if (execSimple(`runc run x ${quoted}`) !== `exec runc run x ${quoted}`) throw new Error(`no exec for ${quoted}`);
+        return true;
+      },
+    },
+    {
+      name: "regular expressions",
+      share: 15,
+      run: (random) =>
+        attempt(
+          () => {
+            compileExtendedRegex(mutate(random, "^(A|B)[[:digit:]]{1,2}=", REGEX_PIECES));
+          },
+          (error) => error instanceof SyntaxError && !/Invalid regular expression/.test(error.message),
+        ),
+    },
+    {
+      name: "config.json",
+      share: 20,
+      run: (random) => {
+        try {
+          return edited(random);
+        } catch (error) {
+          if (error instanceof JsonSyntaxError) return false;
+          throw error;
+        }
+      },
+    },
+    {
+      name: "bundles",
+      share: 1,
+      run: (random) =>
+        attempt(() => {
+          writeFileSync(join(dir, "config.json"), mutate(random, CONFIG, JSON_PIECES));
+          readBundle(dir);
+        }, isTold),
+    },
+    {
+      name: "JSON",
+      share: 6,
+      run: (random) => {
+        const text = mutate(random, CONFIG, JSON_PIECES);
+        let ours: unknown;
+        try {
+          ours = JSON.parse(printJson(parseJson(text)));
+        } catch (error) {
+          if (!(error instanceof JsonSyntaxError)) throw error;
+          if (isJson(text)) throw new Error(`refused: ${text}`);
+          return false;
+        }
+        if (!Bun.deepEquals(ours, JSON.parse(text))) throw new Error(`read differently: ${text}`);
+        return true;
+      },
+    },
+    {
+      name: "CDI",
+      share: 6,
+      run: (random) =>
+        attempt(() => {
+          const isYaml = random(2) === 0;
+          const spec = parseCdiSpec(
+            mutate(random, isYaml ? YAML : AMD_JSON, isYaml ? YAML_PIECES : JSON_PIECES),
+            isYaml ? "f.yaml" : "f.json",
+          );
+          const config = parseJson("{}") as JsonObject;
+          applyCdiEdits(config, spec.edits, { isRootless: random(2) === 0 });
+          JSON.parse(printJson(config));
+        }, isTold),
+    },
+    {
+      name: "runtime states",
+      share: 2,
+      run: (random) =>
+        parseState(mutate(random, '{"ociVersion":"1.0.2","id":"a","pid":12,"status":"running","bundle":"/b"}', JSON_PIECES)) !== undefined,
+    },
   ];
 }
 
 const YAML = nvidiaYaml();
 
 function isJson(text: string): boolean {
-  try { JSON.parse(text); return true; } catch { return false; }
+  try {
+    JSON.parse(text);
+    return true;
+  } catch {
+    return false;
+  }
 }
 
 /** What sh(1) makes of a line of quoted words; only the two quotes, as nothing else may be there. */
 function readQuoted(text: string): string[] {
   const words: string[] = [];
   let word: string | undefined;
-  for (let at = 0; at < text.length;) {
+  for (let at = 0; at < text.length; ) {
     const char = text.charAt(at);
-    if (char === " ") { if (word !== undefined) words.push(word); word = undefined; at++; continue; }
+    if (char === " ") {
+      if (word !== undefined) words.push(word);
+      word = undefined;
+      at++;
+      continue;
+    }
     if (char !== "'" && char !== '"') throw new Error(`${JSON.stringify(char)} stands unquoted in ${text}`);
     const end = text.indexOf(char, at + 1);
     if (end === -1) throw new Error(`a quote stays open in ${text}`);
@@ -174,7 +426,11 @@ function readQuoted(text: string): string[] {
   return words;
 }
 
-export interface Tally { readonly inputs: number; readonly refused: number; readonly slowestMs: number }
+export interface Tally {
+  readonly inputs: number;
+  readonly refused: number;
+  readonly slowestMs: number;
+}
 
 /** Longer than this for one input counts as a hang. */
 const HANG_MS = 2000;
@@ -183,8 +439,12 @@ const HANG_MS = 2000;
  * Runs inputs until there are enough or the time is up. `progress` is called for a watchdog.
  * @throws Error with target and seed
  */
-export function fuzz(options: { readonly seed: number; readonly inputs: number; readonly seconds: number; readonly progress?: (text: string) =>
-  void }): Readonly<Record<string, Tally>> {
+export function fuzz(options: {
+  readonly seed: number;
+  readonly inputs: number;
+  readonly seconds: number;
+  readonly progress?: (text: string) => void;
+}): Readonly<Record<string, Tally>> {
   const dir = mkdtempSync(join(tmpdir(), "berth-fuzz-"));
   mkdirSync(join(dir, "rootfs"));
   const tallies: Record<string, { inputs: number; refused: number; slowestMs: number }> = {};
@@ -222,5 +482,13 @@ export async function fuzzShell(random: Random, vectors: number): Promise<void> 
   const script = batch.map((args) => `printf '%s\\0' ${quoteCommand(args)}`).join("\n");
   const shell = Bun.spawn(["/bin/sh"], { stdin: Buffer.from(script), stdout: "pipe", stderr: "pipe" });
   const [out, error] = await Promise.all([new Response(shell.stdout).text(), new Response(shell.stderr).text()]);
-  if (error !== "" || out !== batch.flat().map((arg) => `${arg}\0`).join("")) throw new Error(`the shell read something else: ${error}`);
+  if (
+    error !== "" ||
+    out !==
+      batch
+        .flat()
+        .map((arg) => `${arg}\0`)
+        .join("")
+  )
+    throw new Error(`the shell read something else: ${error}`);
 }

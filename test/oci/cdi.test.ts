@@ -20,16 +20,33 @@ describe.skipIf(!havePeers("runc", "busybox"))(`devices as uid ${process.geteuid
     chmodSync(hook, 0o755);
     const library = join(site.dir, "libcuda");
     writeFileSync(library, "a library\n");
-    writeFileSync(join(cdi, "nvidia.yaml"),
-      nvidiaYaml((path) => (path.startsWith("/dev/") ? path.endsWith("1") ? "/dev/full" : "/dev/zero" : path.endsWith("nvidia-ctk") ? hook : library), "/w"));
+    writeFileSync(
+      join(cdi, "nvidia.yaml"),
+      nvidiaYaml(
+        (path) =>
+          path.startsWith("/dev/") ? (path.endsWith("1") ? "/dev/full" : "/dev/zero") : path.endsWith("nvidia-ctk") ? hook : library,
+        "/w",
+      ),
+    );
     site.env["BERTH_CDI_DIRS"] = cdi;
   });
   afterAll(async () => await site[Symbol.asyncDispose]());
   const look = "cd /dev; echo nvidia*; cat /w/libcuda.so.*; echo $NVIDIA_VISIBLE_DEVICES $CUDA_VISIBLE_DEVICES $SLURM_GPUS_ON_NODE";
 
   test("srun --gpus", async () => {
-    const result = await site.run(["srun", "--gpus=1", "--container", site.bundle, "sh", "-c", `${look}; busybox head -c 3 nvidia0 | busybox od -An -tx1`]);
-    expect(result).toMatchObject({ code: 0, stdout: "nvidia-modeset nvidia-uvm nvidia-uvm-tools nvidia0 nvidiactl\na library\nvoid 0 1\n 00 00 00\n" });
+    const result = await site.run([
+      "srun",
+      "--gpus=1",
+      "--container",
+      site.bundle,
+      "sh",
+      "-c",
+      `${look}; busybox head -c 3 nvidia0 | busybox od -An -tx1`,
+    ]);
+    expect(result).toMatchObject({
+      code: 0,
+      stdout: "nvidia-modeset nvidia-uvm nvidia-uvm-tools nvidia0 nvidiactl\na library\nvoid 0 1\n 00 00 00\n",
+    });
     expect(readFileSync(join(site.dir, "hooks"), "utf8")).toContain(`hook update-ldcache --folder /w\n`);
   });
   test("two of them, by --gres, in a batch job", async () => {
@@ -53,10 +70,13 @@ describe.skipIf(!havePeers("runc", "busybox"))(`devices as uid ${process.geteuid
     const file = join(site.dir, "cdi/nvidia.yaml");
     const text = readFileSync(file, "utf8");
     writeFileSync(file, text.replaceAll('name: "0"', 'name: "4"'));
-    expect((await site.run(["srun", "--gpus=1", "--container", site.bundle,
-      "true"])).stderr).toContain("Cannot give device nvidia.com/gpu=0: CDI knows 4, 1, all");
+    expect((await site.run(["srun", "--gpus=1", "--container", site.bundle, "true"])).stderr).toContain(
+      "Cannot give device nvidia.com/gpu=0: CDI knows 4, 1, all",
+    );
     writeFileSync(file, "kind: x\n");
-    expect((await site.run(["srun", "--gpus=1", "--container", site.bundle, "true"])).stderr).toContain(`Cannot use ${file}: cdiVersion is missing`);
+    expect((await site.run(["srun", "--gpus=1", "--container", site.bundle, "true"])).stderr).toContain(
+      `Cannot use ${file}: cdiVersion is missing`,
+    );
     expect((await site.run(["srun", "--container", site.bundle, "true"])).code).toBe(0);
   });
 });

@@ -9,14 +9,25 @@ setDefaultTimeout(60_000);
 
 describe.skipIf(!havePeers("runc", "busybox", "tar"))("Berth's own commands around containers", () => {
   let site: Site;
-  beforeAll(() => { site = new Site(); });
+  beforeAll(() => {
+    site = new Site();
+  });
   afterAll(async () => await site[Symbol.asyncDispose]());
   const conf = (changes: Record<string, string> = {}) => {
     const runc = `runc --root=${site.runtimeRoot}`;
     const id = "%n.%u.%j.%s.%t";
-    const lines = { RunTimeQuery: `${runc} state ${id}`, RunTimeRun: `${runc} run -b %b ${id}`, RunTimeKill: `${runc} kill ${id} TERM`,
-      RunTimeDelete: `${runc} delete --force ${id}`, ...changes };
-    site.conf(Object.entries(lines).map(([key, value]) => `${key}="${value}"\n`).join(""));
+    const lines = {
+      RunTimeQuery: `${runc} state ${id}`,
+      RunTimeRun: `${runc} run -b %b ${id}`,
+      RunTimeKill: `${runc} kill ${id} TERM`,
+      RunTimeDelete: `${runc} delete --force ${id}`,
+      ...changes,
+    };
+    site.conf(
+      Object.entries(lines)
+        .map(([key, value]) => `${key}="${value}"\n`)
+        .join(""),
+    );
   };
   const noConf = () => rmSync(join(site.dir, "berth/oci.conf"), { force: true });
 
@@ -32,8 +43,11 @@ describe.skipIf(!havePeers("runc", "busybox", "tar"))("Berth's own commands arou
   });
   const wrong: readonly (readonly [name: string, changes: Record<string, string>, said: RegExp])[] = [
     ["a runtime that is not installed", { RunTimeRun: "norun run %b" }, /norun is not installed/],
-    ["a query for another container", { RunTimeQuery: "runc --root=/nonexistent/x state y" },
-      /state: says nothing that could be read[\s\S]*must name the same container/],
+    [
+      "a query for another container",
+      { RunTimeQuery: "runc --root=/nonexistent/x state y" },
+      /state: says nothing that could be read[\s\S]*must name the same container/,
+    ],
     ["a kill that fails", { RunTimeKill: "false" }, /kill: exit code 1/],
     ["a run that fails, in the runtime's own words", { RunTimeRun: "echo it is broken >&2; exit 3" }, /exit status 3: it is broken/],
   ];
@@ -55,7 +69,10 @@ describe.skipIf(!havePeers("runc", "busybox", "tar"))("Berth's own commands arou
     const target = join(site.dir, "made/one");
     const made = await site.run(["bundle", "create", join(site.bundle, "rootfs"), target]);
     expect(made).toMatchObject({ code: 0, stderr: "" });
-    expect(await site.run(["srun", "--container", target, "sh", "-c", "echo ok > /tmp/x && cat /tmp/x"])).toMatchObject({ code: 0, stdout: "ok\n" });
+    expect(await site.run(["srun", "--container", target, "sh", "-c", "echo ok > /tmp/x && cat /tmp/x"])).toMatchObject({
+      code: 0,
+      stdout: "ok\n",
+    });
     expect((await site.run(["bundle", "check", target])).code).toBe(0);
     expect((await site.run(["bundle", "create", join(site.bundle, "rootfs"), target])).stderr).toContain("it exists");
     expect(readdirSync(join(site.dir, "made"))).toEqual(["one"]);
@@ -74,7 +91,11 @@ describe.skipIf(!havePeers("runc", "busybox", "tar"))("Berth's own commands arou
     const dir = join(site.dir, "empty");
     mkdirSync(dir);
     writeFileSync(join(site.dir, "bad.tar"), "no archive at all");
-    for (const [source, said] of [[dir, "no root file system"], [join(site.dir, "bad.tar"), "tar failed"], ["/none", "does not exist"]] as const) {
+    for (const [source, said] of [
+      [dir, "no root file system"],
+      [join(site.dir, "bad.tar"), "tar failed"],
+      ["/none", "does not exist"],
+    ] as const) {
       const result = await site.run(["bundle", "create", source, join(site.dir, "made/bad")]);
       expect(result.stderr).toContain(said);
       expect(result.code).toBe(1);
@@ -92,9 +113,16 @@ describe.skipIf(!havePeers("runc", "busybox", "tar"))("Berth's own commands arou
     expect((await site.run(["bundle", "check", join(site.dir, "none")])).stdout).toContain("config.json");
     expect((await check({})).stdout).toContain('"root.path" is missing');
     expect((await check({ root: { path: "gone" } })).stdout).toContain("root.path");
-    const other = await check({ root: { path: "rootfs" }, hooks: { prestart: [{ path: "/none/hook" }] }, mounts: [{ destination: "/data/x" }],
-      linux: { namespaces: [{ type: "user" }], uidMappings: [{ containerID: 0, hostID: 77, size: 1 }],
-        gidMappings: [{ containerID: 0, hostID: 77, size: 1 }] } });
+    const other = await check({
+      root: { path: "rootfs" },
+      hooks: { prestart: [{ path: "/none/hook" }] },
+      mounts: [{ destination: "/data/x" }],
+      linux: {
+        namespaces: [{ type: "user" }],
+        uidMappings: [{ containerID: 0, hostID: 77, size: 1 }],
+        gidMappings: [{ containerID: 0, hostID: 77, size: 1 }],
+      },
+    });
     expect(other.code).toBe(1);
     expect(other.stdout).toContain("DisableHooks=prestart");
     expect(other.stdout).toContain("mount point /data/x is missing");

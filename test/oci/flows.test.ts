@@ -9,23 +9,37 @@ import { cgroup2Wrap, Site, until } from "./site.ts";
 setDefaultTimeout(60_000);
 const NASTY = ["a b", "it's", '"q"', "", "$HOME", "`id`", "$(id)", ";touch x", "*", "new\nline", "ü€😀", "--", "-n", "\\", "%j", "#"];
 
-for (const [runtime, flow] of [["runc", "run"], ["runc", "create-start"], ["crun", "run"], ["crun", "create-start"]] as readonly [PresetName, Flow][]) {
+for (const [runtime, flow] of [
+  ["runc", "run"],
+  ["runc", "create-start"],
+  ["crun", "run"],
+  ["crun", "create-start"],
+] as readonly [PresetName, Flow][]) {
   const wrap = runtime === "crun" ? cgroup2Wrap() : [];
   describe.skipIf(!havePeers(runtime, "busybox") || wrap === undefined)(`${runtime}, ${flow}, as uid ${process.geteuid?.()}`, () => {
     let site: Site;
     beforeAll(() => {
       site = new Site({ wrap: wrap ?? [] });
       // crun wants to load a device filter into the kernel for root, which a virtual machine may not allow.
-      if (runtime === "crun") site.place.makeBundle((config) => { delete config["linux"].resources; });
+      if (runtime === "crun")
+        site.place.makeBundle((config) => {
+          delete config["linux"].resources;
+        });
       site.conf(makePreset(runtime, flow, { runtimeRoot: site.runtimeRoot, scriptDir: "/none", exists: () => false }).conf);
     });
     afterAll(async () => await site[Symbol.asyncDispose]());
     const left = () => readdirSync(site.runtimeRoot);
 
     test("exit status, streams and environment are the program's", async () => {
-      const result = await site.run(["srun", "--container", site.bundle, "sh", "-c", 'cat; echo "$IMAGE $SLURM_PROCID $JOBVAR" >&2; exit 7'],
-        { input: "in\n", env: { JOBVAR: "x" } });
-      expect(result).toEqual({ code: 7, stdout: "in\n", stderr: expect.stringMatching(/^yes 0 x\nsrun: error: \S+: task 0: Exited with exit code 7\n$/) });
+      const result = await site.run(
+        ["srun", "--container", site.bundle, "sh", "-c", 'cat; echo "$IMAGE $SLURM_PROCID $JOBVAR" >&2; exit 7'],
+        { input: "in\n", env: { JOBVAR: "x" } },
+      );
+      expect(result).toEqual({
+        code: 7,
+        stdout: "in\n",
+        stderr: expect.stringMatching(/^yes 0 x\nsrun: error: \S+: task 0: Exited with exit code 7\n$/),
+      });
       expect(left()).toEqual([]);
     });
     test("every argument arrives as it is", async () => {
@@ -33,7 +47,17 @@ for (const [runtime, flow] of [["runc", "run"], ["runc", "create-start"], ["crun
       expect(result).toMatchObject({ code: 0, stdout: NASTY.map((arg) => `${arg}|`).join("") });
     });
     test("each task has a container of its own, and the worst exit status counts", async () => {
-      const result = await site.run(["srun", "-n3", "-O", "-l", "--container", site.bundle, "sh", "-c", "echo $SLURM_LOCALID; exit $SLURM_PROCID"]);
+      const result = await site.run([
+        "srun",
+        "-n3",
+        "-O",
+        "-l",
+        "--container",
+        site.bundle,
+        "sh",
+        "-c",
+        "echo $SLURM_LOCALID; exit $SLURM_PROCID",
+      ]);
       expect(result.stdout.split("\n").sort()).toEqual(["", "0: 0", "1: 1", "2: 2"]);
       expect(result.code).toBe(2);
       expect(left()).toEqual([]);
@@ -50,16 +74,26 @@ for (const [runtime, flow] of [["runc", "run"], ["runc", "create-start"], ["crun
     });
     test("a batch script with steps, in and out of the container", async () => {
       writeFileSync(join(site.dir, "job.sh"), '#!/bin/sh\necho "batch $0 $1 $IMAGE"\nexit 5\n');
-      const job = await site.run(["sbatch", "--wait", "--parsable", "-o", join(site.dir, "out-%j"), "--container", site.bundle,
-        join(site.dir, "job.sh"), "arg"]);
+      const job = await site.run([
+        "sbatch",
+        "--wait",
+        "--parsable",
+        "-o",
+        join(site.dir, "out-%j"),
+        "--container",
+        site.bundle,
+        join(site.dir, "job.sh"),
+        "arg",
+      ]);
       expect(job.code).toBe(5);
       const id = job.stdout.trim();
       expect(await Bun.file(join(site.dir, `out-${id}`)).text()).toBe("batch /tmp/slurm/startup arg yes\n");
       expect((await site.run(["sacct", "-nXP", "-j", id, "-o", "state,exitcode,container"])).stdout).toBe(`FAILED|5:0|${site.bundle}\n`);
     });
     test("steps of an allocation", async () => {
-      const script = `echo "[$IMAGE]"; ${process.execPath} ${join(import.meta.dir, "../../src/main.ts")} `
-        + `srun --container ${site.bundle} sh -c 'echo step $SLURM_STEP_ID $IMAGE'`;
+      const script =
+        `echo "[$IMAGE]"; ${process.execPath} ${join(import.meta.dir, "../../src/main.ts")} ` +
+        `srun --container ${site.bundle} sh -c 'echo step $SLURM_STEP_ID $IMAGE'`;
       const result = await site.run(["salloc", "-Q", "sh", "-c", `${script}; ${script}`]);
       expect(result).toMatchObject({ code: 0, stdout: "[]\nstep 0 yes\n[]\nstep 1 yes\n" });
     });
@@ -88,16 +122,26 @@ for (const [runtime, flow] of [["runc", "run"], ["runc", "create-start"], ["crun
       expect(await cancelled("trap '' TERM; echo up; while :; do sleep 0.1; done")).toBe("");
     });
     test.skipIf(!havePeers("script"))("a terminal, with job control", async () => {
-      const child = Bun.spawn([...(wrap ?? []), "script", "-qec",
-        `${process.execPath} ${join(import.meta.dir, "../../src/main.ts")} srun --pty --container ${site.bundle} sh`, "/dev/null"],
-        { cwd: site.dir, env: site.env, stdin: "pipe", stdout: "pipe", stderr: "pipe" });
+      const child = Bun.spawn(
+        [
+          ...(wrap ?? []),
+          "script",
+          "-qec",
+          `${process.execPath} ${join(import.meta.dir, "../../src/main.ts")} srun --pty --container ${site.bundle} sh`,
+          "/dev/null",
+        ],
+        { cwd: site.dir, env: site.env, stdin: "pipe", stdout: "pipe", stderr: "pipe" },
+      );
       const reader = child.stdout.getReader();
       let seen = "";
       const type = async (keys: string, answer: string) => {
         child.stdin.write(keys);
         child.stdin.flush();
-        while (!seen.includes(answer)) { const { value,
-          done } = await reader.read(); if (done) throw new Error(`${answer} never came: ${seen}`); seen += Buffer.from(value).toString(); }
+        while (!seen.includes(answer)) {
+          const { value, done } = await reader.read();
+          if (done) throw new Error(`${answer} never came: ${seen}`);
+          seen += Buffer.from(value).toString();
+        }
       };
       await type("", "# ");
       await type("[ -t 0 ] && [ -t 1 ] && [ -t 2 ] && echo is$((1+1))tty\n", "is2tty");
@@ -110,7 +154,14 @@ for (const [runtime, flow] of [["runc", "run"], ["runc", "create-start"], ["crun
       expect(left()).toEqual([]);
     });
     test("a step daemon that is killed is taken over, and the exit status is the container's", async () => {
-      const child = site.start(["srun", "--container", site.bundle, "sh", "-c", "echo up; while [ ! -e /tmp/go ]; do sleep 0.05; done; echo down; exit 9"]);
+      const child = site.start([
+        "srun",
+        "--container",
+        site.bundle,
+        "sh",
+        "-c",
+        "echo up; while [ ! -e /tmp/go ]; do sleep 0.05; done; echo down; exit 9",
+      ]);
       const reader = child.stdout.getReader();
       await reader.read();
       // In the create and start flow the container's own process is known only after RunTimeStart was journalled.
@@ -120,10 +171,18 @@ for (const [runtime, flow] of [["runc", "run"], ["runc", "create-start"], ["crun
       await until("another daemon", () => pidIn(site, "daemon").length === 2);
       expect(existsSync(`/proc/${inside}`)).toBe(true);
       for (const pid of flow === "run" ? childrenOf(inside) : [inside]) {
-        try { writeFileSync(`/proc/${pid}/root/tmp/go`, ""); } catch { /* the runtime itself: it has the host's /tmp */ }
+        try {
+          writeFileSync(`/proc/${pid}/root/tmp/go`, "");
+        } catch {
+          /* the runtime itself: it has the host's /tmp */
+        }
       }
       let text = "";
-      for (;;) { const { value, done } = await reader.read(); if (done) break; text += Buffer.from(value).toString(); }
+      for (;;) {
+        const { value, done } = await reader.read();
+        if (done) break;
+        text += Buffer.from(value).toString();
+      }
       expect(text).toBe("down\n");
       expect(await child.exited).toBe(9);
       expect(left()).toEqual([]);
@@ -132,19 +191,26 @@ for (const [runtime, flow] of [["runc", "run"], ["runc", "create-start"], ["crun
 }
 
 function pidIn(site: Site, kind: "created" | "daemon" | "started"): number[] {
-  return site.journal().flatMap((entry) => (entry.kind === kind && "process" in entry && entry.process !== null ? [entry.process.pid] : []));
+  return site
+    .journal()
+    .flatMap((entry) => (entry.kind === kind && "process" in entry && entry.process !== null ? [entry.process.pid] : []));
 }
 
 function childrenOf(pid: number): number[] {
   const found: number[] = [];
-  for (const queue = [pid]; queue.length > 0;) {
+  for (const queue = [pid]; queue.length > 0; ) {
     const next = queue.pop() as number;
-    for (const text of readdirSync(`/proc/${next}/task`).flatMap((thread) =>
-      childrenText(`/proc/${next}/task/${thread}/children`))) { found.push(Number(text)); queue.push(Number(text)); }
+    for (const text of readdirSync(`/proc/${next}/task`).flatMap((thread) => childrenText(`/proc/${next}/task/${thread}/children`))) {
+      found.push(Number(text));
+      queue.push(Number(text));
+    }
   }
   return found;
 }
 
 function childrenText(path: string): string[] {
-  return readFileSync(path, "utf8").trim().split(" ").filter((word: string) => word !== "");
+  return readFileSync(path, "utf8")
+    .trim()
+    .split(" ")
+    .filter((word: string) => word !== "");
 }

@@ -18,7 +18,9 @@ async function kernelTells(): Promise<boolean> {
 
 /** A runtime of shell: its "container" is a process of the test's, or none. */
 function fakeRuntime(site: Site, state: string): void {
-  site.recorder("fakert", `d=${site.dir}
+  site.recorder(
+    "fakert",
+    `d=${site.dir}
 case $1 in
   create) : > $d/created ;;
   state) [ -e $d/created ] || exit 1
@@ -26,9 +28,12 @@ case $1 in
     ${state} ;;
   start) : > $d/started ;;
   delete) rm -f $d/created ;;
-esac`);
-  site.conf('RunTimeQuery="fakert state"\nRunTimeCreate="fakert create %b"\n'
-    + 'RunTimeStart="fakert start"\nRunTimeKill="fakert kill"\nRunTimeDelete="fakert delete"\n');
+esac`,
+  );
+  site.conf(
+    'RunTimeQuery="fakert state"\nRunTimeCreate="fakert create %b"\n' +
+      'RunTimeStart="fakert start"\nRunTimeKill="fakert kill"\nRunTimeDelete="fakert delete"\n',
+  );
 }
 
 describe("create and start", () => {
@@ -49,14 +54,17 @@ describe("create and start", () => {
   test("a process of somebody else is watched, and never killed by number", async () => {
     await using site = new Site();
     const somebody = Bun.spawn(["sh", "-c", "read x; exit 7"], { stdin: "pipe" });
-    fakeRuntime(site, `[ $s != running ] || kill -0 ${somebody.pid} 2>/dev/null || s=stopped; printf '{"status":"%s","pid":${somebody.pid}}' $s`);
+    fakeRuntime(
+      site,
+      `[ $s != running ] || kill -0 ${somebody.pid} 2>/dev/null || s=stopped; printf '{"status":"%s","pid":${somebody.pid}}' $s`,
+    );
     const child = site.start(["srun", "--container", site.bundle, "true"]);
     await until("the start", () => existsSync(join(site.dir, "started")));
     site.calls();
     await Bun.sleep(300);
     expect(site.calls()).toEqual([]); // it looks at the process, and does not ask the runtime
     await somebody.stdin.end();
-    expect(await child.exited).toBe(await kernelTells() ? 7 : 0);
+    expect(await child.exited).toBe((await kernelTells()) ? 7 : 0);
   });
   test("a cancelled one is ended by RunTimeKill and RunTimeDelete", async () => {
     await using site = new Site();
@@ -66,17 +74,25 @@ describe("create and start", () => {
     await until("the start", () => existsSync(join(site.dir, "started")));
     await site.run(["scancel", "1"]);
     await child.exited;
-    const verbs = await until("the delete", () => { const said = readFileSync(join(site.dir, "calls"), "latin1"); return said.includes("delete") && said; });
+    const verbs = await until("the delete", () => {
+      const said = readFileSync(join(site.dir, "calls"), "latin1");
+      return said.includes("delete") && said;
+    });
     expect(verbs.indexOf("kill")).toBeLessThan(verbs.indexOf("delete"));
     expect(somebody.exitCode).toBe(null);
     somebody.kill("SIGKILL");
   });
-  test.each([["create", "exit 5", 5], ["start", "echo cannot start >&2; exit 6", 6]] as const)("a %s that fails is the task's exit status",
-    async (verb, body, code) => {
+  test.each([
+    ["create", "exit 5", 5],
+    ["start", "echo cannot start >&2; exit 6", 6],
+  ] as const)("a %s that fails is the task's exit status", async (verb, body, code) => {
     await using site = new Site();
     fakeRuntime(site, `printf '{"status":"%s"}' $s`);
     site.recorder("failing", body);
-    writeFileSync(join(site.bin, "fakert"), readFileSync(join(site.bin, "fakert"), "utf8").replace(`${verb})`, `${verb}) exec failing;;\n  no${verb})`));
+    writeFileSync(
+      join(site.bin, "fakert"),
+      readFileSync(join(site.bin, "fakert"), "utf8").replace(`${verb})`, `${verb}) exec failing;;\n  no${verb})`),
+    );
     const result = await site.run(["srun", "--container", site.bundle, "true"]);
     expect(result.code).toBe(code);
     if (verb === "start") expect(result.stderr).toContain("slurmstepd: error: Cannot start container: cannot start");

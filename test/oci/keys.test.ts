@@ -9,17 +9,30 @@ setDefaultTimeout(60_000);
 
 describe.skipIf(!havePeers("runc", "busybox"))(`keys of oci.conf as uid ${process.geteuid?.()}`, () => {
   let site: Site;
-  beforeAll(() => { site = new Site(); });
+  beforeAll(() => {
+    site = new Site();
+  });
   afterAll(async () => await site[Symbol.asyncDispose]());
   const id = "%n.%u.%j.%s.%t";
   const conf = (changes: Record<string, string> = {}) => {
     const runc = `runc --root=${site.runtimeRoot}`;
-    const lines = { RunTimeQuery: `${runc} state ${id}`, RunTimeRun: `${runc} run -b %b ${id}`, RunTimeKill: `${runc} kill ${id} KILL`,
-      RunTimeDelete: `${runc} delete --force ${id}`, ...changes };
-    site.conf(Object.entries(lines).map(([key, value]) => `${key}="${value}"\n`).join(""));
+    const lines = {
+      RunTimeQuery: `${runc} state ${id}`,
+      RunTimeRun: `${runc} run -b %b ${id}`,
+      RunTimeKill: `${runc} kill ${id} KILL`,
+      RunTimeDelete: `${runc} delete --force ${id}`,
+      ...changes,
+    };
+    site.conf(
+      Object.entries(lines)
+        .map(([key, value]) => `${key}="${value}"\n`)
+        .join(""),
+    );
   };
-  const env = (...options: readonly string[]) => async (variables: Record<string, string>) =>
-    (await site.run(["srun", ...options, "--container", site.bundle, "env"], { env: variables })).stdout.split("\n");
+  const env =
+    (...options: readonly string[]) =>
+    async (variables: Record<string, string>) =>
+      (await site.run(["srun", ...options, "--container", site.bundle, "env"], { env: variables })).stdout.split("\n");
 
   test("EnvExclude is an extended regular expression over NAME=value", async () => {
     conf({ EnvExclude: "^(SECRET[[:digit:]]{1,2}|SLURM_CONF)=|=drop$" });
@@ -43,7 +56,10 @@ describe.skipIf(!havePeers("runc", "busybox"))(`keys of oci.conf as uid ${proces
     expect(seen).toContain("SLURMD_NODENAME=");
     expect(seen).not.toMatch(/^(JOBVAR|LANG|XDG_\w+|SLURM_JOB_ID)=/m);
   });
-  test.each([["null", "\0"], ["newline", "\n"]])("CreateEnvFile=%s", async (kind, end) => {
+  test.each([
+    ["null", "\0"],
+    ["newline", "\n"],
+  ])("CreateEnvFile=%s", async (kind, end) => {
     conf({ CreateEnvFile: kind, RunTimeRun: `cp %e ${site.dir}/environment; runc --root=${site.runtimeRoot} run -b %b ${id}` });
     expect((await site.run(["srun", "--container", site.bundle, "true"], { env: { TWO: "a\nb", ONE: "1" } })).code).toBe(0);
     const entries = readFileSync(join(site.dir, "environment"), "utf8").split(end);
@@ -61,7 +77,9 @@ describe.skipIf(!havePeers("runc", "busybox"))(`keys of oci.conf as uid ${proces
     const [node = ""] = readdirSync(join(site.dir, "own", user));
     const [step = ""] = readdirSync(join(site.dir, "own", user, node));
     expect(step).toMatch(/^oci-job\d+-0$/);
-    expect(JSON.parse(readFileSync(join(site.dir, "own", user, node, step, "task-1/config.json"), "utf8")).process.args).toContain("/bin/sh");
+    expect(JSON.parse(readFileSync(join(site.dir, "own", user, node, step, "task-1/config.json"), "utf8")).process.args).toContain(
+      "/bin/sh",
+    );
     expect(readdirSync(site.runtimeRoot)).toEqual([]);
   });
   test("hooks of config.json run, but for those of DisableHooks; annotations and unknown members stay", async () => {
@@ -74,27 +92,57 @@ describe.skipIf(!havePeers("runc", "busybox"))(`keys of oci.conf as uid ${proces
       config["annotations"] = { "org.example": "x" };
       config["vendor.unknown"] = { empty: {}, big: 1 };
     });
-    conf({ DisableHooks: "prestart,poststop", RunTimeRun: `cp %b/config.json ${site.dir}/config; runc --root=${site.runtimeRoot} run -b %b ${id}` });
+    conf({
+      DisableHooks: "prestart,poststop",
+      RunTimeRun: `cp %b/config.json ${site.dir}/config; runc --root=${site.runtimeRoot} run -b %b ${id}`,
+    });
     expect((await site.run(["srun", "--container", site.bundle, "true"])).code).toBe(0);
     expect(readFileSync(join(site.dir, "hooks"), "utf8")).toBe("createRuntime\n");
-    expect(JSON.parse(readFileSync(join(site.dir, "config"), "utf8"))).toMatchObject({ annotations: { "org.example": "x" },
-      "vendor.unknown": { empty: {}, big: 1 } });
+    expect(JSON.parse(readFileSync(join(site.dir, "config"), "utf8"))).toMatchObject({
+      annotations: { "org.example": "x" },
+      "vendor.unknown": { empty: {}, big: 1 },
+    });
     site.place.makeBundle();
   });
   test("--container-id is recorded and seen inside", async () => {
     conf();
-    const result = await site.run(["srun", "--container-id=my-id", "--container", site.bundle, "sh", "-c", "echo $SLURM_CONTAINER_ID $SLURM_CONTAINER"]);
+    const result = await site.run([
+      "srun",
+      "--container-id=my-id",
+      "--container",
+      site.bundle,
+      "sh",
+      "-c",
+      "echo $SLURM_CONTAINER_ID $SLURM_CONTAINER",
+    ]);
     expect(result.stdout).toBe(`my-id ${site.bundle}\n`);
   });
   test("salloc --container: the command runs inside", async () => {
     conf();
-    expect(await site.run(["salloc", "-Q", "--container", site.bundle, "sh", "-c", "echo $IMAGE; exit 3"])).toMatchObject({ code: 3, stdout: "yes\n" });
+    expect(await site.run(["salloc", "-Q", "--container", site.bundle, "sh", "-c", "echo $IMAGE; exit 3"])).toMatchObject({
+      code: 3,
+      stdout: "yes\n",
+    });
   });
   test("an array of batch jobs, and a batch script with its own steps outside", async () => {
     conf();
     const out = join(site.dir, "array-%a");
-    expect((await site.run(["sbatch", "--wait", "-a", "1-3", "-o", out, "--container", site.bundle, "--wrap",
-      "echo $SLURM_ARRAY_TASK_ID $IMAGE"])).code).toBe(0);
+    expect(
+      (
+        await site.run([
+          "sbatch",
+          "--wait",
+          "-a",
+          "1-3",
+          "-o",
+          out,
+          "--container",
+          site.bundle,
+          "--wrap",
+          "echo $SLURM_ARRAY_TASK_ID $IMAGE",
+        ])
+      ).code,
+    ).toBe(0);
     for (const task of [1, 2, 3]) expect(readFileSync(join(site.dir, `array-${task}`), "utf8")).toBe(`${task} yes\n`);
   });
   test("standard input goes to task 0 alone when it is asked for", async () => {

@@ -6,7 +6,11 @@ import type { JournalEntry } from "#step/journal.ts";
 
 const ROOT = join(import.meta.dir, "../..");
 
-export interface Outcome { readonly code: number; readonly stdout: string; readonly stderr: string }
+export interface Outcome {
+  readonly code: number;
+  readonly stdout: string;
+  readonly stderr: string;
+}
 
 export class Site implements AsyncDisposable {
   readonly place = new Place();
@@ -23,8 +27,13 @@ export class Site implements AsyncDisposable {
     this.#wrap = wrap;
     for (const name of ["bin", "home", "run", "berth"]) mkdirSync(join(this.dir, name), { mode: 0o700, recursive: true });
     this.env = {
-      HOME: join(this.dir, "home"), XDG_RUNTIME_DIR: join(this.dir, "run"), XDG_STATE_HOME: join(this.dir, "state"), XDG_CONFIG_HOME: this.dir,
-      PATH: `${this.bin}:/usr/local/bin:/usr/bin:/bin:/usr/sbin:/sbin`, LANG: "C.UTF-8", TERM: "dumb",
+      HOME: join(this.dir, "home"),
+      XDG_RUNTIME_DIR: join(this.dir, "run"),
+      XDG_STATE_HOME: join(this.dir, "state"),
+      XDG_CONFIG_HOME: this.dir,
+      PATH: `${this.bin}:/usr/local/bin:/usr/bin:/bin:/usr/sbin:/sbin`,
+      LANG: "C.UTF-8",
+      TERM: "dumb",
     };
     this.berthConf("KillWait=2\n");
     this.place.makeBundle();
@@ -39,11 +48,19 @@ export class Site implements AsyncDisposable {
   }
 
   start(argv: readonly string[], env: Record<string, string> = {}) {
-    return Bun.spawn([...this.#wrap, process.execPath, join(ROOT, "src/main.ts"), ...argv],
-      { cwd: this.dir, env: { ...this.env, ...env }, stdin: "pipe", stdout: "pipe", stderr: "pipe" });
+    return Bun.spawn([...this.#wrap, process.execPath, join(ROOT, "src/main.ts"), ...argv], {
+      cwd: this.dir,
+      env: { ...this.env, ...env },
+      stdin: "pipe",
+      stdout: "pipe",
+      stderr: "pipe",
+    });
   }
 
-  async run(argv: readonly string[], { input = "", env = {} }: { readonly input?: string; readonly env?: Record<string, string> } = {}): Promise<Outcome> {
+  async run(
+    argv: readonly string[],
+    { input = "", env = {} }: { readonly input?: string; readonly env?: Record<string, string> } = {},
+  ): Promise<Outcome> {
     const child = this.start(argv, env);
     child.stdin.write(input);
     await child.stdin.end();
@@ -63,7 +80,10 @@ export class Site implements AsyncDisposable {
     if (!existsSync(this.#log)) return [];
     const text = readFileSync(this.#log, "utf8");
     rmSync(this.#log);
-    return text.split("\u0001").slice(0, -1).map((record) => record.split("\0").slice(0, -1));
+    return text
+      .split("\u0001")
+      .slice(0, -1)
+      .map((record) => record.split("\0").slice(0, -1));
   }
 
   /** Spool directories of running steps. */
@@ -75,8 +95,13 @@ export class Site implements AsyncDisposable {
 
   journal(): JournalEntry[] {
     return this.spools().flatMap((dir) =>
-      (existsSync(join(dir, "journal"))
-        ? readFileSync(join(dir, "journal"), "utf8").trimEnd().split("\n").map((line) => JSON.parse(line) as JournalEntry) : []));
+      existsSync(join(dir, "journal"))
+        ? readFileSync(join(dir, "journal"), "utf8")
+            .trimEnd()
+            .split("\n")
+            .map((line) => JSON.parse(line) as JournalEntry)
+        : [],
+    );
   }
 
   async [Symbol.asyncDispose](): Promise<void> {
@@ -100,6 +125,14 @@ export async function until<T>(what: string, look: () => T | undefined | false):
 /** A private mount namespace with cgroup v2 alone, which crun wants (testbed.md); undefined where we may not. */
 export function cgroup2Wrap(): readonly string[] | undefined {
   if (process.geteuid?.() !== 0) return existsSync("/sys/fs/cgroup/cgroup.controllers") ? [] : undefined;
-  return ["unshare", "-m", "--propagation", "private", "sh", "-c",
-    'umount -R /sys/fs/cgroup 2>/dev/null; mount -t cgroup2 none /sys/fs/cgroup; mount --make-rshared /; exec "$@"', "sh"];
+  return [
+    "unshare",
+    "-m",
+    "--propagation",
+    "private",
+    "sh",
+    "-c",
+    'umount -R /sys/fs/cgroup 2>/dev/null; mount -t cgroup2 none /sys/fs/cgroup; mount --make-rshared /; exec "$@"',
+    "sh",
+  ];
 }

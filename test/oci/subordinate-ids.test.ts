@@ -20,16 +20,29 @@ describe.skipIf(!hasRange || !havePeers("runc", "busybox", "newuidmap", "unshare
     writeFileSync(join(dir, "mail"), "for user 8\n", { mode: 0o600 });
     writeFileSync(join(dir, "own"), "");
     // util-linux 2.38 wants the outer id first, later ones take inner:outer:count.
-    const inNamespace = (command: string) => [`${range?.start},1,1000`, `1:${range?.start}:1000`].map((map) =>
-      Bun.spawnSync(["unshare", "--map-users", map, "--map-groups", map, "--map-root-user", "sh", "-c", command],
-        { stderr: "pipe" })).find(({ exitCode }) => exitCode === 0);
+    const inNamespace = (command: string) =>
+      [`${range?.start},1,1000`, `1:${range?.start}:1000`]
+        .map((map) =>
+          Bun.spawnSync(["unshare", "--map-users", map, "--map-groups", map, "--map-root-user", "sh", "-c", command], { stderr: "pipe" }),
+        )
+        .find(({ exitCode }) => exitCode === 0);
     expect(inNamespace(`chown 8:8 '${dir}/mail'`)).toBeDefined();
     site.place.makeBundle((config) => {
-      for (const set of Object.values(config["process"].capabilities as Record<string, string[]>)) set.push("CAP_SETUID", "CAP_SETGID", "CAP_DAC_OVERRIDE");
+      for (const set of Object.values(config["process"].capabilities as Record<string, string[]>))
+        set.push("CAP_SETUID", "CAP_SETGID", "CAP_DAC_OVERRIDE");
     });
-    const result = await site.run(["srun", "--container", site.bundle, "sh", "-c", "busybox stat -c '%u:%g %n' /var/mail /var/own; cat /var/mail; id -u"]);
+    const result = await site.run([
+      "srun",
+      "--container",
+      site.bundle,
+      "sh",
+      "-c",
+      "busybox stat -c '%u:%g %n' /var/mail /var/own; cat /var/mail; id -u",
+    ]);
     expect(result.stdout).toBe("8:8 /var/mail\n0:0 /var/own\nfor user 8\n0\n");
-    site.place.makeBundle((config) => { config["process"].user = { uid: 8, gid: 8 }; });
+    site.place.makeBundle((config) => {
+      config["process"].user = { uid: 8, gid: 8 };
+    });
     expect((await site.run(["srun", "--container", site.bundle, "sh", "-c", "id -u; cat /var/mail"])).stdout).toBe("8\nfor user 8\n");
     inNamespace(`rm -rf '${dir}'`);
   });

@@ -71,10 +71,13 @@ export class DaemonPool {
   }
 
   #scheduleRefill(): void {
-    this.#refill ??= setTimeout(() => {
-      this.#refill = undefined;
-      this.fill();
-    }, this.#spares.length === 0 ? REFILL_EMPTY_MS : REFILL_MS);
+    this.#refill ??= setTimeout(
+      () => {
+        this.#refill = undefined;
+        this.fill();
+      },
+      this.#spares.length === 0 ? REFILL_EMPTY_MS : REFILL_MS,
+    );
   }
 
   stop(): void {

@@ -51,11 +51,17 @@ export async function runTask(request: TaskRequest): Promise<ExitStatus> {
   dir.own(step, facts.localId);
   await using container = await openStepContainer(step, { signal: signals.stopped });
   const prepared = await container.prepareTask({
-    localId: facts.localId, globalId: facts.rank, args: request.command, env: programEnvironment(container),
+    localId: facts.localId,
+    globalId: facts.rank,
+    args: request.command,
+    env: programEnvironment(container),
   });
   signals.stopped.throwIfAborted();
   restoreLimits();
-  const status = container.flow === "run" ? await run(prepared, signals) : await createAndStart(container, facts.localId, { prepared, signals, tell: request.tell });
+  const status =
+    container.flow === "run"
+      ? await run(prepared, signals)
+      : await createAndStart(container, facts.localId, { prepared, signals, tell: request.tell });
   try {
     await container.finishTask(facts.localId, { pid: null });
   } catch (error) {
@@ -66,12 +72,20 @@ export async function runTask(request: TaskRequest): Promise<ExitStatus> {
   return status;
 }
 
-function describeStep(request: TaskRequest, facts: TaskFacts, { dir, stateDir }: { readonly dir: TaskDir; readonly stateDir: string }): ContainerStep {
+function describeStep(
+  request: TaskRequest,
+  facts: TaskFacts,
+  { dir, stateDir }: { readonly dir: TaskDir; readonly stateDir: string },
+): ContainerStep {
   const uid = process.getuid?.() ?? 0;
   return {
     bundle: request.bundle,
-    jobId: facts.jobId, stepKey: facts.stepKey, nodeName: facts.nodeName,
-    userName: userName(uid), userId: uid, groupId: process.getgid?.() ?? 0,
+    jobId: facts.jobId,
+    stepKey: facts.stepKey,
+    nodeName: facts.nodeName,
+    userName: userName(uid),
+    userId: uid,
+    groupId: process.getgid?.() ?? 0,
     workDir: process.cwd(),
     spoolRoot: dir.spool,
     configDir: [...facts.slurmDirs, directories().config, SITE_CONFIG_DIR].find((path) => existsSync(join(path, "oci.conf"))) ?? null,
@@ -101,8 +115,8 @@ function regularFile(fd: number): string | null {
 /** The image's own variables win over the job's, and Slurm's win over both (oci-conf §8.1). */
 function programEnvironment(container: StepContainer): Record<string, string> {
   const job: Record<string, string> = {};
-  for (const [name, value] of Object.entries(process.env)) if (value !== undefined && name !== FILE_LIMIT_VARIABLE
-    && name !== TOKEN_VARIABLE) job[name] = value;
+  for (const [name, value] of Object.entries(process.env))
+    if (value !== undefined && name !== FILE_LIMIT_VARIABLE && name !== TOKEN_VARIABLE) job[name] = value;
   const slurms = Object.entries(job).filter(([name]) => name.startsWith("SLURM"));
   return { ...container.environment(job), ...Object.fromEntries(slurms) };
 }
@@ -120,14 +134,20 @@ async function run({ argv, env }: PreparedTask, signals: PassedSignals): Promise
 }
 
 /** The container's first process becomes our child when the create command ends, and its status is the task's. */
-async function createAndStart(container: StepContainer, localId: number,
-  { prepared, signals, tell }: { readonly prepared: PreparedTask; readonly signals: PassedSignals; readonly tell: (line: string) => void }): Promise<ExitStatus> {
+async function createAndStart(
+  container: StepContainer,
+  localId: number,
+  { prepared, signals, tell }: { readonly prepared: PreparedTask; readonly signals: PassedSignals; readonly tell: (line: string) => void },
+): Promise<ExitStatus> {
   becomeSubreaper();
   using reaper = new OrphanReaper();
   const created = await run(prepared, signals);
   if (shellCode(created) !== 0) return created;
   const started = await startCreated({
-    container, localId, spoolDir: prepared.spoolDir, signal: new AbortController().signal,
+    container,
+    localId,
+    spoolDir: prepared.spoolDir,
+    signal: new AbortController().signal,
     expectOrphan: (identity) => reaper.expect(identity),
     created: () => undefined, // nobody takes over from a task: Slurm's own daemon owns it
   });
