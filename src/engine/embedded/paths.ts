@@ -1,5 +1,6 @@
 /** Where the embedded engine keeps its things. */
 import { join } from "node:path";
+import { BerthError } from "#job/errors.ts";
 import type { JobId, StepKey } from "#job/id.ts";
 import { directories, SITE_CONFIG_DIR, type Directories } from "#platform/directories.ts";
 
@@ -15,8 +16,18 @@ export interface Paths extends Directories {
   readonly configDirs: readonly string[];
 }
 
+/** sun_path of unix(7) has 108 bytes with its zero; the longest name of ours is that of an interactive step's console. */
+const LONGEST_SOCKET = "/steps/4294967295.interactive.tty".length;
+const SUN_PATH = 107;
+
+/** @throws BerthError RUNTIME_DIR_LONG */
 export function enginePaths(): Paths {
   const found = directories();
+  if (Buffer.byteLength(found.runtime) + LONGEST_SOCKET > SUN_PATH) {
+    throw new BerthError("RUNTIME_DIR_LONG", `The path ${found.runtime} is too long for sockets in it`, {
+      hint: `set XDG_RUNTIME_DIR to a directory with a path of at most ${SUN_PATH - LONGEST_SOCKET - "/berth".length} bytes`,
+    });
+  }
   return {
     ...found,
     socket: join(found.runtime, "berthd.sock"),
