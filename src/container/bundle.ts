@@ -99,3 +99,21 @@ function readEnv(config: JsonObject, file: string): readonly string[] {
 function configError(file: string, reason: string, hint?: string, cause?: unknown): BerthError {
   return new BerthError("BUNDLE_CONFIG", `Cannot use ${file}: ${reason}`, { ...(hint === undefined ? {} : { hint }), cause });
 }
+
+/** What is recorded of annotations at most, in characters of names and values: they come from whoever made the bundle. */
+const MAX_ANNOTATIONS = 16_384;
+
+/** Annotations (OCI runtime-spec, config.md): names with text values, up to a bound; other values are left out. */
+export function readAnnotations({ config }: Bundle): Record<string, string> {
+  const found = config.get("annotations");
+  const kept: Record<string, string> = Object.create(null);
+  if (!(found instanceof Map)) return kept;
+  let room = MAX_ANNOTATIONS;
+  for (const [name, value] of found) {
+    if (typeof value !== "string") continue;
+    room -= name.length + value.length;
+    if (room < 0) break;
+    kept[name] = value;
+  }
+  return kept;
+}

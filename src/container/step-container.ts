@@ -13,7 +13,7 @@ import { lstatSync, readFileSync, rmSync } from "node:fs";
 import { join, resolve } from "node:path";
 import { stepNumber, type StepKey } from "#job/id.ts";
 import { shellCode, type ExitStatus } from "#job/outcome.ts";
-import { readBundle, type Bundle } from "./bundle.ts";
+import { readAnnotations, readBundle, type Bundle } from "./bundle.ts";
 import { cdiDirs, CdiRegistry, joinEdits, type ContainerEdits } from "./cdi.ts";
 import { excludeVariables, mergeEnvironment, printEnvFile, runtimeEnvironment, type Environment } from "./environment.ts";
 import { readMountTable } from "./mount-flags.ts";
@@ -84,6 +84,8 @@ export interface TaskProcess {
 export interface StepContainer extends AsyncDisposable {
   /** "runc 1.1.5 (chosen by Berth: …)", or which oci.conf rules. */
   readonly description: string;
+  /** The bundle's annotations, for the record; empty without a config.json. */
+  readonly annotations: Readonly<Record<string, string>>;
   readonly flow: OciConf["flow"];
   /** The bundle's variables over the job's (oci-conf §8.1). */
   environment(jobEnv: Environment): Record<string, string>;
@@ -151,6 +153,7 @@ interface TaskRecord {
 
 class OpenedStep implements StepContainer {
   readonly description: string;
+  readonly annotations: Readonly<Record<string, string>>;
   readonly flow: OciConf["flow"];
   readonly #step: ContainerStep;
   readonly #conf: OciConf | undefined;
@@ -179,6 +182,7 @@ class OpenedStep implements StepContainer {
     this.#bundle = opened.bundle;
     this.#runtime = opened.runtime;
     this.flow = opened.conf?.flow ?? "run";
+    this.annotations = opened.bundle === undefined ? {} : readAnnotations(opened.bundle);
     this.description = opened.runtime?.description ?? `commands of ${opened.conf?.file ?? "oci.conf"}`;
     this.#owner = { uid: step.userId, gid: step.groupId };
     this.#runtimeEnv = runtimeEnvironment(process.env, step.nodeName, opened.conf?.runTimeEnvExclude);

@@ -133,7 +133,14 @@ export function stepJson(step: StepRecord, nowMs: number): Json {
     kill_request_user: step.cancelledBy === null ? "" : `${step.cancelledBy === step.userId ? step.userName : step.cancelledBy}`,
     state: [step.state],
     statistics: { CPU: { actual_frequency: 0 }, energy: { consumed: UNSET } },
-    step: { id: `${step.jobId}.${step.stepKey}`, name: step.name, container: step.container ?? "", container_id: step.containerId ?? "" },
+    step: {
+      id: `${step.jobId}.${step.stepKey}`,
+      name: step.name,
+      container: step.container ?? "",
+      container_id: step.containerId ?? "",
+      // Berth's own key: Slurm records none.
+      ...(step.annotations === undefined ? {} : { container_annotations: step.annotations }),
+    },
     task: { distribution: step.distribution === null ? "Unknown" : step.distribution.charAt(0).toUpperCase() + step.distribution.slice(1) },
     submit_line: step.submitLine ?? "",
     tres: {

@@ -167,6 +167,8 @@ export interface StepRecord {
   readonly containerId: string | null;
   readonly submitLine: string | null;
   readonly usage: StepUsage | null;
+  /** Of the bundle, once the step has ended; absent when there are none. */
+  readonly annotations?: Readonly<Record<string, string>>;
 }
 
 /** An accounting row: the job with all its steps, ended ones included. */

@@ -20,6 +20,8 @@ export interface StepResult {
   readonly terminated: TerminateReason | null;
   /** Some task was killed by the kernel for want of memory. */
   readonly outOfMemory: boolean;
+  /** Of the step's bundle. */
+  readonly annotations?: Readonly<Record<string, string>>;
 }
 
 /** `badExit`: srun gives up on the step (-K, -W); `clientLost`: srun is gone. */

@@ -45,6 +45,7 @@ export class RunningStep {
   readonly #killed = new AbortController();
   /** By node: several nodes of one step may be this host. */
   readonly #containers = new Map<string, StepContainer>();
+  #annotations: Readonly<Record<string, string>> = {};
   #terminated: TerminateReason | null = null;
   #killTimer: ReturnType<typeof setTimeout> | undefined;
   #isHard = false;
@@ -76,7 +77,11 @@ export class RunningStep {
     const { plan } = this;
     if (plan.container === null) return undefined;
     try {
-      for (const { name } of plan.facts.nodes) this.#containers.set(name, await this.#openContainer(name, plan.container.bundle));
+      for (const { name } of plan.facts.nodes) {
+        const container = await this.#openContainer(name, plan.container.bundle);
+        this.#containers.set(name, container);
+        this.#annotations = container.annotations;
+      }
       return undefined;
     } catch (error) {
       if (this.#abort.signal.aborted) return undefined; // `start` sees that the step was ended
@@ -287,6 +292,7 @@ export class RunningStep {
       endedAt: nowMs(),
       terminated: this.#terminated,
       outOfMemory: false,
+      annotations: this.#annotations,
     };
     this.#journal.append({ kind: "ended", result });
     return result;

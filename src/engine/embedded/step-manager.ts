@@ -423,7 +423,15 @@ export class StepManager {
             : exit.code !== 0
               ? "FAILED"
               : "COMPLETED";
-    const ended: StepRecord = { ...step.record, state, exit, endedAt: result.endedAt, usage: result.usage };
+    const { annotations = {} } = result;
+    const ended: StepRecord = {
+      ...step.record,
+      state,
+      exit,
+      endedAt: result.endedAt,
+      usage: result.usage,
+      ...(Object.keys(annotations).length === 0 ? {} : { annotations }),
+    };
     try {
       this.#host.store.proveRoom(JSON.stringify([ended, job.record]));
     } catch (error) {
