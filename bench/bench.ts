@@ -4,9 +4,7 @@
 //
 //   npm run bench                     all rows, 40 runs each
 //   scripts/bench --runs 10 squeue    fewer runs, only the rows whose name contains "squeue"
-import {
-  chmodSync, copyFileSync, mkdirSync, mkdtempSync, readFileSync, realpathSync, rmSync, symlinkSync,
-} from "node:fs";
+import { chmodSync, copyFileSync, mkdirSync, mkdtempSync, readFileSync, realpathSync, rmSync, symlinkSync } from "node:fs";
 import { arch, cpus, release, tmpdir, userInfo } from "node:os";
 import { join, resolve } from "node:path";
 
@@ -38,7 +36,11 @@ const user = Bun.spawnSync(["id", "-un"]).stdout.toString().trim(); // userInfo(
 const berth = realpathSync(join(ROOT, "dist/berth"));
 for (const name of COMMANDS) symlinkSync(berth, join(dir, "bin", name));
 const env: Record<string, string> = {
-  HOME: join(dir, "home"), USER: user, LANG: "C.UTF-8", PATH: SYSTEM_PATH, XDG_RUNTIME_DIR: join(dir, "xdg"),
+  HOME: join(dir, "home"),
+  USER: user,
+  LANG: "C.UTF-8",
+  PATH: SYSTEM_PATH,
+  XDG_RUNTIME_DIR: join(dir, "xdg"),
 };
 const own = (name: string, ...rest: string[]): string[] => [join(dir, "bin", name), ...rest];
 const notes: string[] = [];
@@ -82,20 +84,36 @@ let containers = 0;
 /** A bare run of the bundle by one runtime; undefined, with a note, when that does not work here. */
 function bareRun(runtime: string, bundle: string): (() => Promise<void>) | undefined {
   const path = Bun.which(runtime, { PATH: SYSTEM_PATH });
-  if (path === null) { notes.push(`${runtime} is not installed`); return undefined; }
-  const run = () => { timed([path, "--root", join(dir, "runtime"), "run", "-b", bundle, `bench-${containers++}`]); };
-  try { run(); } catch (error) { notes.push(`${runtime} does not run here: ${String(error)}`); return undefined; }
+  if (path === null) {
+    notes.push(`${runtime} is not installed`);
+    return undefined;
+  }
+  const run = () => {
+    timed([path, "--root", join(dir, "runtime"), "run", "-b", bundle, `bench-${containers++}`]);
+  };
+  try {
+    run();
+  } catch (error) {
+    notes.push(`${runtime} does not run here: ${String(error)}`);
+    return undefined;
+  }
   return async () => run();
 }
 
 /** Real Slurm commands that answer: installed, not links to Berth, and with a controller behind them. */
 function slurmPath(): string | undefined {
   const srun = Bun.which("srun", { PATH: SYSTEM_PATH });
-  if (srun === null || realpathSync(srun) === berth) { notes.push("Slurm is not installed"); return undefined; }
+  if (srun === null || realpathSync(srun) === berth) {
+    notes.push("Slurm is not installed");
+    return undefined;
+  }
   const conf = process.env["SLURM_CONF"];
   if (conf !== undefined) env["SLURM_CONF"] = conf;
   const answer = Bun.spawnSync([join(srun, "../sinfo"), "-h"], { env, timeout: 5000 });
-  if (!answer.success) { notes.push("Slurm's commands are installed, but no cluster answers"); return undefined; }
+  if (!answer.success) {
+    notes.push("Slurm's commands are installed, but no cluster answers");
+    return undefined;
+  }
   return join(srun, "..");
 }
 
@@ -103,7 +121,8 @@ function slurmPath(): string | undefined {
 function storm(sbatch: readonly string[], squeue: readonly string[]): () => Promise<void> {
   return async () => {
     for (let i = 0; i < STORM; i++) timed(sbatch);
-    for (let polls = 0; polls < 6000; polls++) { // two minutes
+    for (let polls = 0; polls < 6000; polls++) {
+      // two minutes
       const queue = Bun.spawnSync([...squeue], { env, cwd: join(dir, "work"), stdin: "ignore" });
       if (queue.stdout.toString().trim() === "") return;
       await Bun.sleep(20);
@@ -116,36 +135,52 @@ function storm(sbatch: readonly string[], squeue: readonly string[]): () => Prom
 
 async function makeRows(): Promise<Row[]> {
   const empty = join(dir, "empty");
-  const built = Bun.spawnSync([process.execPath, "build", "--compile", "--bytecode", "--format=esm", "--minify",
-    join(ROOT, "bench/empty.ts"), "--outfile", empty], { cwd: dir });
+  const built = Bun.spawnSync(
+    [process.execPath, "build", "--compile", "--bytecode", "--format=esm", "--minify", join(ROOT, "bench/empty.ts"), "--outfile", empty],
+    { cwd: dir },
+  );
   if (!built.success) notes.push("the empty program could not be built");
   const slurm = slurmPath();
   const theirs = (name: string, ...rest: string[]) => (slurm === undefined ? {} : { Slurm: [join(slurm, name), ...rest] });
   const bundle = await makeBundle();
   const rows: Row[] = [
-    { name: "start: --version", subjects: {
-      berth: own("berth", "--version"), ...(built.success && { "empty program": [empty] }), ...theirs("srun", "--version"),
-    } },
+    {
+      name: "start: --version",
+      subjects: {
+        berth: own("berth", "--version"),
+        ...(built.success && { "empty program": [empty] }),
+        ...theirs("srun", "--version"),
+      },
+    },
     { name: "srun true", subjects: { berth: own("srun", "true"), ...theirs("srun", "true") } },
   ];
   if (bundle !== undefined) {
     const runc = bareRun("runc", bundle);
     const crun = bareRun("crun", bundle);
-    rows.push({ name: "srun --container B true", subjects: {
-      berth: own("srun", "--container", bundle, "true"), ...(runc && { runc }), ...(crun && { crun }),
-      ...theirs("srun", "--container", bundle, "true"),
-    } });
+    rows.push({
+      name: "srun --container B true",
+      subjects: {
+        berth: own("srun", "--container", bundle, "true"),
+        ...(runc && { runc }),
+        ...(crun && { crun }),
+        ...theirs("srun", "--container", bundle, "true"),
+      },
+    });
   }
   const sbatch = ["-o", "/dev/null", "--wrap", "true"];
   rows.push(
     { name: "sbatch --wrap true", subjects: { berth: own("sbatch", ...sbatch), ...theirs("sbatch", ...sbatch) } },
     { name: "squeue -h", subjects: { berth: own("squeue", "-h"), ...theirs("squeue", "-h") } },
-    { name: `${STORM} × sbatch --wrap true, to the last end`, runs: 3, subjects: {
-      berth: storm(own("sbatch", ...sbatch), own("squeue", "-h")),
-      ...(slurm !== undefined && {
-        Slurm: storm([join(slurm, "sbatch"), ...sbatch], [join(slurm, "squeue"), "-h", "-u", user]),
-      }),
-    } },
+    {
+      name: `${STORM} × sbatch --wrap true, to the last end`,
+      runs: 3,
+      subjects: {
+        berth: storm(own("sbatch", ...sbatch), own("squeue", "-h")),
+        ...(slurm !== undefined && {
+          Slurm: storm([join(slurm, "sbatch"), ...sbatch], [join(slurm, "squeue"), "-h", "-u", user]),
+        }),
+      },
+    },
   );
   return wanted.length === 0 ? rows : rows.filter((row) => wanted.some((word) => row.name.includes(word)));
 }
@@ -206,8 +241,10 @@ try {
     const bare = peers.map((peer) => `${peer} ${versus(peer)}`).join("; ");
     lines.push(`| ${row.name} | ${row.runs ?? RUNS} | ${show(berthMs)} | ${bare} | ${versus("Slurm")} |`);
   }
-  console.log(`Medians; in brackets Berth ÷ peer and Berth − peer. ${cpus().length} × ${cpus()[0]?.model.trim() ?? "CPU"}, `
-    + `Linux ${release()} ${arch()}, as ${userInfo().uid === 0 ? "root" : "an ordinary user"}.\n`);
+  console.log(
+    `Medians; in brackets Berth ÷ peer and Berth − peer. ${cpus().length} × ${cpus()[0]?.model.trim() ?? "CPU"}, ` +
+      `Linux ${release()} ${arch()}, as ${userInfo().uid === 0 ? "root" : "an ordinary user"}.\n`,
+  );
   console.log("| work | runs | Berth | bare peer | Slurm |\n| --- | --- | --- | --- | --- |");
   console.log(lines.join("\n"));
   if (notes.length > 0) console.log(`\n${notes.map((note) => `- ${note}`).join("\n")}`);

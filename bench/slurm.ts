@@ -15,10 +15,17 @@ completeBundle();
 const conf = join(site.runtime, "berth/slurm/oci.conf");
 const id = "%n.%u.%j.%s.%t";
 const runc = `runc --root=${site.dir}/oci`;
-writeFileSync(conf, [
-  `RunTimeQuery="${runc} state ${id}"`, `RunTimeKill="${runc} kill -a ${id}"`, `RunTimeDelete="${runc} delete --force ${id}"`,
-  `RunTimeRun="${runc} run -b %b ${id}"`,
-].map((line) => `${line}\n`).join(""));
+writeFileSync(
+  conf,
+  [
+    `RunTimeQuery="${runc} state ${id}"`,
+    `RunTimeKill="${runc} kill -a ${id}"`,
+    `RunTimeDelete="${runc} delete --force ${id}"`,
+    `RunTimeRun="${runc} run -b %b ${id}"`,
+  ]
+    .map((line) => `${line}\n`)
+    .join(""),
+);
 
 const subjects: Readonly<Record<string, { readonly argv: readonly string[]; readonly hasOciConf: boolean }>> = {
   "srun true": { argv: ["srun", "/bin/true"], hasOciConf: true },
@@ -42,7 +49,13 @@ function completeBundle(): void {
 
 function timed(argv: readonly string[]): number {
   const started = Bun.nanoseconds();
-  const { success, stderr } = Bun.spawnSync([...argv], { env: site.env, cwd: site.workDir, stdin: "ignore", stdout: "ignore", stderr: "pipe" });
+  const { success, stderr } = Bun.spawnSync([...argv], {
+    env: site.env,
+    cwd: site.workDir,
+    stdin: "ignore",
+    stdout: "ignore",
+    stderr: "pipe",
+  });
   const ms = (Bun.nanoseconds() - started) / 1e6;
   if (!success) throw new Error(`${argv.join(" ")}: ${stderr.toString()}`);
   return ms;

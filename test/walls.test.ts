@@ -34,6 +34,9 @@ const EXTRA: Readonly<Record<string, readonly string[]>> = {
   "commands/task.ts": ["engine/slurm"], // is a task's process on a node
   "commands/stepd.ts": ["step"], // is the step daemon's process
   "commands/context.ts": ["platform"], // who asks, from where: user, groups, working directory
+  "commands/doctor.ts": ["container", "platform"], // looks at the host, outside any engine
+  "commands/oci.ts": ["container", "platform"], // about oci.conf itself, outside any engine
+  "commands/bundle.ts": ["container", "platform"], // about bundles themselves, outside any engine
   "commands/link.ts": ["platform"], // links point at the executable that runs
   "commands/identity.ts": ["platform"], // names of users and of this host
   "commands/login-environment.ts": ["platform"], // runs the user's login shell
@@ -56,7 +59,8 @@ const TEST_SUPPORT = /^(\/\*\*|\/\/) (For tests|Fixtures)\b/;
 
 /** "engine/embedded/journal.ts" → "engine/embedded"; undefined when the path is in no room. */
 function roomOf(path: string): string | undefined {
-  return Object.keys(WALLS).filter((room) => path === room || path.startsWith(`${room}/`))
+  return Object.keys(WALLS)
+    .filter((room) => path === room || path.startsWith(`${room}/`))
     .sort((a, b) => b.length - a.length)[0];
 }
 
@@ -86,7 +90,10 @@ export function complaintsAbout(file: string, imports: readonly { path: string; 
       continue;
     }
     const other = roomOf(target);
-    if (other === undefined) { complaints.push(`${file} imports ${specifier}, which is in no room`); continue; }
+    if (other === undefined) {
+      complaints.push(`${file} imports ${specifier}, which is in no room`);
+      continue;
+    }
     const allowed = [...(WALLS[room] ?? []), ...(EXTRA[file] ?? [])];
     if (other !== room && !allowed.includes(other)) {
       complaints.push(`${file} imports ${specifier}: ${room} may import ${allowed.join(", ")}`);

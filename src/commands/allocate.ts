@@ -12,9 +12,15 @@ export interface Allocated {
 class Interrupted extends Error {}
 
 /** A number is the exit status of a request that failed; everything has been said then. */
-export async function allocate(engine: Engine, request: JobRequest, options: { readonly command: "srun" | "salloc"; readonly isQuiet: boolean }): Promise<Allocated | number> {
+export async function allocate(
+  engine: Engine,
+  request: JobRequest,
+  options: { readonly command: "srun" | "salloc"; readonly isQuiet: boolean },
+): Promise<Allocated | number> {
   const { command } = options;
-  const info = (line: string) => { if (!options.isQuiet) complain(`${command}: ${line}`); };
+  const info = (line: string) => {
+    if (!options.isQuiet) complain(`${command}: ${line}`);
+  };
   const withdraw = new AbortController();
   const onSignal = () => withdraw.abort(new Interrupted());
   const signals = ["SIGINT", "SIGTERM", "SIGHUP", "SIGQUIT"] as const;
@@ -60,16 +66,25 @@ async function settle(engine: Engine, jobId: number | undefined): Promise<void> 
   await engine.cancel({ jobId, arrayTasks: null, stepKey: null }, { signal: AbortSignal.timeout(2000) }).catch(() => undefined);
 }
 
-function failed(error: unknown, facts: { readonly command: "srun" | "salloc"; readonly jobId: number | undefined; readonly immediateSeconds: number | null }): number {
+function failed(
+  error: unknown,
+  facts: { readonly command: "srun" | "salloc"; readonly jobId: number | undefined; readonly immediateSeconds: number | null },
+): number {
   const { command, jobId } = facts;
   const isSrun = command === "srun";
   if (error instanceof Interrupted) {
-    complain(`${command}: Job allocation ${jobId ?? ""} has been revoked${isSrun ? "" : "."}`,
-      isSrun ? `srun: Force Terminated JobId=${jobId ?? ""}` : "salloc: Job aborted due to signal");
+    complain(
+      `${command}: Job allocation ${jobId ?? ""} has been revoked${isSrun ? "" : "."}`,
+      isSrun ? `srun: Force Terminated JobId=${jobId ?? ""}` : "salloc: Job aborted due to signal",
+    );
     return errorExit();
   }
   if (error instanceof BerthError && error.code === "ALREADY_DONE" && jobId !== undefined) {
-    complain(...(isSrun ? ["srun: Job has been cancelled"] : [`salloc: Job allocation ${jobId} has been revoked.`, "salloc: Job has been cancelled"]));
+    complain(
+      ...(isSrun
+        ? ["srun: Job has been cancelled"]
+        : [`salloc: Job allocation ${jobId} has been revoked.`, "salloc: Job has been cancelled"]),
+    );
     return printError(command, slurmError("ALREADY_DONE"), { failed: FAILED[command] });
   }
   if (error instanceof BerthError && error.code === "NODES_BUSY") {

@@ -13,6 +13,9 @@ Berth's own:
   info [JOB]         which engine is in use and why; or what a job waits for
   cluster COMMAND    up, down, status of a private real Slurm, to try things on
   daemon COMMAND     start, stop, restart, status, logs of the embedded engine's controller
+  doctor [--json]    whether container jobs will run here, and what is in the way
+  oci COMMAND        make, try and explain an oci.conf
+  bundle COMMAND     make and check bundles for --container
   link [--all] DIR   links to this executable, named after Slurm's commands
 
 First job:  berth srun --container BUNDLE COMMAND`;

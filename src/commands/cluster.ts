@@ -25,17 +25,21 @@ export async function cluster(argv: readonly string[]): Promise<number> {
   const { signal } = interrupted;
   if (extra.length === 0) {
     switch (verb) {
-      case "up": return await up({ nodes: values.get("nodes") ?? DEFAULT_NODES, cpusPerNode: values.get("cpus") ?? null, isJson, signal });
+      case "up":
+        return await up({ nodes: values.get("nodes") ?? DEFAULT_NODES, cpusPerNode: values.get("cpus") ?? null, isJson, signal });
       case "down": {
         const existed = await clusterDown({ signal });
         printLines([existed ? "The private cluster is down; nothing of it is left" : "There was no private cluster"]);
         return 0;
       }
-      case "status": return status(await clusterStatus({ signal }), isJson);
+      case "status":
+        return status(await clusterStatus({ signal }), isJson);
     }
   }
-  complain(`berth: error: cluster wants up, down or status${verb === undefined ? "" : `, not "${words.join(" ")}"`}`,
-    'Try "berth cluster --help" for more information');
+  complain(
+    `berth: error: cluster wants up, down or status${verb === undefined ? "" : `, not "${words.join(" ")}"`}`,
+    'Try "berth cluster --help" for more information',
+  );
   return 255;
 }
 
@@ -49,12 +53,20 @@ function read(argv: readonly string[]): { words: string[]; values: Map<string, n
     else values.set(option[1] ?? "", Number(option[2] ?? argv[++i]));
   }
   const isGiven = (...names: string[]) => words.some((word) => names.includes(word));
-  return { words: words.filter((word) => !["--json", "--help", "-h"].includes(word)), values, isJson: isGiven("--json"), isHelp: isGiven("--help", "-h") };
+  return {
+    words: words.filter((word) => !["--json", "--help", "-h"].includes(word)),
+    values,
+    isJson: isGiven("--json"),
+    isHelp: isGiven("--help", "-h"),
+  };
 }
 
-async function up(
-  options: { readonly nodes: number; readonly cpusPerNode: number | null; readonly isJson: boolean; readonly signal: AbortSignal },
-): Promise<number> {
+async function up(options: {
+  readonly nodes: number;
+  readonly cpusPerNode: number | null;
+  readonly isJson: boolean;
+  readonly signal: AbortSignal;
+}): Promise<number> {
   const found = await clusterUp(options);
   if (options.isJson) {
     printLines([JSON.stringify(found, null, 2)]);

@@ -28,8 +28,12 @@ export function environment(): Record<string, string> {
   return found;
 }
 
-export function submitContext(options: { readonly command: string; readonly argv: readonly string[]; readonly chdir: string | null;
-  readonly environment: Readonly<Record<string, string>> }): SubmitContext {
+export function submitContext(options: {
+  readonly command: string;
+  readonly argv: readonly string[];
+  readonly chdir: string | null;
+  readonly environment: Readonly<Record<string, string>>;
+}): SubmitContext {
   const umask = process.umask(0o077);
   process.umask(umask);
   return {

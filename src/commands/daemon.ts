@@ -17,16 +17,23 @@ const USAGE = `Usage: berth daemon COMMAND
 export async function daemon(argv: readonly string[]): Promise<number> {
   const [command = "status", ...options] = argv;
   switch (command) {
-    case "run": return (await import("#engine/embedded/daemon.ts")).runController();
-    case "start": return await start();
-    case "stop": return await stop({ cancelJobs: options.includes("--jobs") });
+    case "run":
+      return (await import("#engine/embedded/daemon.ts")).runController();
+    case "start":
+      return await start();
+    case "stop":
+      return await stop({ cancelJobs: options.includes("--jobs") });
     case "restart": {
       const status = await stop({ cancelJobs: options.includes("--jobs") });
       return status === 0 ? await start() : status;
     }
-    case "status": return await status(options.includes("--json"));
-    case "logs": return logs(options);
-    case "--help": case "-h": case "help":
+    case "status":
+      return await status(options.includes("--json"));
+    case "logs":
+      return logs(options);
+    case "--help":
+    case "-h":
+    case "help":
       printLines([USAGE]);
       return 0;
     default:
@@ -45,7 +52,7 @@ async function start(): Promise<number> {
 }
 
 async function stop(options: { readonly cancelJobs: boolean }): Promise<number> {
-  if (!await findController()) {
+  if (!(await findController())) {
     printLines(["The controller does not run"]);
     return 0;
   }
@@ -55,13 +62,16 @@ async function stop(options: { readonly cancelJobs: boolean }): Promise<number> 
   await engine.stop(options.cancelJobs, { signal });
   // The next command must not meet the old one's lock. Whoever inherited it may take long to reap it.
   for (let waited = 0; waited < 5000 && controller !== undefined && isAlive(controller); waited += 10) await Bun.sleep(10);
-  const left = options.cancelJobs || runningSteps.length === 0 ? "" : `; ${runningSteps.length} running ${runningSteps.length === 1 ? "step goes" : "steps go"} on`;
+  const left =
+    options.cancelJobs || runningSteps.length === 0
+      ? ""
+      : `; ${runningSteps.length} running ${runningSteps.length === 1 ? "step goes" : "steps go"} on`;
   printLines([`The controller has stopped${left}`]);
   return 0;
 }
 
 async function status(asJson: boolean): Promise<number> {
-  if (!await findController()) {
+  if (!(await findController())) {
     printLines([asJson ? JSON.stringify({ running: false }) : "The controller does not run (any command starts it)"]);
     return 3;
   }

@@ -21,18 +21,21 @@ const SITE_CONF = "/etc/slurm/slurm.conf";
  */
 export function chooseEngine(): EngineChoice {
   const wanted = process.env["BERTH_ENGINE"];
-  if (wanted !== undefined && wanted !== "" && wanted !== "auto") return { engine: known(wanted, "BERTH_ENGINE"), reason: `BERTH_ENGINE=${wanted}` };
+  if (wanted !== undefined && wanted !== "" && wanted !== "auto")
+    return { engine: known(wanted, "BERTH_ENGINE"), reason: `BERTH_ENGINE=${wanted}` };
   const configured = wanted === "auto" ? undefined : configuredEngine();
   if (configured !== undefined) return configured;
   const conf = process.env["SLURM_CONF"];
   // Jobs of the embedded engine have SLURM_CONF too: it names berth.conf.
   if (conf !== undefined && conf !== "") {
     if (basename(conf) === "berth.conf") return { engine: "embedded", reason: "SLURM_CONF names a berth.conf" };
-    if (findSiteProgram("srun") === undefined) return { engine: "embedded", reason: "SLURM_CONF is set, but Slurm's commands are not installed" };
+    if (findSiteProgram("srun") === undefined)
+      return { engine: "embedded", reason: "SLURM_CONF is set, but Slurm's commands are not installed" };
     return { engine: "slurm", reason: `SLURM_CONF=${conf}` };
   }
   if (!existsSync(SITE_CONF)) return { engine: "embedded", reason: "the default: no Slurm is configured here" };
-  if (findSiteProgram("srun") === undefined) return { engine: "embedded", reason: `${SITE_CONF} exists, but Slurm's commands are not installed` };
+  if (findSiteProgram("srun") === undefined)
+    return { engine: "embedded", reason: `${SITE_CONF} exists, but Slurm's commands are not installed` };
   return { engine: "slurm", reason: `${SITE_CONF} exists and Slurm's commands are installed` };
 }
 
@@ -51,7 +54,9 @@ function configuredEngine(): EngineChoice | undefined {
       continue; // none there
     }
     const name = /^[ \t]*Engine[ \t]*=[ \t]*(\w+)/im.exec(text)?.[1]?.toLowerCase();
-    return name === undefined || name === "auto" ? undefined : { engine: known(name, `Engine in ${file}`), reason: `Engine=${name} in ${file}` };
+    return name === undefined || name === "auto"
+      ? undefined
+      : { engine: known(name, `Engine in ${file}`), reason: `Engine=${name} in ${file}` };
   }
   return undefined;
 }

@@ -20,10 +20,14 @@ export function taskEnvironment(rule: ExportRule, environment: Environment): Rec
 /** For batch scripts, where `ALL,NAME=value` does change it. `login` is what a login of the user sets. */
 export function batchEnvironment(rule: ExportRule, environment: Environment, login: Environment): Record<string, string> {
   switch (rule.kind) {
-    case "all": return { ...environment, ...rule.set };
-    case "list": return { ...login, ...listed(rule, environment) };
-    case "none": return { ...login, ...listed(rule, environment) };
-    case "nil": return listed(rule, environment);
+    case "all":
+      return { ...environment, ...rule.set };
+    case "list":
+      return { ...login, ...listed(rule, environment) };
+    case "none":
+      return { ...login, ...listed(rule, environment) };
+    case "nil":
+      return listed(rule, environment);
   }
 }
 

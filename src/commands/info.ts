@@ -19,19 +19,26 @@ export async function info(argv: readonly string[]): Promise<number> {
   const isJson = argv.includes("--json");
   const facts = name === "slurm" ? await slurmFacts(reason) : await embeddedFacts(reason);
   const problem = "problem" in facts ? facts.problem : null;
-  printLines(isJson ? [JSON.stringify(facts, null, 2)] : Object.entries(facts).map(([key, value]) => `${`${key}:`.padEnd(15)}${value ?? ""}`));
+  printLines(
+    isJson ? [JSON.stringify(facts, null, 2)] : Object.entries(facts).map(([key, value]) => `${`${key}:`.padEnd(15)}${value ?? ""}`),
+  );
   if (problem !== null && !isJson) complain(`berth: the ${name} engine does not answer`);
   return problem === null ? 0 : 1;
 }
 
 async function explainJob(jobId: number): Promise<number> {
   await using engine = await openEngine();
-  const found = await engine.jobs({ jobIds: [jobId], userIds: null, states: null, names: null, partitions: null }, { signal: new AbortController().signal });
+  const found = await engine.jobs(
+    { jobIds: [jobId], userIds: null, states: null, names: null, partitions: null },
+    { signal: new AbortController().signal },
+  );
   if (found.length === 0) throw slurmError("INVALID_JOB_ID");
-  printLines(found.map(({ jobId: id, state, reason }) => {
-    const words = REASON_WORDS[reason];
-    return `Job ${id}: ${state}${reason === "None" ? "" : `, ${reason}`}${words === undefined ? "" : ` (${words})`}`;
-  }));
+  printLines(
+    found.map(({ jobId: id, state, reason }) => {
+      const words = REASON_WORDS[reason];
+      return `Job ${id}: ${state}${reason === "None" ? "" : `, ${reason}`}${words === undefined ? "" : ` (${words})`}`;
+    }),
+  );
   return 0;
 }
 
@@ -39,8 +46,16 @@ async function embeddedFacts(reason: string) {
   await using engine = await openEngine();
   const found = await engine.info({ signal: new AbortController().signal });
   const { state, runtime } = enginePaths();
-  return { engine: found.engine, reason, version: found.version, cluster: found.clusterName, host: found.host, configuration: found.configFile,
-    state, runtime };
+  return {
+    engine: found.engine,
+    reason,
+    version: found.version,
+    cluster: found.clusterName,
+    host: found.host,
+    configuration: found.configFile,
+    state,
+    runtime,
+  };
 }
 
 /** A site that does not answer is a fact too: what is wrong, and what to do. */
@@ -52,5 +67,13 @@ async function slurmFacts(reason: string) {
   if (trouble !== undefined) return { engine: "slurm", reason, ...site, problem: trouble.message, advice: trouble.hint ?? null };
   await using engine = await openEngine();
   const found = await engine.info({ signal });
-  return { engine: found.engine, reason, version: found.version, cluster: found.clusterName, host: found.host, configuration: found.configFile, ...site };
+  return {
+    engine: found.engine,
+    reason,
+    version: found.version,
+    cluster: found.clusterName,
+    host: found.host,
+    configuration: found.configFile,
+    ...site,
+  };
 }

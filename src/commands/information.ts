@@ -7,11 +7,13 @@ import { printLines, complain } from "./terminal.ts";
 /** Undefined when the command is to go on. */
 export async function informationAction(command: HelpCommand, action: Action): Promise<number | undefined> {
   switch (action) {
-    case "run": return undefined;
+    case "run":
+      return undefined;
     case "version":
       printLines([`slurm-wlm ${SLURM_VERSION}`]);
       return 0;
-    case "help": case "usage": {
+    case "help":
+    case "usage": {
       const { helpText, usageText } = await import("#options/help.ts");
       printLines([(action === "help" ? helpText(command) : usageText(command)).trimEnd()]);
       return 0;

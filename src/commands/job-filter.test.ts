@@ -21,8 +21,16 @@ const single = job(12);
 
 describe("isTargetJob", () => {
   const cases: readonly (readonly [text: string, jobs: readonly JobRecord[]])[] = [
-    ["12", [single]], ["9", [waiting, running]], ["9_*", [waiting, running]], ["9_2", [running]], ["9_4", [waiting]],
-    ["9_[1-3]", [waiting, running]], ["9_1", []], ["11", [running]], ["12_1", []], ["8", []],
+    ["12", [single]],
+    ["9", [waiting, running]],
+    ["9_*", [waiting, running]],
+    ["9_2", [running]],
+    ["9_4", [waiting]],
+    ["9_[1-3]", [waiting, running]],
+    ["9_1", []],
+    ["11", [running]],
+    ["12_1", []],
+    ["8", []],
   ];
   test.each(cases)("%s", (text, jobs) => {
     expect([waiting, running, single].filter((one) => isTargetJob(target(text), one))).toEqual([...jobs]);
@@ -36,7 +44,9 @@ test("a step is found by its job's array task", () => {
   expect(["11.1", "9_3.0", "11.batch"].filter(found)).toEqual([]);
 });
 
-test.each(["12", "9_3", "9_[1-3,7]", "12.0", "9_3.batch"])("%s is written as it is read", (text) => expect(targetText(target(text))).toBe(text));
+test.each(["12", "9_3", "9_[1-3,7]", "12.0", "9_3.batch"])("%s is written as it is read", (text) =>
+  expect(targetText(target(text))).toBe(text),
+);
 
 test("a record's target means it alone", () => {
   expect([waiting, running, single].map((one) => targetText(targetOf(one)))).toEqual(["9_[3-5]", "9_2", "12"]);

@@ -24,7 +24,7 @@ export function isTargetJob(target: JobTarget, job: JobRecord): boolean {
   const { array } = job;
   if (target.arrayTasks === null) return job.jobId === target.jobId || array?.jobId === target.jobId;
   if (array === null || array.jobId !== target.jobId) return false;
-  const tasks = array.taskId === null ? pendingTasks(job) ?? [] : [array.taskId];
+  const tasks = array.taskId === null ? (pendingTasks(job) ?? []) : [array.taskId];
   return tasks.some((task) => target.arrayTasks?.includes(task) === true);
 }
 
@@ -37,7 +37,8 @@ export function isTargetStep(target: JobTarget, step: StepRecord, job: JobRecord
 /** `12`, `12_3`, `12_[1-3]`, `12.0`: the target as users write it. */
 export function targetText({ jobId, arrayTasks, stepKey }: JobTarget): string {
   const [only, ...others] = arrayTasks ?? [];
-  const tasks = only === undefined ? "" : others.length === 0 ? `_${only}` : `_[${foldArraySpec({ indices: arrayTasks ?? [], throttle: null }, 0)}]`;
+  const tasks =
+    only === undefined ? "" : others.length === 0 ? `_${only}` : `_[${foldArraySpec({ indices: arrayTasks ?? [], throttle: null }, 0)}]`;
   return `${jobId}${tasks}${stepKey === null ? "" : `.${stepKey}`}`;
 }
 
@@ -45,7 +46,7 @@ export function targetText({ jobId, arrayTasks, stepKey }: JobTarget): string {
 export function targetOf(job: JobRecord): JobTarget {
   const { array } = job;
   if (array === null) return { jobId: job.jobId, arrayTasks: null, stepKey: null };
-  const tasks = array.taskId === null ? pendingTasks(job) ?? null : [array.taskId];
+  const tasks = array.taskId === null ? (pendingTasks(job) ?? null) : [array.taskId];
   return { jobId: array.jobId, arrayTasks: tasks, stepKey: null };
 }
 

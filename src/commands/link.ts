@@ -26,7 +26,10 @@ export function link(argv: readonly string[]): number {
   const directory = resolve(dir);
   const installed = isAll ? undefined : findSlurm(directory, target);
   if (installed !== undefined) {
-    complain(`berth: Slurm's own commands are installed (${installed}): nothing is linked`, "berth: run berth link --all DIR to link all the same");
+    complain(
+      `berth: Slurm's own commands are installed (${installed}): nothing is linked`,
+      "berth: run berth link --all DIR to link all the same",
+    );
     return 0;
   }
   mkdirSync(directory, { recursive: true });
@@ -39,7 +42,8 @@ export function link(argv: readonly string[]): number {
 function makeLink(path: string, target: string): void {
   const stat = lstatSync(path, { throwIfNoEntry: false });
   if (stat !== undefined) {
-    if (!stat.isSymbolicLink()) throw new BerthError("LINK_EXISTS", `${path} exists and is no link`, { hint: "choose another directory, or move the file away" });
+    if (!stat.isSymbolicLink())
+      throw new BerthError("LINK_EXISTS", `${path} exists and is no link`, { hint: "choose another directory, or move the file away" });
     rmSync(path);
   }
   symlinkSync(target, path);

@@ -11,7 +11,10 @@ export async function loginEnvironment(): Promise<Record<string, string>> {
   const base = { HOME: home, USER: name, LOGNAME: name, SHELL: shell, PATH: DEFAULT_PATH };
   try {
     const result = await runChild([base.SHELL, "-lc", "env -0"], {
-      env: base, cwd: home, signal: new AbortController().signal, timeoutMs: LOGIN_MS,
+      env: base,
+      cwd: home,
+      signal: new AbortController().signal,
+      timeoutMs: LOGIN_MS,
     });
     const found: Record<string, string> = { ...base };
     for (const entry of result.stdout.split("\0")) {

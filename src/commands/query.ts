@@ -49,7 +49,9 @@ export async function printMachineOutput(
   make: (json: JsonModule, request: JsonRequest) => Json,
 ): Promise<void> {
   const [json, { userName, groupName, ownUserId, ownGroupId }, { clusterName }] = await Promise.all([
-    import("#format/json.ts"), import("./identity.ts"), call.engine.info(UNTIL_ENDED),
+    import("#format/json.ts"),
+    import("./identity.ts"),
+    call.engine.info(UNTIL_ENDED),
   ]);
   const value = make(json, {
     nowMs: nowMs(),

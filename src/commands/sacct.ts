@@ -43,7 +43,11 @@ export async function sacct(argv: readonly string[]): Promise<number> {
   } catch (error) {
     if (!(error instanceof BerthError) || error.code !== "CONTROLLER_DOWN") return printError("sacct", error, { exitStatus: 1 });
     // The line on which tools fall back to scontrol, and then why.
-    complain("Slurm accounting storage is disabled", `sacct: ${error.message}`, ...(error.hint === undefined ? [] : [`sacct: ${error.hint}`]));
+    complain(
+      "Slurm accounting storage is disabled",
+      `sacct: ${error.message}`,
+      ...(error.hint === undefined ? [] : [`sacct: ${error.hint}`]),
+    );
     return 1;
   }
 }
@@ -78,19 +82,21 @@ async function print(query: Query, engine: Engine): Promise<number> {
     await printMachineOutput(line.machine, { command: "sacct", argv, engine }, (json, request) => json.accountingJson(jobs, request));
     return 0;
   }
-  printLines(renderSacct({
-    jobs,
-    format: formatOf(line),
-    allocationsOnly: line.allocations,
-    stepsOnly: new Set(jobs.filter((job) => isStepsOnly(job, line)).map((job) => job.jobId)),
-    nowMs: now,
-    timeFormat: timeFormat(),
-    clusterName,
-    sizes: { unit: line.units, noConvert: line.noConvert },
-    noHeader: line.noHeader,
-    parsable: line.parsable === null ? "none" : line.parsable === "closing" ? "ended" : "separated",
-    delimiter: line.delimiter ?? "|",
-  }));
+  printLines(
+    renderSacct({
+      jobs,
+      format: formatOf(line),
+      allocationsOnly: line.allocations,
+      stepsOnly: new Set(jobs.filter((job) => isStepsOnly(job, line)).map((job) => job.jobId)),
+      nowMs: now,
+      timeFormat: timeFormat(),
+      clusterName,
+      sizes: { unit: line.units, noConvert: line.noConvert },
+      noHeader: line.noHeader,
+      parsable: line.parsable === null ? "none" : line.parsable === "closing" ? "ended" : "separated",
+      delimiter: line.delimiter ?? "|",
+    }),
+  );
   return 0;
 }
 
@@ -115,17 +121,19 @@ async function load({ line, userIds }: Query, engine: Engine): Promise<Accounted
 
 /** Slurm counts in seconds: what happened in the first and the last one belongs to the window (`-E now` too). */
 function windowOf({ from, to }: SacctLine): { readonly from: EpochMs; readonly to: EpochMs } {
-  return { from: seconds(from) * 1000 as EpochMs, to: seconds(to) * 1000 + 999 as EpochMs };
+  return { from: (seconds(from) * 1000) as EpochMs, to: (seconds(to) * 1000 + 999) as EpochMs };
 }
 
 function isWanted(job: AccountedJob, line: SacctLine): boolean {
-  return (line.jobs === null || line.jobs.some((target) => isTargetJob(target, job)))
-    && (line.states === null || line.states.some((state) => wasInState(job, state, line)))
-    && isAllowed(job.account, line.accounts)
-    && isAllowed(job.qos, line.qos)
-    && isAllowed(job.wckey, line.wckeys)
-    && (line.groups === null || line.groups.includes(job.groupName) || line.groups.includes(String(job.groupId)))
-    && isOnNodes(job.nodes, line.nodes);
+  return (
+    (line.jobs === null || line.jobs.some((target) => isTargetJob(target, job))) &&
+    (line.states === null || line.states.some((state) => wasInState(job, state, line))) &&
+    isAllowed(job.account, line.accounts) &&
+    isAllowed(job.qos, line.qos) &&
+    isAllowed(job.wckey, line.wckeys) &&
+    (line.groups === null || line.groups.includes(job.groupName) || line.groups.includes(String(job.groupId))) &&
+    isOnNodes(job.nodes, line.nodes)
+  );
 }
 
 function wasInState(job: AccountedJob, state: AnyState, line: SacctLine): boolean {
@@ -145,15 +153,15 @@ function withSteps(job: AccountedJob, line: SacctLine): AccountedJob {
 }
 
 function isStepsOnly(job: AccountedJob, { jobs }: SacctLine): boolean {
-  return jobs !== null && jobs.every((target) => target.stepKey !== null || !isTargetJob(target, job));
+  return jobs?.every((target) => target.stepKey !== null || !isTargetJob(target, job)) === true;
 }
 
 /** `-T`: nothing starts before the window or ends behind it. */
 function truncate(job: AccountedJob, { from, to }: SacctLine): AccountedJob {
   const clip = <R extends { readonly startedAt: EpochMs | null; readonly endedAt: EpochMs | null }>(record: R): R => ({
     ...record,
-    startedAt: record.startedAt === null ? null : Math.max(record.startedAt, from) as EpochMs,
-    endedAt: record.endedAt === null ? null : Math.min(record.endedAt, to) as EpochMs,
+    startedAt: record.startedAt === null ? null : (Math.max(record.startedAt, from) as EpochMs),
+    endedAt: record.endedAt === null ? null : (Math.min(record.endedAt, to) as EpochMs),
   });
   return { ...clip(job), steps: job.steps.map(clip) };
 }

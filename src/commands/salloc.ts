@@ -26,26 +26,46 @@ export async function salloc(argv: readonly string[]): Promise<number> {
   const informed = await informationAction("salloc", line.action);
   if (informed !== undefined) return informed;
   complain(...line.warnings);
-  const submit = submitContext({ command: "salloc", argv, chdir: line.chdir, environment: { ...environment(), ...containerVariables(line) } });
+  const submit = submitContext({
+    command: "salloc",
+    argv,
+    chdir: line.chdir,
+    environment: { ...environment(), ...containerVariables(line) },
+  });
   const engine = await openEngine();
-  const request: JobRequest = { kind: "salloc", options: line.job, submit: { ...submit, environment: {} }, batch: null, command: line.command[0] ?? null };
+  const request: JobRequest = {
+    kind: "salloc",
+    options: line.job,
+    submit: { ...submit, environment: {} },
+    batch: null,
+    command: line.command[0] ?? null,
+  };
   const exitCode = await run(engine, line, { request, submit });
   await engine[Symbol.asyncDispose]();
   return exitCode;
 }
 
-async function run(engine: Engine, line: SallocLine, facts: { readonly request: JobRequest; readonly submit: SubmitContext }): Promise<number> {
+async function run(
+  engine: Engine,
+  line: SallocLine,
+  facts: { readonly request: JobRequest; readonly submit: SubmitContext },
+): Promise<number> {
   const allocation = await allocate(engine, facts.request, { command: "salloc", isQuiet: line.quiet });
   if (typeof allocation === "number") return allocation;
   const { held, info } = allocation;
-  const tell = (text: string) => { if (!line.quiet) complain(`salloc: ${text}`); };
+  const tell = (text: string) => {
+    if (!line.quiet) complain(`salloc: ${text}`);
+  };
   tell(`Granted job allocation ${held.jobId}`);
   if (line.bell === "always" && process.stderr.isTTY) process.stderr.write("\x07");
   if (line.noShell) {
     await held.detach();
     return 0;
   }
-  const exitCode = line.job.container === null ? await runHere(line, allocation, facts.submit) : await runInside(engine, line, { info, submit: facts.submit });
+  const exitCode =
+    line.job.container === null
+      ? await runHere(line, allocation, facts.submit)
+      : await runInside(engine, line, { info, submit: facts.submit });
   if (await isOver(held.ended)) return exitCode;
   tell(`Relinquishing job allocation ${held.jobId}`);
   await held.release({ code: 0, signal: 0 });
@@ -54,7 +74,7 @@ async function run(engine: Engine, line: SallocLine, facts: { readonly request: 
 
 async function isOver(ended: Promise<unknown>): Promise<boolean> {
   const pending = Symbol("pending");
-  return await Promise.race([ended, Promise.resolve(pending)]) !== pending;
+  return (await Promise.race([ended, Promise.resolve(pending)])) !== pending;
 }
 
 function commandOf(line: SallocLine): [string, ...string[]] {
@@ -112,7 +132,11 @@ function commandExit(status: ExitStatus, isRevoked: boolean): number {
 }
 
 /** The command as the job's interactive step, in its container. */
-async function runInside(engine: Engine, line: SallocLine, place: { readonly info: AllocationInfo; readonly submit: SubmitContext }): Promise<number> {
+async function runInside(
+  engine: Engine,
+  line: SallocLine,
+  place: { readonly info: AllocationInfo; readonly submit: SubmitContext },
+): Promise<number> {
   const hasTerminal = process.stdin.isTTY && process.stdout.isTTY;
   const [columns, rows] = hasTerminal ? process.stdout.getWindowSize() : [80, 24];
   const options = interactiveOptions(commandOf(line), hasTerminal);
@@ -135,7 +159,13 @@ async function runInside(engine: Engine, line: SallocLine, place: { readonly inf
     const restoreTerminal = hasTerminal ? makeTerminalRaw(0) : undefined;
     try {
       const result = await runSession(channel, {
-        step: options, cwd: place.submit.workDir, jobName: place.info.job.name, killWaitSeconds: place.info.killWaitSeconds, isQuiet: line.quiet, hasTerminal, restoreTerminal,
+        step: options,
+        cwd: place.submit.workDir,
+        jobName: place.info.job.name,
+        killWaitSeconds: place.info.killWaitSeconds,
+        isQuiet: line.quiet,
+        hasTerminal,
+        restoreTerminal,
       });
       return result.exitCode;
     } finally {
@@ -148,9 +178,34 @@ async function runInside(engine: Engine, line: SallocLine, place: { readonly inf
 
 function interactiveOptions(command: readonly string[], pty: boolean): StepOptions {
   return {
-    command, pty, jobId: null, label: false, unbuffered: false, input: null, output: null, error: null, openMode: null, chdir: null,
-    export: EXPORT_ALL, killOnBadExit: null, waitSeconds: null, exact: false, overlap: true, relativeNode: null, interactive: true,
-    preserveEnv: true, multiProg: false, mpi: null, cpuBind: null, taskProlog: null, taskEpilog: null, prolog: null, epilog: null,
-    disableStatus: false, quitOnInterrupt: false, testOnly: false, bcast: null,
+    command,
+    pty,
+    jobId: null,
+    label: false,
+    unbuffered: false,
+    input: null,
+    output: null,
+    error: null,
+    openMode: null,
+    chdir: null,
+    export: EXPORT_ALL,
+    killOnBadExit: null,
+    waitSeconds: null,
+    exact: false,
+    overlap: true,
+    relativeNode: null,
+    interactive: true,
+    preserveEnv: true,
+    multiProg: false,
+    mpi: null,
+    cpuBind: null,
+    taskProlog: null,
+    taskEpilog: null,
+    prolog: null,
+    epilog: null,
+    disableStatus: false,
+    quitOnInterrupt: false,
+    testOnly: false,
+    bcast: null,
   };
 }

@@ -30,7 +30,10 @@ export async function sbatch(argv: readonly string[]): Promise<number> {
   return merged.testOnly ? await tryJob(engine, request) : await submit(engine, merged, request);
 }
 
-async function jobRequest(merged: SbatchRequest, facts: { readonly argv: readonly string[]; readonly script: string; readonly path: string | null }): Promise<JobRequest> {
+async function jobRequest(
+  merged: SbatchRequest,
+  facts: { readonly argv: readonly string[]; readonly script: string; readonly path: string | null },
+): Promise<JobRequest> {
   const batch: BatchRequest = { ...merged.batch, script: facts.script, scriptPath: facts.path };
   const own = merged.exportFile === null ? environment() : readExportFile(merged.exportFile);
   const rule = merged.batch.export;
@@ -80,7 +83,9 @@ function readExportFile(file: string): Record<string, string> {
   try {
     text = /^\d+$/.test(file) && fstatSync(Number(file)) !== undefined ? readFileSync(Number(file), "utf8") : readFileSync(file, "utf8");
   } catch {
-    throw new BerthError("EXPORT_FILE", `Unable to read the environment from ${file}`, { hint: "--export-file wants a file of NAME=value entries that end with NUL" });
+    throw new BerthError("EXPORT_FILE", `Unable to read the environment from ${file}`, {
+      hint: "--export-file wants a file of NAME=value entries that end with NUL",
+    });
   }
   const variables: Record<string, string> = {};
   for (const entry of text.split("\0")) {
@@ -119,8 +124,11 @@ async function submit(engine: Engine, merged: SbatchRequest, request: JobRequest
 
 /** --wait: the job's exit code, the highest of an array's; 1 for a job that a signal or a cancel ended (commands.md §3.9). */
 function waitExit(jobs: readonly JobRecord[]): number {
-  return Math.max(0, ...jobs.map(({ state, exit }) => {
-    if (exit.signal !== 0) return 1;
-    return state === "COMPLETED" || state === "FAILED" ? exit.code : 1;
-  }));
+  return Math.max(
+    0,
+    ...jobs.map(({ state, exit }) => {
+      if (exit.signal !== 0) return 1;
+      return state === "COMPLETED" || state === "FAILED" ? exit.code : 1;
+    }),
+  );
 }

@@ -36,7 +36,10 @@ export async function sbcast(argv: readonly string[]): Promise<number> {
     node = job.nodes[0] ?? "";
     path = absolutePath(job.workDir, destination);
   } catch (error) {
-    return printError("sbcast", error, { failed: error instanceof BerthError ? `Slurm job ID ${targetText(target)} lookup error: ` : "", exitStatus: 1 });
+    return printError("sbcast", error, {
+      failed: error instanceof BerthError ? `Slurm job ID ${targetText(target)} lookup error: ` : "",
+      exitStatus: 1,
+    });
   }
   try {
     await copy(source, path, line);

@@ -27,7 +27,7 @@ export async function scancel(argv: readonly string[]): Promise<number> {
   await using engine = await openEngine();
   if (line.clusters !== null) {
     try {
-      if (await findCluster("scancel", line.clusters, engine) === undefined) return 1;
+      if ((await findCluster("scancel", line.clusters, engine)) === undefined) return 1;
     } catch (error) {
       return printError("scancel", error, { exitStatus: 1 });
     }
@@ -72,7 +72,9 @@ async function end(line: ScancelLine, target: JobTarget, engine: Engine): Promis
   const isKill = signalNumber === null || signalNumber === KILL;
   if (line.verbose > 0) {
     const what = target.stepKey === null ? "job" : "step";
-    complain(isKill ? `scancel: Terminating ${what} ${targetText(target)}` : `scancel: Signal ${signalNumber} to ${what} ${targetText(target)}`);
+    complain(
+      isKill ? `scancel: Terminating ${what} ${targetText(target)}` : `scancel: Signal ${signalNumber} to ${what} ${targetText(target)}`,
+    );
   }
   try {
     if (signalNumber === null && scope !== "batch") await engine.cancel(target, UNTIL_ENDED);
@@ -90,7 +92,10 @@ async function cancelChosen(line: ScancelLine, userId: number | null, engine: En
   const jobIds = line.targets.length === 0 ? null : [...new Set(line.targets.map(({ jobId }) => jobId))];
   let known: readonly JobRecord[];
   try {
-    known = await engine.jobs({ jobIds, userIds: null, states: jobIds === null ? LIVE_STATES : null, names: null, partitions: null }, UNTIL_ENDED);
+    known = await engine.jobs(
+      { jobIds, userIds: null, states: jobIds === null ? LIVE_STATES : null, names: null, partitions: null },
+      UNTIL_ENDED,
+    );
   } catch (error) {
     return printLoadError("scancel", "slurm_load_jobs error", error);
   }
@@ -104,7 +109,7 @@ async function cancelChosen(line: ScancelLine, userId: number | null, engine: En
   const pendingFirst = [...chosen.filter(isPending), ...chosen.filter((job) => !isPending(job))];
   const answers = stdinLines();
   for (const { target, job } of targetsOf(pendingFirst, line, known)) {
-    if (line.interactive && !await confirm(target, job, answers)) continue;
+    if (line.interactive && !(await confirm(target, job, answers))) continue;
     const error = await end(line, target, engine);
     if (error === undefined) continue;
     const isOver = error.code === "ALREADY_DONE" || error.code === "INVALID_JOB_ID"; // it ended meanwhile
@@ -122,17 +127,19 @@ function isPending(job: JobRecord): boolean {
 }
 
 function isChosen(job: JobRecord, line: ScancelLine, userId: number | null): boolean {
-  return isInStates(job, line.states ?? CANCELLABLE)
-    && (line.targets.length === 0 || line.targets.some((target) => isTargetJob(target, job)))
-    && (userId === null || job.userId === userId)
-    && (!line.me || job.userId === ownUserId())
-    && (line.name === null || job.name === line.name)
-    && (line.partition === null || job.partition === line.partition)
-    && isAllowed(job.account, line.account === null ? null : [line.account])
-    && isAllowed(job.qos, line.qos === null ? null : [line.qos])
-    && (line.reservation === null || job.reservation === line.reservation)
-    && isAllowed(job.wckey, line.wckey === null ? null : [line.wckey])
-    && isOnNodes(job.nodes, line.nodes);
+  return (
+    isInStates(job, line.states ?? CANCELLABLE) &&
+    (line.targets.length === 0 || line.targets.some((target) => isTargetJob(target, job))) &&
+    (userId === null || job.userId === userId) &&
+    (!line.me || job.userId === ownUserId()) &&
+    (line.name === null || job.name === line.name) &&
+    (line.partition === null || job.partition === line.partition) &&
+    isAllowed(job.account, line.account === null ? null : [line.account]) &&
+    isAllowed(job.qos, line.qos === null ? null : [line.qos]) &&
+    (line.reservation === null || job.reservation === line.reservation) &&
+    isAllowed(job.wckey, line.wckey === null ? null : [line.wckey]) &&
+    isOnNodes(job.nodes, line.nodes)
+  );
 }
 
 interface Chosen {
@@ -157,8 +164,9 @@ function* targetsOf(jobs: readonly JobRecord[], line: ScancelLine, known: readon
     }
     if (whole.has(arrayId)) continue;
     // An array of which everything goes is ended as one: naming its tasks would make jobs of those that wait.
-    const isWhole = known.every((other) => other.array?.jobId !== arrayId || jobs.includes(other) || !isInStates(other, CANCELLABLE))
-      && (named.length === 0 || named.some(({ arrayTasks }) => arrayTasks === null));
+    const isWhole =
+      known.every((other) => other.array?.jobId !== arrayId || jobs.includes(other) || !isInStates(other, CANCELLABLE)) &&
+      (named.length === 0 || named.some(({ arrayTasks }) => arrayTasks === null));
     if (isWhole) whole.add(arrayId);
     yield { target: isWhole ? { jobId: arrayId, arrayTasks: null, stepKey: null } : narrow(targetOf(job), named), job };
   }
@@ -173,7 +181,10 @@ function narrow(target: JobTarget, named: readonly JobTarget[]): JobTarget {
 /** Asks until the answer begins with y or n; the end of the input is a no. */
 async function confirm(target: JobTarget, job: JobRecord, answers: AsyncGenerator<string, undefined>): Promise<boolean> {
   for (;;) {
-    writeAll(1, `Cancel ${target.stepKey === null ? "job" : "step"}_id=${targetText(target)} name=${job.name} partition=${job.partition} [y/n]? `);
+    writeAll(
+      1,
+      `Cancel ${target.stepKey === null ? "job" : "step"}_id=${targetText(target)} name=${job.name} partition=${job.partition} [y/n]? `,
+    );
     const { value } = await answers.next();
     if (value === undefined) return false;
     const [letter] = value.trim().toLowerCase();

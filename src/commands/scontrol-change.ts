@@ -38,7 +38,7 @@ export function requeue(words: Words, session: ScontrolSession): Promise<number>
   const [first = "", ...rest] = words;
   const isIncomplete = first.toLowerCase() === "incomplete" && rest.length > 0;
   return changeAll(isIncomplete ? rest : words, session, async (target, engine) => {
-    if (isIncomplete && await isCompleted(target, engine)) return;
+    if (isIncomplete && (await isCompleted(target, engine))) return;
     await engine.requeue({ ...target, hold: false }, UNTIL_ENDED);
   });
 }
@@ -76,7 +76,10 @@ export async function notify([id = ""]: Words, session: ScontrolSession): Promis
   try {
     if (target === undefined) throw slurmError("INVALID_JOB_ID");
     const engine = await session.engine();
-    const jobs = await engine.jobs({ jobIds: [target.jobId], userIds: null, states: LIVE_STATES, names: null, partitions: null }, UNTIL_ENDED);
+    const jobs = await engine.jobs(
+      { jobIds: [target.jobId], userIds: null, states: LIVE_STATES, names: null, partitions: null },
+      UNTIL_ENDED,
+    );
     throw slurmError(jobs.some((job) => isTargetJob(target, job)) ? "NOT_SUPPORTED" : "INVALID_JOB_ID");
   } catch (error) {
     return session.failToLoad("job notify failure", error);
@@ -86,7 +89,7 @@ export async function notify([id = ""]: Words, session: ScontrolSession): Promis
 /** Every word is a list of jobs; all of them are tried. */
 async function changeAll(words: Words, session: ScontrolSession, change: Change): Promise<number> {
   let status = 0;
-  for (const word of words) if (await changeEach(word, session, change) !== undefined) status = 1;
+  for (const word of words) if ((await changeEach(word, session, change)) !== undefined) status = 1;
   return status;
 }
 

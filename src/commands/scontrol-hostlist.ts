@@ -7,7 +7,11 @@ import type { ScontrolSession } from "./scontrol-session.ts";
 import { printLines } from "./terminal.ts";
 
 /** Letters from which each is understood; "hostlist" is whole before "hostlistsorted" begins. */
-const ENTITIES = [["hostlist", 5], ["hostlistsorted", 9], ["hostnames", 5]] as const;
+const ENTITIES = [
+  ["hostlist", 5],
+  ["hostlistsorted", 9],
+  ["hostnames", 5],
+] as const;
 
 /** Undefined when the words ask for something else. */
 export function showHostlist(words: readonly string[], session: ScontrolSession): number | undefined {

@@ -80,8 +80,15 @@ async function showJobs(text: string | undefined, session: ScontrolSession): Pro
   }
   const jobs = targets === null ? known : known.filter((job) => targets.some((target) => isTargetJob(target, job)));
   if (session.machine !== null) {
-    await printMachineOutput(session.machine, { command: "scontrol", argv: session.argv, engine: await session.engine() },
-      (json, request) => json.jobsJson(jobs.toSorted((a, b) => a.jobId - b.jobId), request));
+    await printMachineOutput(
+      session.machine,
+      { command: "scontrol", argv: session.argv, engine: await session.engine() },
+      (json, request) =>
+        json.jobsJson(
+          jobs.toSorted((a, b) => a.jobId - b.jobId),
+          request,
+        ),
+    );
     return 0;
   }
   printLines(renderShowJobs(jobs, session.showOptions()));
@@ -90,7 +97,8 @@ async function showJobs(text: string | undefined, session: ScontrolSession): Pro
   for (const target of targets) {
     if (known.some((job) => isTargetJob(target, job))) continue;
     const isArrayKnown = known.some((job) => isTargetJob({ ...target, arrayTasks: null }, job));
-    status = isArrayKnown ? missing(`Job ${targetText(target)} not found`, session)
+    status = isArrayKnown
+      ? missing(`Job ${targetText(target)} not found`, session)
       : session.failToLoad("slurm_load_jobs error", slurmError("INVALID_JOB_ID"));
   }
   return status;
@@ -112,11 +120,15 @@ export async function showCompleting(session: ScontrolSession): Promise<number> 
   }
   const now = nowMs();
   const time = timeFormatter(timeFormat(), now);
-  printLines(jobs.map((job) => {
-    const endedAt = job.endedAt ?? now;
-    return `JobId=${job.jobId} EndTime=${time(endedAt)} CompletingTime=${longDuration(Math.max(0, seconds(now) - seconds(endedAt)))}`
-      + ` Nodes(COMPLETING)=${nodesText(job.nodes)}`;
-  }));
+  printLines(
+    jobs.map((job) => {
+      const endedAt = job.endedAt ?? now;
+      return (
+        `JobId=${job.jobId} EndTime=${time(endedAt)} CompletingTime=${longDuration(Math.max(0, seconds(now) - seconds(endedAt)))}` +
+        ` Nodes(COMPLETING)=${nodesText(job.nodes)}`
+      );
+    }),
+  );
   return 0;
 }
 
@@ -140,14 +152,19 @@ async function showSteps(text: string | undefined, session: ScontrolSession): Pr
   const byId = new Map<number, JobRecord>(jobs.map((job) => [job.jobId, job]));
   const found = inOrder(steps.filter((step) => target === null || isTargetStep(target, step, byId.get(step.jobId))));
   if (session.machine !== null) {
-    await printMachineOutput(session.machine, { command: "scontrol", argv: session.argv, engine: await session.engine() },
-      (json, request) => json.stepsJson(found, request));
+    await printMachineOutput(
+      session.machine,
+      { command: "scontrol", argv: session.argv, engine: await session.engine() },
+      (json, request) => json.stepsJson(found, request),
+    );
     return 0;
   }
   printLines(renderShowSteps(found, session.showOptions(), jobs));
   if (found.length > 0) return 0;
   if (target === null) return session.quiet ? 0 : say("No job steps in the system");
-  return jobs.length === 0 ? session.failToLoad(call, slurmError("INVALID_JOB_ID")) : missing(`Job step ${targetText(target)} not found`, session);
+  return jobs.length === 0
+    ? session.failToLoad(call, slurmError("INVALID_JOB_ID"))
+    : missing(`Job step ${targetText(target)} not found`, session);
 }
 
 /** By job, and in each job the script before its steps. */
@@ -170,7 +187,9 @@ async function showNodes(text: string | undefined, session: ScontrolSession): Pr
     const all = await engine.nodes(UNTIL_ENDED);
     const nodes = wanted === undefined ? all : wanted.flatMap((name) => all.find((node) => node.name === name) ?? []);
     if (session.machine !== null) {
-      await printMachineOutput(session.machine, { command: "scontrol", argv: session.argv, engine }, (json, request) => json.nodesJson(nodes, request));
+      await printMachineOutput(session.machine, { command: "scontrol", argv: session.argv, engine }, (json, request) =>
+        json.nodesJson(nodes, request),
+      );
     } else printLines(renderShowNodes(nodes, session.showOptions()));
     let status = 0;
     for (const name of wanted ?? []) if (!all.some((node) => node.name === name)) status = missing(`Node ${name} not found`, session);
@@ -186,8 +205,9 @@ async function showPartitions(name: string | undefined, session: ScontrolSession
     const all = await engine.partitions(UNTIL_ENDED);
     const partitions = all.filter((partition) => (name === undefined ? session.all || !partition.isHidden : partition.name === name));
     if (session.machine !== null) {
-      await printMachineOutput(session.machine, { command: "scontrol", argv: session.argv, engine },
-        (json, request) => json.partitionsJson(partitions, request));
+      await printMachineOutput(session.machine, { command: "scontrol", argv: session.argv, engine }, (json, request) =>
+        json.partitionsJson(partitions, request),
+      );
     } else printLines(renderShowPartitions(partitions, session.showOptions()));
     if (partitions.length > 0) return 0;
     return name === undefined ? 0 : missing(`Partition ${name} not found`, session);
@@ -225,7 +245,10 @@ export async function ping(session: ScontrolSession): Promise<number> {
 async function showLicenses(name: string | undefined, session: ScontrolSession): Promise<number> {
   try {
     const engine = await session.engine();
-    const [config, jobs] = await Promise.all([engine.config(UNTIL_ENDED), engine.jobs({ ...ANY_JOB, states: ["RUNNING", "SUSPENDED"] }, UNTIL_ENDED)]);
+    const [config, jobs] = await Promise.all([
+      engine.config(UNTIL_ENDED),
+      engine.jobs({ ...ANY_JOB, states: ["RUNNING", "SUSPENDED"] }, UNTIL_ENDED),
+    ]);
     const text = config.find(([key]) => key === "Licenses")?.[1] ?? "(null)";
     const used = new Map<string, number>();
     for (const job of jobs) for (const [license, count] of licensesOf(job.licenses)) used.set(license, (used.get(license) ?? 0) + count);
@@ -235,12 +258,14 @@ async function showLicenses(name: string | undefined, session: ScontrolSession):
       if (name !== undefined) return missing(`License ${name} not found in Slurm.`, session);
       return session.quiet ? 0 : say("No licenses configured in Slurm.");
     }
-    return say(...shown.flatMap(([license, total]) => {
-      const inUse = used.get(license) ?? 0;
-      const head = `LicenseName=${license}`;
-      const counts = `Total=${total} Used=${inUse} Free=${Math.max(0, total - inUse)} Reserved=0 Remote=no`;
-      return session.oneLine ? [`${head} ${counts}`] : [head, `    ${counts}`];
-    }));
+    return say(
+      ...shown.flatMap(([license, total]) => {
+        const inUse = used.get(license) ?? 0;
+        const head = `LicenseName=${license}`;
+        const counts = `Total=${total} Used=${inUse} Free=${Math.max(0, total - inUse)} Reserved=0 Remote=no`;
+        return session.oneLine ? [`${head} ${counts}`] : [head, `    ${counts}`];
+      }),
+    );
   } catch (error) {
     return session.failToLoad("slurm_load_licenses error", error);
   }
@@ -248,10 +273,13 @@ async function showLicenses(name: string | undefined, session: ScontrolSession):
 
 /** `matlab:2,fluent` → names with counts. */
 function licensesOf(text: string | null): [name: string, count: number][] {
-  return (text ?? "").split(/[,;|]/).filter((entry) => entry !== "").map((entry) => {
-    const [name = "", count = "1"] = entry.split(/[:*]/);
-    return [name, Number(count)];
-  });
+  return (text ?? "")
+    .split(/[,;|]/)
+    .filter((entry) => entry !== "")
+    .map((entry) => {
+      const [name = "", count = "1"] = entry.split(/[:*]/);
+      return [name, Number(count)];
+    });
 }
 
 function showReservations(name: string | undefined, session: ScontrolSession): number {

@@ -15,12 +15,19 @@ export async function update(words: readonly string[], session: ScontrolSession)
   const pairs = parsePairs(words);
   if (typeof pairs === "string") return session.fail(`Invalid input: ${pairs}`, "Request aborted");
   const jobs = pairs.find(({ tag }) => isTag(tag, "JobId", 3))?.value;
-  if (jobs !== undefined) return await updateJob(jobs, pairs.filter(({ tag }) => !isTag(tag, "JobId", 3)), session);
+  if (jobs !== undefined)
+    return await updateJob(
+      jobs,
+      pairs.filter(({ tag }) => !isTag(tag, "JobId", 3)),
+      session,
+    );
   const isAdministrators = pairs.some(({ tag }) => ADMINISTRATORS.some((name) => isTag(tag, name, 3)));
   // Only root and SlurmUser may change these; the embedded engine has its nodes from berth.conf.
   if (isAdministrators) return session.fail("slurm_update error: Invalid user id");
-  return session.fail("No valid entity in update command",
-    'Input line must include "NodeName", "PartitionName", "Reservation", "JobId", or "SlurmctldDebug"');
+  return session.fail(
+    "No valid entity in update command",
+    'Input line must include "NodeName", "PartitionName", "Reservation", "JobId", or "SlurmctldDebug"',
+  );
 }
 
 const ADMINISTRATORS = ["NodeName", "PartitionName", "ReservationName", "FrontendName", "SlurmctldDebug", "StepId"];
@@ -51,21 +58,24 @@ function isTag(tag: string, name: string, least: number): boolean {
 }
 
 /** Keys of a job, in the order in which abbreviations are tried (scontrol(1), SPECIFICATIONS FOR UPDATE COMMAND, JOBS). */
-const JOB_KEYS = ("Account AdminComment ArrayTaskThrottle BurstBuffer Clusters ClusterFeatures Comment Contiguous CoreSpec CPUsPerTask CpusPerTres "
-  + "Deadline DelayBoot Dependency EligibleTime EndTime ExcNodeList Features Gres JobName Licenses MailType MailUser MemPerTres MinCPUsNode "
-  + "MinMemoryCPU MinMemoryNode MinTmpDiskNode Name Nice NodeList NumCPUs NumNodes NumTasks OverSubscribe Partition Prefer Priority QOS Reboot ReqCores "
-  + "ReqNodeList ReqNodes ReqProcs ReqSockets ReqThreads Requeue ReservationName ResetAccrueTime Shared SiteFactor StartTime StdOut Switches "
-  + "TasksPerNode ThreadSpec TimeLimit TimeMin TresBind TresFreq TresPerJob TresPerNode TresPerSocket TresPerTask UserID WCKey WorkDir wait-for-switch "
-  + "Extra MCSLabel SegmentSize StdErr StdIn").split(" ");
+const JOB_KEYS = (
+  "Account AdminComment ArrayTaskThrottle BurstBuffer Clusters ClusterFeatures Comment Contiguous CoreSpec CPUsPerTask CpusPerTres " +
+  "Deadline DelayBoot Dependency EligibleTime EndTime ExcNodeList Features Gres JobName Licenses MailType MailUser MemPerTres MinCPUsNode " +
+  "MinMemoryCPU MinMemoryNode MinTmpDiskNode Name Nice NodeList NumCPUs NumNodes NumTasks OverSubscribe Partition Prefer Priority QOS Reboot ReqCores " +
+  "ReqNodeList ReqNodes ReqProcs ReqSockets ReqThreads Requeue ReservationName ResetAccrueTime Shared SiteFactor StartTime StdOut Switches " +
+  "TasksPerNode ThreadSpec TimeLimit TimeMin TresBind TresFreq TresPerJob TresPerNode TresPerSocket TresPerTask UserID WCKey WorkDir wait-for-switch " +
+  "Extra MCSLabel SegmentSize StdErr StdIn"
+).split(" ");
 
 /** Two keys for one thing. */
 const SYNONYMS: Readonly<Record<string, string>> = { Name: "JobName", ReqNodes: "NumNodes", ReqProcs: "NumCPUs", Shared: "OverSubscribe" };
 
 function findKey(tag: string): string | undefined {
   const lower = tag.toLowerCase();
-  const key = JOB_KEYS.find((name) => name.toLowerCase() === lower)
-    ?? (lower.length >= 3 ? JOB_KEYS.find((name) => name.toLowerCase().startsWith(lower)) : undefined);
-  return key === undefined ? undefined : SYNONYMS[key] ?? key;
+  const key =
+    JOB_KEYS.find((name) => name.toLowerCase() === lower) ??
+    (lower.length >= 3 ? JOB_KEYS.find((name) => name.toLowerCase().startsWith(lower)) : undefined);
+  return key === undefined ? undefined : (SYNONYMS[key] ?? key);
 }
 
 async function updateJob(jobs: string, pairs: readonly Pair[], session: ScontrolSession): Promise<number> {

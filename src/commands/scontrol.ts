@@ -34,35 +34,136 @@ interface Keyword {
 
 /** In the order in which abbreviations are tried (scontrol(1), COMMANDS). */
 const KEYWORDS: readonly Keyword[] = [
-  keyword("all", 3, 0, 0, (_words, session) => set(() => { session.all = true; })),
+  keyword("all", 3, 0, 0, (_words, session) =>
+    set(() => {
+      session.all = true;
+    }),
+  ),
   keyword("completing", 2, 0, 0, async (_words, session) => (await import("./scontrol-show.ts")).showCompleting(session)),
-  keyword("details", 1, 0, 0, (_words, session) => set(() => { session.details = true; })),
+  keyword("details", 1, 0, 0, (_words, session) =>
+    set(() => {
+      session.details = true;
+    }),
+  ),
   keyword("exit", 1, 0, 0, () => 0),
   keyword("help", 2, 0, 0, help),
-  keyword("hide", 2, 0, 0, (_words, session) => set(() => { session.all = false; })),
-  keyword("hold", 3, 1, Infinity, change((module) => module.hold)),
-  keyword("listpids", 3, 0, 2, (_words, session) => session.fail("scontrol: error: listpids: Requested operation not supported on this system")),
-  keyword("notify", 1, 2, Infinity, change((module) => module.notify)),
-  keyword("oneliner", 1, 0, 0, (_words, session) => set(() => { session.oneLine = true; })),
+  keyword("hide", 2, 0, 0, (_words, session) =>
+    set(() => {
+      session.all = false;
+    }),
+  ),
+  keyword(
+    "hold",
+    3,
+    1,
+    Infinity,
+    change((module) => module.hold),
+  ),
+  keyword("listpids", 3, 0, 2, (_words, session) =>
+    session.fail("scontrol: error: listpids: Requested operation not supported on this system"),
+  ),
+  keyword(
+    "notify",
+    1,
+    2,
+    Infinity,
+    change((module) => module.notify),
+  ),
+  keyword("oneliner", 1, 0, 0, (_words, session) =>
+    set(() => {
+      session.oneLine = true;
+    }),
+  ),
   keyword("ping", 3, 0, 0, async (_words, session) => (await import("./scontrol-show.ts")).ping(session)),
-  keyword("quiet", 4, 0, 0, (_words, session) => set(() => { session.quiet = true; })),
+  keyword("quiet", 4, 0, 0, (_words, session) =>
+    set(() => {
+      session.quiet = true;
+    }),
+  ),
   keyword("quit", 4, 0, 0, () => 0),
-  keyword("release", 3, 1, Infinity, change((module) => module.release)),
-  keyword("requeue", 3, 1, Infinity, change((module) => module.requeue)),
-  keyword("requeuehold", 8, 1, Infinity, change((module) => module.requeueHold)),
-  keyword("resume", 3, 1, Infinity, change((module) => module.resume)),
+  keyword(
+    "release",
+    3,
+    1,
+    Infinity,
+    change((module) => module.release),
+  ),
+  keyword(
+    "requeue",
+    3,
+    1,
+    Infinity,
+    change((module) => module.requeue),
+  ),
+  keyword(
+    "requeuehold",
+    8,
+    1,
+    Infinity,
+    change((module) => module.requeueHold),
+  ),
+  keyword(
+    "resume",
+    3,
+    1,
+    Infinity,
+    change((module) => module.resume),
+  ),
   keyword("show", 3, 1, 2, show),
-  keyword("suspend", 2, 1, Infinity, change((module) => module.suspend)),
-  keyword("top", 3, 1, Infinity, change((module) => module.top)),
-  keyword("uhold", 3, 1, Infinity, change((module) => module.hold)),
+  keyword(
+    "suspend",
+    2,
+    1,
+    Infinity,
+    change((module) => module.suspend),
+  ),
+  keyword(
+    "top",
+    3,
+    1,
+    Infinity,
+    change((module) => module.top),
+  ),
+  keyword(
+    "uhold",
+    3,
+    1,
+    Infinity,
+    change((module) => module.hold),
+  ),
   keyword("update", 1, 1, Infinity, async (words, session) => (await import("./scontrol-update.ts")).update(words, session)),
   keyword("verbose", 4, 0, 0, () => 0),
   keyword("version", 4, 0, 0, () => set(() => printLines([`slurm-wlm ${SLURM_VERSION}`]))),
-  keyword("wait_job", 2, 1, 1, change((module) => module.waitJob)),
-  keyword("write", 3, 2, 3, change((module) => module.write)),
+  keyword(
+    "wait_job",
+    2,
+    1,
+    1,
+    change((module) => module.waitJob),
+  ),
+  keyword(
+    "write",
+    3,
+    2,
+    3,
+    change((module) => module.write),
+  ),
   // What only a cluster's administrator has a use for. The embedded engine reads its configuration when it starts.
-  ...["cancel_reboot", "create", "delete", "fsdampeningfactor", "power", "reboot", "reconfigure", "schedloglevel", "setdebug", "setdebugflags",
-    "shutdown", "takeover", "token"].map((name) => keyword(name, Math.min(name.length, 5), 0, Infinity, administrate)),
+  ...[
+    "cancel_reboot",
+    "create",
+    "delete",
+    "fsdampeningfactor",
+    "power",
+    "reboot",
+    "reconfigure",
+    "schedloglevel",
+    "setdebug",
+    "setdebugflags",
+    "shutdown",
+    "takeover",
+    "token",
+  ].map((name) => keyword(name, Math.min(name.length, 5), 0, Infinity, administrate)),
 ];
 
 function keyword(name: string, least: number, min: number, max: number, run: Run): Keyword {
@@ -83,14 +184,19 @@ function change(pick: (module: ChangeModule) => Run): Run {
 async function show(words: readonly string[], session: ScontrolSession): Promise<number> {
   // Launchers call this in every task: without the engine, and without the modules that print records.
   const { showHostlist } = await import("./scontrol-hostlist.ts");
-  return showHostlist(words, session) ?? await (await import("./scontrol-show.ts")).show(words, session);
+  return showHostlist(words, session) ?? (await (await import("./scontrol-show.ts")).show(words, session));
 }
 
 async function help(): Promise<number> {
   await informationAction("scontrol", "help");
   const names = KEYWORDS.filter(({ run }) => run !== administrate).map(({ name }) => name);
-  printLines(["", "Commands:", `  ${names.join(" ")}`, "Entities of show:",
-    "  aliases config daemons hostlist hostlistsorted hostnames jobs licenses nodes partitions reservations steps"]);
+  printLines([
+    "",
+    "Commands:",
+    `  ${names.join(" ")}`,
+    "Entities of show:",
+    "  aliases config daemons hostlist hostlistsorted hostnames jobs licenses nodes partitions reservations steps",
+  ]);
   return 0;
 }
 

@@ -46,14 +46,19 @@ async function show({ line, argv, cluster }: Query, engine: Engine): Promise<num
   } catch (error) {
     return printLoadError("sinfo", CALL, error);
   }
-  partitions = partitions.filter((partition) => (line.partitions === null ? line.all || !partition.isHidden : isAllowed(partition.name, line.partitions)));
+  partitions = partitions.filter((partition) =>
+    line.partitions === null ? line.all || !partition.isHidden : isAllowed(partition.name, line.partitions),
+  );
   nodes = nodes.filter((node) => isAllowed(node.name, line.nodes) && isInStates(node, line) && !line.dead);
   if (line.machine !== null) {
-    await printMachineOutput(line.machine, { command: "sinfo", argv, engine }, (json, request) => json.sinfoRowsJson(partitions, nodes, request));
+    await printMachineOutput(line.machine, { command: "sinfo", argv, engine }, (json, request) =>
+      json.sinfoRowsJson(partitions, nodes, request),
+    );
     return 0;
   }
   const { lines, errors } = renderSinfo({
-    partitions, nodes,
+    partitions,
+    nodes,
     format: formatOf(line),
     isLong: line.long,
     byNode: line.byNode,
@@ -89,10 +94,15 @@ function isInState(node: NodeRecord, state: string): boolean {
   const base = nodeBase(node);
   const isBusy = base === "allocated" || base === "mixed" || node.isCompleting;
   switch (state) {
-    case "drain": return isDraining;
-    case "draining": return isDraining && isBusy;
-    case "drained": return isDraining && !isBusy;
-    case "completing": return node.isCompleting;
-    default: return !isDraining && state === base;
+    case "drain":
+      return isDraining;
+    case "draining":
+      return isDraining && isBusy;
+    case "drained":
+      return isDraining && !isBusy;
+    case "completing":
+      return node.isCompleting;
+    default:
+      return !isDraining && state === base;
   }
 }

@@ -29,7 +29,8 @@ export async function runOnSite(name: string, argv: readonly string[]): Promise<
       using call = await siteSbatch(argv, env, readScript);
       return call.isTemporary ? await runBelow(call) : become(call);
     }
-    case "scontrol": case "squeue": {
+    case "scontrol":
+    case "squeue": {
       const { filterFor } = await import("#engine/slurm/site/show-containers.ts");
       const filter = filterFor(name, argv);
       if (filter !== undefined) return await filtered(name, filter, env);
@@ -41,7 +42,9 @@ export async function runOnSite(name: string, argv: readonly string[]): Promise<
 /** Whether srun or salloc could be asked for a container: only then their words are read, which takes two milliseconds. */
 function mayAsk(argv: readonly string[], env: Env): boolean {
   const hasWord = argv.some((word) => /^--(?:conta|na|tr)/.test(word)); // --cont is ambiguous, and --n another option
-  return hasWord || ["SRUN_CONTAINER", "SRUN_CONTAINER_ID", "SALLOC_CONTAINER", "SALLOC_CONTAINER_ID"].some((name) => env[name] !== undefined);
+  return (
+    hasWord || ["SRUN_CONTAINER", "SRUN_CONTAINER_ID", "SALLOC_CONTAINER", "SALLOC_CONTAINER_ID"].some((name) => env[name] !== undefined)
+  );
 }
 
 function become({ program, argv, env }: SiteCall): never {
@@ -57,8 +60,11 @@ async function runBelow({ program, argv, env }: SiteCall): Promise<number> {
 }
 
 /** The command's own output, with containers shown; its error stream and status as they are. */
-async function filtered(name: string, { argv, show }: { readonly argv: readonly string[]; readonly show: (text: string) => string },
-  env: Env): Promise<number> {
+async function filtered(
+  name: string,
+  { argv, show }: { readonly argv: readonly string[]; readonly show: (text: string) => string },
+  env: Env,
+): Promise<number> {
   const [{ captureOutput }, { writeAll }] = await Promise.all([import("#platform/spawn.ts"), import("./terminal.ts")]);
   const { status, stdout } = await captureOutput([getSiteProgram(name), ...argv], env);
   writeAll(1, show(stdout));

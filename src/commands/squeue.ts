@@ -43,11 +43,13 @@ interface Query {
 /** An unknown user is told, and is nobody: the exit status stays 0 [T squeue-02-filters]. */
 function findUsers(line: SqueueLine): number[] | null {
   if (line.me) return [ownUserId()];
-  return line.users?.flatMap((name) => {
-    const id = findUserId(name);
-    if (id === undefined) complain(`squeue: error: Invalid user: ${name}`, "");
-    return id ?? [];
-  }) ?? null;
+  return (
+    line.users?.flatMap((name) => {
+      const id = findUserId(name);
+      if (id === undefined) complain(`squeue: error: Invalid user: ${name}`, "");
+      return id ?? [];
+    }) ?? null
+  );
 }
 
 function ownName(node: string): string {
@@ -66,13 +68,15 @@ async function show(query: Query, engine: Engine): Promise<number> {
   }
   if (line.machine !== null) {
     const byId = jobs.toSorted((a, b) => a.jobId - b.jobId);
-    await printMachineOutput(line.machine, { command: "squeue", argv: query.argv, engine },
-      (json, request) => (isSteps ? json.stepsJson(steps, request) : json.jobsJson(byId, request)));
+    await printMachineOutput(line.machine, { command: "squeue", argv: query.argv, engine }, (json, request) =>
+      isSteps ? json.stepsJson(steps, request) : json.jobsJson(byId, request),
+    );
     return 0;
   }
   const { lines, errors } = renderSqueue({
     view: isSteps ? "steps" : "jobs",
-    jobs, steps,
+    jobs,
+    steps,
     format: formatOf(line),
     sort: line.sort,
     noHeader: line.noHeader,
@@ -135,16 +139,18 @@ async function loadJobs(query: Query, engine: Engine): Promise<JobRecord[]> {
 }
 
 function isWanted(job: JobRecord, states: readonly AnyState[] | null, { line, userIds, nodes }: Query): boolean {
-  return (states === null || isInStates(job, states))
-    && (userIds === null || userIds.includes(job.userId))
-    && !(line.notMe && job.userId === ownUserId())
-    && isAllowed(job.name, line.names)
-    && isAllowed(job.partition, line.partitions)
-    && isAllowed(job.account, line.accounts)
-    && isAllowed(job.qos, line.qos)
-    && (line.reservation === null || job.reservation === line.reservation)
-    && usesLicenses(job, line.licenses)
-    && isOnNodes(job.nodes, nodes);
+  return (
+    (states === null || isInStates(job, states)) &&
+    (userIds === null || userIds.includes(job.userId)) &&
+    !(line.notMe && job.userId === ownUserId()) &&
+    isAllowed(job.name, line.names) &&
+    isAllowed(job.partition, line.partitions) &&
+    isAllowed(job.account, line.accounts) &&
+    isAllowed(job.qos, line.qos) &&
+    (line.reservation === null || job.reservation === line.reservation) &&
+    usesLicenses(job, line.licenses) &&
+    isOnNodes(job.nodes, nodes)
+  );
 }
 
 function usesLicenses(job: JobRecord, wanted: readonly string[] | null): boolean {
@@ -162,10 +168,16 @@ async function loadSteps(query: Query, engine: Engine): Promise<[jobs: readonly 
   ]);
   const byId = new Map<number, JobRecord>(jobs.map((job) => [job.jobId, job]));
   const isMeant = (step: StepRecord) => targets.every((list) => list.some((target) => isTargetStep(target, step, byId.get(step.jobId))));
-  return [jobs, steps.filter((step) => isMeant(step)
-    && (userIds === null || userIds.includes(step.userId))
-    && !(line.notMe && step.userId === ownUserId())
-    && isAllowed(step.name, line.names)
-    && isAllowed(step.partition, line.partitions)
-    && isOnNodes(step.nodes, nodes))];
+  return [
+    jobs,
+    steps.filter(
+      (step) =>
+        isMeant(step) &&
+        (userIds === null || userIds.includes(step.userId)) &&
+        !(line.notMe && step.userId === ownUserId()) &&
+        isAllowed(step.name, line.names) &&
+        isAllowed(step.partition, line.partitions) &&
+        isOnNodes(step.nodes, nodes),
+    ),
+  ];
 }

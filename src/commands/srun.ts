@@ -23,8 +23,11 @@ export async function srun(argv: readonly string[]): Promise<number> {
   const exported = { ...environment(), ...containerVariables(line) };
   const submit = submitContext({ command: "srun", argv, chdir: line.step.chdir, environment: taskEnvironment(line.step.export, exported) });
   const engine = await openEngine();
-  const exitCode = line.step.testOnly ? await tryJob(engine, line, submit)
-    : line.step.jobId === null ? await runOwnJob(engine, line, submit) : await runInJob(engine, line, { submit, jobId: line.step.jobId });
+  const exitCode = line.step.testOnly
+    ? await tryJob(engine, line, submit)
+    : line.step.jobId === null
+      ? await runOwnJob(engine, line, submit)
+      : await runInJob(engine, line, { submit, jobId: line.step.jobId });
   await engine[Symbol.asyncDispose]();
   return exitCode;
 }
@@ -32,8 +35,13 @@ export async function srun(argv: readonly string[]): Promise<number> {
 /** What is parsed but cannot be done yet is refused, not forgotten. */
 function refuseUnsupported(line: SrunLine): void {
   const { step } = line;
-  const refused = step.multiProg ? "--multi-prog" : step.bcast !== null ? "--bcast"
-    : step.mpi !== null && step.mpi !== "none" ? `--mpi=${step.mpi}` : undefined;
+  const refused = step.multiProg
+    ? "--multi-prog"
+    : step.bcast !== null
+      ? "--bcast"
+      : step.mpi !== null && step.mpi !== "none"
+        ? `--mpi=${step.mpi}`
+        : undefined;
   if (refused !== undefined) throw new BerthError("NOT_SUPPORTED", `${refused} is not supported on the embedded engine`);
 }
 
@@ -65,7 +73,11 @@ async function runOwnJob(engine: Engine, line: SrunLine, submit: SubmitContext):
   return result.exitCode;
 }
 
-async function runInJob(engine: Engine, line: SrunLine, place: { readonly submit: SubmitContext; readonly jobId: number }): Promise<number> {
+async function runInJob(
+  engine: Engine,
+  line: SrunLine,
+  place: { readonly submit: SubmitContext; readonly jobId: number },
+): Promise<number> {
   let info: AllocationInfo;
   try {
     info = await engine.findAllocation(place.jobId, { signal: new AbortController().signal });
@@ -77,9 +89,11 @@ async function runInJob(engine: Engine, line: SrunLine, place: { readonly submit
 }
 
 function tellNoAllocation(jobId: number, error: unknown): number {
-  if (!(error instanceof BerthError) || (error.code !== "INVALID_JOB_ID" && error.code !== "ALREADY_DONE")) return printError("srun", error);
+  if (!(error instanceof BerthError) || (error.code !== "INVALID_JOB_ID" && error.code !== "ALREADY_DONE"))
+    return printError("srun", error);
   complain(
-    error.code === "ALREADY_DONE" ? `srun: error: Slurm job ${jobId} has expired`
+    error.code === "ALREADY_DONE"
+      ? `srun: error: Slurm job ${jobId} has expired`
       : `srun: error: Unable to confirm allocation for job ${jobId}: ${error.message}`,
     `srun: Check SLURM_JOB_ID environment variable. Expired or invalid job ${jobId}`,
   );
@@ -104,7 +118,9 @@ async function runStep(engine: Engine, line: SrunLine, place: Place): Promise<Se
   try {
     channel = await engine.runStep(stepRequest(line, place, hasTerminal), {
       signal: interrupt.signal,
-      onWaiting: (text) => { if (!line.quiet) complain(`srun: Job ${jobId} step creation temporarily disabled, retrying (${text})`); },
+      onWaiting: (text) => {
+        if (!line.quiet) complain(`srun: Job ${jobId} step creation temporarily disabled, retrying (${text})`);
+      },
     });
   } catch (error) {
     restore?.();
@@ -114,8 +130,13 @@ async function runStep(engine: Engine, line: SrunLine, place: Place): Promise<Se
   }
   try {
     return await runSession(channel, {
-      step: line.step, cwd: place.submit.workDir, jobName: place.info.job.name, killWaitSeconds: place.info.killWaitSeconds, isQuiet: line.quiet,
-      hasTerminal: hasTerminal !== null, restoreTerminal: restore,
+      step: line.step,
+      cwd: place.submit.workDir,
+      jobName: place.info.job.name,
+      killWaitSeconds: place.info.killWaitSeconds,
+      isQuiet: line.quiet,
+      hasTerminal: hasTerminal !== null,
+      restoreTerminal: restore,
     });
   } finally {
     restore?.();
@@ -145,7 +166,7 @@ function stepRequest(line: SrunLine, place: Place, terminal: StepRequest["hasTer
 /** The step that this srun runs in, if it does. */
 function findOwnStep(): StepRequest["insideStep"] {
   const text = process.env["SLURM_STEP_ID"];
-  return text === undefined ? null : parseStepKey(text) ?? null;
+  return text === undefined ? null : (parseStepKey(text) ?? null);
 }
 
 /** The size of the terminal for --pty; null without one, which is said as Slurm says it. */
@@ -155,7 +176,9 @@ function findTerminal(line: SrunLine): StepRequest["hasTerminal"] {
     const [columns, rows] = process.stdout.isTTY ? process.stdout.getWindowSize() : [80, 24];
     return { rows, columns };
   }
-  complain("srun: error: ioctl(TIOCGWINSZ): Inappropriate ioctl for device", "srun: error: Not using a pseudo-terminal, disregarding --pty option");
+  complain(
+    "srun: error: ioctl(TIOCGWINSZ): Inappropriate ioctl for device",
+    "srun: error: Not using a pseudo-terminal, disregarding --pty option",
+  );
   return null;
 }
-

@@ -35,16 +35,18 @@ async function print(line: SstatLine, engine: Engine): Promise<number> {
   ]);
   const byId = new Map<number, JobRecord>(jobs.map((job) => [job.jobId, job]));
   const found = line.jobs.map((target) => chosenSteps(target, steps, byId, line));
-  printLines(renderSstat({
-    steps: found.flat().map((step) => ({ step, job: byId.get(step.jobId), pids: [] })), // no engine tells the pids
-    format: line.pids ? SSTAT_PIDS_FORMAT : line.format,
-    nowMs: nowMs(),
-    timeFormat: timeFormat(),
-    sizes: { unit: null, noConvert: line.noConvert },
-    noHeader: line.noHeader,
-    parsable: line.parsable === null ? "none" : line.parsable === "closing" ? "ended" : "separated",
-    delimiter: "|",
-  }));
+  printLines(
+    renderSstat({
+      steps: found.flat().map((step) => ({ step, job: byId.get(step.jobId), pids: [] })), // no engine tells the pids
+      format: line.pids ? SSTAT_PIDS_FORMAT : line.format,
+      nowMs: nowMs(),
+      timeFormat: timeFormat(),
+      sizes: { unit: null, noConvert: line.noConvert },
+      noHeader: line.noHeader,
+      parsable: line.parsable === null ? "none" : line.parsable === "closing" ? "ended" : "separated",
+      delimiter: "|",
+    }),
+  );
   for (const [i, target] of line.jobs.entries()) {
     if (found[i]?.length === 0) complain(`sstat: error: couldn't get steps for job ${targetText(target)}`);
   }

@@ -9,15 +9,27 @@ import { environment } from "./context.ts";
 
 export async function stage(argv: readonly string[]): Promise<number> {
   const [bundleOption, bundle, transferOption, transfer, wordsOption, count, ...words] = argv;
-  if (bundleOption !== "--bundle" || bundle === undefined || transferOption !== "--transfer" || wordsOption !== "--words" || !/^\d+$/.test(count ?? "")) {
+  if (
+    bundleOption !== "--bundle" ||
+    bundle === undefined ||
+    transferOption !== "--transfer" ||
+    wordsOption !== "--words" ||
+    !/^\d+$/.test(count ?? "")
+  ) {
     throw new UsageError(["Usage: berth stage --bundle DIR --transfer lacking|copy --words N SRUN-OPTIONS… COMMAND [ARGUMENTS]"], 255);
   }
   const executable = selfPath();
-  if (executable === undefined) throw new BerthError("NOT_COMPILED", `Only the built executable can be sent to nodes, not ${selfOnDisk().join(" ")}`,
-    { hint: "run: npm run build" });
+  if (executable === undefined)
+    throw new BerthError("NOT_COMPILED", `Only the built executable can be sent to nodes, not ${selfOnDisk().join(" ")}`, {
+      hint: "run: npm run build",
+    });
   const env = environment();
   const options = words.slice(0, Number(count));
-  const wrapped = await stageAndWrap(bundle, words.slice(Number(count)), { env, executable, isCopy: transfer === "copy",
-    signal: new AbortController().signal });
+  const wrapped = await stageAndWrap(bundle, words.slice(Number(count)), {
+    env,
+    executable,
+    isCopy: transfer === "copy",
+    signal: new AbortController().signal,
+  });
   return replaceProcess(getSiteProgram("srun"), ["srun", ...options, ...wrapped], env);
 }

@@ -76,7 +76,7 @@ export class StepOutput implements Disposable {
   #label(task: number, lines: Buffer): Buffer {
     const prefix = Buffer.from(this.#prefix(task));
     const parts: Buffer[] = [];
-    for (let start = 0; start < lines.byteLength;) {
+    for (let start = 0; start < lines.byteLength; ) {
       const end = lines.indexOf(NEWLINE, start) + 1;
       parts.push(prefix, lines.subarray(start, end));
       start = end;
@@ -97,9 +97,14 @@ export class StepOutput implements Disposable {
 }
 
 /** Opens a file for srun itself. @throws BerthError with Slurm's words */
-export function openFile(path: string, options: { readonly cwd: string; readonly stream: "stdin" | "stdout" | "stderr"; readonly append: boolean }): number {
-  const flags = options.stream === "stdin" ? constants.O_RDONLY
-    : constants.O_WRONLY | constants.O_CREAT | constants.O_APPEND | (options.append ? 0 : constants.O_TRUNC);
+export function openFile(
+  path: string,
+  options: { readonly cwd: string; readonly stream: "stdin" | "stdout" | "stderr"; readonly append: boolean },
+): number {
+  const flags =
+    options.stream === "stdin"
+      ? constants.O_RDONLY
+      : constants.O_WRONLY | constants.O_CREAT | constants.O_APPEND | (options.append ? 0 : constants.O_TRUNC);
   try {
     return openSync(resolve(options.cwd, path), flags, 0o666);
   } catch (error) {

@@ -87,18 +87,34 @@ class StepSession {
 
   #take(event: StepEvent): void {
     switch (event.kind) {
-      case "created": this.#created(event.step, event.waited); break;
-      case "started": this.#running.set(event.task, true); break;
-      case "output": this.#output?.write(event.task, event.stream, event.bytes); break;
-      case "exited": this.#exited(event); break;
-      case "launchFailed": this.#launchFailed(event); break;
-      case "aborting": this.#aborting(event.reason); break;
-      case "message": complain(`srun: ${event.text}`); break;
+      case "created":
+        this.#created(event.step, event.waited);
+        break;
+      case "started":
+        this.#running.set(event.task, true);
+        break;
+      case "output":
+        this.#output?.write(event.task, event.stream, event.bytes);
+        break;
+      case "exited":
+        this.#exited(event);
+        break;
+      case "launchFailed":
+        this.#launchFailed(event);
+        break;
+      case "aborting":
+        this.#aborting(event.reason);
+        break;
+      case "message":
+        complain(`srun: ${event.text}`);
+        break;
       case "lost":
         complain(`srun: error: Lost the step daemon of StepId=${this.#stepId}: it was killed`);
         this.#launchExit = 1;
         break;
-      case "ended": this.#hasEnded = true; break;
+      case "ended":
+        this.#hasEnded = true;
+        break;
     }
   }
 
@@ -109,7 +125,11 @@ class StepSession {
     const stdout = this.#target(options.output, "stdout");
     const stderr = options.error === null && options.output !== null ? stdout : this.#target(options.error, "stderr");
     this.#output = new StepOutput({
-      stdout, stderr, isLabelled: options.label, isUnbuffered: options.unbuffered || this.#options.hasTerminal, tasks: step.tasks,
+      stdout,
+      stderr,
+      isLabelled: options.label,
+      isUnbuffered: options.unbuffered || this.#options.hasTerminal,
+      tasks: step.tasks,
     });
     this.#input = InputForwarder.start(this.#channel, this.#inputSource(options.input));
   }
@@ -121,15 +141,21 @@ class StepSession {
     if (mode.kind === "task") return mode;
     // The step daemon writes those; what comes here is srun's and the daemon's own.
     if (needsPerTask(mode.pattern)) return { kind: "own" };
-    return { kind: "file", fd: openFile(this.#expand(mode.pattern), { cwd: this.#options.cwd, stream, append: this.#options.step.openMode === "append" }) };
+    return {
+      kind: "file",
+      fd: openFile(this.#expand(mode.pattern), { cwd: this.#options.cwd, stream, append: this.#options.step.openMode === "append" }),
+    };
   }
 
   #inputSource(text: string | null): InputSource {
     const mode = streamMode(text, this.#step?.tasks ?? 1);
     switch (mode.kind) {
-      case "all": return { kind: "own", task: null };
-      case "none": return { kind: "none" };
-      case "task": return { kind: "own", task: mode.task };
+      case "all":
+        return { kind: "own", task: null };
+      case "none":
+        return { kind: "none" };
+      case "task":
+        return { kind: "own", task: mode.task };
       case "file":
         if (needsPerTask(mode.pattern)) return { kind: "none" };
         return { kind: "file", fd: openFile(this.#expand(mode.pattern), { cwd: this.#options.cwd, stream: "stdin", append: false }) };
@@ -140,8 +166,16 @@ class StepSession {
     const step = this.#step;
     if (step === undefined) return pattern;
     return expandFilePattern(pattern, {
-      kind: "task", jobId: step.jobId, arrayJobId: null, arrayTask: null, userName: step.userName, jobName: this.#options.jobName,
-      nodeName: step.nodes[0] ?? "", stepKey: step.stepKey, nodeIndex: 0, task: 0,
+      kind: "task",
+      jobId: step.jobId,
+      arrayJobId: null,
+      arrayTask: null,
+      userName: step.userName,
+      jobName: this.#options.jobName,
+      nodeName: step.nodes[0] ?? "",
+      stepKey: step.stepKey,
+      nodeIndex: 0,
+      task: 0,
     });
   }
 
@@ -206,9 +240,12 @@ class StepSession {
       SIGCONT: () => this.#info("srun: got SIGCONT"),
       SIGPIPE: () => undefined,
     };
-    if (this.#options.hasTerminal) hooks.SIGWINCH = () => this.#channel.resize({ rows: process.stdout.rows, columns: process.stdout.columns });
+    if (this.#options.hasTerminal)
+      hooks.SIGWINCH = () => this.#channel.resize({ rows: process.stdout.rows, columns: process.stdout.columns });
     for (const [name, hook] of Object.entries(hooks)) process.on(name, hook);
-    return () => { for (const [name, hook] of Object.entries(hooks)) process.off(name, hook); };
+    return () => {
+      for (const [name, hook] of Object.entries(hooks)) process.off(name, hook);
+    };
   }
 
   #interrupt(): void {
@@ -241,10 +278,15 @@ class StepSession {
 
   #reportTasks(): void {
     for (const isRunning of [true, false]) {
-      const tasks = [...this.#running].filter(([, running]) => running === isRunning).map(([task]) => task).sort((a, b) => a - b);
+      const tasks = [...this.#running]
+        .filter(([, running]) => running === isRunning)
+        .map(([task]) => task)
+        .sort((a, b) => a - b);
       if (tasks.length === 0) continue;
       const noun = tasks.length === 1 ? "task" : "tasks";
-      complain(`srun: StepId=${this.#stepId} ${noun} ${foldArraySpec({ indices: tasks, throttle: null }, 0)}: ${isRunning ? "running" : "exited"}`);
+      complain(
+        `srun: StepId=${this.#stepId} ${noun} ${foldArraySpec({ indices: tasks, throttle: null }, 0)}: ${isRunning ? "running" : "exited"}`,
+      );
     }
   }
 }
@@ -263,7 +305,10 @@ function streamMode(text: string | null, tasks: number): StreamMode {
   return { kind: "file", pattern: text };
 }
 
-type InputSource = { readonly kind: "none" } | { readonly kind: "own"; readonly task: number | null } | { readonly kind: "file"; readonly fd: number };
+type InputSource =
+  | { readonly kind: "none" }
+  | { readonly kind: "own"; readonly task: number | null }
+  | { readonly kind: "file"; readonly fd: number };
 
 /** Forwards standard input, or a file, until its end or the step's. */
 class InputForwarder {

@@ -30,7 +30,9 @@ export class TaskExits implements Disposable {
     this.#worst = worseExit(this.#worst, exitPair(status));
     if (status.kind === "signaled" && (status.signal === SIGKILL || status.signal === SIGTERM)) this.#wasKilled = true;
     if (shellCode(status) === 0) return;
-    const same = this.#groups.find((group) => group.node === node && shellCode(group.status) === shellCode(status) && group.status.kind === status.kind);
+    const same = this.#groups.find(
+      (group) => group.node === node && shellCode(group.status) === shellCode(status) && group.status.kind === status.kind,
+    );
     if (same === undefined) this.#groups.push({ node, status, tasks: [task] });
     else same.tasks.push(task);
     this.#timer ??= setTimeout(() => this.flush(), GATHER_MS);
@@ -54,11 +56,19 @@ export class TaskExits implements Disposable {
     this.#isSilent = true;
   }
 
-  get count(): number { return this.#count; }
-  get worst(): ExitPair { return this.#worst; }
+  get count(): number {
+    return this.#count;
+  }
+  get worst(): ExitPair {
+    return this.#worst;
+  }
   /** srun's own exit status: the highest code, or 128 + signal, of any task. */
-  get exitCode(): number { return this.#highest & 255; }
-  get wasKilled(): boolean { return this.#wasKilled; }
+  get exitCode(): number {
+    return this.#highest & 255;
+  }
+  get wasKilled(): boolean {
+    return this.#wasKilled;
+  }
 
   [Symbol.dispose](): void {
     clearTimeout(this.#timer);

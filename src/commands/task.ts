@@ -20,7 +20,11 @@ export async function task(argv: readonly string[]): Promise<number> {
     const errno = error.code === "BUNDLE_MISSING" ? 2 : 1;
     const token = process.env[TOKEN_VARIABLE];
     if (token !== undefined) complain(printLaunchFailure(token, { node, message: error.message, hint: error.hint ?? null, errno }));
-    else complain(`berth: error: ${node}${node === "" ? "" : ": "}${error.message}`, ...(error.hint === undefined ? [] : [`berth: ${error.hint}`]));
+    else
+      complain(
+        `berth: error: ${node}${node === "" ? "" : ": "}${error.message}`,
+        ...(error.hint === undefined ? [] : [`berth: ${error.hint}`]),
+      );
     return errno;
   }
 }
@@ -37,7 +41,12 @@ function endAs(status: ExitStatus): number {
 }
 
 const SIGNALS: Readonly<Record<number, NodeJS.Signals>> = {
-  1: "SIGHUP", 2: "SIGINT", 3: "SIGQUIT", 10: "SIGUSR1", 12: "SIGUSR2", 15: "SIGTERM",
+  1: "SIGHUP",
+  2: "SIGINT",
+  3: "SIGQUIT",
+  10: "SIGUSR1",
+  12: "SIGUSR2",
+  15: "SIGTERM",
 };
 
 function read(argv: readonly string[]): { readonly bundle: string; readonly batch: string | null; readonly command: readonly string[] } {

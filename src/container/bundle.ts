@@ -28,7 +28,11 @@ export function readBundle(path: string): Bundle {
   const root = config.get("root");
   const rootPath = isObject(root) ? root.get("path") : undefined;
   if (typeof rootPath !== "string" || rootPath === "" || rootPath.includes("\0")) {
-    throw configError(file, `"root.path" ${rootPath === undefined ? "is missing" : "is not a path"}`, 'set "root": {"path": "rootfs"} to the directory that holds the root file system');
+    throw configError(
+      file,
+      `"root.path" ${rootPath === undefined ? "is missing" : "is not a path"}`,
+      'set "root": {"path": "rootfs"} to the directory that holds the root file system',
+    );
   }
   return { path, config, rootfs: resolve(path, rootPath), env: readEnv(config, file) };
 }
@@ -52,11 +56,20 @@ function readConfig(bundle: string, file: string): string {
     }
   } catch (error) {
     switch ((error as NodeJS.ErrnoException).code) {
-      case "ENOENT": case "ENOTDIR":
-        throw missing("No such file or directory: config.json", "--container wants a directory with config.json and rootfs on the node that runs the step", error);
-      case "EACCES": case "EPERM":
+      case "ENOENT":
+      case "ENOTDIR":
+        throw missing(
+          "No such file or directory: config.json",
+          "--container wants a directory with config.json and rootfs on the node that runs the step",
+          error,
+        );
+      case "EACCES":
+      case "EPERM":
         throw missing("Permission denied: config.json", "make the bundle readable for the job's user", error);
-      default: throw error instanceof BerthError ? error : missing(String((error as NodeJS.ErrnoException).code ?? error), "read its config.json by hand to see what is wrong", error);
+      default:
+        throw error instanceof BerthError
+          ? error
+          : missing(String((error as NodeJS.ErrnoException).code ?? error), "read its config.json by hand to see what is wrong", error);
     }
   }
 }

@@ -27,14 +27,21 @@ export function envEntries(env: Environment): string[] {
 /** Text of the `environment` file; entries that the format cannot hold are left out. */
 export function printEnvFile(env: Environment, kind: Exclude<EnvFileKind, "disabled">): string {
   const end = kind === "null" ? "\0" : "\n";
-  return envEntries(env).filter((entry) => !entry.includes(end)).map((entry) => entry + end).join("");
+  return envEntries(env)
+    .filter((entry) => !entry.includes(end))
+    .map((entry) => entry + end)
+    .join("");
 }
 
 /**
  * What the runtime itself sees: the step daemon's own environment and the node's name, nothing of the job's.
  * A PATH is always there, because rootless runtimes look for their helpers in it.
  */
-export function runtimeEnvironment(own: Readonly<NodeJS.ProcessEnv>, nodeName: string, exclude: RegExp | undefined): Record<string, string> {
+export function runtimeEnvironment(
+  own: Readonly<NodeJS.ProcessEnv>,
+  nodeName: string,
+  exclude: RegExp | undefined,
+): Record<string, string> {
   const env: Record<string, string> = { PATH: DEFAULT_PATH };
   for (const [name, value] of Object.entries(own)) if (value !== undefined) env[name] = value;
   env["SLURMD_NODENAME"] = nodeName;

@@ -8,7 +8,9 @@ export type JsonObject = Map<string, Json>;
 
 export class ExactNumber {
   readonly text: string;
-  constructor(text: string) { this.text = text; }
+  constructor(text: string) {
+    this.text = text;
+  }
 }
 
 /** Position and reason, for the reader of the file to find. */
@@ -34,7 +36,9 @@ const INEXACT = /(?:^|[:[,])\s*-?[0-9]+[.eE]|-0|[0-9]{16}|"[0-9]+"\s*:/;
 /** RFC 8259. A member that comes twice keeps its first place and last value. @throws JsonSyntaxError */
 export function parseJson(text: string): Json {
   if (!INEXACT.test(text)) {
-    try { return toJson(JSON.parse(text)); } catch (error) {
+    try {
+      return toJson(JSON.parse(text));
+    } catch (error) {
       if (!(error instanceof SyntaxError) && !(error instanceof RangeError)) throw error; // the exact parser knows the line
     }
   }
@@ -43,7 +47,9 @@ export function parseJson(text: string): Json {
 
 function parseExactly(text: string): Json {
   let at = 0;
-  const fail = (reason: string): never => { throw new JsonSyntaxError(reason, text, at); };
+  const fail = (reason: string): never => {
+    throw new JsonSyntaxError(reason, text, at);
+  };
   const skipBlank = () => {
     const code = text.charCodeAt(at);
     if (code > 32) return;
@@ -57,7 +63,10 @@ function parseExactly(text: string): Json {
     const end = text.indexOf('"', start);
     if (end === -1) return fail("a string has no end");
     const plain = text.slice(start, end);
-    if (!/[\\\u0000-\u001f]/.test(plain)) { at = end + 1; return plain; }
+    if (!/[\\\u0000-\u001f]/.test(plain)) {
+      at = end + 1;
+      return plain;
+    }
     STRING.lastIndex = at;
     if (!STRING.test(text)) return fail("a string is not well-formed");
     const raw = text.slice(at, STRING.lastIndex);
@@ -66,7 +75,8 @@ function parseExactly(text: string): Json {
   };
   const number = (): Json => {
     NUMBER.lastIndex = at;
-    if (!NUMBER.test(text)) return fail(at >= text.length ? "the text ends too early" : `unexpected character ${JSON.stringify(text.charAt(at))}`);
+    if (!NUMBER.test(text))
+      return fail(at >= text.length ? "the text ends too early" : `unexpected character ${JSON.stringify(text.charAt(at))}`);
     const raw = text.slice(at, NUMBER.lastIndex);
     at = NUMBER.lastIndex;
     const value = Number(raw);
@@ -85,7 +95,10 @@ function parseExactly(text: string): Json {
         const object: JsonObject = new Map();
         at++;
         skipBlank();
-        if (text.charAt(at) === "}") { at++; return object; }
+        if (text.charAt(at) === "}") {
+          at++;
+          return object;
+        }
         for (;;) {
           skipBlank();
           if (text.charAt(at) !== '"') return fail("a member's name is missing");
@@ -97,27 +110,41 @@ function parseExactly(text: string): Json {
           skipBlank();
           const next = text.charAt(at++);
           if (next === "}") return object;
-          if (next !== ",") { at--; return fail('"," or "}" is missing'); }
+          if (next !== ",") {
+            at--;
+            return fail('"," or "}" is missing');
+          }
         }
       }
       case "[": {
         const list: Json[] = [];
         at++;
         skipBlank();
-        if (text.charAt(at) === "]") { at++; return list; }
+        if (text.charAt(at) === "]") {
+          at++;
+          return list;
+        }
         for (;;) {
           list.push(value(depth + 1));
           skipBlank();
           const next = text.charAt(at++);
           if (next === "]") return list;
-          if (next !== ",") { at--; return fail('"," or "]" is missing'); }
+          if (next !== ",") {
+            at--;
+            return fail('"," or "]" is missing');
+          }
         }
       }
-      case '"': return string();
-      case "t": return word("true", true);
-      case "f": return word("false", false);
-      case "n": return word("null", null);
-      default: return number();
+      case '"':
+        return string();
+      case "t":
+        return word("true", true);
+      case "f":
+        return word("false", false);
+      case "n":
+        return word("null", null);
+      default:
+        return number();
     }
   };
   const result = value(0);

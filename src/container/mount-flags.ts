@@ -15,14 +15,23 @@ export class MountTable {
     this.#entries = text.split("\n").flatMap((line) => {
       const [, , , , point, options] = line.split(" ");
       if (point === undefined || options === undefined) return [];
-      return [{ point: point.replace(/\\([0-7]{3})/g, (_whole, octal: string) => String.fromCharCode(Number.parseInt(octal, 8))), flags: LOCKED.filter((flag) => options.split(",").includes(flag)) }];
+      return [
+        {
+          point: point.replace(/\\([0-7]{3})/g, (_whole, octal: string) => String.fromCharCode(Number.parseInt(octal, 8))),
+          flags: LOCKED.filter((flag) => options.split(",").includes(flag)),
+        },
+      ];
     });
   }
 
   /** Of the file system that holds `path`; a later mount lies over an earlier one. */
   flagsOf(path: string): readonly string[] {
     let real: string;
-    try { real = realpathSync(path); } catch { return []; } // not there: the runtime will say so
+    try {
+      real = realpathSync(path);
+    } catch {
+      return [];
+    } // not there: the runtime will say so
     let best: { readonly point: string; readonly flags: readonly string[] } = { point: "", flags: [] };
     for (const entry of this.#entries) {
       const covers = entry.point === "/" || real === entry.point || real.startsWith(`${entry.point}/`);
@@ -37,7 +46,11 @@ let table: { readonly text: string; readonly table: MountTable } | undefined;
 /** The mounts as they are; parsed again only when they changed. Empty where there is no /proc. */
 export function readMountTable(): MountTable {
   let text = "";
-  try { text = readFileSync("/proc/self/mountinfo", "utf8"); } catch { /* then the runtime says what it cannot do */ }
+  try {
+    text = readFileSync("/proc/self/mountinfo", "utf8");
+  } catch {
+    /* then the runtime says what it cannot do */
+  }
   if (table?.text !== text) table = { text, table: new MountTable(text) };
   return table.table;
 }

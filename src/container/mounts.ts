@@ -1,10 +1,15 @@
 /**
- * Mounts that Berth adds to a container. A runtime makes a missing mount point by itself, inside the image: that
- * writes into a bundle that others may share, and fails in one that is read-only. So where a mount point is missing,
- * the deepest directory that exists is covered with a tmpfs, in which its former entries are bound again, and the
- * runtime makes the mount point there. Cost: one mount, and only where the image lacks the place.
+ * Mounts whose mount points the image lacks. A runtime makes a missing mount point by itself, inside the image: that
+ * writes into a bundle that others may share, and fails in one that may not be written. So where one is missing, the
+ * deepest directory that exists is covered:
+ *
+ * - an empty one with a tmpfs, in which the runtime makes the mount point;
+ * - another one that the user may not write, with an overlay of two read-only layers: the image's directory below, and
+ *   above it one of ours that holds nothing but the mount points (Linux 5.11 for users);
+ * - one that he may write is left to the runtime, as Slurm leaves all of them.
  */
-import { readdirSync } from "node:fs";
+import { accessSync, closeSync, constants, mkdirSync, openSync, readdirSync, rmSync, statSync } from "node:fs";
+import { release } from "node:os";
 import { join, normalize } from "node:path/posix";
 import { findInRootfs } from "./rootfs.ts";
 import { isObject, toJson, type Json } from "./json.ts";
@@ -13,21 +18,23 @@ export interface WantedMount {
   readonly destination: string;
   readonly source: string;
   readonly options: readonly string[];
+  readonly type?: string;
 }
-
-/** More entries than this are not bound again: the runtime makes the mount point in the image after all. */
-const MAX_ENTRIES = 64;
 
 export class MountPlan {
   readonly #rootfs: string;
-  readonly #isReadOnly: boolean;
   /** Normal forms of what the container mounts anyway, and of our covers. */
   readonly #destinations: string[];
   readonly added: Json[] = [];
+  /** Where layers of overlays may be made, which the caller removes when no container uses them; null: nowhere. */
+  readonly #layersDir: string | null;
+  readonly #covered = new Set<string>();
+  /** Covered directory → our layer over it. */
+  readonly #layers = new Map<string, string>();
 
-  constructor(rootfs: string, mounts: readonly Json[], isReadOnly: boolean) {
+  constructor(rootfs: string, mounts: readonly Json[], layersDir: string | null = null) {
+    this.#layersDir = layersDir;
     this.#rootfs = rootfs;
-    this.#isReadOnly = isReadOnly;
     this.#destinations = mounts.flatMap((mount) => {
       const destination = isObject(mount) ? mount.get("destination") : undefined;
       return typeof destination === "string" ? [clean(destination)] : [];
@@ -48,31 +55,107 @@ export class MountPlan {
   }
 
   add(mount: WantedMount): void {
-    this.#cover(mount.destination);
-    this.added.push(toJson({ destination: mount.destination, type: "none", source: mount.source, options: mount.options }));
+    this.#cover(mount);
+    this.added.push(toJson({ destination: mount.destination, type: mount.type ?? "none", source: mount.source, options: mount.options }));
     this.#destinations.push(clean(mount.destination));
   }
 
-  #cover(inside: string): void {
-    if (this.isHidden(inside)) return;
+  /**
+   * Covers for mounts of config.json itself whose mount points are missing where the user may not make them. They belong
+   * before all other mounts. To be called before `add`.
+   */
+  coversFor(mounts: readonly Json[]): readonly Json[] {
+    const earlier: string[] = [];
+    for (const mount of mounts) {
+      const destination = isObject(mount) ? mount.get("destination") : undefined;
+      if (!isObject(mount) || typeof destination !== "string" || !destination.startsWith("/")) continue;
+      const place = clean(destination);
+      const isOnAnother = earlier.some((other) => isWithin(place, other));
+      earlier.push(place);
+      const [source, options] = [mount.get("source"), mount.get("options")];
+      const isBind = Array.isArray(options) && (options.includes("bind") || options.includes("rbind"));
+      if (!isOnAnother)
+        this.#coverMissing({ destination, source: isBind && typeof source === "string" ? source : "/", options: [] }, { isOurs: false });
+    }
+    return this.added.splice(0);
+  }
+
+  #cover(mount: WantedMount): void {
+    if (!this.isHidden(mount.destination) || this.#layerOver(mount.destination) !== undefined) this.#coverMissing(mount, { isOurs: true });
+  }
+
+  #layerOver(inside: string): readonly [place: string, layer: string] | undefined {
+    return [...this.#layers].find(([place]) => isWithin(clean(inside), place));
+  }
+
+  /** @param isOurs the mount comes after those of config.json; otherwise it is one of them, and the cover comes first */
+  #coverMissing(mount: WantedMount, { isOurs }: { readonly isOurs: boolean }): void {
+    const inside = mount.destination;
+    const layered = this.#layerOver(inside);
+    if (layered !== undefined) {
+      makeMountPoint(layered[1], clean(inside).slice(layered[0].length), mount.source);
+      return;
+    }
     const found = findInRootfs(this.#rootfs, inside);
     if (found.kind !== "missing" || found.parentInside === "/") return;
-    let entries;
-    try { entries = readdirSync(found.parent, { withFileTypes: true }); } catch { return; } // not ours to list: the runtime will say so
-    if (entries.length > MAX_ENTRIES) return;
+    if (!isOurs && isWritable(found.parent)) return;
+    let isEmpty: boolean;
+    try {
+      isEmpty = readdirSync(found.parent).length === 0;
+    } catch {
+      return;
+    } // not ours to list: the runtime will say so
     const place = found.parentInside;
     // Mount points of the container below the covered directory would be covered too.
-    if (this.#destinations.some((destination) => isWithin(destination, clean(place)))) return;
+    if (isOurs && this.#destinations.some((destination) => isWithin(destination, clean(place)))) return;
+    if (this.#covered.has(clean(place))) return; // a tmpfs of ours, in which the runtime can make it
+    if (isEmpty) this.#coverWithTmpfs(place);
+    else if (!isWritable(found.parent)) this.#coverWithOverlay(place, found.parent, mount);
+    else return; // the user's own image: the runtime makes the mount point in it
+    this.#covered.add(clean(place));
+    if (isOurs) this.#destinations.push(clean(place));
+  }
+
+  #coverWithTmpfs(place: string): void {
     const parent = findInRootfs(this.#rootfs, place);
     const mode = parent.kind === "found" ? (parent.mode & 0o7777).toString(8) : "755";
     this.added.push(toJson({ destination: place, type: "tmpfs", source: "tmpfs", options: ["nosuid", "nodev", `mode=${mode}`] }));
-    this.#destinations.push(clean(place));
-    for (const entry of entries) {
-      if (!entry.isDirectory() && !entry.isFile()) continue; // a link cannot be bound
-      this.added.push(toJson({ destination: join(place, entry.name), type: "none", source: join(found.parent, entry.name),
-        options: this.#isReadOnly ? ["rbind", "ro"] : ["rbind"] }));
-    }
   }
+
+  #coverWithOverlay(place: string, host: string, mount: WantedMount): void {
+    if (this.#layersDir === null || !hasOverlay()) return;
+    const layer = join(this.#layersDir, `layer-${this.#layers.size}`);
+    if (/[,:\\]/.test(layer + host)) return; // overlay's options have these for themselves
+    rmSync(layer, { recursive: true, force: true }); // of a life of this step that crashed
+    mkdirSync(layer, { recursive: true, mode: 0o755 });
+    makeMountPoint(layer, clean(mount.destination).slice(clean(place).length), mount.source);
+    this.added.push(toJson({ destination: place, type: "overlay", source: "overlay", options: ["ro", `lowerdir=${layer}:${host}`] }));
+    this.#layers.set(clean(place), layer);
+  }
+}
+
+/** A file for a file, a directory for anything else. */
+function makeMountPoint(layer: string, relative: string, source: string): void {
+  const path = join(layer, relative);
+  if (statSync(path, { throwIfNoEntry: false }) !== undefined) return;
+  const isFile = statSync(source, { throwIfNoEntry: false })?.isDirectory() === false;
+  mkdirSync(isFile ? join(path, "..") : path, { recursive: true, mode: 0o755 });
+  if (isFile) closeSync(openSync(path, "a", 0o644));
+}
+
+function isWritable(path: string): boolean {
+  try {
+    accessSync(path, constants.W_OK);
+    return true;
+  } catch {
+    return false;
+  }
+}
+
+/** Users may mount overlays in their own namespaces from Linux 5.11 on. */
+function hasOverlay(): boolean {
+  const [major = 0, minor = 0] = release().split(".").map(Number);
+  return (process.geteuid?.() ?? 0) === 0 || major > 5 || (major === 5 && minor >= 11);
 }
 
 function clean(path: string): string {

@@ -36,7 +36,7 @@ export function parseConfLines(text: string, file: string): readonly ConfLine[] 
       if (continued === undefined || i + 1 >= physical.length) break;
       i++;
     }
-    const line = joined.replace(/\\([^])/g, "$1");
+    const line = joined.replace(/\\(.)/gs, "$1");
     if (!ONLY_BLANK.test(line)) lines.push(parseLine(line, where));
   }
   return lines;
@@ -66,13 +66,17 @@ function parseLine(line: string, where: Where): ConfLine {
   const include = INCLUDE.exec(line);
   if (include !== null) {
     const path = include[1] as string;
-    if (path.includes("*")) throw syntaxError(where, `Include does not take patterns: ${JSON.stringify(path)}`, "name each file on a line of its own");
+    if (path.includes("*"))
+      throw syntaxError(where, `Include does not take patterns: ${JSON.stringify(path)}`, "name each file on a line of its own");
     return { kind: "include", path, where };
   }
   const pair = PAIR.exec(line);
   if (pair === null) {
-    throw syntaxError(where, `expected Key=value, found ${shorten(line)}`,
-      /=[ \t]*$/.test(line) ? 'write Key="" for an empty value' : "write one Key=value on each line");
+    throw syntaxError(
+      where,
+      `expected Key=value, found ${shorten(line)}`,
+      /=[ \t]*$/.test(line) ? 'write Key="" for an empty value' : "write one Key=value on each line",
+    );
   }
   const [, key, quoted, bare, rest] = pair as unknown as [string, string, string | undefined, string | undefined, string];
   if (!ONLY_BLANK.test(rest)) {
@@ -82,7 +86,7 @@ function parseLine(line: string, where: Where): ConfLine {
 }
 
 function adviceFor(bare: string | undefined): string {
-  if (bare?.startsWith('"')) return 'close the value with a double quote; it cannot hold one itself';
+  if (bare?.startsWith('"')) return "close the value with a double quote; it cannot hold one itself";
   if (bare?.startsWith("'")) return "single quotes have no meaning here: use double quotes";
   return bare === undefined ? "write one Key=value on each line" : "put a value with blanks in double quotes";
 }

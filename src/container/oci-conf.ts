@@ -34,19 +34,49 @@ export interface OciConf {
   readonly syslogDebug: number;
 }
 
-interface Setting { readonly value: string; readonly where: Where }
+interface Setting {
+  readonly value: string;
+  readonly where: Where;
+}
 
 const KEYS = {
-  ContainerPath: "pattern", CreateEnvFile: "envFile", DebugFlags: "text", DisableCleanup: "boolean", DisableHooks: "text",
-  EnvExclude: "regex", FileDebug: "level", IgnoreFileConfigJson: "boolean", MountSpoolDir: "pattern", RunTimeCreate: "pattern",
-  RunTimeDelete: "pattern", RunTimeEnvExclude: "regex", RunTimeKill: "pattern", RunTimeQuery: "pattern", RunTimeRun: "pattern",
-  RunTimeStart: "pattern", SrunArgs: "list", SrunPath: "text", StdIODebug: "level", SyslogDebug: "level",
+  ContainerPath: "pattern",
+  CreateEnvFile: "envFile",
+  DebugFlags: "text",
+  DisableCleanup: "boolean",
+  DisableHooks: "text",
+  EnvExclude: "regex",
+  FileDebug: "level",
+  IgnoreFileConfigJson: "boolean",
+  MountSpoolDir: "pattern",
+  RunTimeCreate: "pattern",
+  RunTimeDelete: "pattern",
+  RunTimeEnvExclude: "regex",
+  RunTimeKill: "pattern",
+  RunTimeQuery: "pattern",
+  RunTimeRun: "pattern",
+  RunTimeStart: "pattern",
+  SrunArgs: "list",
+  SrunPath: "text",
+  StdIODebug: "level",
+  SyslogDebug: "level",
 } as const;
 type Key = keyof typeof KEYS;
+export type ConfKey = Key;
 const KEY_OF = new Map((Object.keys(KEYS) as Key[]).map((key) => [key.toLowerCase(), key]));
 
+/** In the spelling of the manual; undefined for an unknown one. */
+export function findKey(text: string): ConfKey | undefined {
+  return KEY_OF.get(text.toLowerCase());
+}
+
 export const OPERATION_KEYS = {
-  create: "RunTimeCreate", delete: "RunTimeDelete", kill: "RunTimeKill", query: "RunTimeQuery", run: "RunTimeRun", start: "RunTimeStart",
+  create: "RunTimeCreate",
+  delete: "RunTimeDelete",
+  kill: "RunTimeKill",
+  query: "RunTimeQuery",
+  run: "RunTimeRun",
+  start: "RunTimeStart",
 } as const satisfies Record<Operation, Key>;
 
 const MAX_INCLUDES = 32;
@@ -61,7 +91,12 @@ export async function readOciConf(file: string): Promise<OciConf> {
   let files = 0;
   const settings = new Map<Key, Setting[]>();
   const load = async (path: string, from: Where | undefined): Promise<void> => {
-    if (++files > MAX_INCLUDES) throw syntaxError(from ?? { file, line: 1 }, `more than ${MAX_INCLUDES} files are included`, "look for files that include each other");
+    if (++files > MAX_INCLUDES)
+      throw syntaxError(
+        from ?? { file, line: 1 },
+        `more than ${MAX_INCLUDES} files are included`,
+        "look for files that include each other",
+      );
     const text = await readConf(path, from);
     for (const line of parseConfLines(text, path)) {
       if (line.kind === "include") await load(resolve(dirname(file), line.path), line.where);
@@ -75,7 +110,8 @@ export async function readOciConf(file: string): Promise<OciConf> {
 async function readConf(path: string, from: Where | undefined): Promise<string> {
   try {
     const bytes = await readFile(path);
-    if (bytes.byteLength > MAX_CONF_BYTES) throw new BerthError("OCI_CONF_READ", `Cannot read ${path}: larger than ${MAX_CONF_BYTES} bytes`);
+    if (bytes.byteLength > MAX_CONF_BYTES)
+      throw new BerthError("OCI_CONF_READ", `Cannot read ${path}: larger than ${MAX_CONF_BYTES} bytes`);
     return bytes.toString("utf8");
   } catch (error) {
     if (error instanceof BerthError) throw error;
@@ -124,9 +160,15 @@ function toConf(settings: ReadonlyMap<Key, readonly Setting[]>, file: string): O
   const regex = (key: Key): RegExp | undefined => {
     const setting = last(key);
     if (setting === undefined) return undefined;
-    try { return compileExtendedRegex(setting.value); } catch (error) {
+    try {
+      return compileExtendedRegex(setting.value);
+    } catch (error) {
       if (!(error instanceof SyntaxError)) throw error;
-      throw valueError(setting.where, `${key} is no POSIX extended regular expression: ${error.message}`, "backslashes must be doubled in this file");
+      throw valueError(
+        setting.where,
+        `${key} is no POSIX extended regular expression: ${error.message}`,
+        "backslashes must be doubled in this file",
+      );
     }
   };
   const operations: Partial<Record<Operation, Pattern>> = {};
@@ -137,7 +179,9 @@ function toConf(settings: ReadonlyMap<Key, readonly Setting[]>, file: string): O
   pattern("ContainerPath"); // for its errors
   const ignoreFileConfigJson = flag("IgnoreFileConfigJson");
   return {
-    file, operations, ignoreFileConfigJson,
+    file,
+    operations,
+    ignoreFileConfigJson,
     flow: checkOperations(operations, ignoreFileConfigJson, file),
     containerPath: last("ContainerPath")?.value,
     createEnvFile: readEnvFileKind(last("CreateEnvFile")),
@@ -149,7 +193,9 @@ function toConf(settings: ReadonlyMap<Key, readonly Setting[]>, file: string): O
     srunPath: last("SrunPath")?.value,
     srunArgs: (settings.get("SrunArgs") ?? []).map((setting) => setting.value),
     debugFlags: last("DebugFlags")?.value,
-    fileDebug: readLevel(last("FileDebug")), stdioDebug: readLevel(last("StdIODebug")), syslogDebug: readLevel(last("SyslogDebug")),
+    fileDebug: readLevel(last("FileDebug")),
+    stdioDebug: readLevel(last("StdIODebug")),
+    syslogDebug: readLevel(last("SyslogDebug")),
   };
 }
 
@@ -186,10 +232,22 @@ function readBoolean(key: Key, { value, where }: Setting): boolean {
 function readEnvFileKind(setting: Setting | undefined): EnvFileKind {
   if (setting === undefined) return "disabled";
   switch (setting.value.toLowerCase()) {
-    case "null": case "true": case "y": case "yes": case "1": return "null";
-    case "newline": return "newline";
-    case "disabled": case "false": case "n": case "no": case "0": return "disabled";
-    default: throw valueError(setting.where, `CreateEnvFile is ${JSON.stringify(setting.value)}`, "write null, newline or disabled");
+    case "null":
+    case "true":
+    case "y":
+    case "yes":
+    case "1":
+      return "null";
+    case "newline":
+      return "newline";
+    case "disabled":
+    case "false":
+    case "n":
+    case "no":
+    case "0":
+      return "disabled";
+    default:
+      throw valueError(setting.where, `CreateEnvFile is ${JSON.stringify(setting.value)}`, "write null, newline or disabled");
   }
 }
 
@@ -205,21 +263,4 @@ function readLevel(setting: Setting | undefined): number {
 
 function valueError(where: Where, reason: string, hint: string): BerthError {
   return new BerthError("OCI_CONF_VALUE", `Cannot use ${where.file}:${where.line}: ${reason}`, { hint });
-}
-
-/** What the file amounts to, one fact per line, for `berth oci check` and the doctor. */
-export function describeConf(conf: OciConf): readonly string[] {
-  const lines = [`file: ${conf.file}`, `flow: ${conf.flow === "run" ? "run" : "create and start"}`];
-  lines.push(`config.json: ${conf.ignoreFileConfigJson ? "not read" : "rewritten for each task"}`);
-  for (const [operation, key] of Object.entries(OPERATION_KEYS) as [Operation, Key][]) {
-    const pattern = conf.operations[operation];
-    if (pattern !== undefined) lines.push(`${key}: ${pattern.map((part) => (typeof part === "string" ? part : `<${part.field}>`)).join("")}`);
-  }
-  lines.push(`spool directory: ${conf.containerPath ?? "Berth's own"}`);
-  if (conf.createEnvFile !== "disabled") lines.push(`environment file: ${conf.createEnvFile === "null" ? "entries end in NUL" : "entries end in newline"}`);
-  if (conf.envExclude !== undefined) lines.push(`kept out of the container: ${conf.envExclude.source}`);
-  if (conf.runTimeEnvExclude !== undefined) lines.push(`kept from the runtime: ${conf.runTimeEnvExclude.source}`);
-  if (conf.disableHooks.length > 0) lines.push(`hooks removed: ${conf.disableHooks.join(", ")}`);
-  if (conf.disableCleanup) lines.push("generated files are kept");
-  return lines;
 }

@@ -1,6 +1,6 @@
 import { describe, expect, test } from "bun:test";
 import { BerthError } from "#job/errors.ts";
-import { expandPattern, NO_TASK, parsePattern, quoteCommand, usesField, type Pattern, type PatternValues } from "./pattern.ts";
+import { execSimple, expandPattern, NO_TASK, parsePattern, quoteCommand, usesField, type Pattern, type PatternValues } from "./pattern.ts";
 
 const where = { file: "oci.conf", line: 3 };
 const accepted: readonly (readonly [name: string, raw: string, parts: Pattern])[] = [
@@ -14,8 +14,18 @@ const accepted: readonly (readonly [name: string, raw: string, parts: Pattern])[
 ];
 
 const VALUES: PatternValues = {
-  ...NO_TASK, bundle: "/images/alpine", jobId: "42", nodeName: "n1", rootfs: "/images/alpine/rootfs", spoolDir: "/spool/oci-job42-0",
-  stepId: "0", taskId: "3", userName: "alice", userId: "1000", workDir: "/home/alice", command: quoteCommand(["/usr/bin/sh", "-c", "echo $HOME"]),
+  ...NO_TASK,
+  bundle: "/images/alpine",
+  jobId: "42",
+  nodeName: "n1",
+  rootfs: "/images/alpine/rootfs",
+  spoolDir: "/spool/oci-job42-0",
+  stepId: "0",
+  taskId: "3",
+  userName: "alice",
+  userId: "1000",
+  workDir: "/home/alice",
+  command: quoteCommand(["/usr/bin/sh", "-c", "echo $HOME"]),
 };
 const expanded: readonly (readonly [raw: string, text: string])[] = [
   ["%n.%u.%j.%s.%t", "n1.alice.42.0.3"],
@@ -50,7 +60,9 @@ describe("quoteCommand", () => {
     const pick = "'\"\\$`!*?[]{}()<>|&;#~ \t\n%-=aé😀\u007f\u0001".match(/./gsu) as string[];
     const random = lcg(20261120);
     for (let round = 0; round < 60; round++) {
-      const args = Array.from({ length: 1 + random(6) }, () => Array.from({ length: random(12) }, () => pick[random(pick.length)]).join(""));
+      const args = Array.from({ length: 1 + random(6) }, () =>
+        Array.from({ length: random(12) }, () => pick[random(pick.length)]).join(""),
+      );
       const { stdout, exitCode } = Bun.spawnSync(["/bin/sh", "-c", `printf '%s\\0' ${quoteCommand(args)}`]);
       expect(exitCode).toBe(0);
       expect(stdout.toString().split("\0").slice(0, -1)).toEqual(args);
@@ -66,3 +78,25 @@ function lcg(seed: number): (below: number) => number {
     return Math.floor((state / 2 ** 32) * below);
   };
 }
+
+test.each([
+  ["runc --root=/run/user/5/ run a.b.1.0.0 -b /spool/task-0", true],
+  ["  crun run --bundle /b id", true],
+  ["env -i A=b USER=$(whoami) ch-run -w /img -- 'a b' 'it'\"'\"'s;' '$(id)'", true],
+  ["x '$HOME' $HOME", true],
+  ["A=b runc run", false],
+  ["runc run; echo", false],
+  ["runc run && x", false],
+  ["runc run > f", false],
+  ["runc run\nx", false],
+  ["(runc run)", false],
+  ["if true", false],
+  ["exec runc", false],
+  ["kill -s TERM 5", false],
+  [". /etc/x", false],
+  ["", false],
+  ["'runc' run", false],
+  ["runc `x`", false],
+  ['a "b"', false],
+  ["a $(b; c)", false],
+])("%j gets exec: %p", (command, isSimple) => expect(execSimple(command)).toBe(isSimple ? `exec ${command.trim()}` : command));

@@ -2,8 +2,19 @@
 import { BerthError } from "#job/errors.ts";
 
 const FIELDS = {
-  "@": "command", b: "bundle", e: "envFile", j: "jobId", m: "spoolDir", n: "nodeName", p: "pid",
-  r: "rootfs", s: "stepId", t: "taskId", u: "userName", U: "userId", Z: "workDir",
+  "@": "command",
+  b: "bundle",
+  e: "envFile",
+  j: "jobId",
+  m: "spoolDir",
+  n: "nodeName",
+  p: "pid",
+  r: "rootfs",
+  s: "stepId",
+  t: "taskId",
+  u: "userName",
+  U: "userId",
+  Z: "workDir",
 } as const;
 export type Field = (typeof FIELDS)[keyof typeof FIELDS];
 export type Pattern = readonly (string | { readonly field: Field })[];
@@ -20,15 +31,25 @@ export function parsePattern(raw: string, where: { readonly file: string; readon
   let text = "";
   for (let i = 0; i < raw.length; i++) {
     const char = raw.charAt(i);
-    if (char !== "%") { text += char; continue; }
-    const letter = raw.charAt(++i);
-    if (letter === "%") { text += "%"; continue; }
-    if (!isFieldLetter(letter)) {
-      throw new BerthError("OCI_CONF_PATTERN",
-        `Cannot read pattern at ${where.file}:${where.line}: ${letter === "" ? 'single "%" at the end' : `unknown replacement ${JSON.stringify(`%${letter}`)}`}`,
-        { hint: `write "%%" for a percent sign, or one of %${Object.keys(FIELDS).join(" %")}` });
+    if (char !== "%") {
+      text += char;
+      continue;
     }
-    if (text !== "") { parts.push(text); text = ""; }
+    const letter = raw.charAt(++i);
+    if (letter === "%") {
+      text += "%";
+      continue;
+    }
+    if (!isFieldLetter(letter)) {
+      const reason = letter === "" ? 'single "%" at the end' : `unknown replacement ${JSON.stringify(`%${letter}`)}`;
+      throw new BerthError("OCI_CONF_PATTERN", `Cannot read pattern at ${where.file}:${where.line}: ${reason}`, {
+        hint: `write "%%" for a percent sign, or one of %${Object.keys(FIELDS).join(" %")}`,
+      });
+    }
+    if (text !== "") {
+      parts.push(text);
+      text = "";
+    }
     parts.push({ field: FIELDS[letter] });
   }
   if (text !== "") parts.push(text);
@@ -59,4 +80,74 @@ export function quoteCommand(args: readonly string[]): string {
 }
 
 /** Stand-ins for values that do not exist outside a task (oci-conf §6). */
-export const NO_TASK = { command: '"/bin/false"', envFile: "(null)/environment", pid: "4294967295", taskId: "-1", workDir: "(null)" } as const;
+export const NO_TASK = {
+  command: '"/bin/false"',
+  envFile: "(null)/environment",
+  pid: "4294967295",
+  taskId: "-1",
+  workDir: "(null)",
+} as const;
+
+/** Builtins and keywords of sh(1), which exec cannot replace, or which matter to the shell that goes on. */
+const NO_PROGRAMS = new Set([
+  "alias",
+  "bg",
+  "break",
+  "case",
+  "cd",
+  "command",
+  "continue",
+  "echo",
+  "eval",
+  "exec",
+  "exit",
+  "export",
+  "false",
+  "fg",
+  "for",
+  "getopts",
+  "hash",
+  "if",
+  "jobs",
+  "kill",
+  "local",
+  "printf",
+  "pwd",
+  "read",
+  "readonly",
+  "return",
+  "set",
+  "shift",
+  "test",
+  "time",
+  "times",
+  "trap",
+  "true",
+  "type",
+  "ulimit",
+  "umask",
+  "unalias",
+  "unset",
+  "until",
+  "wait",
+  "while",
+]);
+
+/**
+ * The same command with `exec` in front when it is one simple command. The runtime is the task's process then, as it is
+ * with a shell that does this by itself (bash): %p names it, and a signal reaches it instead of ending a shell around
+ * it. Left alone in every doubtful case.
+ */
+export function execSimple(command: string): string {
+  const bare = command.replace(/'[^']*'|"'"/g, "q").replace(/\$\([\w ]+\)|\$\w+/g, "v");
+  const [, word] = /^\s*([\w./+-]+)(?:\s|$)/.exec(bare) ?? [];
+  if (
+    word === undefined ||
+    !command.trimStart().startsWith(word) ||
+    word === "." ||
+    NO_PROGRAMS.has(word) ||
+    /[^\w\s./+:=@%,^-]|\n/.test(bare)
+  )
+    return command;
+  return `exec ${command.trimStart()}`;
+}

@@ -6,12 +6,30 @@
  * matter here because only "does it match" is asked. GNU's \w \W \s \S \b \B \< \> \` \' and back-references work.
  */
 const CLASSES: Readonly<Record<string, string>> = {
-  alnum: "0-9A-Za-z", alpha: "A-Za-z", blank: " \\t", cntrl: "\\u0000-\\u001f\\u007f", digit: "0-9", graph: "!-~",
-  lower: "a-z", print: " -~", punct: "!-\\/:-@\\[-`\\{-~", space: " \\t\\n\\v\\f\\r", upper: "A-Z", xdigit: "0-9A-Fa-f",
+  alnum: "0-9A-Za-z",
+  alpha: "A-Za-z",
+  blank: " \\t",
+  cntrl: "\\u0000-\\u001f\\u007f",
+  digit: "0-9",
+  graph: "!-~",
+  lower: "a-z",
+  print: " -~",
+  punct: "!-\\/:-@\\[-`\\{-~",
+  space: " \\t\\n\\v\\f\\r",
+  upper: "A-Z",
+  xdigit: "0-9A-Fa-f",
 };
 const GNU: Readonly<Record<string, string>> = {
-  w: "[0-9A-Za-z_]", W: "[^0-9A-Za-z_]", s: "[ \\t\\n\\v\\f\\r]", S: "[^ \\t\\n\\v\\f\\r]", b: "\\b", B: "\\B",
-  "<": "\\b(?=[0-9A-Za-z_])", ">": "\\b(?<=[0-9A-Za-z_])", "`": "^", "'": "$",
+  w: "[0-9A-Za-z_]",
+  W: "[^0-9A-Za-z_]",
+  s: "[ \\t\\n\\v\\f\\r]",
+  S: "[^ \\t\\n\\v\\f\\r]",
+  b: "\\b",
+  B: "\\B",
+  "<": "\\b(?=[0-9A-Za-z_])",
+  ">": "\\b(?<=[0-9A-Za-z_])",
+  "`": "^",
+  "'": "$",
 };
 /** RE_DUP_MAX of Linux. */
 const MAX_REPEAT = 32767;
@@ -27,7 +45,10 @@ export function compileExtendedRegex(source: string): RegExp {
   let groups = 0;
   const open: { at: number; number: number }[] = [];
   const closed = new Set<number>();
-  const add = (text: string) => { atom = out.length; out += text; };
+  const add = (text: string) => {
+    atom = out.length;
+    out += text;
+  };
   const repeat = (suffix: string) => {
     if (atom === -1) throw new SyntaxError("invalid preceding regular expression");
     // Wrapped every time, because JavaScript reads the second of two repetitions as "lazy".
@@ -64,23 +85,40 @@ export function compileExtendedRegex(source: string): RegExp {
         break;
       case ")": {
         const group = open.pop();
-        if (group === undefined) { add("\\)"); break; } // unmatched: an ordinary character, as in glibc
+        if (group === undefined) {
+          add("\\)");
+          break;
+        } // unmatched: an ordinary character, as in glibc
         out += ")";
         atom = group.at;
         closed.add(group.number);
         break;
       }
-      case "|": out += "|"; atom = -1; break;
-      case "^": case "$": out += `(?:${char})`; atom = -1; break;
-      case ".": add("."); break;
-      case "*": case "+": case "?": repeat(char); break;
+      case "|":
+        out += "|";
+        atom = -1;
+        break;
+      case "^":
+      case "$":
+        out += `(?:${char})`;
+        atom = -1;
+        break;
+      case ".":
+        add(".");
+        break;
+      case "*":
+      case "+":
+      case "?":
+        repeat(char);
+        break;
       case "{": {
         const interval = /^\{([0-9]*)(,?)([0-9]*)\}/.exec(source.slice(i, i + 16));
         if (interval === null) throw new SyntaxError("invalid content of \\{\\}");
         const [whole, from = "", comma = "", to = ""] = interval;
         if (from === "" && comma === "") throw new SyntaxError("invalid content of \\{\\}");
         const min = Number(from === "" ? "0" : from);
-        if (min > MAX_REPEAT || Number(to) > MAX_REPEAT || (to !== "" && Number(to) < min)) throw new SyntaxError("invalid content of \\{\\}");
+        if (min > MAX_REPEAT || Number(to) > MAX_REPEAT || (to !== "" && Number(to) < min))
+          throw new SyntaxError("invalid content of \\{\\}");
         repeat(comma === "" ? `{${min}}` : `{${min},${to}}`);
         i += whole.length - 1;
         break;
@@ -104,7 +142,10 @@ function literal(char: string): string {
 function readBracket(source: string, start: number): { readonly text: string; readonly end: number } {
   let i = start + 1;
   let out = "[";
-  if (source.charAt(i) === "^") { out += "^"; i++; }
+  if (source.charAt(i) === "^") {
+    out += "^";
+    i++;
+  }
   let isFirst = true;
   const unmatched = () => new SyntaxError("unmatched [, [^, [:, [., or [=");
   /** One character or collating element; undefined after a class, which has been written out. */

@@ -27,15 +27,27 @@ export function findInRootfs(rootfs: string, inside: string): FoundPath {
     if (!isDirectory(mode)) return { kind: "unknown" };
     const [name, ...rest] = pending as [string, ...string[]];
     pending = rest;
-    if (name === "..") { real.pop(); mode = DIRECTORY; continue; }
+    if (name === "..") {
+      real.pop();
+      mode = DIRECTORY;
+      continue;
+    }
     const path = join(rootfs, ...real, name);
     const next = modeOf(() => lstatSync(path, { throwIfNoEntry: false }));
     if (next === "denied") return { kind: "unknown" };
     if (next === "missing") return { kind: "missing", parent: join(rootfs, ...real), parentInside: `/${real.join("/")}` };
-    if (!isLink(next)) { real.push(name); mode = next; continue; }
+    if (!isLink(next)) {
+      real.push(name);
+      mode = next;
+      continue;
+    }
     if (++links > MAX_LINKS) return { kind: "unknown" };
-    let target;
-    try { target = readlinkSync(path); } catch { return { kind: "unknown" }; } // replaced meanwhile: the runtime will see
+    let target: string;
+    try {
+      target = readlinkSync(path);
+    } catch {
+      return { kind: "unknown" };
+    } // replaced meanwhile: the runtime will see
     if (target.startsWith("/")) real = [];
     pending = [...parts(target), ...pending];
     mode = DIRECTORY; // a link lives in one, and a link's target starts in one
@@ -48,7 +60,11 @@ const isDirectory = (mode: number) => (mode & constants.S_IFMT) === constants.S_
 const isLink = (mode: number) => (mode & constants.S_IFMT) === constants.S_IFLNK;
 
 function modeOf(stat: () => Stats | undefined): number | "missing" | "denied" {
-  try { return stat()?.mode ?? "missing"; } catch { return "denied"; } // EACCES, ENAMETOOLONG, a NUL: the runtime will say so
+  try {
+    return stat()?.mode ?? "missing";
+  } catch {
+    return "denied";
+  } // EACCES, ENAMETOOLONG, a NUL: the runtime will say so
 }
 
 function parts(path: string): string[] {

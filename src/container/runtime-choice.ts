@@ -5,7 +5,22 @@
  * a repaired host is noticed at once. Two processes that ask at the same time both probe, each in a directory of its
  * own, and write the same answer.
  */
-import { existsSync, lstatSync, mkdirSync, mkdtempSync, readFileSync, readlinkSync, renameSync, rmSync, statfsSync, statSync, symlinkSync, type Stats, unlinkSync, writeFileSync } from "node:fs";
+import {
+  existsSync,
+  lstatSync,
+  mkdirSync,
+  mkdtempSync,
+  readFileSync,
+  readlinkSync,
+  renameSync,
+  rmSync,
+  statfsSync,
+  statSync,
+  symlinkSync,
+  type Stats,
+  unlinkSync,
+  writeFileSync,
+} from "node:fs";
 import { join } from "node:path/posix";
 import { BerthError } from "#job/errors.ts";
 import { shellCode } from "#job/outcome.ts";
@@ -22,15 +37,25 @@ const PROBE_VERSION = 1;
 const PROBE_TIMEOUT_MS = 15_000;
 const MAX_CACHED = 8;
 
-interface Candidate { readonly name: (typeof NAMES)[number]; readonly path: string; readonly stamp: string }
-interface Refusal { readonly name: string; readonly path: string; readonly reason: string }
+interface Candidate {
+  readonly name: (typeof NAMES)[number];
+  readonly path: string;
+  readonly stamp: string;
+}
+interface Refusal {
+  readonly name: string;
+  readonly path: string;
+  readonly reason: string;
+}
 
 /**
  * @param stateDir ours, 0700
  * @throws BerthError RUNTIME_MISSING when none is installed, RUNTIME_REFUSED when none works here
  */
-export async function chooseRuntime(stateDir: string, { signal, searchPath = process.env["PATH"] }:
-  { readonly signal: AbortSignal; readonly searchPath?: string | undefined }): Promise<ChosenRuntime> {
+export async function chooseRuntime(
+  stateDir: string,
+  { signal, searchPath = process.env["PATH"] }: { readonly signal: AbortSignal; readonly searchPath?: string | undefined },
+): Promise<ChosenRuntime> {
   const candidates = findCandidates(`${searchPath ?? ""}:${DEFAULT_PATH}`);
   const key = probeKey(candidates);
   const file = join(stateDir, "runtimes.json");
@@ -40,7 +65,10 @@ export async function chooseRuntime(stateDir: string, { signal, searchPath = pro
   const refusals: Refusal[] = [];
   for (const candidate of candidates) {
     const answer = await probe(candidate, stateDir, signal);
-    if (answer.kind === "refused") { refusals.push({ ...candidate, reason: answer.reason }); continue; }
+    if (answer.kind === "refused") {
+      refusals.push({ ...candidate, reason: answer.reason });
+      continue;
+    }
     const description = describe(answer.version, refusals);
     writeCache(file, { key, path: candidate.path, description });
     return { name: candidate.name, path: candidate.path, description };
@@ -54,7 +82,11 @@ function findCandidates(searchPath: string): readonly Candidate[] {
     for (const dir of dirs) {
       const path = join(dir, name);
       let stat: Stats | undefined;
-      try { stat = statSync(path, { throwIfNoEntry: false }); } catch { continue; } // not ours to look at
+      try {
+        stat = statSync(path, { throwIfNoEntry: false });
+      } catch {
+        continue;
+      } // not ours to look at
       if (stat?.isFile() === true && (stat.mode & 0o111) !== 0) return [{ name, path, stamp: `${path}:${stat.mtimeMs}:${stat.size}` }];
     }
     return [];
@@ -63,24 +95,39 @@ function findCandidates(searchPath: string): readonly Candidate[] {
 
 function probeKey(candidates: readonly Candidate[]): string {
   const facts = [
-    PROBE_VERSION, ...candidates.map((candidate) => candidate.stamp), process.geteuid?.() ?? 0,
+    PROBE_VERSION,
+    ...candidates.map((candidate) => candidate.stamp),
+    process.geteuid?.() ?? 0,
     attempt(() => readFileSync("/proc/sys/kernel/random/boot_id", "latin1").trim()),
-    attempt(() => readlinkSync("/proc/self/ns/user")), attempt(() => statfsSync("/sys/fs/cgroup").type),
+    attempt(() => readlinkSync("/proc/self/ns/user")),
+    attempt(() => statfsSync("/sys/fs/cgroup").type),
   ];
   return facts.join(" ");
 }
 
 /** A host without this file is a fact too. */
 function attempt<T>(read: () => T): T | "none" {
-  try { return read(); } catch { return "none"; }
+  try {
+    return read();
+  } catch {
+    return "none";
+  }
 }
 
-interface CacheEntry { readonly key: string; readonly path: string; readonly description: string }
+interface CacheEntry {
+  readonly key: string;
+  readonly path: string;
+  readonly description: string;
+}
 
 /** Anything unreadable is an empty cache: the probe runs again. */
 function readCache(file: string): readonly CacheEntry[] {
   let data: unknown;
-  try { data = JSON.parse(readFileSync(file, "utf8")); } catch { return []; }
+  try {
+    data = JSON.parse(readFileSync(file, "utf8"));
+  } catch {
+    return [];
+  }
   return Array.isArray(data) ? data.slice(0, MAX_CACHED).filter(isEntry) : [];
 }
 
@@ -98,7 +145,11 @@ function writeCache(file: string, entry: CacheEntry): void {
     writeFileSync(part, JSON.stringify(entries), { mode: 0o600, flag: "wx" });
     renameSync(part, file);
   } catch {
-    try { unlinkSync(part); } catch { /* a full disk costs a probe for each step, nothing else */ }
+    try {
+      unlinkSync(part);
+    } catch {
+      /* a full disk costs a probe for each step, nothing else */
+    }
   }
 }
 
@@ -118,14 +169,19 @@ async function probe(candidate: Candidate, stateDir: string, signal: AbortSignal
     return { kind: "works", version: /^(?:runc|crun) version \S+/.exec(stdout)?.[0].replace(" version", "") ?? candidate.name };
   } finally {
     if (existsSync(join(dir, "state", id)) && operations.delete !== undefined) {
-      await runChild(operations.delete, { env, cwd: "/", signal: AbortSignal.timeout(PROBE_TIMEOUT_MS), timeoutMs: PROBE_TIMEOUT_MS }).catch(() => undefined); // the probe's own answer matters more
+      await runChild(operations.delete, {
+        env,
+        cwd: "/",
+        signal: AbortSignal.timeout(PROBE_TIMEOUT_MS),
+        timeoutMs: PROBE_TIMEOUT_MS,
+      }).catch(() => undefined); // the probe's own answer matters more
     }
     rmSync(dir, { recursive: true, force: true });
   }
 }
 
 /** What a usual bundle asks for, over the host's own programs, read-only. */
-function makeProbeBundle(dir: string): void {
+export function makeProbeBundle(dir: string): void {
   const rootfs = join(dir, "rootfs");
   mkdirSync(rootfs);
   for (const name of ["proc", "dev", "sys", "tmp"]) mkdirSync(join(rootfs, name));
@@ -141,14 +197,25 @@ function makeProbeBundle(dir: string): void {
   const config = toJson({
     ociVersion: "1.0.2",
     process: {
-      terminal: false, user: { uid: 0, gid: 0 }, args: ["/bin/true"], env: [`PATH=${DEFAULT_PATH}`], cwd: "/",
-      capabilities: {}, noNewPrivileges: true,
+      terminal: false,
+      user: { uid: 0, gid: 0 },
+      args: ["/bin/true"],
+      env: [`PATH=${DEFAULT_PATH}`],
+      cwd: "/",
+      capabilities: {},
+      noNewPrivileges: true,
     },
-    root: { path: rootfs, readonly: true }, hostname: "probe",
+    root: { path: rootfs, readonly: true },
+    hostname: "probe",
     mounts: [
       { destination: "/proc", type: "proc", source: "proc" },
       { destination: "/dev", type: "tmpfs", source: "tmpfs", options: ["nosuid", "strictatime", "mode=755", "size=65536k"] },
-      { destination: "/dev/pts", type: "devpts", source: "devpts", options: ["nosuid", "noexec", "newinstance", "ptmxmode=0666", "mode=0620", "gid=5"] },
+      {
+        destination: "/dev/pts",
+        type: "devpts",
+        source: "devpts",
+        options: ["nosuid", "noexec", "newinstance", "ptmxmode=0666", "mode=0620", "gid=5"],
+      },
       { destination: "/dev/shm", type: "tmpfs", source: "shm", options: ["nosuid", "noexec", "nodev", "mode=1777", "size=65536k"] },
       { destination: "/dev/mqueue", type: "mqueue", source: "mqueue", options: ["nosuid", "noexec", "nodev"] },
       { destination: "/sys", type: "none", source: "/sys", options: ["rbind", "nosuid", "noexec", "nodev", "ro"] },
@@ -157,7 +224,8 @@ function makeProbeBundle(dir: string): void {
     linux: {
       resources: { devices: [{ allow: false, access: "rwm" }] },
       namespaces: ["pid", "ipc", "uts", "mount"].map((type) => ({ type })),
-      maskedPaths: ["/proc/kcore", "/sys/firmware"], readonlyPaths: ["/proc/sys"],
+      maskedPaths: ["/proc/kcore", "/sys/firmware"],
+      readonlyPaths: ["/proc/sys"],
     },
   }) as JsonObject;
   const uid = process.geteuid?.() ?? 0;
@@ -172,19 +240,25 @@ function describe(version: string, refusals: readonly Refusal[]): string {
 
 function noneWorks(refusals: readonly Refusal[]): BerthError {
   if (refusals.length === 0) {
-    return new BerthError("RUNTIME_MISSING", `Cannot run containers: no OCI runtime is installed (looked for ${NAMES.join(" and ")})`,
-      { hint: "install one (Debian and Ubuntu: apt-get install crun runc; Fedora and RHEL: dnf install crun), or name a runtime in oci.conf" });
+    return new BerthError("RUNTIME_MISSING", `Cannot run containers: no OCI runtime is installed (looked for ${NAMES.join(" and ")})`, {
+      hint: "install one (Debian and Ubuntu: apt-get install crun runc; Fedora and RHEL: dnf install crun), or name a runtime in oci.conf",
+    });
   }
   const reasons = refusals.map((refusal) => `${refusal.path}: ${refusal.reason}`).join(" | ");
   const hints = adviceFor(refusals);
-  return new BerthError("RUNTIME_REFUSED", `Cannot run containers: no installed OCI runtime works here (${reasons})`, { hint: hints.join("; ") });
+  return new BerthError("RUNTIME_REFUSED", `Cannot run containers: no installed OCI runtime works here (${reasons})`, {
+    hint: hints.join("; "),
+  });
 }
 
 function adviceFor(refusals: readonly Refusal[]): readonly string[] {
   const hints = blockedNamespaces();
   if (refusals.some((refusal) => refusal.reason.includes("hybrid"))) {
-    hints.push(refusals.some((refusal) => refusal.name === "runc") ? "crun wants a host with cgroup v2 only (kernel parameter systemd.unified_cgroup_hierarchy=1)"
-      : "crun wants a host with cgroup v2 only (kernel parameter systemd.unified_cgroup_hierarchy=1): install runc (apt-get install runc), which does not");
+    hints.push(
+      refusals.some((refusal) => refusal.name === "runc")
+        ? "crun wants a host with cgroup v2 only (kernel parameter systemd.unified_cgroup_hierarchy=1)"
+        : "crun wants a host with cgroup v2 only (kernel parameter systemd.unified_cgroup_hierarchy=1): install runc (apt-get install runc), which does not",
+    );
   } else if (!refusals.some((refusal) => refusal.name === "runc")) hints.push("install another runtime (apt-get install runc)");
   else if (!refusals.some((refusal) => refusal.name === "crun")) hints.push("install another runtime (apt-get install crun)");
   if (hints.length === 0) hints.push('try it by hand in a directory made with "runc spec --rootless", or name a runtime in oci.conf');

@@ -1,4 +1,5 @@
 /** The runtime that Berth chose itself, without an oci.conf: its command lines and container ids. */
+import { quoteCommand } from "./pattern.ts";
 import type { Argv, Operations } from "./runtime-calls.ts";
 
 export interface ChosenRuntime {
@@ -10,10 +11,14 @@ export interface ChosenRuntime {
 }
 
 /** Options come before the id: crun reads none after it. */
-export function chosenOperations(runtime: Pick<ChosenRuntime, "path">, where: { readonly root: string; readonly bundle: string; readonly id: string }): Operations & { readonly run: Argv } {
+export function chosenOperations(
+  runtime: Pick<ChosenRuntime, "path">,
+  where: { readonly root: string; readonly bundle: string; readonly id: string },
+): Operations & { readonly run: Argv } {
   const call = (...rest: readonly string[]): Argv => [runtime.path, "--root", where.root, ...rest];
   return {
-    create: undefined, start: undefined,
+    create: undefined,
+    start: undefined,
     run: call("run", "--bundle", where.bundle, where.id),
     query: call("state", where.id),
     kill: call("kill", where.id, "TERM"),
@@ -22,7 +27,13 @@ export function chosenOperations(runtime: Pick<ChosenRuntime, "path">, where: { 
 }
 
 /** `%n.%u.%j.%s.%t` with the characters that every runtime takes; job, step and task keep it unique on a node. */
-export function containerId(parts: { readonly nodeName: string; readonly userName: string; readonly jobId: number; readonly stepId: number; readonly localId: number }): string {
+export function containerId(parts: {
+  readonly nodeName: string;
+  readonly userName: string;
+  readonly jobId: number;
+  readonly stepId: number;
+  readonly localId: number;
+}): string {
   return `${safeName(parts.nodeName)}.${safeName(parts.userName)}.${parts.jobId}.${parts.stepId}.${parts.localId}`;
 }
 
@@ -38,7 +49,25 @@ export function safeName(name: string): string {
  * presets to the letter (oci-conf §15): `<root>/<id>`. Undefined for anything else.
  */
 export function stateDirOf(queryCommand: string): string | undefined {
-  const match = /^(?:runc|crun|nvidia-container-runtime)(?: --rootless=true)? --root[= ](\/[\w+./@-]*) state ([\w+.-]+)$/.exec(queryCommand);
+  const match = /^(?:runc|crun|nvidia-container-runtime)(?: --rootless=true)? --root[= ](\/[\w+./@-]*) state ([\w+.-]+)$/.exec(
+    queryCommand,
+  );
   if (match === null || match[2] === "." || match[2] === "..") return undefined;
   return `${(match[1] as string).replace(/\/$/, "")}/${match[2]}`;
+}
+
+/** A runtime by name or path, its global options, and the verb. */
+const CREATE_COMMAND = new RegExp(
+  String.raw`^\s*(?:/[\w+./@-]*/)?(?:runc|crun|nvidia-container-runtime|youki)` +
+    String.raw`(?:\s+--?[\w-]+(?:[= ]/[\w+./@-]*|=[\w+./@-]*)?)*\s+create(?=\s)`,
+);
+
+/**
+ * A create command with `--console-socket`, for a task on a terminal: the guide's templates have none, and the runtimes
+ * refuse a terminal without it. Undefined when the command is not one of a runtime known to take it, called directly.
+ */
+export function withConsoleSocket(createCommand: string, socketPath: string): string | undefined {
+  const match = CREATE_COMMAND.exec(createCommand);
+  if (match === null || createCommand.includes("--console-socket")) return undefined;
+  return `${match[0]} --console-socket ${quoteCommand([socketPath])}${createCommand.slice(match[0].length)}`;
 }

@@ -1,11 +1,26 @@
 /** Spool directories and the files in them (oci-conf §7). Small synchronous calls: they are on every task's way. */
-import { chmodSync, chownSync, closeSync, fchmodSync, fchownSync, lstatSync, mkdirSync, openSync, rmdirSync, unlinkSync, writeSync } from "node:fs";
+import {
+  chmodSync,
+  chownSync,
+  closeSync,
+  fchmodSync,
+  fchownSync,
+  lstatSync,
+  mkdirSync,
+  openSync,
+  rmdirSync,
+  unlinkSync,
+  writeSync,
+} from "node:fs";
 import { dirname } from "node:path/posix";
 import type { StepKey } from "#job/id.ts";
 import { BerthError } from "#job/errors.ts";
 import { expandPattern, parsePattern, usesField, type PatternValues } from "./pattern.ts";
 
-export interface Owner { readonly uid: number; readonly gid: number }
+export interface Owner {
+  readonly uid: number;
+  readonly gid: number;
+}
 
 /**
  * Path of the step's directory, or of a task's. The text is put together first and expanded then; the step's ends
@@ -30,8 +45,9 @@ export function makeSpoolDir(path: string, owner: Owner): void {
   if (!makeDir(path, owner)) {
     const stat = lstatSync(path);
     if (!stat.isDirectory() || (stat.uid !== owner.uid && stat.uid !== (process.geteuid?.() ?? 0) && stat.uid !== 0)) {
-      throw new BerthError("SPOOL", `Cannot use spool directory ${path}: it belongs to uid ${stat.uid} or is no directory`,
-        { hint: "remove it, or set ContainerPath in oci.conf to a place of each user's own, as with %u" });
+      throw new BerthError("SPOOL", `Cannot use spool directory ${path}: it belongs to uid ${stat.uid} or is no directory`, {
+        hint: "remove it, or set ContainerPath in oci.conf to a place of each user's own, as with %u",
+      });
     }
   }
 }
@@ -44,13 +60,19 @@ function makeDir(path: string, owner: Owner): boolean {
     const { code } = error as NodeJS.ErrnoException;
     if (code === "EEXIST") return false;
     if (code !== "ENOENT" || dirname(path) === path) {
-      throw new BerthError("SPOOL", `Cannot make spool directory ${path}: ${code ?? String(error)}`,
-        { hint: "check that the job's user may write there", cause: error });
+      throw new BerthError("SPOOL", `Cannot make spool directory ${path}: ${code ?? String(error)}`, {
+        hint: "check that the job's user may write there",
+        cause: error,
+      });
     }
     makeDir(dirname(path), owner);
-    try { mkdirSync(path, 0o770); } catch (again) {
+    try {
+      mkdirSync(path, 0o770);
+    } catch (again) {
       if ((again as NodeJS.ErrnoException).code === "EEXIST") return false; // a neighbour was quicker
-      throw new BerthError("SPOOL", `Cannot make spool directory ${path}: ${(again as NodeJS.ErrnoException).code ?? String(again)}`, { cause: again });
+      throw new BerthError("SPOOL", `Cannot make spool directory ${path}: ${(again as NodeJS.ErrnoException).code ?? String(again)}`, {
+        cause: again,
+      });
     }
   }
   chmodSync(path, 0o770);
@@ -71,12 +93,17 @@ export function writeSpoolFile(path: string, text: string, owner: Owner, { isOwn
     fd = openSync(path, "wx", 0o600);
   } catch (error) {
     const { code } = error as NodeJS.ErrnoException;
-    throw new BerthError("SPOOL", `Cannot create ${path}: ${code ?? String(error)}`,
-      { hint: code === "EEXIST" ? "another task or an earlier run uses this directory: remove it, or add %n, %j, %s and %t to ContainerPath" : "check that the job's user may write there", cause: error });
+    throw new BerthError("SPOOL", `Cannot create ${path}: ${code ?? String(error)}`, {
+      hint:
+        code === "EEXIST"
+          ? "another task or an earlier run uses this directory: remove it, or add %n, %j, %s and %t to ContainerPath"
+          : "check that the job's user may write there",
+      cause: error,
+    });
   }
   try {
     const bytes = Buffer.from(text);
-    for (let at = 0; at < bytes.byteLength;) at += writeSync(fd, bytes, at);
+    for (let at = 0; at < bytes.byteLength; ) at += writeSync(fd, bytes, at);
     if (process.geteuid?.() === 0 && (owner.uid !== 0 || owner.gid !== 0)) fchownSync(fd, owner.uid, owner.gid);
     fchmodSync(fd, 0o750);
   } catch (error) {
@@ -88,12 +115,18 @@ export function writeSpoolFile(path: string, text: string, owner: Owner, { isOwn
 }
 
 export function removeFile(path: string): void {
-  try { unlinkSync(path); } catch (error) { if (!isGone(error)) throw error; }
+  try {
+    unlinkSync(path);
+  } catch (error) {
+    if (!isGone(error)) throw error;
+  }
 }
 
 /** Only when it is empty: what a runtime or a wrapper put there is theirs to remove (oci-conf §12.3). */
 export function removeDir(path: string): void {
-  try { rmdirSync(path); } catch (error) {
+  try {
+    rmdirSync(path);
+  } catch (error) {
     if (!isGone(error) && (error as NodeJS.ErrnoException).code !== "ENOTEMPTY") throw error;
   }
 }

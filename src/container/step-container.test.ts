@@ -40,8 +40,16 @@ describe.skipIf(!hasRuntime)(`containers as uid ${process.geteuid?.()}`, () => {
   afterAll(() => place[Symbol.dispose]());
 
   test("exit code, environment, directory and arguments", async () => {
-    const result = await run(place.step(), ["sh", "-c", 'echo "$IMAGE $BOTH $JOB $PATH"; pwd; echo "$1|$2"; exit 7', "x", "a 'b\"", ""], { BOTH: "job", JOB: "1", PATH: "/host" });
-    expect({ ...result, stderr: result.stderr.replace(/^new[ug]idmap: .*\n/gm, "") }).toEqual({ code: 7, stdout: "yes image 1 /bin\n/w\na 'b\"|\n", stderr: "" });
+    const result = await run(place.step(), ["sh", "-c", 'echo "$IMAGE $BOTH $JOB $PATH"; pwd; echo "$1|$2"; exit 7', "x", "a 'b\"", ""], {
+      BOTH: "job",
+      JOB: "1",
+      PATH: "/host",
+    });
+    expect({ ...result, stderr: result.stderr.replace(/^new[ug]idmap: .*\n/gm, "") }).toEqual({
+      code: 7,
+      stdout: "yes image 1 /bin\n/w\na 'b\"|\n",
+      stderr: "",
+    });
   });
   test("nothing stays behind, in the spool, the runtime's root or the bundle", () => {
     expect(readdirSync(join(place.dir, "spool/n1"))).toEqual([]);
@@ -72,7 +80,12 @@ describe.skipIf(!hasRuntime)(`containers as uid ${process.geteuid?.()}`, () => {
   test("a runtime that was killed leaves nothing running", async () => {
     const step = place.step();
     await using container = await openStepContainer(step, { signal });
-    const prepared = await container.prepareTask({ localId: 2, globalId: 5, args: ["sh", "-c", "echo up; exec sleep 1000"], env: { PATH: "/bin" } });
+    const prepared = await container.prepareTask({
+      localId: 2,
+      globalId: 5,
+      args: ["sh", "-c", "echo up; exec sleep 1000"],
+      env: { PATH: "/bin" },
+    });
     const child = spawn(prepared, "/");
     await child.stdout.getReader().read(); // it runs
     child.kill("SIGKILL");
@@ -84,7 +97,12 @@ describe.skipIf(!hasRuntime)(`containers as uid ${process.geteuid?.()}`, () => {
   });
   test("killTask ends a container that listens", async () => {
     await using container = await openStepContainer(place.step(), { signal });
-    const prepared = await container.prepareTask({ localId: 0, globalId: 0, args: ["sh", "-c", "trap 'exit 9' TERM; echo up; while :; do sleep 0.05; done"], env: { PATH: "/bin" } });
+    const prepared = await container.prepareTask({
+      localId: 0,
+      globalId: 0,
+      args: ["sh", "-c", "trap 'exit 9' TERM; echo up; while :; do sleep 0.05; done"],
+      env: { PATH: "/bin" },
+    });
     const child = spawn(prepared, "/");
     await child.stdout.getReader().read();
     await container.killTask(0, { pid: child.pid });
@@ -97,25 +115,45 @@ describe.skipIf(!hasRuntime)(`containers as uid ${process.geteuid?.()}`, () => {
     mkdirSync(stale, { recursive: true });
     writeFileSync(join(stale, "config.json"), "old");
     await using container = await openStepContainer(step, { signal });
-    const codes = await Promise.all([0, 1, 2].map(async (localId) => {
-      const prepared = await container.prepareTask({ localId, globalId: localId, args: ["sh", "-c", `exit ${localId + 1}`], env: { PATH: "/bin" } });
-      const config = statSync(join(prepared.spoolDir, "config.json"));
-      expect((config.mode & 0o777).toString(8)).toBe("750");
-      if (localId !== 1) expect((statSync(prepared.spoolDir).mode & 0o777).toString(8)).toBe("770"); // what was there keeps its mode
-      const code = await spawn(prepared, "/").exited;
-      await container.finishTask(localId, { pid: null });
-      return code;
-    }));
+    const codes = await Promise.all(
+      [0, 1, 2].map(async (localId) => {
+        const prepared = await container.prepareTask({
+          localId,
+          globalId: localId,
+          args: ["sh", "-c", `exit ${localId + 1}`],
+          env: { PATH: "/bin" },
+        });
+        const config = statSync(join(prepared.spoolDir, "config.json"));
+        expect((config.mode & 0o777).toString(8)).toBe("750");
+        if (localId !== 1) expect((statSync(prepared.spoolDir).mode & 0o777).toString(8)).toBe("770"); // what was there keeps its mode
+        const code = await spawn(prepared, "/").exited;
+        await container.finishTask(localId, { pid: null });
+        return code;
+      }),
+    );
     expect(codes).toEqual([1, 2, 3]);
   });
   test("bundles that cannot be used say so", async () => {
-    const code = async (bundle: string) => await openStepContainer(place.step({ bundle }), { signal }).then(() => "opened", (error: BerthError) => error.code);
+    const code = async (bundle: string) =>
+      await openStepContainer(place.step({ bundle }), { signal }).then(
+        () => "opened",
+        (error: BerthError) => error.code,
+      );
     const bad = join(place.dir, "bad");
     mkdirSync(bad, { recursive: true });
     expect(await code(join(place.dir, "none"))).toBe("BUNDLE_MISSING");
     expect(await code("")).toBe("BUNDLE_MISSING");
     expect(await code(bad)).toBe("BUNDLE_MISSING");
-    for (const text of ["", "[]", "{", "{}", '{"root":{}}', '{"root":{"path":1}}', '{"root":{"path":"r"},"process":{"env":[1]}}', '{"root":{"path":"r"},"process":{"env":{}}}']) {
+    for (const text of [
+      "",
+      "[]",
+      "{",
+      "{}",
+      '{"root":{}}',
+      '{"root":{"path":1}}',
+      '{"root":{"path":"r"},"process":{"env":[1]}}',
+      '{"root":{"path":"r"},"process":{"env":{}}}',
+    ]) {
       writeFileSync(join(bad, "config.json"), text);
       expect(await code(bad)).toBe("BUNDLE_CONFIG");
     }
@@ -135,8 +173,14 @@ describe.skipIf(!hasRuntime)(`oci.conf as uid ${process.geteuid?.()}`, () => {
   afterAll(() => place[Symbol.dispose]());
 
   test("the run flow, with environment file, own spool and excluded variables", async () => {
-    place.writeConf(`${common}RunTimeRun="cp %e ${place.dir}/seen; ${runc} run -b %b %n.%j.%s.%t"\nContainerPath="${place.dir}/own/%u/%n"\nCreateEnvFile=newline\nEnvExclude="^SECRET="\nMountSpoolDir=/tmp\n`);
-    const result = await run(place.step({ userName: "u" }), ["sh", "-c", 'echo "[$SECRET]"; ls /tmp; exit 3'], { SECRET: "s", PATH: "/bin" });
+    place.writeConf(
+      `${common}RunTimeRun="cp %e ${place.dir}/seen; ${runc} run -b %b %n.%j.%s.%t"\n` +
+        `ContainerPath="${place.dir}/own/%u/%n"\nCreateEnvFile=newline\nEnvExclude="^SECRET="\nMountSpoolDir=/tmp\n`,
+    );
+    const result = await run(place.step({ userName: "u" }), ["sh", "-c", 'echo "[$SECRET]"; ls /tmp; exit 3'], {
+      SECRET: "s",
+      PATH: "/bin",
+    });
     expect(result).toEqual({ code: 3, stdout: "[]\ntask-0\n", stderr: "" });
     expect(readFileSync(join(place.dir, "seen"), "utf8")).toContain("BOTH=image\n");
     expect(readFileSync(join(place.dir, "seen"), "utf8")).not.toContain("SECRET");
@@ -150,7 +194,12 @@ describe.skipIf(!hasRuntime)(`oci.conf as uid ${process.geteuid?.()}`, () => {
   test("a killed runtime is cleaned up through the configured commands, per task", async () => {
     place.writeConf(`${common}RunTimeRun="exec ${runc} run -b %b %n.%j.%s.%t"\nMountSpoolDir=/tmp\n`);
     await using container = await openStepContainer(place.step(), { signal });
-    const prepared = await container.prepareTask({ localId: 1, globalId: 1, args: ["sh", "-c", "echo up; exec sleep 1000"], env: { PATH: "/bin" } });
+    const prepared = await container.prepareTask({
+      localId: 1,
+      globalId: 1,
+      args: ["sh", "-c", "echo up; exec sleep 1000"],
+      env: { PATH: "/bin" },
+    });
     const child = spawn(prepared, "/");
     await child.stdout.getReader().read();
     child.kill("SIGKILL");
@@ -160,13 +209,21 @@ describe.skipIf(!hasRuntime)(`oci.conf as uid ${process.geteuid?.()}`, () => {
     expect(readdirSync(join(place.dir, "rt"))).toEqual([]);
   });
   test("create and start", async () => {
-    place.writeConf(`${common}RunTimeCreate="${runc} create -b %b %n.%j.%s.%t"\nRunTimeStart="${runc} start %n.%j.%s.%t"\nMountSpoolDir=/tmp\n`);
+    place.writeConf(
+      `${common}RunTimeCreate="${runc} create -b %b %n.%j.%s.%t"\nRunTimeStart="${runc} start %n.%j.%s.%t"\nMountSpoolDir=/tmp\n`,
+    );
     await using container = await openStepContainer(place.step(), { signal });
     expect(container.flow).toBe("createStart");
-    const prepared = await container.prepareTask({ localId: 0, globalId: 0, args: ["sh", "-c", "echo done > /tmp/task-0/proof"], env: { PATH: "/bin" } });
+    const prepared = await container.prepareTask({
+      localId: 0,
+      globalId: 0,
+      args: ["sh", "-c", "echo done > /tmp/task-0/proof"],
+      env: { PATH: "/bin" },
+    });
     const child = Bun.spawn([...prepared.argv], { env: prepared.env, cwd: "/", stdio: ["ignore", "ignore", "ignore"] });
     expect(await child.exited).toBe(0);
-    expect((await container.startTask(0, { pid: child.pid, signal })).pid).toBeGreaterThan(1);
+    expect((await container.createdTask(0, { pid: child.pid, signal })).pid).toBeGreaterThan(1);
+    expect(await container.startTask(0, { pid: child.pid, signal })).toEqual({ kind: "started" });
     await container.waitTask(0, { pid: child.pid, signal });
     expect(readFileSync(join(prepared.spoolDir, "proof"), "utf8")).toBe("done\n");
     rmSync(join(prepared.spoolDir, "proof"));
@@ -175,9 +232,16 @@ describe.skipIf(!hasRuntime)(`oci.conf as uid ${process.geteuid?.()}`, () => {
     expect(readdirSync(join(place.dir, "rt"))).toEqual([]);
   });
   test("without config.json the template carries everything, and no foreign pid is ever killed", async () => {
-    place.writeConf(`IgnoreFileConfigJson=true\nRunTimeRun="echo %b %r; exec %@"\nRunTimeKill="echo kill %p >> ${place.dir}/log"\nRunTimeDelete="echo delete >> ${place.dir}/log"\n`);
+    place.writeConf(
+      `IgnoreFileConfigJson=true\nRunTimeRun="echo %b %r; exec %@"\n` +
+        `RunTimeKill="echo kill %p >> ${place.dir}/log"\nRunTimeDelete="echo delete >> ${place.dir}/log"\n`,
+    );
     const step = place.step({ bundle: "docker://x" });
-    expect(await run(step, ["/bin/sh", "-c", "echo it\\'s; exit 4"])).toEqual({ code: 4, stdout: "docker://x docker://x\nit's\n", stderr: "" });
+    expect(await run(step, ["/bin/sh", "-c", "echo it\\'s; exit 4"])).toEqual({
+      code: 4,
+      stdout: "docker://x docker://x\nit's\n",
+      stderr: "",
+    });
     expect(readFileSync(join(place.dir, "log"), "utf8")).toBe("delete\n");
     rmSync(join(place.dir, "log"));
     await using container = await openStepContainer(step, { signal });
@@ -190,7 +254,9 @@ describe.skipIf(!hasRuntime)(`oci.conf as uid ${process.geteuid?.()}`, () => {
     await child.exited;
   });
   test("ContainerPath that two tasks share is refused, DisableCleanup keeps files", async () => {
-    place.writeConf(`${common}RunTimeRun="${runc} run -b %b %n.%j.%s.%t"\nContainerPath="${place.dir}/kept"\nDisableCleanup=yes\nMountSpoolDir=/tmp\n`);
+    place.writeConf(
+      `${common}RunTimeRun="${runc} run -b %b %n.%j.%s.%t"\nContainerPath="${place.dir}/kept"\nDisableCleanup=yes\nMountSpoolDir=/tmp\n`,
+    );
     const step = place.step();
     expect((await run(step, ["true"], { PATH: "/bin" })).code).toBe(0);
     expect(existsSync(join(place.dir, "kept", `oci-job${step.jobId}-0`, "task-0/config.json"))).toBe(true);
@@ -213,7 +279,10 @@ describe("choosing a runtime", () => {
 
   test("refusals are told with their reasons, and are not remembered", async () => {
     const searchPath = fake("bad", 'echo "no \x1b[31mway" >&2; exit 1');
-    const error = await chooseRuntime(join(place.dir, "state"), { signal, searchPath }).then(() => undefined, (reason: unknown) => reason as BerthError);
+    const error = await chooseRuntime(join(place.dir, "state"), { signal, searchPath }).then(
+      () => undefined,
+      (reason: unknown) => reason as BerthError,
+    );
     expect(error).toMatchObject({ code: "RUNTIME_REFUSED" });
     expect(error?.message).toContain(`${searchPath}/crun: no  [31mway | ${searchPath}/runc: no`);
     fake("bad", '[ "$1" = --version ] && echo "crun version 9.9"; exit 0');
@@ -240,7 +309,8 @@ test.skipIf(!isRoot || !hasRuntime || process.env["BERTH_TEST_ROOTLESS"] !== und
   using place = new Place();
   Bun.spawnSync(["chown", "4321:4321", place.dir]);
   const child = Bun.spawnSync(["setpriv", "--reuid=4321", "--regid=4321", "--clear-groups", process.execPath, "test", import.meta.path], {
-    env: { PATH: process.env["PATH"] ?? "", HOME: place.dir, TMPDIR: place.dir, BERTH_TEST_ROOTLESS: "1" }, cwd: join(import.meta.dir, "../.."),
+    env: { PATH: process.env["PATH"] ?? "", HOME: place.dir, TMPDIR: place.dir, BERTH_TEST_ROOTLESS: "1" },
+    cwd: join(import.meta.dir, "../.."),
   });
   expect(child.stderr.toString()).toContain(" 0 fail");
   expect(child.exitCode).toBe(0);

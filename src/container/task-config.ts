@@ -1,6 +1,8 @@
 /** From a bundle's config.json to the one a task runs with (oci-conf §9.3). Only what is listed there changes. */
 import { statSync } from "node:fs";
 import type { Bundle } from "./bundle.ts";
+import type { ContainerEdits } from "./cdi.ts";
+import { addCdiMounts, applyCdiEdits } from "./cdi-edits.ts";
 import { envEntries, type Environment } from "./environment.ts";
 import { isObject, openObject, printJson, toJson, type Json } from "./json.ts";
 import { readMountTable } from "./mount-flags.ts";
@@ -21,6 +23,10 @@ export interface StepConfigOptions {
   /** Whose container it is when the user is not root. */
   readonly rootless: Ids | null;
   readonly runtime: "crun" | "other";
+  /** What the step's devices need. */
+  readonly cdi?: ContainerEdits | null;
+  /** A directory that the mounts may need; whoever gives it removes it after the step. */
+  readonly layersDir?: string | null;
 }
 
 /** config.json of a step, with holes for what differs between its tasks: each task costs one joining of texts. */
@@ -39,10 +45,14 @@ export class StepConfig {
     const found = config.get("mounts");
     const mounts = Array.isArray(found) ? found : [];
     config.set("mounts", mounts);
+    if (options.cdi != null) applyCdiEdits(config, options.cdi, { isRootless: options.rootless !== null });
     if (options.rootless !== null) completeForRootless(config, options.rootless, options.runtime);
-    this.#plan = new MountPlan(bundle.rootfs, mounts, root.get("readonly") === true);
+    this.#plan = new MountPlan(bundle.rootfs, mounts, options.layersDir ?? null);
+    const covers = this.#plan.coversFor(mounts);
+    if (options.cdi != null) addCdiMounts(this.#plan, options.cdi);
     if (options.spoolMount !== null) this.#plan.add({ ...options.spoolMount, options: ["bind"] });
     this.scriptInside = options.batch === null ? null : addBatchFiles(this.#plan, options.batch);
+    mounts.unshift(...covers);
     mounts.push(...this.#plan.added);
     if (options.rootless !== null) keepLockedFlags(mounts);
     const hooks = config.get("hooks");
@@ -50,8 +60,11 @@ export class StepConfig {
     const unique = crypto.randomUUID();
     for (const hole of ["terminal", "env", "args"]) process.set(hole, `${unique} ${hole} ${unique}`);
     // Split at the holes with the quotes around them: odd texts are the holes' names, in config.json's own order.
-    this.#texts = printJson(config).split(unique).map((text, index, all) => (index % 2 === 1 ? text.trim()
-      : text.slice(index === 0 ? 0 : 1, index === all.length - 1 ? text.length : -1)));
+    this.#texts = printJson(config)
+      .split(unique)
+      .map((text, index, all) =>
+        index % 2 === 1 ? text.trim() : text.slice(index === 0 ? 0 : 1, index === all.length - 1 ? text.length : -1),
+      );
   }
 
   isHidden(inside: string): boolean {
@@ -72,7 +85,12 @@ function keepLockedFlags(mounts: readonly Json[]): void {
     const source = mount.get("source");
     if (!Array.isArray(options) || typeof source !== "string" || !source.startsWith("/")) continue;
     if (!options.includes("ro") || !(options.includes("bind") || options.includes("rbind"))) continue;
-    mount.set("options", [...options, ...readMountTable().flagsOf(source).filter((flag) => !options.includes(flag))]);
+    mount.set("options", [
+      ...options,
+      ...readMountTable()
+        .flagsOf(source)
+        .filter((flag) => !options.includes(flag)),
+    ]);
   }
 }
 

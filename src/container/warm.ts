@@ -11,12 +11,24 @@ const SAMPLE = `{"ociVersion":"1.0.2","process":{"user":{"uid":0,"gid":0},"args"
 "mounts":[{"destination":"/sys","type":"sysfs","source":"sysfs","options":["ro"]}],"linux":{"namespaces":[{"type":"pid"}]}}`;
 
 /** Reads and writes nothing but the runtime probe's cache. Never fails: the step will say what is wrong. */
-export async function warmContainers({ stateDir, configDir, signal }:
-  { readonly stateDir: string; readonly configDir: string | null; readonly signal: AbortSignal }): Promise<void> {
+export async function warmContainers({
+  stateDir,
+  configDir,
+  signal,
+}: {
+  readonly stateDir: string;
+  readonly configDir: string | null;
+  readonly signal: AbortSignal;
+}): Promise<void> {
   try {
     const config = parseJson(SAMPLE) as JsonObject;
-    const made = new StepConfig({ path: "/", config, rootfs: "/", env: [] }, { batch: null, disableHooks: [], spoolMount: null, rootless: { uid: 1, gid: 1 }, runtime: "crun" });
+    const made = new StepConfig(
+      { path: "/", config, rootfs: "/", env: [] },
+      { batch: null, disableHooks: [], spoolMount: null, rootless: { uid: 1, gid: 1 }, runtime: "crun" },
+    );
     made.print({ args: [resolveCommand("/", "sh", { PATH: DEFAULT_PATH }, (path) => made.isHidden(path))], env: {}, hasTerminal: false });
     if (configDir === null || findOciConf([configDir]) === undefined) await chooseRuntime(stateDir, { signal });
-  } catch { /* the first step reports it, to somebody who reads it */ }
+  } catch {
+    /* the first step reports it, to somebody who reads it */
+  }
 }

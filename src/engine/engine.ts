@@ -148,7 +148,16 @@ export interface Engine extends AsyncDisposable {
   /** Waits for room in the allocation; `onWaiting` hears why. Tasks start once it resolves. */
   runStep(request: StepRequest, options: Cancellable & { readonly onWaiting: (text: string) => void }): Promise<StepChannel>;
   /** When and where the job would start. */
-  tryJob(request: JobRequest, options: Cancellable): Promise<{ readonly jobId: JobId; readonly startAt: EpochMs; readonly cpus: number; readonly nodes: readonly string[]; readonly partition: string }>;
+  tryJob(
+    request: JobRequest,
+    options: Cancellable,
+  ): Promise<{
+    readonly jobId: JobId;
+    readonly startAt: EpochMs;
+    readonly cpus: number;
+    readonly nodes: readonly string[];
+    readonly partition: string;
+  }>;
 
   cancel(target: JobTarget, options: Cancellable): Promise<void>;
   sendSignal(target: JobTarget & { readonly signalNumber: number; readonly scope: SignalScope }, options: Cancellable): Promise<void>;

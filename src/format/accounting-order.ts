@@ -13,6 +13,7 @@ const NAMED_STEPS: readonly StepKey[] = ["batch", "extern", "interactive"];
 
 /** batch, extern, interactive, 0, 1, … */
 export function sortAccountedSteps<S extends { readonly stepKey: StepKey }>(steps: readonly S[]): S[] {
-  const rank = (step: S) => (typeof step.stepKey === "number" ? NAMED_STEPS.length + stepNumber(step.stepKey) : NAMED_STEPS.indexOf(step.stepKey));
+  const rank = (step: S) =>
+    typeof step.stepKey === "number" ? NAMED_STEPS.length + stepNumber(step.stepKey) : NAMED_STEPS.indexOf(step.stepKey);
   return steps.toSorted((a, b) => rank(a) - rank(b));
 }

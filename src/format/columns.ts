@@ -28,8 +28,11 @@ export function parseFields(format: string): FormatPart[] {
     if (match === null || match[1] === undefined || match[1] === "") continue;
     const hasSpec = match[2] !== undefined;
     parts.push({
-      kind: "field", name: match[1], width: hasSpec ? parseWidth(match[3]) : DEFAULT_WIDTH,
-      isRight: match[2] === ".", suffix: match[4] ?? "",
+      kind: "field",
+      name: match[1],
+      width: hasSpec ? parseWidth(match[3]) : DEFAULT_WIDTH,
+      isRight: match[2] === ".",
+      suffix: match[4] ?? "",
     });
   }
   return parts;
@@ -64,8 +67,12 @@ export type Column<F> =
   | { readonly kind: "field"; readonly field: F; readonly width: number; readonly isRight: boolean; readonly suffix: string };
 
 /** Looks the names up. What is unknown is given to `onUnknown`: -o prints it as text, -O drops it. */
-export function resolveParts<F>(parts: readonly FormatPart[], find: (name: string) => F | undefined,
-  onUnknown: (name: string) => void, keepUnknown: boolean): Column<F>[] {
+export function resolveParts<F>(
+  parts: readonly FormatPart[],
+  find: (name: string) => F | undefined,
+  onUnknown: (name: string) => void,
+  keepUnknown: boolean,
+): Column<F>[] {
   const columns: Column<F>[] = [];
   for (const part of parts) {
     if (part.kind === "text") {

@@ -7,7 +7,7 @@ import { seconds } from "./times.ts";
 /** Seconds in which the job ran, without suspensions; 0 while pending. */
 export function runSeconds(job: JobRecord, nowMs: number): number {
   if (job.startedAt === null || job.state === "PENDING") return 0;
-  const until = job.endedAt ?? (job.state === "SUSPENDED" ? job.suspendedAt ?? nowMs : nowMs);
+  const until = job.endedAt ?? (job.state === "SUSPENDED" ? (job.suspendedAt ?? nowMs) : nowMs);
   return Math.max(0, seconds(until) - seconds(job.startedAt) - seconds(job.suspendedMs));
 }
 

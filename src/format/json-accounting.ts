@@ -73,7 +73,7 @@ export function accountedJson(job: AccountedJob, context: JobJsonContext): Json 
     required: {
       CPUs: job.requested.cpus,
       memory_per_cpu: number(job.memPerCpuMib),
-      memory_per_node: number(job.memPerCpuMib === null ? job.memPerNodeMib ?? (job.requested.memMib ?? 0) / nodeCount(job) : null),
+      memory_per_node: number(job.memPerCpuMib === null ? (job.memPerNodeMib ?? (job.requested.memMib ?? 0) / nodeCount(job)) : null),
     },
     kill_request_user: job.cancelledBy === null ? "" : `${job.cancelledBy === job.userId ? job.userName : job.cancelledBy}`,
     restart_cnt: job.restarts,
@@ -101,8 +101,19 @@ export function stepJson(step: StepRecord, nowMs: number): Json {
   const systemMs = step.usage?.systemCpuMs ?? 0;
   const userMs = step.usage?.userCpuMs ?? 0;
   const rss = step.usage?.maxRssKib ?? null;
-  const maxima = rss === null ? []
-    : [{ type: "mem", name: "", id: TRES_IDS.mem, count: rss * 1024, task: step.usage?.maxRssTask ?? 0, node: step.usage?.maxRssNode ?? "" }];
+  const maxima =
+    rss === null
+      ? []
+      : [
+          {
+            type: "mem",
+            name: "",
+            id: TRES_IDS.mem,
+            count: rss * 1024,
+            task: step.usage?.maxRssTask ?? 0,
+            node: step.usage?.maxRssNode ?? "",
+          },
+        ];
   return {
     time: {
       elapsed: stepRunSeconds(step, nowMs),

@@ -73,7 +73,7 @@ export function jobJson(job: JobRecord, context: JobJsonContext): Json {
     job_state: [job.state, ...job.flags],
     last_sched_evaluation: time(job.lastSchedEvalAt),
     licenses: job.licenses ?? "",
-    licenses_allocated: job.allocated === null ? "" : job.licenses ?? "",
+    licenses_allocated: job.allocated === null ? "" : (job.licenses ?? ""),
     mail_type: [...job.mailTypes],
     mail_user: job.mailUser ?? job.userName,
     max_cpus: number(0),
@@ -176,8 +176,14 @@ function jobFlags(job: JobRecord): string[] {
 }
 
 function gresDetail(job: JobRecord): string[] {
-  return job.shares.map((share) => Object.entries(share.gres).filter(([, indices]) => indices.length > 0)
-    .map(([name, indices]) => `${name}:${indices.length}(IDX:${indices.join(",")})`).join(",")).filter((text) => text !== "");
+  return job.shares
+    .map((share) =>
+      Object.entries(share.gres)
+        .filter(([, indices]) => indices.length > 0)
+        .map(([name, indices]) => `${name}:${indices.length}(IDX:${indices.join(",")})`)
+        .join(","),
+    )
+    .filter((text) => text !== "");
 }
 
 /** Which CPUs of which node; one socket with a core for each CPU, because the record knows no sockets. */

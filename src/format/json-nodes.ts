@@ -31,7 +31,11 @@ export function nodeJson(node: NodeRecord): Json {
     effective_cpus: node.cpus,
     specialized_cpus: "",
     energy: {
-      average_watts: 0, base_consumed_energy: 0, consumed_energy: 0, current_watts: number(0), previous_consumed_energy: 0,
+      average_watts: 0,
+      base_consumed_energy: 0,
+      consumed_energy: 0,
+      current_watts: number(0),
+      previous_consumed_energy: 0,
       last_collected: 0,
     },
     extra: "",
@@ -128,7 +132,9 @@ export function sinfoJson(partitions: readonly PartitionRecord[], nodes: readonl
   const byName = new Map(nodes.map((node) => [node.name, node]));
   return partitions.flatMap((partition) => {
     const known = partition.nodes.map((name) => byName.get(name)).filter((node) => node !== undefined);
-    const groups = Map.groupBy(known, (node) => JSON.stringify([nodeStateFlags(node), node.features, node.gres, gresInUse(node), node.reason]));
+    const groups = Map.groupBy(known, (node) =>
+      JSON.stringify([nodeStateFlags(node), node.features, node.gres, gresInUse(node), node.reason]),
+    );
     return [...groups.values()].map((group) => sinfoRow(partition, group));
   });
 }
@@ -145,7 +151,9 @@ function sinfoRow(partition: PartitionRecord, nodes: readonly NodeRecord[]): Jso
     node: { state: first === undefined ? [] : nodeStateFlags(first) },
     nodes: { ...nodeCounts(nodes), hostnames: [], addresses: [], nodes: nodes.map((node) => node.name) },
     cpus: {
-      ...cpuCounts(nodes), ...extremes((node) => node.cpus), load: extremes(load),
+      ...cpuCounts(nodes),
+      ...extremes((node) => node.cpus),
+      load: extremes(load),
       per_node: { max: limit(partition.maxCpusPerNode) },
     },
     sockets: extremes((node) => node.sockets),
@@ -154,7 +162,10 @@ function sinfoRow(partition: PartitionRecord, nodes: readonly NodeRecord[]): Jso
     disk: extremes((node) => node.tmpDiskMib),
     memory: {
       ...extremes((node) => node.memMib),
-      free: { minimum: number(free.length === 0 ? null : Math.min(...free)), maximum: number(free.length === 0 ? null : Math.max(...free)) },
+      free: {
+        minimum: number(free.length === 0 ? null : Math.min(...free)),
+        maximum: number(free.length === 0 ? null : Math.max(...free)),
+      },
       allocated: nodes.reduce((sum, node) => sum + node.allocatedMemMib, 0),
     },
     weight: extremes((node) => node.weight),

@@ -34,7 +34,10 @@ export function exitCode(exit: ExitPair): Json {
   return {
     status: [status],
     return_code: number(exit.code),
-    signal: { id: exit.signal === 0 ? UNSET : number(exit.signal), name: exit.signal === 0 ? "" : signalName(exit.signal).replace(/^SIG/, "") },
+    signal: {
+      id: exit.signal === 0 ? UNSET : number(exit.signal),
+      name: exit.signal === 0 ? "" : signalName(exit.signal).replace(/^SIG/, ""),
+    },
   };
 }
 

@@ -1,6 +1,16 @@
 import { describe, expect, test } from "bun:test";
-import { accounted, array, at, batchStep, job, N1, node, NOW, pending, SHORT, step } from "./fixtures.ts";
-import { accountingJson, jobsJson, jsonText, nodesJson, partitionsJson, sinfoRowsJson, stepsJson, type Json, type JsonRequest } from "./json.ts";
+import { accounted, array, type at, batchStep, job, N1, node, NOW, pending, SHORT, step } from "./fixtures.ts";
+import {
+  accountingJson,
+  jobsJson,
+  jsonText,
+  nodesJson,
+  partitionsJson,
+  sinfoRowsJson,
+  stepsJson,
+  type Json,
+  type JsonRequest,
+} from "./json.ts";
 import { yamlText } from "./yaml.ts";
 
 const request: JsonRequest = {
@@ -8,6 +18,7 @@ const request: JsonRequest = {
   nowMs: NOW,
 };
 /** The answer as its reader sees it: untyped, because its types are not ours to promise. */
+// biome-ignore lint/suspicious/noExplicitAny: what a script gets from JSON.parse
 function read(value: Json): any {
   return JSON.parse(jsonText(value));
 }
@@ -22,18 +33,35 @@ const SINFO = `{"port":0,"node":{"state":["IDLE"]},"nodes":{"allocated":0,"idle"
 
 test("squeue, scontrol show job", () => {
   const record = job({
-    id: 430, name: "json", priority: 1, qos: null, comment: "cmt", container: "/tmp/berth-oracle/bundle", containerId: "cid1", tasks: 2,
-    memPerNodeMib: 100, timeLimitMinutes: 10, submittedAt: epoch(1795216465), eligibleAt: epoch(1795216465), startedAt: epoch(1795216466),
-    lastSchedEvalAt: epoch(1795216466), stdout: "/tmp/berth-oracle26/w/slurm-430.out", stderr: "/tmp/berth-oracle26/w/err.430",
-    workDir: "/tmp/berth-oracle26/w", requested: { cpus: 2, memMib: 100, nodes: 1, gres: {} }, allocated: { cpus: 2, memMib: null, nodes: 1, gres: {} },
-    submitLine: "sbatch --parsable -J json -n2 --mem=100M -t 10 -e err.%j --comment cmt --container /tmp/berth-oracle/bundle --container-id=cid1 --wrap sleep 30",
+    id: 430,
+    name: "json",
+    priority: 1,
+    qos: null,
+    comment: "cmt",
+    container: "/tmp/berth-oracle/bundle",
+    containerId: "cid1",
+    tasks: 2,
+    memPerNodeMib: 100,
+    timeLimitMinutes: 10,
+    submittedAt: epoch(1795216465),
+    eligibleAt: epoch(1795216465),
+    startedAt: epoch(1795216466),
+    lastSchedEvalAt: epoch(1795216466),
+    stdout: "/tmp/berth-oracle26/w/slurm-430.out",
+    stderr: "/tmp/berth-oracle26/w/err.430",
+    workDir: "/tmp/berth-oracle26/w",
+    requested: { cpus: 2, memMib: 100, nodes: 1, gres: {} },
+    allocated: { cpus: 2, memMib: null, nodes: 1, gres: {} },
+    submitLine:
+      "sbatch --parsable -J json -n2 --mem=100M -t 10 -e err.%j --comment cmt --container /tmp/berth-oracle/bundle --container-id=cid1 --wrap sleep 30",
   });
   const answer = read(jobsJson([record], { ...request, nowMs: 1795216466_500 }));
   expect(Object.keys(answer)).toEqual(["jobs", "last_backfill", "last_update", "meta", "errors", "warnings"]);
   expect(answer.last_update).toEqual({ set: true, infinite: false, number: 1795216466 });
   expect(answer.meta).toEqual({
     plugin: { type: "", name: "", data_parser: "data_parser/v0.0.46", accounting_storage: "" },
-    client: { source: "", user: "alice", group: "alice" }, command: ["squeue", "--json"],
+    client: { source: "", user: "alice", group: "alice" },
+    command: ["squeue", "--json"],
     slurm: { version: { major: "26", micro: "0", minor: "11" }, release: "26.11.0-0rc1", cluster: "oracle26" },
   });
   const { job_resources: resources, flags, ...rest } = answer.jobs[0];
@@ -42,22 +70,58 @@ test("squeue, scontrol show job", () => {
   expect(resources.nodes).toMatchObject({ count: 1, list: "n1" });
 });
 test("a held array", () => {
-  const held = pending({ id: 431, priority: 0, reason: "JobHeldUser", eligibleAt: null, array: array(431, { pendingIndices: "1-3", throttle: 2 }) });
+  const held = pending({
+    id: 431,
+    priority: 0,
+    reason: "JobHeldUser",
+    eligibleAt: null,
+    array: array(431, { pendingIndices: "1-3", throttle: 2 }),
+  });
   const shown = read(jobsJson([held], request)).jobs[0];
-  expect([shown.job_id, shown.array_job_id, shown.array_task_id, shown.array_task_string, shown.array_max_tasks, shown.job_state, shown.state_reason, shown.hold, shown.start_time]).toEqual(
-    [431, { set: true, infinite: false, number: 431 }, { set: false, infinite: false, number: 0 }, "1-3%2", { set: true, infinite: false, number: 2 },
-      ["PENDING"], "JobHeldUser", true, { set: true, infinite: false, number: 0 }]);
+  expect([
+    shown.job_id,
+    shown.array_job_id,
+    shown.array_task_id,
+    shown.array_task_string,
+    shown.array_max_tasks,
+    shown.job_state,
+    shown.state_reason,
+    shown.hold,
+    shown.start_time,
+  ]).toEqual([
+    431,
+    { set: true, infinite: false, number: 431 },
+    { set: false, infinite: false, number: 0 },
+    "1-3%2",
+    { set: true, infinite: false, number: 2 },
+    ["PENDING"],
+    "JobHeldUser",
+    true,
+    { set: true, infinite: false, number: 0 },
+  ]);
 });
 test("exit codes and flags", () => {
-  const shown = read(jobsJson([job({ state: "FAILED", flags: ["COMPLETING"], exit: { code: 3, signal: 0 }, derivedExit: { code: 0, signal: 9 } })], request)).jobs[0];
+  const shown = read(
+    jobsJson([job({ state: "FAILED", flags: ["COMPLETING"], exit: { code: 3, signal: 0 }, derivedExit: { code: 0, signal: 9 } })], request),
+  ).jobs[0];
   expect(shown.job_state).toEqual(["FAILED", "COMPLETING"]);
-  expect(shown.exit_code).toEqual({ status: ["ERROR"], return_code: { set: true, infinite: false, number: 3 }, signal: { id: { set: false, infinite: false, number: 0 }, name: "" } });
-  expect(shown.derived_exit_code).toEqual({ status: ["SIGNALED"], return_code: { set: true, infinite: false, number: 0 }, signal: { id: { set: true, infinite: false, number: 9 }, name: "KILL" } });
+  expect(shown.exit_code).toEqual({
+    status: ["ERROR"],
+    return_code: { set: true, infinite: false, number: 3 },
+    signal: { id: { set: false, infinite: false, number: 0 }, name: "" },
+  });
+  expect(shown.derived_exit_code).toEqual({
+    status: ["SIGNALED"],
+    return_code: { set: true, infinite: false, number: 0 },
+    signal: { id: { set: true, infinite: false, number: 9 }, name: "KILL" },
+  });
   expect(shown.time_limit).toEqual({ set: false, infinite: true, number: 0 });
 });
 
 test("scontrol show node", () => {
-  const answer = read(nodesJson([node({ bootedAt: epoch(1795209126), lastBusyAt: epoch(1795216469), daemonStartedAt: epoch(1795214071) })], request));
+  const answer = read(
+    nodesJson([node({ bootedAt: epoch(1795209126), lastBusyAt: epoch(1795216469), daemonStartedAt: epoch(1795214071) })], request),
+  );
   expect(Object.keys(answer).sort()).toEqual(["errors", "last_update", "meta", "nodes", "warnings"]);
   expect(answer.nodes).toEqual([JSON.parse(NODE)]);
 });
@@ -70,22 +134,45 @@ test("sinfo", () => {
   expect(partition.name).toBe("short");
 });
 describe("sacct", () => {
-  const rows = [accounted(job({ id: 107, name: "jsonj", state: "FAILED", exit: { code: 3, signal: 0 }, endedAt: NOW }), [
-    step({ id: 107, name: "bash", state: "FAILED", exit: { code: 3, signal: 0 }, endedAt: NOW }), batchStep({ id: 107, state: "FAILED", endedAt: NOW })])];
+  const rows = [
+    accounted(job({ id: 107, name: "jsonj", state: "FAILED", exit: { code: 3, signal: 0 }, endedAt: NOW }), [
+      step({ id: 107, name: "bash", state: "FAILED", exit: { code: 3, signal: 0 }, endedAt: NOW }),
+      batchStep({ id: 107, state: "FAILED", endedAt: NOW }),
+    ]),
+  ];
   const shown = read(accountingJson(rows, request)).jobs[0];
   test("job", () => {
-    expect(shown).toMatchObject({ job_id: 107, name: "jsonj", user: "alice", cluster: "oracle26", nodes: "n1", allocation_nodes: 1,
-      state: { current: ["FAILED"], reason: "None" }, exit_code: { status: ["ERROR"], return_code: { number: 3 } },
-      time: { elapsed: 1, limit: { infinite: true } }, working_directory: "/tmp/berth-oracle/w" });
-    expect(shown.tres.requested).toEqual([{ type: "cpu", name: "", id: 1, count: 1 }, { type: "mem", name: "", id: 2, count: 4000 },
-      { type: "node", name: "", id: 4, count: 1 }, { type: "billing", name: "", id: 5, count: 1 }]);
+    expect(shown).toMatchObject({
+      job_id: 107,
+      name: "jsonj",
+      user: "alice",
+      cluster: "oracle26",
+      nodes: "n1",
+      allocation_nodes: 1,
+      state: { current: ["FAILED"], reason: "None" },
+      exit_code: { status: ["ERROR"], return_code: { number: 3 } },
+      time: { elapsed: 1, limit: { infinite: true } },
+      working_directory: "/tmp/berth-oracle/w",
+    });
+    expect(shown.tres.requested).toEqual([
+      { type: "cpu", name: "", id: 1, count: 1 },
+      { type: "mem", name: "", id: 2, count: 4000 },
+      { type: "node", name: "", id: 4, count: 1 },
+      { type: "billing", name: "", id: 5, count: 1 },
+    ]);
   });
-  test("steps", () => expect(shown.steps.map((one: any) => [one.step.id, one.step.name, one.state])).toEqual(
-    [["107.batch", "batch", ["FAILED"]], ["107.0", "bash", ["FAILED"]]]));
-  test("scontrol show step", () => expect(read(stepsJson([step()], request)).steps[0].nodes).toEqual({ count: 1, range: "n1", list: ["n1"] }));
+  test("steps", () =>
+    // biome-ignore lint/suspicious/noExplicitAny: what a script gets from JSON.parse
+    expect(shown.steps.map((one: any) => [one.step.id, one.step.name, one.state])).toEqual([
+      ["107.batch", "batch", ["FAILED"]],
+      ["107.0", "bash", ["FAILED"]],
+    ]));
+  test("scontrol show step", () =>
+    expect(read(stepsJson([step()], request)).steps[0].nodes).toEqual({ count: 1, range: "n1", list: ["n1"] }));
 });
 
 test("yaml", () => {
   expect(yamlText({ a: 1, b: [], c: {}, d: ["x", "no", "1"], e: { f: null, "g h": "" }, i: [{ k: true }] })).toBe(
-    `---\na: 1\nb: []\nc: {}\nd:\n  - x\n  - "no"\n  - "1"\ne:\n  f: null\n  "g h": ""\ni:\n  -\n    k: true\n...\n`);
+    `---\na: 1\nb: []\nc: {}\nd:\n  - x\n  - "no"\n  - "1"\ne:\n  f: null\n  "g h": ""\ni:\n  -\n    k: true\n...\n`,
+  );
 });

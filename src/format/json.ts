@@ -16,10 +16,14 @@ export interface JsonRequest {
 
 /** squeue --json, scontrol show job --json. */
 export function jobsJson(jobs: readonly JobRecord[], { meta, nowMs }: JsonRequest): Json {
-  return envelope({
-    jobs: jobs.map((job) => jobJson(job, { nowMs, clusterName: meta.clusterName })),
-    last_backfill: time(nowMs), last_update: time(nowMs),
-  }, meta);
+  return envelope(
+    {
+      jobs: jobs.map((job) => jobJson(job, { nowMs, clusterName: meta.clusterName })),
+      last_backfill: time(nowMs),
+      last_update: time(nowMs),
+    },
+    meta,
+  );
 }
 
 /** scontrol show node --json. */

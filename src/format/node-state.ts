@@ -3,8 +3,14 @@ import type { NodeRecord } from "#job/record.ts";
 
 export type NodeStateWord = keyof typeof COMPACT;
 const COMPACT = {
-  "down": "down", "idle": "idle", "allocated": "alloc", "allocated+": "alloc+", "mixed": "mix", "completing": "comp",
-  "drained": "drain", "draining": "drng",
+  down: "down",
+  idle: "idle",
+  allocated: "alloc",
+  "allocated+": "alloc+",
+  mixed: "mix",
+  completing: "comp",
+  drained: "drain",
+  draining: "drng",
 } as const;
 /** Slurm's numbers of the base states and flags, which sort rows. */
 const RANK = { down: 1, idle: 2, allocated: 3, mixed: 5 } as const;

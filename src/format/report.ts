@@ -39,20 +39,29 @@ export function parseReportFormat<V>(text: string, fields: readonly ReportField<
     const field = findField(name, fields);
     if (field === undefined) throw new BerthError("INVALID_FIELD", `Invalid field requested: "${name}"`);
     const wanted = width === undefined ? Number.NaN : Number.parseInt(width, 10);
-    columns.push({ name: field.name, value: field.value, width: Number.isNaN(wanted) || wanted === 0 ? field.width : Math.max(-MAX_WIDTH, Math.min(MAX_WIDTH, wanted)) });
+    columns.push({
+      name: field.name,
+      value: field.value,
+      width: Number.isNaN(wanted) || wanted === 0 ? field.width : Math.max(-MAX_WIDTH, Math.min(MAX_WIDTH, wanted)),
+    });
   }
   return columns;
 }
 
 function findField<V>(name: string, fields: readonly ReportField<V>[]): ReportField<V> | undefined {
   const lower = name.toLowerCase();
-  return fields.find((field) => field.name.toLowerCase() === lower)
-    ?? fields.find((field) => field.name.toLowerCase().startsWith(lower));
+  return fields.find((field) => field.name.toLowerCase() === lower) ?? fields.find((field) => field.name.toLowerCase().startsWith(lower));
 }
 
 export function reportHeader<V>(columns: readonly ReportColumn<V>[], style: ReportStyle): string[] {
   if (style.noHeader) return [];
-  if (style.parsable !== "none") return [parsableLine(columns.map((column) => column.name), style)];
+  if (style.parsable !== "none")
+    return [
+      parsableLine(
+        columns.map((column) => column.name),
+        style,
+      ),
+    ];
   return [
     columns.map((column) => `${pad(column.name.slice(0, Math.abs(column.width)), column.width)} `).join(""),
     columns.map((column) => `${"-".repeat(Math.abs(column.width))} `).join(""),
@@ -60,7 +69,11 @@ export function reportHeader<V>(columns: readonly ReportColumn<V>[], style: Repo
 }
 
 export function reportLine<V>(columns: readonly ReportColumn<V>[], style: ReportStyle, cell: (value: V) => string): string {
-  if (style.parsable !== "none") return parsableLine(columns.map((column) => cell(column.value)), style);
+  if (style.parsable !== "none")
+    return parsableLine(
+      columns.map((column) => cell(column.value)),
+      style,
+    );
   let line = "";
   for (const column of columns) line += `${pad(cut(cell(column.value), Math.abs(column.width)), column.width)} `;
   return line;
@@ -81,6 +94,12 @@ function pad(text: string, width: number): string {
 /** `-e`: the names, four in a line. */
 export function helpFormat(names: readonly string[]): string[] {
   const lines: string[] = [];
-  for (let i = 0; i < names.length; i += 4) lines.push(names.slice(i, i + 4).map((name) => name.padEnd(19)).join(" "));
+  for (let i = 0; i < names.length; i += 4)
+    lines.push(
+      names
+        .slice(i, i + 4)
+        .map((name) => name.padEnd(19))
+        .join(" "),
+    );
   return lines;
 }

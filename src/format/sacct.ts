@@ -23,19 +23,22 @@ export interface SacctView extends ReportStyle {
 
 export const DEFAULT_SACCT_FORMAT = "jobid,jobname,partition,account,alloccpus,state,exitcode";
 export const BRIEF_SACCT_FORMAT = "jobid,state,exitcode";
-export const LONG_SACCT_FORMAT = "jobid,jobidraw,jobname,partition,maxvmsize,maxvmsizenode,maxvmsizetask,avevmsize,maxrss,"
-  + "maxrssnode,maxrsstask,averss,maxpages,maxpagesnode,maxpagestask,avepages,mincpu,mincpunode,mincputask,avecpu,ntasks,"
-  + "alloccpus,elapsed,state,exitcode,avecpufreq,reqcpufreqmin,reqcpufreqmax,reqcpufreqgov,reqmem,consumedenergy,"
-  + "maxdiskread,maxdiskreadnode,maxdiskreadtask,avediskread,maxdiskwrite,maxdiskwritenode,maxdiskwritetask,avediskwrite,"
-  + "reqtres,alloctres,tresusageinave,tresusageinmax,tresusageinmaxnode,tresusageinmaxtask,tresusageinmin,"
-  + "tresusageinminnode,tresusageinmintask,tresusageintot,tresusageoutmax,tresusageoutmaxnode,tresusageoutmaxtask,"
-  + "tresusageoutave,tresusageouttot";
+export const LONG_SACCT_FORMAT =
+  "jobid,jobidraw,jobname,partition,maxvmsize,maxvmsizenode,maxvmsizetask,avevmsize,maxrss," +
+  "maxrssnode,maxrsstask,averss,maxpages,maxpagesnode,maxpagestask,avepages,mincpu,mincpunode,mincputask,avecpu,ntasks," +
+  "alloccpus,elapsed,state,exitcode,avecpufreq,reqcpufreqmin,reqcpufreqmax,reqcpufreqgov,reqmem,consumedenergy," +
+  "maxdiskread,maxdiskreadnode,maxdiskreadtask,avediskread,maxdiskwrite,maxdiskwritenode,maxdiskwritetask,avediskwrite," +
+  "reqtres,alloctres,tresusageinave,tresusageinmax,tresusageinmaxnode,tresusageinmaxtask,tresusageinmin," +
+  "tresusageinminnode,tresusageinmintask,tresusageintot,tresusageoutmax,tresusageoutmaxnode,tresusageoutmaxtask," +
+  "tresusageoutave,tresusageouttot";
 
 /** @throws BerthError INVALID_FIELD for an unknown field, before any line is made */
 export function renderSacct(view: SacctView): string[] {
   const columns = parseReportFormat(view.format ?? DEFAULT_SACCT_FORMAT, [...SACCT_FIELDS, ...LATER_SACCT_FIELDS]);
   const context: SacctContext = {
-    nowMs: view.nowMs, formatTime: timeFormatter(view.timeFormat, view.nowMs), clusterName: view.clusterName,
+    nowMs: view.nowMs,
+    formatTime: timeFormatter(view.timeFormat, view.nowMs),
+    clusterName: view.clusterName,
     sizes: view.sizes ?? EXACT,
   };
   const lines = reportHeader(columns, view);

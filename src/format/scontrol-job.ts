@@ -3,7 +3,18 @@ import { shownState } from "#job/state.ts";
 import type { JobRecord, NodeShare } from "#job/record.ts";
 import { pendingIndexText } from "./array-ids.ts";
 import { orNull } from "./columns.ts";
-import { batchHost, cpuCount, endMs, exitText, minMemory, nodeCount, oversubscribeText, reasonText, runSeconds, startMs } from "./job-facts.ts";
+import {
+  batchHost,
+  cpuCount,
+  endMs,
+  exitText,
+  minMemory,
+  nodeCount,
+  oversubscribeText,
+  reasonText,
+  runSeconds,
+  startMs,
+} from "./job-facts.ts";
 import { nodesText } from "./nodes-text.ts";
 import { exactSize, gpusText, gresText, tresText } from "./sizes.ts";
 import { longDuration, timeFormatter, type FormatTime } from "./times.ts";
@@ -46,8 +57,8 @@ function jobLines(job: JobRecord, options: ShowOptions, formatTime: FormatTime):
     `SubmitTime=${formatTime(job.submittedAt)} EligibleTime=${time(job.eligibleAt, "Unknown")}`,
     `AccrueTime=${time(accrueAt, "Unknown")}`,
     `StartTime=${time(startMs(job, options.nowMs), "Unknown")} EndTime=${time(endMs(job), "Unknown")} Deadline=${time(job.deadlineAt, "N/A")}`,
-    `SuspendTime=${time(job.suspendedAt, "None")} SecsPreSuspend=${job.state === "SUSPENDED" ? runSeconds(job, options.nowMs) : 0}`
-      + ` LastSchedEval=${time(job.lastSchedEvalAt, "Unknown")} Scheduler=${job.scheduler ?? "Main"}`,
+    `SuspendTime=${time(job.suspendedAt, "None")} SecsPreSuspend=${job.state === "SUSPENDED" ? runSeconds(job, options.nowMs) : 0}` +
+      ` LastSchedEval=${time(job.lastSchedEvalAt, "Unknown")} Scheduler=${job.scheduler ?? "Main"}`,
     `Partition=${job.partition} AllocNode:Sid=${job.submitHost}:${job.submitSid}`,
     `ReqNodeList=${orNull(nodesText(job.requestedNodes) || null)} ExcNodeList=${orNull(nodesText(job.excludedNodes) || null)}`,
     `NodeList=${nodesText(job.nodes)}`,
@@ -135,7 +146,8 @@ function sumGres(shares: readonly NodeShare[]): [string, number][] {
 }
 
 function shareText(share: NodeShare): string {
-  const gres = Object.entries(share.gres).filter(([, indices]) => indices.length > 0)
+  const gres = Object.entries(share.gres)
+    .filter(([, indices]) => indices.length > 0)
     .map(([name, indices]) => `${name}:${indices.length}(IDX:${indexRanges(indices)})`);
   return `CPU_IDs=${indexRanges(share.cpuIds)} Mem=${share.memMib} GRES=${gres.join(",")}`;
 }

@@ -6,10 +6,24 @@ const options = { nowMs: NOW, timeFormat: null, oneLine: false };
 
 // scontrol-01-show-job
 const full = job({
-  id: 316, name: "full", priority: 4294901522, nice: 5, account: "acct", timeLimitMinutes: 10, memPerNodeMib: 100,
-  tasks: 2, constraint: "fast", licenses: "matlab:1", command: "/tmp/berth-oracle/w/job.sh arg1 arg 2", comment: "a comment",
-  stderr: "/tmp/berth-oracle/w/err.316", stdout: "/tmp/berth-oracle/w/out.316", gresPerNode: "gpu:1", mailUser: "a@b",
-  mailTypes: ["END", "FAIL"], allocated: { cpus: 2, memMib: null, nodes: 1, gres: {} },
+  id: 316,
+  name: "full",
+  priority: 4294901522,
+  nice: 5,
+  account: "acct",
+  timeLimitMinutes: 10,
+  memPerNodeMib: 100,
+  tasks: 2,
+  constraint: "fast",
+  licenses: "matlab:1",
+  command: "/tmp/berth-oracle/w/job.sh arg1 arg 2",
+  comment: "a comment",
+  stderr: "/tmp/berth-oracle/w/err.316",
+  stdout: "/tmp/berth-oracle/w/out.316",
+  gresPerNode: "gpu:1",
+  mailUser: "a@b",
+  mailTypes: ["END", "FAIL"],
+  allocated: { cpus: 2, memMib: null, nodes: 1, gres: {} },
   shares: [{ node: "n1", cpuIds: [0, 1], memMib: 0, gres: { gpu: [0] } }],
 });
 const FULL = `JobId=316 JobName=full
@@ -45,19 +59,33 @@ const FULL = `JobId=316 JobName=full
 `;
 test("show job", () => expect(renderShowJobs([full], options).join("\n")).toBe(FULL));
 test("show job -o has the same words on one line and ends in a blank", () => {
-  expect(renderShowJobs([full], { ...options, oneLine: true })).toEqual([FULL.replace(/\n   \n$/, " ").replaceAll(/\n   /g, " ")]);
+  expect(renderShowJobs([full], { ...options, oneLine: true })).toEqual([FULL.replace(/\n {3}\n$/, " ").replaceAll(/\n {3}/g, " ")]);
 });
 test("show job -d", () => {
   const lines = renderShowJobs([full], { ...options, details: true });
   expect(lines[5]).toBe("   DerivedExitCode=0:0");
-  expect(lines.slice(18, 21)).toEqual(["   JOB_GRES=gpu:1", "     Nodes=n1 CPU_IDs=0-1 Mem=0 GRES=gpu:1(IDX:0)",
-    "   MinCPUsNode=1 MinMemoryNode=100M MinTmpDiskNode=0"]);
+  expect(lines.slice(18, 21)).toEqual([
+    "   JOB_GRES=gpu:1",
+    "     Nodes=n1 CPU_IDs=0-1 Mem=0 GRES=gpu:1(IDX:0)",
+    "   MinCPUsNode=1 MinMemoryNode=100M MinTmpDiskNode=0",
+  ]);
 });
 test("show job, pending", () => {
-  const lines = renderShowJobs([pending({
-    id: 317, name: "pend", dependency: "afterany:316(unfulfilled)", nodesMin: 2, nodesMax: 2, exclusive: true, tasks: 2,
-    requested: { cpus: 2, memMib: 8000, nodes: 2, gres: {} },
-  })], options);
+  const lines = renderShowJobs(
+    [
+      pending({
+        id: 317,
+        name: "pend",
+        dependency: "afterany:316(unfulfilled)",
+        nodesMin: 2,
+        nodesMax: 2,
+        exclusive: true,
+        tasks: 2,
+        requested: { cpus: 2, memMib: 8000, nodes: 2, gres: {} },
+      }),
+    ],
+    options,
+  );
   expect(lines.slice(5, 16)).toEqual([
     "   RunTime=00:00:00 TimeLimit=UNLIMITED TimeMin=N/A",
     "   SubmitTime=2026-11-20T22:54:36 EligibleTime=Unknown",
@@ -73,8 +101,10 @@ test("show job, pending", () => {
   ]);
 });
 test("show job, arrays: the waiting record comes first", () => {
-  const tasks = [job({ id: 254, name: "arr", array: array(253, { taskId: 1, throttle: 2 }) }),
-    pending({ id: 253, name: "arr", array: array(253, { pendingIndices: "2-3", throttle: 2 }) })];
+  const tasks = [
+    job({ id: 254, name: "arr", array: array(253, { taskId: 1, throttle: 2 }) }),
+    pending({ id: 253, name: "arr", array: array(253, { pendingIndices: "2-3", throttle: 2 }) }),
+  ];
   expect(renderShowJobs(tasks, options).filter((line) => line.startsWith("JobId"))).toEqual([
     "JobId=253 ArrayJobId=253 ArrayTaskId=2-3%2 ArrayTaskThrottle=2 JobName=arr",
     "JobId=254 ArrayJobId=253 ArrayTaskId=1 ArrayTaskThrottle=2 JobName=arr",
@@ -109,8 +139,18 @@ StepId=318.0 UserId=2001 StartTime=2026-11-20T22:54:36 TimeLimit=UNLIMITED
    SrunHost:Pid=login:14774
 `;
 test("show step", () => {
-  const steps = [batchStep({ id: 318 }), step({ id: 318, name: "steppy", nodes: ["n1", "n2"], cpus: 2, tasks: 2, srunPid: 14774,
-    allocated: { cpus: 2, memMib: 0, nodes: 2, gres: {} } })];
+  const steps = [
+    batchStep({ id: 318 }),
+    step({
+      id: 318,
+      name: "steppy",
+      nodes: ["n1", "n2"],
+      cpus: 2,
+      tasks: 2,
+      srunPid: 14774,
+      allocated: { cpus: 2, memMib: 0, nodes: 2, gres: {} },
+    }),
+  ];
   expect(renderShowSteps(steps, options).join("\n")).toBe(STEPS);
 });
 
@@ -135,7 +175,10 @@ const NODE = `NodeName=n1 Arch=x86_64 CoresPerSocket=1
 `;
 test("show node", () => {
   expect(renderShowNodes([N1], options).join("\n")).toBe(NODE);
-  const drained = renderShowNodes([{ ...N2, state: "DRAIN", allocatedCpus: 2, reason: "bad disk", reasonUser: "root", reasonAt: NOW }], options);
+  const drained = renderShowNodes(
+    [{ ...N2, state: "DRAIN", allocatedCpus: 2, reason: "bad disk", reasonUser: "root", reasonAt: NOW }],
+    options,
+  );
   expect(drained[8]).toBe("   State=ALLOCATED+DRAIN ThreadsPerCore=1 TmpDisk=0 Weight=1 Owner=N/A MCS_label=N/A");
   expect(drained.at(-2)).toBe("   Reason=bad disk [root@2026-11-20T22:54:37]");
 });
@@ -157,8 +200,18 @@ test("show partition", () => {
   expect(renderShowPartitions([SHORT], { oneLine: true })).toEqual([PARTITION.trimEnd().replaceAll(/\n {3}/g, " ")]);
 });
 test("show config", () => {
-  const lines = renderShowConfig([["AccountingStorageBackupHost", "(null)"], ["ClusterName", "oracle"]],
-    { nowMs: NOW, timeFormat: null, host: "login", isUp: true });
-  expect(lines).toEqual(["Configuration data as of 2026-11-20T22:54:37", "AccountingStorageBackupHost = (null)",
-    "ClusterName             = oracle", "", "Slurmctld(primary) at login is UP"]);
+  const lines = renderShowConfig(
+    [
+      ["AccountingStorageBackupHost", "(null)"],
+      ["ClusterName", "oracle"],
+    ],
+    { nowMs: NOW, timeFormat: null, host: "login", isUp: true },
+  );
+  expect(lines).toEqual([
+    "Configuration data as of 2026-11-20T22:54:37",
+    "AccountingStorageBackupHost = (null)",
+    "ClusterName             = oracle",
+    "",
+    "Slurmctld(primary) at login is UP",
+  ]);
 });

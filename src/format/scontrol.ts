@@ -24,8 +24,8 @@ export function renderShowSteps(steps: readonly StepRecord[], options: ShowOptio
     const isNamed = step.stepKey === "batch" || step.stepKey === "extern";
     const distribution = step.distribution === null ? "" : ` Dist=${capitalize(step.distribution)}`;
     const lines = [
-      `StepId=${shownStepId(step, byId.get(step.jobId))} UserId=${step.userId} StartTime=${formatTime(step.startedAt)}`
-        + ` TimeLimit=${step.timeLimitMinutes === null ? "UNLIMITED" : longDuration(step.timeLimitMinutes * 60)}`,
+      `StepId=${shownStepId(step, byId.get(step.jobId))} UserId=${step.userId} StartTime=${formatTime(step.startedAt)}` +
+        ` TimeLimit=${step.timeLimitMinutes === null ? "UNLIMITED" : longDuration(step.timeLimitMinutes * 60)}`,
       `State=${step.state} Partition=${step.partition} NodeList=${nodesText(step.nodes)}`,
       `Nodes=${step.nodes.length} CPUs=${isNamed ? 0 : step.cpus} Tasks=${step.tasks} Name=${step.name} Network=(null)`,
       `TRES=${isNamed || step.allocated === null ? "(null)" : stepTresText(step.allocated)}`,
@@ -88,21 +88,26 @@ export function allocatedTres(node: NodeRecord): string {
 
 export function renderShowPartitions(partitions: readonly PartitionRecord[], options: Pick<ShowOptions, "oneLine">): string[] {
   const limit = (minutes: number | null, missing: string) => (minutes === null ? missing : longDuration(minutes * 60));
-  return partitions.flatMap((partition) => layout([
-    `PartitionName=${partition.name}`,
-    `AllowGroups=${partition.allowGroups === null ? "ALL" : partition.allowGroups.join(",")} AllowAccounts=ALL AllowQos=ALL`,
-    `AllocNodes=ALL Default=${yes(partition.isDefault)} QoS=N/A`,
-    `DefaultTime=${limit(partition.defaultTimeMinutes, "NONE")} DisableRootJobs=NO ExclusiveUser=NO GraceTime=0 Hidden=${yes(partition.isHidden)}`,
-    `MaxNodes=${partition.maxNodes ?? "UNLIMITED"} MaxTime=${limit(partition.maxTimeMinutes, "UNLIMITED")} MinNodes=${partition.minNodes} LLN=NO`
-      + ` MaxCPUsPerNode=${partition.maxCpusPerNode ?? "UNLIMITED"}`,
-    `Nodes=${nodesText(partition.nodes) || "(null)"}`,
-    `PriorityJobFactor=${partition.priorityJobFactor} PriorityTier=${partition.priorityTier} RootOnly=${yes(partition.isRootOnly)} ReqResv=NO OverSubscribe=${partition.oversubscribe}`,
-    "OverTimeLimit=NONE PreemptMode=OFF",
-    `State=${partition.state} TotalCPUs=${partition.totalCpus} TotalNodes=${partition.totalNodes} SelectTypeParameters=NONE`,
-    "JobDefaults=(null)",
-    "DefMemPerNode=UNLIMITED MaxMemPerNode=UNLIMITED",
-    `TRES=${partitionTres(partition)}`,
-  ], options.oneLine));
+  return partitions.flatMap((partition) =>
+    layout(
+      [
+        `PartitionName=${partition.name}`,
+        `AllowGroups=${partition.allowGroups === null ? "ALL" : partition.allowGroups.join(",")} AllowAccounts=ALL AllowQos=ALL`,
+        `AllocNodes=ALL Default=${yes(partition.isDefault)} QoS=N/A`,
+        `DefaultTime=${limit(partition.defaultTimeMinutes, "NONE")} DisableRootJobs=NO ExclusiveUser=NO GraceTime=0 Hidden=${yes(partition.isHidden)}`,
+        `MaxNodes=${partition.maxNodes ?? "UNLIMITED"} MaxTime=${limit(partition.maxTimeMinutes, "UNLIMITED")} MinNodes=${partition.minNodes} LLN=NO` +
+          ` MaxCPUsPerNode=${partition.maxCpusPerNode ?? "UNLIMITED"}`,
+        `Nodes=${nodesText(partition.nodes) || "(null)"}`,
+        `PriorityJobFactor=${partition.priorityJobFactor} PriorityTier=${partition.priorityTier} RootOnly=${yes(partition.isRootOnly)} ReqResv=NO OverSubscribe=${partition.oversubscribe}`,
+        "OverTimeLimit=NONE PreemptMode=OFF",
+        `State=${partition.state} TotalCPUs=${partition.totalCpus} TotalNodes=${partition.totalNodes} SelectTypeParameters=NONE`,
+        "JobDefaults=(null)",
+        "DefMemPerNode=UNLIMITED MaxMemPerNode=UNLIMITED",
+        `TRES=${partitionTres(partition)}`,
+      ],
+      options.oneLine,
+    ),
+  );
 }
 
 export function partitionTres(partition: PartitionRecord): string {
@@ -114,8 +119,10 @@ function yes(value: boolean): string {
 }
 
 /** `show config`; `ping` is the host's last line, `Slurmctld(primary) at HOST is UP`. */
-export function renderShowConfig(config: EngineConfig,
-  options: { readonly nowMs: number; readonly timeFormat: string | null; readonly host: string; readonly isUp: boolean }): string[] {
+export function renderShowConfig(
+  config: EngineConfig,
+  options: { readonly nowMs: number; readonly timeFormat: string | null; readonly host: string; readonly isUp: boolean },
+): string[] {
   return [
     `Configuration data as of ${timeFormatter(options.timeFormat, options.nowMs)(options.nowMs)}`,
     ...config.map(([name, value]) => `${name.padEnd(23)} = ${value}`),

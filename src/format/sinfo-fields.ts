@@ -109,10 +109,13 @@ function features(node: NodeRecord): string {
 /** `gpu:2` with one in use → `gpu:1`; every kind that the node has, also at 0. */
 export function usedGres(node: NodeRecord): string {
   if (node.gres === null) return "(null)";
-  return node.gres.split(",").map((part) => {
-    const name = part.replace(/:[0-9]+(\(.*\))?$/, "");
-    return `${name}:${node.allocatedGres[name] ?? 0}`;
-  }).join(",");
+  return node.gres
+    .split(",")
+    .map((part) => {
+      const name = part.replace(/:[0-9]+(\(.*\))?$/, "");
+      return `${name}:${node.allocatedGres[name] ?? 0}`;
+    })
+    .join(",");
 }
 
 const OVERSUBSCRIBE = ofPartition("OVERSUBSCRIBE", (partition) => partition.oversubscribe);
@@ -128,11 +131,18 @@ export const SINFO_FIELDS: Readonly<Record<string, SinfoField>> = {
   comment: always("COMMENT", "(null)"),
   cores: atLeast("CORES", (node) => node.coresPerSocket),
   cpus: atLeast("CPUS", (node) => node.cpus),
-  cpusload: range("CPU_LOAD", (node) => node.load, (load) => load.toFixed(2)),
-  cpusstate: { header: "CPUS(A/I/O/T)", cell: ({ nodes }) => {
-    const { allocated, idle, other, total } = cpuCounts(nodes);
-    return `${allocated}/${idle}/${other}/${total}`;
-  } },
+  cpusload: range(
+    "CPU_LOAD",
+    (node) => node.load,
+    (load) => load.toFixed(2),
+  ),
+  cpusstate: {
+    header: "CPUS(A/I/O/T)",
+    cell: ({ nodes }) => {
+      const { allocated, idle, other, total } = cpuCounts(nodes);
+      return `${allocated}/${idle}/${other}/${total}`;
+    },
+  },
   defaulttime: ofPartition("DEFAULTTIME", (partition) => duration(partition.defaultTimeMinutes, "n/a")),
   disk: atLeast("TMP_DISK", (node) => node.tmpDiskMib),
   extra: always("EXTRA", "(null)"),
@@ -146,15 +156,25 @@ export const SINFO_FIELDS: Readonly<Record<string, SinfoField>> = {
   memory: atLeast("MEMORY", (node) => node.memMib),
   nodeaddr: shared("NODE_ADDR", (node) => node.address, ""),
   nodeai: { header: "NODES(A/I)", cell: ({ nodes }) => `${nodeCounts(nodes).allocated}/${nodeCounts(nodes).idle}` },
-  nodeaiot: { header: "NODES(A/I/O/T)", cell: ({ nodes }) => {
-    const { allocated, idle, other, total } = nodeCounts(nodes);
-    return `${allocated}/${idle}/${other}/${total}`;
-  } },
-  nodehost: { ...shared("HOSTNAMES", (node) => node.hostName, ""), cell: ({ nodes }) => nodesText([...new Set(nodes.map((node) => node.hostName))]) },
+  nodeaiot: {
+    header: "NODES(A/I/O/T)",
+    cell: ({ nodes }) => {
+      const { allocated, idle, other, total } = nodeCounts(nodes);
+      return `${allocated}/${idle}/${other}/${total}`;
+    },
+  },
+  nodehost: {
+    ...shared("HOSTNAMES", (node) => node.hostName, ""),
+    cell: ({ nodes }) => nodesText([...new Set(nodes.map((node) => node.hostName))]),
+  },
   nodelist: { header: "NODELIST", cell: ({ nodes }) => nodesText(nodes.map((node) => node.name)) },
   nodes: { header: "NODES", cell: ({ nodes }) => `${nodes.length}` },
   oversubscribe: OVERSUBSCRIBE,
-  partition: { header: "PARTITION", cell: ({ partition }) => (partition.isDefault ? `${partition.name}*` : partition.name), partitionKey: PARTITION_KEY },
+  partition: {
+    header: "PARTITION",
+    cell: ({ partition }) => (partition.isDefault ? `${partition.name}*` : partition.name),
+    partitionKey: PARTITION_KEY,
+  },
   partitionname: { header: "PARTITION", cell: ({ partition }) => partition.name, partitionKey: PARTITION_KEY },
   port: always("PORT", "0"),
   preemptmode: always("PREEMPT_MODE", "OFF"),
@@ -167,9 +187,12 @@ export const SINFO_FIELDS: Readonly<Record<string, SinfoField>> = {
   size: ofPartition("JOB_SIZE", jobSize),
   socketcorethread: {
     header: "S:C:T",
-    cell: ({ nodes }) => [
-      minimum(nodes.map((node) => node.sockets)), minimum(nodes.map((node) => node.coresPerSocket)), minimum(nodes.map((node) => node.threadsPerCore)),
-    ].join(":"),
+    cell: ({ nodes }) =>
+      [
+        minimum(nodes.map((node) => node.sockets)),
+        minimum(nodes.map((node) => node.coresPerSocket)),
+        minimum(nodes.map((node) => node.threadsPerCore)),
+      ].join(":"),
     sizeKey: (node) => `${node.sockets}:${node.coresPerSocket}:${node.threadsPerCore}`,
   },
   sockets: atLeast("SOCKETS", (node) => node.sockets),
@@ -194,10 +217,47 @@ export const SINFO_FIELDS: Readonly<Record<string, SinfoField>> = {
 
 /** -o letter → -O name. */
 export const SINFO_LETTERS: Readonly<Record<string, string>> = {
-  a: "available", A: "nodeai", b: "features_act", B: "maxcpuspernode", c: "cpus", C: "cpusstate", d: "disk", D: "nodes",
-  e: "freemem", E: "reason", f: "features", F: "nodeaiot", g: "groups", G: "gres", h: "oversubscribe", H: "timestamp",
-  i: "reservation", I: "priorityjobfactor", l: "time", L: "defaulttime", m: "memory", M: "preemptmode", n: "nodehost",
-  N: "nodelist", o: "nodeaddr", O: "cpusload", p: "prioritytier", P: "partition", r: "root", R: "partitionname", s: "size",
-  S: "allocnodes", t: "statecompact", T: "statelong", u: "user", U: "userlong", v: "version", V: "cluster", w: "weight",
-  X: "sockets", Y: "cores", z: "socketcorethread", Z: "threads",
+  a: "available",
+  A: "nodeai",
+  b: "features_act",
+  B: "maxcpuspernode",
+  c: "cpus",
+  C: "cpusstate",
+  d: "disk",
+  D: "nodes",
+  e: "freemem",
+  E: "reason",
+  f: "features",
+  F: "nodeaiot",
+  g: "groups",
+  G: "gres",
+  h: "oversubscribe",
+  H: "timestamp",
+  i: "reservation",
+  I: "priorityjobfactor",
+  l: "time",
+  L: "defaulttime",
+  m: "memory",
+  M: "preemptmode",
+  n: "nodehost",
+  N: "nodelist",
+  o: "nodeaddr",
+  O: "cpusload",
+  p: "prioritytier",
+  P: "partition",
+  r: "root",
+  R: "partitionname",
+  s: "size",
+  S: "allocnodes",
+  t: "statecompact",
+  T: "statelong",
+  u: "user",
+  U: "userlong",
+  v: "version",
+  V: "cluster",
+  w: "weight",
+  X: "sockets",
+  Y: "cores",
+  z: "socketcorethread",
+  Z: "threads",
 };

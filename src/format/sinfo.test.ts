@@ -3,8 +3,16 @@ import { DEBUG, N1, N2, NOW, SHORT } from "./fixtures.ts";
 import { renderSinfo, type SinfoView } from "./sinfo.ts";
 
 const base: SinfoView = {
-  partitions: [DEBUG, SHORT], nodes: [N1, N2], format: { kind: "default" }, isLong: false, byNode: false, isExact: false,
-  sort: null, noHeader: false, nowMs: NOW, timeFormat: null,
+  partitions: [DEBUG, SHORT],
+  nodes: [N1, N2],
+  format: { kind: "default" },
+  isLong: false,
+  byNode: false,
+  isExact: false,
+  sort: null,
+  noHeader: false,
+  nowMs: NOW,
+  timeFormat: null,
 };
 function show(changes: Partial<SinfoView>): string[] {
   return renderSinfo({ ...base, ...changes }).lines;
@@ -12,53 +20,71 @@ function show(changes: Partial<SinfoView>): string[] {
 const drained = { ...N2, state: "DRAIN", reason: "bad disk", reasonUser: "root", reasonAt: NOW } as const;
 
 describe("sinfo views", () => {
-  test("default", () => expect(show({})).toEqual([
-    "PARTITION AVAIL  TIMELIMIT  NODES  STATE NODELIST",
-    "debug*       up   infinite      2   idle n[1-2]",
-    "short        up      10:00      1   idle n1",
-  ]));
-  test("-s", () => expect(show({ format: { kind: "summary" } })).toEqual([
-    "PARTITION AVAIL  TIMELIMIT   NODES(A/I/O/T) NODELIST",
-    "debug*       up   infinite          0/2/0/2 n[1-2]",
-    "short        up      10:00          0/1/0/1 n1",
-  ]));
-  test("-N", () => expect(show({ byNode: true })).toEqual([
-    "NODELIST   NODES PARTITION STATE ",
-    "n1             1    debug* idle  ",
-    "n1             1     short idle  ",
-    "n2             1    debug* idle  ",
-  ]));
-  test("-l", () => expect(show({ format: { kind: "long" } })).toEqual([
-    "Fri Nov 20 22:54:37 2026",
-    "PARTITION AVAIL  TIMELIMIT   JOB_SIZE ROOT OVERSUBS     GROUPS  NODES       STATE NODELIST",
-    "debug*       up   infinite 1-infinite   no       NO        all      2        idle n[1-2]",
-    "short        up      10:00 1-infinite   no       NO        all      1        idle n1",
-  ]));
-  test("-N -l", () => expect(show({ byNode: true, isLong: true }).slice(1)).toEqual([
-    "NODELIST   NODES PARTITION       STATE CPUS    S:C:T MEMORY TMP_DISK WEIGHT AVAIL_FE REASON              ",
-    "n1             1    debug*        idle 2       2:1:1   4000        0      1     fast none                ",
-    "n1             1     short        idle 2       2:1:1   4000        0      1     fast none                ",
-    "n2             1    debug*        idle 2       2:1:1   4000        0      1     slow none                ",
-  ]));
+  test("default", () =>
+    expect(show({})).toEqual([
+      "PARTITION AVAIL  TIMELIMIT  NODES  STATE NODELIST",
+      "debug*       up   infinite      2   idle n[1-2]",
+      "short        up      10:00      1   idle n1",
+    ]));
+  test("-s", () =>
+    expect(show({ format: { kind: "summary" } })).toEqual([
+      "PARTITION AVAIL  TIMELIMIT   NODES(A/I/O/T) NODELIST",
+      "debug*       up   infinite          0/2/0/2 n[1-2]",
+      "short        up      10:00          0/1/0/1 n1",
+    ]));
+  test("-N", () =>
+    expect(show({ byNode: true })).toEqual([
+      "NODELIST   NODES PARTITION STATE ",
+      "n1             1    debug* idle  ",
+      "n1             1     short idle  ",
+      "n2             1    debug* idle  ",
+    ]));
+  test("-l", () =>
+    expect(show({ format: { kind: "long" } })).toEqual([
+      "Fri Nov 20 22:54:37 2026",
+      "PARTITION AVAIL  TIMELIMIT   JOB_SIZE ROOT OVERSUBS     GROUPS  NODES       STATE NODELIST",
+      "debug*       up   infinite 1-infinite   no       NO        all      2        idle n[1-2]",
+      "short        up      10:00 1-infinite   no       NO        all      1        idle n1",
+    ]));
+  test("-N -l", () =>
+    expect(show({ byNode: true, isLong: true }).slice(1)).toEqual([
+      "NODELIST   NODES PARTITION       STATE CPUS    S:C:T MEMORY TMP_DISK WEIGHT AVAIL_FE REASON              ",
+      "n1             1    debug*        idle 2       2:1:1   4000        0      1     fast none                ",
+      "n1             1     short        idle 2       2:1:1   4000        0      1     fast none                ",
+      "n2             1    debug*        idle 2       2:1:1   4000        0      1     slow none                ",
+    ]));
   test("-R", () => {
     const header = "REASON               USER      TIMESTAMP           NODELIST";
     expect(show({ format: { kind: "reasons" } })).toEqual([header]);
-    expect(show({ format: { kind: "reasons" }, nodes: [N1, drained] }))
-      .toEqual([header, "bad disk             root      2026-11-20T22:54:37 n2"]);
+    expect(show({ format: { kind: "reasons" }, nodes: [N1, drained] })).toEqual([
+      header,
+      "bad disk             root      2026-11-20T22:54:37 n2",
+    ]);
   });
-  test("no node is left", () => expect(show({ nodes: [] }).slice(1)).toEqual([
-    "debug*       up   infinite      0    n/a ", "short        up      10:00      0    n/a "]));
+  test("no node is left", () =>
+    expect(show({ nodes: [] }).slice(1)).toEqual([
+      "debug*       up   infinite      0    n/a ",
+      "short        up      10:00      0    n/a ",
+    ]));
   test("no partition is left", () => expect(show({ partitions: [] })).toHaveLength(1));
-  test("a long partition name widens its column", () => expect(show({ partitions: [{ ...SHORT, name: "averylongname" }] })).toEqual([
-    "PARTITION     AVAIL  TIMELIMIT  NODES  STATE NODELIST", "averylongname    up      10:00      1   idle n1"]));
+  test("a long partition name widens its column", () =>
+    expect(show({ partitions: [{ ...SHORT, name: "averylongname" }] })).toEqual([
+      "PARTITION     AVAIL  TIMELIMIT  NODES  STATE NODELIST",
+      "averylongname    up      10:00      1   idle n1",
+    ]));
 });
 
 describe("sinfo groups", () => {
   test("states split rows, higher states first", () => {
     expect(show({ nodes: [N1, drained], noHeader: true })).toEqual([
-      "debug*       up   infinite      1  drain n2", "debug*       up   infinite      1   idle n1", "short        up      10:00      1   idle n1"]);
+      "debug*       up   infinite      1  drain n2",
+      "debug*       up   infinite      1   idle n1",
+      "short        up      10:00      1   idle n1",
+    ]);
     expect(show({ nodes: [{ ...N1, allocatedCpus: 2 }, N2], noHeader: true }).slice(0, 2)).toEqual([
-      "debug*       up   infinite      1  alloc n1", "debug*       up   infinite      1   idle n2"]);
+      "debug*       up   infinite      1  alloc n1",
+      "debug*       up   infinite      1   idle n2",
+    ]);
   });
   const cases: readonly (readonly [text: string, lines: string[]])[] = [
     ["%N %c %m %f %G", ["n1 2 4000 fast gpu:2", "n2 2 4000 slow (null)"]],
@@ -74,12 +100,21 @@ describe("sinfo groups", () => {
     expect(show({ nodes, noHeader: true, format, isExact: true }).slice(0, 2)).toEqual(["debug* 2 22559", "debug* 8 100"]);
   });
   test("node states", () => {
-    const state = (changes: object) => show({ partitions: [SHORT], nodes: [{ ...N1, ...changes }], noHeader: true, format: { kind: "o", text: "%t %T" } })[0];
-    expect([state({ allocatedCpus: 1 }), state({ allocatedCpus: 2, state: "DRAIN" }), state({ state: "DRAIN" }), state({ state: "DOWN" }), state({ isCompleting: true })])
-      .toEqual(["mix mixed", "drng draining", "drain drained", "down down", "comp completing"]);
+    const state = (changes: object) =>
+      show({ partitions: [SHORT], nodes: [{ ...N1, ...changes }], noHeader: true, format: { kind: "o", text: "%t %T" } })[0];
+    expect([
+      state({ allocatedCpus: 1 }),
+      state({ allocatedCpus: 2, state: "DRAIN" }),
+      state({ state: "DRAIN" }),
+      state({ state: "DOWN" }),
+      state({ isCompleting: true }),
+    ]).toEqual(["mix mixed", "drng draining", "drain drained", "down down", "comp completing"]);
   });
-  test("an unknown letter", () => expect(renderSinfo({ ...base, partitions: [SHORT], noHeader: true, format: { kind: "o", text: "%q %N" } }))
-    .toEqual({ lines: ["%q n1"], errors: ["Invalid node format specification: q"] }));
+  test("an unknown letter", () =>
+    expect(renderSinfo({ ...base, partitions: [SHORT], noHeader: true, format: { kind: "o", text: "%q %N" } })).toEqual({
+      lines: ["%q n1"],
+      errors: ["Invalid node format specification: q"],
+    }));
 });
 
 // sinfo-03-format

@@ -80,7 +80,12 @@ function cannedFormat(view: SinfoView): string {
 
 function compile(view: SinfoView, onUnknown: (name: string) => unknown): Column<SinfoField>[] {
   if (view.format.kind === "o") {
-    const text = view.format.text === "%all" ? Object.keys(SINFO_LETTERS).map((letter) => `%${letter}`).join("|") : view.format.text;
+    const text =
+      view.format.text === "%all"
+        ? Object.keys(SINFO_LETTERS)
+            .map((letter) => `%${letter}`)
+            .join("|")
+        : view.format.text;
     return resolveParts(parseLetters(text), (letter) => SINFO_FIELDS[SINFO_LETTERS[letter] ?? ""], onUnknown, true);
   }
   const text = view.format.kind === "O" ? view.format.text : cannedFormat(view);
@@ -119,8 +124,11 @@ function makeRows(view: SinfoView, columns: readonly Column<SinfoField>[]): Sinf
   return [...rows.values(), ...emptyRows(view.partitions, partitionKeys, partitionsWithRow)];
 }
 
-function emptyRows(partitions: readonly PartitionRecord[], keys: readonly ((partition: PartitionRecord) => string)[],
-  present: Set<string>): SinfoRow[] {
+function emptyRows(
+  partitions: readonly PartitionRecord[],
+  keys: readonly ((partition: PartitionRecord) => string)[],
+  present: Set<string>,
+): SinfoRow[] {
   return partitions.flatMap((partition) => {
     const key = keys.map((part) => part(partition)).join("\n");
     if (present.has(key)) return [];
@@ -142,8 +150,14 @@ function sortRows(rows: readonly SinfoRow[], view: SinfoView): SinfoRow[] {
   const compares: Compare[] = [];
   if (view.sort !== null && view.sort !== "") {
     for (const [, sign, letter] of view.sort.matchAll(/([-+#]*)([A-Za-z])/g)) {
-      const compare = letter === "t" || letter === "T" ? byState : letter === "N" || letter === "n" ? byNode
-        : letter === "P" && (sign ?? "").includes("#") ? byPartition : byCell(letter ?? "");
+      const compare =
+        letter === "t" || letter === "T"
+          ? byState
+          : letter === "N" || letter === "n"
+            ? byNode
+            : letter === "P" && (sign ?? "").includes("#")
+              ? byPartition
+              : byCell(letter ?? "");
       compares.push((sign ?? "").includes("-") ? (a, b) => compare(b, a) : compare);
     }
   } else if (view.byNode) compares.push(byNode, byPartition);

@@ -77,11 +77,19 @@ export function sortedStepTresText(tres: Tres, style: SizeStyle = EXACT): string
 
 /** `gpu:1,shard:2` → `gres:gpu:1,gres:shard:2`; null stays null. */
 export function gresText(gres: string | null): string | null {
-  return gres === null || gres === "" ? null : gres.split(",").map((part) => `gres:${part}`).join(",");
+  return gres === null || gres === ""
+    ? null
+    : gres
+        .split(",")
+        .map((part) => `gres:${part}`)
+        .join(",");
 }
 
 /** The text of --gpus (`2`, `a100:2`, `gpu:2`) as `gres:gpu:…`. */
 export function gpusText(gpus: string | null): string | null {
   if (gpus === null || gpus === "") return null;
-  return gpus.split(",").map((part) => `gres:${/^gpu(:|$)/.test(part) ? part : `gpu:${part}`}`).join(",");
+  return gpus
+    .split(",")
+    .map((part) => `gres:${/^gpu(:|$)/.test(part) ? part : `gpu:${part}`}`)
+    .join(",");
 }

@@ -59,8 +59,7 @@ const REASON_STATES: ReadonlySet<string> = new Set(["PENDING", "TIMEOUT", "OUT_O
 const reasonListCell: JobCell = (job) =>
   REASON_STATES.has(job.state) && !job.flags.includes("COMPLETING") ? `(${reasonText(job)})` : nodesText(job.nodes);
 
-const timeLimitCell: JobCell = (job) =>
-  job.timeLimitMinutes === null ? "UNLIMITED" : shortDuration(job.timeLimitMinutes * 60);
+const timeLimitCell: JobCell = (job) => (job.timeLimitMinutes === null ? "UNLIMITED" : shortDuration(job.timeLimitMinutes * 60));
 const timeLeftCell: JobCell = (job, context) =>
   job.timeLimitMinutes === null ? "UNLIMITED" : shortDuration(job.timeLimitMinutes * 60 - runSeconds(job, context.nowMs));
 
@@ -209,11 +208,56 @@ export const JOB_FIELDS: Readonly<Record<string, JobField>> = {
 
 /** -o letter → -O name. */
 export const JOB_LETTERS: Readonly<Record<string, string>> = {
-  a: "account", A: "jobid", b: "tres-per-node", B: "batchhost", c: "mincpus", C: "numcpus", d: "mintmpdisk", D: "numnodes",
-  e: "endtime", E: "dependency", f: "feature", F: "arrayjobid", g: "groupname", G: "groupid", h: "oversubscribe",
-  H: "sockets", i: "jobarrayid", I: "cores", j: "name", J: "threads", k: "comment", K: "arraytaskid", l: "timelimit",
-  L: "timeleft", m: "minmemory", M: "timeused", n: "reqnodes", N: "nodelist", o: "command", O: "contiguous",
-  p: "priority", P: "partition", q: "qos", Q: "prioritylong", r: "reason", R: "reasonlist", s: "sluid", S: "starttime",
-  t: "statecompact", T: "state", u: "username", U: "userid", v: "reservation", V: "submittime", w: "wckey",
-  W: "licenses", x: "excnodes", X: "corespec", y: "nice", Y: "schednodes", z: "sct", Z: "workdir",
+  a: "account",
+  A: "jobid",
+  b: "tres-per-node",
+  B: "batchhost",
+  c: "mincpus",
+  C: "numcpus",
+  d: "mintmpdisk",
+  D: "numnodes",
+  e: "endtime",
+  E: "dependency",
+  f: "feature",
+  F: "arrayjobid",
+  g: "groupname",
+  G: "groupid",
+  h: "oversubscribe",
+  H: "sockets",
+  i: "jobarrayid",
+  I: "cores",
+  j: "name",
+  J: "threads",
+  k: "comment",
+  K: "arraytaskid",
+  l: "timelimit",
+  L: "timeleft",
+  m: "minmemory",
+  M: "timeused",
+  n: "reqnodes",
+  N: "nodelist",
+  o: "command",
+  O: "contiguous",
+  p: "priority",
+  P: "partition",
+  q: "qos",
+  Q: "prioritylong",
+  r: "reason",
+  R: "reasonlist",
+  s: "sluid",
+  S: "starttime",
+  t: "statecompact",
+  T: "state",
+  u: "username",
+  U: "userid",
+  v: "reservation",
+  V: "submittime",
+  w: "wckey",
+  W: "licenses",
+  x: "excnodes",
+  X: "corespec",
+  y: "nice",
+  Y: "schednodes",
+  z: "sct",
+  Z: "workdir",
 };

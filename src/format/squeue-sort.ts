@@ -40,28 +40,51 @@ type Key<R> = (row: R) => number | string;
 /** Numbers where the shown text would not sort as one. */
 function numericJobKey(letter: string, context: SqueueContext): Key<JobRecord> | undefined {
   switch (letter) {
-    case "A": return (job) => job.jobId;
-    case "c": return (job) => job.minCpusPerNode;
-    case "C": return cpuCount;
-    case "d": return (job) => job.tmpDiskMib;
-    case "D": return nodeCount;
-    case "e": return (job) => endMs(job) ?? Number.MAX_SAFE_INTEGER;
-    case "F": return (job) => job.array?.jobId ?? job.jobId;
-    case "G": return (job) => job.groupId;
-    case "K": return (job) => job.array?.taskId ?? -1;
-    case "l": return (job) => job.timeLimitMinutes ?? Number.MAX_SAFE_INTEGER;
-    case "L": return (job) => job.timeLimitMinutes === null ? Number.MAX_SAFE_INTEGER
-      : job.timeLimitMinutes * 60 - runSeconds(job, context.nowMs);
-    case "m": return (job) => minMemory(job).mib;
-    case "M": return (job) => runSeconds(job, context.nowMs);
-    case "p": case "Q": return (job) => job.priority;
-    case "r": return reasonText;
-    case "S": return (job) => startMs(job, context.nowMs) ?? Number.MAX_SAFE_INTEGER;
-    case "t": case "T": return stateRank;
-    case "U": return (job) => job.userId;
-    case "V": return (job) => job.submittedAt;
-    case "y": return (job) => job.nice;
-    default: return undefined;
+    case "A":
+      return (job) => job.jobId;
+    case "c":
+      return (job) => job.minCpusPerNode;
+    case "C":
+      return cpuCount;
+    case "d":
+      return (job) => job.tmpDiskMib;
+    case "D":
+      return nodeCount;
+    case "e":
+      return (job) => endMs(job) ?? Number.MAX_SAFE_INTEGER;
+    case "F":
+      return (job) => job.array?.jobId ?? job.jobId;
+    case "G":
+      return (job) => job.groupId;
+    case "K":
+      return (job) => job.array?.taskId ?? -1;
+    case "l":
+      return (job) => job.timeLimitMinutes ?? Number.MAX_SAFE_INTEGER;
+    case "L":
+      return (job) =>
+        job.timeLimitMinutes === null ? Number.MAX_SAFE_INTEGER : job.timeLimitMinutes * 60 - runSeconds(job, context.nowMs);
+    case "m":
+      return (job) => minMemory(job).mib;
+    case "M":
+      return (job) => runSeconds(job, context.nowMs);
+    case "p":
+    case "Q":
+      return (job) => job.priority;
+    case "r":
+      return reasonText;
+    case "S":
+      return (job) => startMs(job, context.nowMs) ?? Number.MAX_SAFE_INTEGER;
+    case "t":
+    case "T":
+      return stateRank;
+    case "U":
+      return (job) => job.userId;
+    case "V":
+      return (job) => job.submittedAt;
+    case "y":
+      return (job) => job.nice;
+    default:
+      return undefined;
   }
 }
 
@@ -73,8 +96,11 @@ function byId(a: JobRecord, b: JobRecord): number {
 }
 
 /** Sorts by keys made once per row; `tie` orders the rest. Returns a new array. */
-function sortRows<R>(rows: readonly R[], keys: readonly { readonly key: Key<R>; readonly descending: boolean }[],
-  tie: (a: R, b: R) => number): R[] {
+function sortRows<R>(
+  rows: readonly R[],
+  keys: readonly { readonly key: Key<R>; readonly descending: boolean }[],
+  tie: (a: R, b: R) => number,
+): R[] {
   const columns = keys.map(({ key, descending }) => ({ values: rows.map(key), less: descending ? 1 : -1 }));
   const order = rows.map((_row, index) => index);
   order.sort((a, b) => {
@@ -88,8 +114,12 @@ function sortRows<R>(rows: readonly R[], keys: readonly { readonly key: Key<R>; 
   return order.map((index) => rows[index] as R);
 }
 
-export function sortJobs(jobs: readonly JobRecord[], sort: readonly SortKey[], context: SqueueContext,
-  onUnknown: (letter: string) => void): JobRecord[] {
+export function sortJobs(
+  jobs: readonly JobRecord[],
+  sort: readonly SortKey[],
+  context: SqueueContext,
+  onUnknown: (letter: string) => void,
+): JobRecord[] {
   const keys: { key: Key<JobRecord>; descending: boolean }[] = [];
   let tie = byId;
   for (const { letter, descending } of sort) {
@@ -110,8 +140,12 @@ function byStepId(a: StepRecord, b: StepRecord): number {
   return a.jobId - b.jobId || stepNumber(a.stepKey) - stepNumber(b.stepKey);
 }
 
-export function sortSteps(steps: readonly StepRecord[], sort: readonly SortKey[], context: SqueueContext,
-  onUnknown: (letter: string) => void): StepRecord[] {
+export function sortSteps(
+  steps: readonly StepRecord[],
+  sort: readonly SortKey[],
+  context: SqueueContext,
+  onUnknown: (letter: string) => void,
+): StepRecord[] {
   const keys: { key: Key<StepRecord>; descending: boolean }[] = [];
   let tie = byStepId;
   for (const { letter, descending } of sort) {

@@ -59,6 +59,17 @@ export const STEP_FIELDS: Readonly<Record<string, StepField>> = {
 
 /** -o letter → -O name. */
 export const STEP_LETTERS: Readonly<Record<string, string>> = {
-  A: "numtasks", b: "tres-per-job", C: "numcpus", i: "stepid", j: "stepname", l: "timelimit", M: "timeused",
-  N: "nodelist", P: "partition", S: "starttime", T: "stepstate", u: "username", U: "userid",
+  A: "numtasks",
+  b: "tres-per-job",
+  C: "numcpus",
+  i: "stepid",
+  j: "stepname",
+  l: "timelimit",
+  M: "timeused",
+  N: "nodelist",
+  P: "partition",
+  S: "starttime",
+  T: "stepstate",
+  u: "username",
+  U: "userid",
 };

@@ -3,8 +3,17 @@ import { array, at, batchStep, job, NOW, pending, step } from "./fixtures.ts";
 import { renderSqueue, type SqueueView } from "./squeue.ts";
 
 const base: SqueueView = {
-  view: "jobs", jobs: [], steps: [], format: { kind: "default" }, sort: null, noHeader: false, expandArrays: false,
-  arrayUnique: false, nowMs: NOW, timeFormat: null, clusterName: "oracle",
+  view: "jobs",
+  jobs: [],
+  steps: [],
+  format: { kind: "default" },
+  sort: null,
+  noHeader: false,
+  expandArrays: false,
+  arrayUnique: false,
+  nowMs: NOW,
+  timeFormat: null,
+  clusterName: "oracle",
 };
 function show(changes: Partial<SqueueView>): string[] {
   return renderSqueue({ ...base, ...changes }).lines;
@@ -18,22 +27,25 @@ const jobs = [
 ];
 
 describe("squeue views", () => {
-  test("default", () => expect(show({ jobs })).toEqual([
-    "             JOBID PARTITION     NAME     USER ST       TIME  NODES NODELIST(REASON)",
-    "               328     debug    later    alice PD       0:00      1 (BeginTime)",
-    "               327     debug    waits    alice PD       0:00      1 (JobHeldUser)",
-    "               326     debug averylon    alice  R       0:02      1 n1",
-  ]));
-  test("long has a date line", () => expect(show({ jobs: jobs.slice(0, 1), format: { kind: "long" } })).toEqual([
-    "Fri Nov 20 22:54:37 2026",
-    "             JOBID PARTITION     NAME     USER    STATE       TIME TIME_LIMI  NODES NODELIST(REASON)",
-    "               326     debug averylon    alice  RUNNING       0:02 1-00:00:00      1 n1",
-  ]));
-  test("start", () => expect(show({ jobs: jobs.slice(1), format: { kind: "start" } })).toEqual([
-    "             JOBID PARTITION     NAME     USER ST          START_TIME  NODES SCHEDNODES           NODELIST(REASON)",
-    "               328     debug    later    alice PD 2030-01-02T03:04:05      1 (null)               (BeginTime)",
-    "               327     debug    waits    alice PD                 N/A      1 (null)               (JobHeldUser)",
-  ]));
+  test("default", () =>
+    expect(show({ jobs })).toEqual([
+      "             JOBID PARTITION     NAME     USER ST       TIME  NODES NODELIST(REASON)",
+      "               328     debug    later    alice PD       0:00      1 (BeginTime)",
+      "               327     debug    waits    alice PD       0:00      1 (JobHeldUser)",
+      "               326     debug averylon    alice  R       0:02      1 n1",
+    ]));
+  test("long has a date line", () =>
+    expect(show({ jobs: jobs.slice(0, 1), format: { kind: "long" } })).toEqual([
+      "Fri Nov 20 22:54:37 2026",
+      "             JOBID PARTITION     NAME     USER    STATE       TIME TIME_LIMI  NODES NODELIST(REASON)",
+      "               326     debug averylon    alice  RUNNING       0:02 1-00:00:00      1 n1",
+    ]));
+  test("start", () =>
+    expect(show({ jobs: jobs.slice(1), format: { kind: "start" } })).toEqual([
+      "             JOBID PARTITION     NAME     USER ST          START_TIME  NODES SCHEDNODES           NODELIST(REASON)",
+      "               328     debug    later    alice PD 2030-01-02T03:04:05      1 (null)               (BeginTime)",
+      "               327     debug    waits    alice PD                 N/A      1 (null)               (JobHeldUser)",
+    ]));
   test("steps", () => {
     const started = at("2026-11-20T22:54:35");
     const steps = [batchStep({ id: 326, startedAt: started }), step({ id: 326, name: "sleep", startedAt: started })];
@@ -42,9 +54,14 @@ describe("squeue views", () => {
       "          326.0    sleep     debug    alice      0:02 n1",
       "      326.batch    batch     debug    alice      0:02 n1",
     ]);
-    expect(show({ view: "steps", steps: [step({ id: 41, container: "/tmp/berth-oracle/bundle" })], noHeader: true,
-      format: { kind: "O", text: "StepID:12,StepName:8,Container:40" } }))
-      .toEqual(["41.0        sh      /tmp/berth-oracle/bundle                "]);
+    expect(
+      show({
+        view: "steps",
+        steps: [step({ id: 41, container: "/tmp/berth-oracle/bundle" })],
+        noHeader: true,
+        format: { kind: "O", text: "StepID:12,StepName:8,Container:40" },
+      }),
+    ).toEqual(["41.0        sh      /tmp/berth-oracle/bundle                "]);
   });
   test("-S", () => {
     const format = { kind: "o", text: "%j" } as const;
@@ -59,14 +76,24 @@ describe("squeue -o", () => {
     ["no width", "%i", ["JOBID", "331"]],
     ["widths", "%.10i|%10j|%.3j|%3j|", ["     JOBID|NAME      |NAM|NAM|", "       331|fmt       |fmt|fmt|"]],
     ["text", "job=%i name=%j;", ["job=JOBID name=NAME;", "job=331 name=fmt;"]],
-    ["many letters", "%T,%t,%l,%M,%L,%D,%C,%m", ["STATE,ST,TIME_LIMIT,TIME,TIME_LEFT,NODES,CPUS,MIN_MEMORY", "PENDING,PD,1:30:00,0:00,1:30:00,1,1,0"]],
+    [
+      "many letters",
+      "%T,%t,%l,%M,%L,%D,%C,%m",
+      ["STATE,ST,TIME_LIMIT,TIME,TIME_LEFT,NODES,CPUS,MIN_MEMORY", "PENDING,PD,1:30:00,0:00,1:30:00,1,1,0"],
+    ],
     ["two percent signs are one", "%%i", ["JOBID", "331"]],
-    ["AiiDA's", "%i^^^%t^^^%r^^^%B^^^%R^^^%S", ["JOBID^^^ST^^^REASON^^^EXEC_HOST^^^NODELIST(REASON)^^^START_TIME", "331^^^PD^^^JobHeldUser^^^n/a^^^(JobHeldUser)^^^N/A"]],
+    [
+      "AiiDA's",
+      "%i^^^%t^^^%r^^^%B^^^%R^^^%S",
+      ["JOBID^^^ST^^^REASON^^^EXEC_HOST^^^NODELIST(REASON)^^^START_TIME", "331^^^PD^^^JobHeldUser^^^n/a^^^(JobHeldUser)^^^N/A"],
+    ],
   ];
   test.each(rows)("%s", (_name, text, lines) => expect(show({ jobs: [fmt], format: { kind: "o", text } })).toEqual(lines));
   test("an unknown letter prints itself", () => {
-    expect(renderSqueue({ ...base, jobs: [fmt], noHeader: true, format: { kind: "o", text: "%i %?" } }))
-      .toEqual({ lines: ["331 %?"], errors: ["squeue: error: Invalid job format specification: ?"] });
+    expect(renderSqueue({ ...base, jobs: [fmt], noHeader: true, format: { kind: "o", text: "%i %?" } })).toEqual({
+      lines: ["331 %?"],
+      errors: ["squeue: error: Invalid job format specification: ?"],
+    });
   });
   test("%all", () => {
     const [header] = show({ jobs: [fmt], format: { kind: "o", text: "%all" } });
@@ -84,8 +111,10 @@ describe("squeue -O", () => {
   ];
   test.each(rows)("%s", (text, line) => expect(show({ jobs: [named], noHeader: true, format: { kind: "O", text } })).toEqual([line]));
   test("names of JavaScript are no fields", () => {
-    expect(renderSqueue({ ...base, jobs: [named], noHeader: true, format: { kind: "O", text: "constructor,jobid:5" } }))
-      .toEqual({ lines: ["332  "], errors: ["squeue: error: Invalid job format specification: constructor"] });
+    expect(renderSqueue({ ...base, jobs: [named], noHeader: true, format: { kind: "O", text: "constructor,jobid:5" } })).toEqual({
+      lines: ["332  "],
+      errors: ["squeue: error: Invalid job format specification: constructor"],
+    });
   });
   test("an unknown field is dropped", () => {
     expect(renderSqueue({ ...base, jobs: [named], format: { kind: "O", text: "jobid,nosuchfield" } })).toEqual({
@@ -98,13 +127,21 @@ describe("squeue -O", () => {
 describe("squeue arrays", () => {
   const waiting = pending({ id: 336, name: "arr", reason: "JobArrayTaskLimit", array: array(336, { pendingIndices: "3-6", throttle: 2 }) });
   const running = [1, 2].map((taskId) => job({ id: 336 + taskId, name: "arr", array: array(336, { taskId, throttle: 2 }) }));
-  test("one line for all that wait", () => expect(show({ jobs: [...running, waiting], noHeader: true })).toEqual([
-    "       336_[3-6%2]     debug      arr    alice PD       0:00      1 (JobArrayTaskLimit)",
-    "             336_1     debug      arr    alice  R       0:01      1 n1",
-    "             336_2     debug      arr    alice  R       0:01      1 n1",
-  ]));
-  test("-r", () => expect(show({ jobs: [...running, waiting], noHeader: true, expandArrays: true, format: { kind: "o", text: "%i %A %F %K" } }))
-    .toEqual(["336_3 336 336 3", "336_4 336 336 4", "336_5 336 336 5", "336_6 336 336 6", "336_1 337 336 1", "336_2 338 336 2"]));
+  test("one line for all that wait", () =>
+    expect(show({ jobs: [...running, waiting], noHeader: true })).toEqual([
+      "       336_[3-6%2]     debug      arr    alice PD       0:00      1 (JobArrayTaskLimit)",
+      "             336_1     debug      arr    alice  R       0:01      1 n1",
+      "             336_2     debug      arr    alice  R       0:01      1 n1",
+    ]));
+  test("-r", () =>
+    expect(show({ jobs: [...running, waiting], noHeader: true, expandArrays: true, format: { kind: "o", text: "%i %A %F %K" } })).toEqual([
+      "336_3 336 336 3",
+      "336_4 336 336 4",
+      "336_5 336 336 5",
+      "336_6 336 336 6",
+      "336_1 337 336 1",
+      "336_2 338 336 2",
+    ]));
   test("a long list is cut as SLURM_BITSTR_LEN says", () => {
     const pendingIndices = `${Array.from({ length: 30 }, (_, i) => i * 3 + 1).join(",")},91,95`;
     const long = [pending({ id: 248, array: array(248, { pendingIndices }) })];
@@ -168,9 +205,19 @@ Y: SCHEDNODES| (null)|
 z: S:C:T| *:*:*|
 Z: WORK_DIR| /tmp/berth-oracle/w|`;
 const letters = job({
-  id: 333, name: "letters", gresPerNode: "gpu:1", constraint: "fast", comment: "cmt", timeLimitMinutes: 10, memPerNodeMib: 100,
-  priority: 4294901515, licenses: "matlab:1", submittedAt: at("2026-11-20T22:55:07"), eligibleAt: at("2026-11-20T22:55:07"),
-  startedAt: at("2026-11-20T22:55:07"), allocated: { cpus: 2, memMib: null, nodes: 1, gres: {} },
+  id: 333,
+  name: "letters",
+  gresPerNode: "gpu:1",
+  constraint: "fast",
+  comment: "cmt",
+  timeLimitMinutes: 10,
+  memPerNodeMib: 100,
+  priority: 4294901515,
+  licenses: "matlab:1",
+  submittedAt: at("2026-11-20T22:55:07"),
+  eligibleAt: at("2026-11-20T22:55:07"),
+  startedAt: at("2026-11-20T22:55:07"),
+  allocated: { cpus: 2, memMib: null, nodes: 1, gres: {} },
 });
 test.each(LETTERS.split("\n"))("letter %s", (line) => {
   const shown = show({ jobs: [letters], nowMs: at("2026-11-20T22:55:08"), format: { kind: "o", text: `%${line.charAt(0)}|` } });
@@ -284,10 +331,23 @@ wait4switch: WAIT4SWITCH|0:00
 wckey: WCKEY|(null)
 workdir: WORK_DIR|/tmp/berth-oracle/w`;
 const fields = job({
-  id: 334, name: "fields", gresPerNode: "gpu:1", constraint: "fast", comment: "cmt", timeLimitMinutes: 10, memPerNodeMib: 100,
-  priority: 4294901514, licenses: "matlab:1", submittedAt: at("2026-11-20T22:55:08"), eligibleAt: at("2026-11-20T22:55:08"),
-  startedAt: at("2026-11-20T22:55:10"), lastSchedEvalAt: at("2026-11-20T22:55:10"), tasks: 2,
-  stdout: "/tmp/berth-oracle/w/slurm-334.out", stderr: null, allocated: { cpus: 2, memMib: null, nodes: 1, gres: {} },
+  id: 334,
+  name: "fields",
+  gresPerNode: "gpu:1",
+  constraint: "fast",
+  comment: "cmt",
+  timeLimitMinutes: 10,
+  memPerNodeMib: 100,
+  priority: 4294901514,
+  licenses: "matlab:1",
+  submittedAt: at("2026-11-20T22:55:08"),
+  eligibleAt: at("2026-11-20T22:55:08"),
+  startedAt: at("2026-11-20T22:55:10"),
+  lastSchedEvalAt: at("2026-11-20T22:55:10"),
+  tasks: 2,
+  stdout: "/tmp/berth-oracle/w/slurm-334.out",
+  stderr: null,
+  allocated: { cpus: 2, memMib: null, nodes: 1, gres: {} },
 });
 test.each(FIELDS.split("\n"))("field %s", (line) => {
   const name = line.slice(0, line.indexOf(":"));

@@ -10,9 +10,7 @@ import { parseSort, sortJobs, sortSteps } from "./squeue-sort.ts";
 import { STEP_FIELDS, STEP_LETTERS, type StepField } from "./squeue-step-fields.ts";
 import { dateLine, timeFormatter } from "./times.ts";
 
-export type SqueueFormat =
-  | { readonly kind: "o" | "O"; readonly text: string }
-  | { readonly kind: "default" | "long" | "start" };
+export type SqueueFormat = { readonly kind: "o" | "O"; readonly text: string } | { readonly kind: "default" | "long" | "start" };
 
 export interface SqueueView {
   readonly view: "jobs" | "steps";
@@ -53,8 +51,10 @@ const STEP_FORMAT = "%.15i %.8j %.9P %.8u %.9M %N";
 
 export function renderSqueue(request: SqueueView): Rendered {
   const context: SqueueContext = {
-    nowMs: request.nowMs, formatTime: timeFormatter(request.timeFormat, request.nowMs),
-    clusterName: request.clusterName ?? "", bitstrLength: request.bitstrLength ?? DEFAULT_BITSTR_LENGTH,
+    nowMs: request.nowMs,
+    formatTime: timeFormatter(request.timeFormat, request.nowMs),
+    clusterName: request.clusterName ?? "",
+    bitstrLength: request.bitstrLength ?? DEFAULT_BITSTR_LENGTH,
     noConvert: request.noConvert ?? false,
   };
   const errors: string[] = [];
@@ -73,8 +73,13 @@ export function renderSqueue(request: SqueueView): Rendered {
 type Report = (name: string) => unknown;
 
 function renderJobs(request: SqueueView, context: SqueueContext, lines: string[], onUnknown: Report, onUnknownSort: Report): void {
-  const columns = compile(request.format, JOB_FIELDS, JOB_LETTERS,
-    { default: DEFAULT_FORMAT, long: LONG_FORMAT, start: START_FORMAT }, onUnknown);
+  const columns = compile(
+    request.format,
+    JOB_FIELDS,
+    JOB_LETTERS,
+    { default: DEFAULT_FORMAT, long: LONG_FORMAT, start: START_FORMAT },
+    onUnknown,
+  );
   if (!request.noHeader) lines.push(renderLine(columns, (field: JobField) => field.header));
   const line = jobLine(columns, context);
   const sort = request.sort ?? (request.format.kind === "start" ? "S" : "P,t,-p");
@@ -94,7 +99,8 @@ function jobLine(columns: readonly Column<JobField>[], context: SqueueContext): 
       if (column.kind === "text") text += column.text;
       else {
         const cell = column.field.cell(job, context, task);
-        text += (column.field.isUncut === true && cell.length > column.width ? cell : fit(cell, column.width, column.isRight)) + column.suffix;
+        text +=
+          (column.field.isUncut === true && cell.length > column.width ? cell : fit(cell, column.width, column.isRight)) + column.suffix;
       }
     }
     return text;
@@ -102,17 +108,33 @@ function jobLine(columns: readonly Column<JobField>[], context: SqueueContext): 
 }
 
 function renderSteps(request: SqueueView, context: SqueueContext, lines: string[], onUnknown: Report, onUnknownSort: Report): void {
-  const columns = compile(request.format, STEP_FIELDS, STEP_LETTERS,
-    { default: STEP_FORMAT, long: STEP_FORMAT, start: STEP_FORMAT }, onUnknown);
+  const columns = compile(
+    request.format,
+    STEP_FIELDS,
+    STEP_LETTERS,
+    { default: STEP_FORMAT, long: STEP_FORMAT, start: STEP_FORMAT },
+    onUnknown,
+  );
   const jobs = new Map(request.jobs.map((job) => [job.jobId, job]));
   if (!request.noHeader) lines.push(renderLine(columns, (field: StepField) => field.header));
   for (const step of sortSteps(request.steps, parseSort(request.sort ?? "P,i"), context, onUnknownSort)) {
-    lines.push(renderLine(columns, (field) => field.cell(step, context, jobs.get(step.jobId)), (field) => field.isUncut === true));
+    lines.push(
+      renderLine(
+        columns,
+        (field) => field.cell(step, context, jobs.get(step.jobId)),
+        (field) => field.isUncut === true,
+      ),
+    );
   }
 }
 
-function compile<F>(format: SqueueFormat, fields: Readonly<Record<string, F>>, letters: Readonly<Record<string, string>>,
-  canned: Readonly<Record<"default" | "long" | "start", string>>, onUnknown: Report): Column<F>[] {
+function compile<F>(
+  format: SqueueFormat,
+  fields: Readonly<Record<string, F>>,
+  letters: Readonly<Record<string, string>>,
+  canned: Readonly<Record<"default" | "long" | "start", string>>,
+  onUnknown: Report,
+): Column<F>[] {
   if (format.kind === "O") {
     return resolveParts(parseFields(format.text), (name) => ownEntry(fields, name.toLowerCase()), onUnknown, false);
   }
@@ -126,6 +148,10 @@ function allParts(letters: Readonly<Record<string, string>>): FormatPart[] {
   const isLower = (letter: string) => letter === letter.toLowerCase();
   const sorted = Object.keys(letters).sort((a, b) => Number(isLower(b)) - Number(isLower(a)) || (a < b ? -1 : 1));
   return sorted.map((name, index) => ({
-    kind: "field", name, width: 0, isRight: false, suffix: index === sorted.length - 1 ? "" : "|",
+    kind: "field",
+    name,
+    width: 0,
+    isRight: false,
+    suffix: index === sorted.length - 1 ? "" : "|",
   }));
 }

@@ -22,23 +22,26 @@ export interface SstatView extends ReportStyle {
   readonly sizes?: SizeStyle;
 }
 
-export const DEFAULT_SSTAT_FORMAT = "jobid,maxvmsize,maxvmsizenode,maxvmsizetask,avevmsize,maxrss,maxrssnode,maxrsstask,averss,"
-  + "maxpages,maxpagesnode,maxpagestask,avepages,mincpu,mincpunode,mincputask,avecpu,ntasks,avecpufreq,reqcpufreqmin,"
-  + "reqcpufreqmax,reqcpufreqgov,consumedenergy,maxdiskread,maxdiskreadnode,maxdiskreadtask,avediskread,maxdiskwrite,"
-  + "maxdiskwritenode,maxdiskwritetask,avediskwrite,tresusageinave,tresusageinmax,tresusageinmaxnode,tresusageinmaxtask,"
-  + "tresusageinmin,tresusageinminnode,tresusageinmintask,tresusageintot,tresusageoutave,tresusageoutmax,"
-  + "tresusageoutmaxnode,tresusageoutmaxtask,tresusageoutmin,tresusageoutminnode,tresusageoutmintask,tresusageouttot";
+export const DEFAULT_SSTAT_FORMAT =
+  "jobid,maxvmsize,maxvmsizenode,maxvmsizetask,avevmsize,maxrss,maxrssnode,maxrsstask,averss," +
+  "maxpages,maxpagesnode,maxpagestask,avepages,mincpu,mincpunode,mincputask,avecpu,ntasks,avecpufreq,reqcpufreqmin," +
+  "reqcpufreqmax,reqcpufreqgov,consumedenergy,maxdiskread,maxdiskreadnode,maxdiskreadtask,avediskread,maxdiskwrite," +
+  "maxdiskwritenode,maxdiskwritetask,avediskwrite,tresusageinave,tresusageinmax,tresusageinmaxnode,tresusageinmaxtask," +
+  "tresusageinmin,tresusageinminnode,tresusageinmintask,tresusageintot,tresusageoutave,tresusageoutmax," +
+  "tresusageoutmaxnode,tresusageoutmaxtask,tresusageoutmin,tresusageoutminnode,tresusageoutmintask,tresusageouttot";
 /** `-i` */
 export const SSTAT_PIDS_FORMAT = "jobid,nodelist,pids";
 
 type SstatValue = (live: LiveStep, context: SacctContext) => string;
 
-const NAMES = ("AveCPU AveCPUFreq AveDiskRead AveDiskWrite AvePages AveRSS AveVMSize ConsumedEnergy ConsumedEnergyRaw JobID "
-  + "MaxDiskRead MaxDiskReadNode MaxDiskReadTask MaxDiskWrite MaxDiskWriteNode MaxDiskWriteTask MaxPages MaxPagesNode MaxPagesTask "
-  + "MaxRSS MaxRSSNode MaxRSSTask MaxVMSize MaxVMSizeNode MaxVMSizeTask MinCPU MinCPUNode MinCPUTask Nodelist NTasks Pids "
-  + "ReqCPUFreq ReqCPUFreqMin ReqCPUFreqMax ReqCPUFreqGov TRESUsageInAve TRESUsageInMax TRESUsageInMaxNode TRESUsageInMaxTask "
-  + "TRESUsageInMin TRESUsageInMinNode TRESUsageInMinTask TRESUsageInTot TRESUsageOutAve TRESUsageOutMax TRESUsageOutMaxNode "
-  + "TRESUsageOutMaxTask TRESUsageOutMin TRESUsageOutMinNode TRESUsageOutMinTask TRESUsageOutTot").split(" ");
+const NAMES = (
+  "AveCPU AveCPUFreq AveDiskRead AveDiskWrite AvePages AveRSS AveVMSize ConsumedEnergy ConsumedEnergyRaw JobID " +
+  "MaxDiskRead MaxDiskReadNode MaxDiskReadTask MaxDiskWrite MaxDiskWriteNode MaxDiskWriteTask MaxPages MaxPagesNode MaxPagesTask " +
+  "MaxRSS MaxRSSNode MaxRSSTask MaxVMSize MaxVMSizeNode MaxVMSizeTask MinCPU MinCPUNode MinCPUTask Nodelist NTasks Pids " +
+  "ReqCPUFreq ReqCPUFreqMin ReqCPUFreqMax ReqCPUFreqGov TRESUsageInAve TRESUsageInMax TRESUsageInMaxNode TRESUsageInMaxTask " +
+  "TRESUsageInMin TRESUsageInMinNode TRESUsageInMinTask TRESUsageInTot TRESUsageOutAve TRESUsageOutMax TRESUsageOutMaxNode " +
+  "TRESUsageOutMaxTask TRESUsageOutMin TRESUsageOutMinNode TRESUsageOutMinTask TRESUsageOutTot"
+).split(" ");
 
 const OWN: Readonly<Record<string, { readonly width: number; readonly value: SstatValue }>> = {
   JobID: { width: -12, value: ({ step, job }) => shownStepId(step, job) },
@@ -56,7 +59,11 @@ function sstatFields(): ReportField<SstatValue>[] {
     if (own !== undefined) return { name, ...own };
     const field = SACCT_FIELDS.find((candidate) => candidate.name === name);
     const accounted = (live: LiveStep) => ({ ...(live.job as JobRecord), steps: [live.step] });
-    return { name, width: OTHER_WIDTHS[name] ?? field?.width ?? 10, value: (live, context) => field?.value.step?.(live.step, context, accounted(live)) ?? "" };
+    return {
+      name,
+      width: OTHER_WIDTHS[name] ?? field?.width ?? 10,
+      value: (live, context) => field?.value.step?.(live.step, context, accounted(live)) ?? "",
+    };
   });
 }
 
@@ -64,7 +71,10 @@ function sstatFields(): ReportField<SstatValue>[] {
 export function renderSstat(view: SstatView): string[] {
   const columns = parseReportFormat(view.format ?? DEFAULT_SSTAT_FORMAT, sstatFields());
   const context: SacctContext = {
-    nowMs: view.nowMs, formatTime: timeFormatter(view.timeFormat, view.nowMs), clusterName: "", sizes: view.sizes ?? EXACT,
+    nowMs: view.nowMs,
+    formatTime: timeFormatter(view.timeFormat, view.nowMs),
+    clusterName: "",
+    sizes: view.sizes ?? EXACT,
   };
   return [...reportHeader(columns, view), ...view.steps.map((live) => reportLine(columns, view, (value) => value(live, context)))];
 }

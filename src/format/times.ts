@@ -64,8 +64,9 @@ function standardFormatter(): FormatTime {
     if (start !== minuteStart) {
       const date = new Date(at);
       minuteStart = start;
-      prefix = `${String(date.getFullYear()).padStart(4, "0")}-${two(date.getMonth() + 1)}-${two(date.getDate())}`
-        + `T${two(date.getHours())}:${two(date.getMinutes())}:`;
+      prefix =
+        `${String(date.getFullYear()).padStart(4, "0")}-${two(date.getMonth() + 1)}-${two(date.getDate())}` +
+        `T${two(date.getHours())}:${two(date.getMinutes())}:`;
     }
     return prefix + two(Math.floor((at - start) / 1000));
   };
@@ -89,8 +90,7 @@ function relativeTime(at: number, nowMs: number): string {
 }
 
 const DAYS = ["Sunday", "Monday", "Tuesday", "Wednesday", "Thursday", "Friday", "Saturday"];
-const MONTHS = ["January", "February", "March", "April", "May", "June", "July", "August", "September", "October",
-  "November", "December"];
+const MONTHS = ["January", "February", "March", "April", "May", "June", "July", "August", "September", "October", "November", "December"];
 
 /** The conversions of strftime(3) in the C locale, with the GNU flags `-` and `_`; unknown ones stay as they are. */
 export function strftime(format: string, date: Date): string {
@@ -106,40 +106,78 @@ export function strftime(format: string, date: Date): string {
 function conversion(letter: string, date: Date): string | undefined {
   const hour12 = date.getHours() % 12 === 0 ? 12 : date.getHours() % 12;
   switch (letter) {
-    case "a": return (DAYS[date.getDay()] ?? "").slice(0, 3);
-    case "A": return DAYS[date.getDay()] ?? "";
-    case "b": case "h": return (MONTHS[date.getMonth()] ?? "").slice(0, 3);
-    case "B": return MONTHS[date.getMonth()] ?? "";
-    case "c": return strftime("%a %b %e %H:%M:%S %Y", date);
-    case "C": return two(Math.floor(date.getFullYear() / 100));
-    case "d": return two(date.getDate());
-    case "D": case "x": return strftime("%m/%d/%y", date);
-    case "e": return String(date.getDate()).padStart(2, " ");
-    case "F": return strftime("%Y-%m-%d", date);
-    case "H": return two(date.getHours());
-    case "I": return two(hour12);
-    case "j": return String(dayOfYear(date)).padStart(3, "0");
-    case "k": return String(date.getHours()).padStart(2, " ");
-    case "l": return String(hour12).padStart(2, " ");
-    case "m": return two(date.getMonth() + 1);
-    case "M": return two(date.getMinutes());
-    case "n": return "\n";
-    case "p": return date.getHours() < 12 ? "AM" : "PM";
-    case "r": return strftime("%I:%M:%S %p", date);
-    case "R": return strftime("%H:%M", date);
-    case "s": return String(seconds(date.getTime()));
-    case "S": return two(date.getSeconds());
-    case "t": return "\t";
-    case "T": case "X": return strftime("%H:%M:%S", date);
-    case "u": return String(date.getDay() === 0 ? 7 : date.getDay());
-    case "w": return String(date.getDay());
-    case "y": return two(date.getFullYear() % 100);
-    case "Y": return String(date.getFullYear());
-    case "z": return zoneOffset(date);
-    case "Z": return new Intl.DateTimeFormat("en-US", { timeZoneName: "short" }).formatToParts(date)
-      .find((part) => part.type === "timeZoneName")?.value ?? "";
-    case "%": return "%";
-    default: return undefined;
+    case "a":
+      return (DAYS[date.getDay()] ?? "").slice(0, 3);
+    case "A":
+      return DAYS[date.getDay()] ?? "";
+    case "b":
+    case "h":
+      return (MONTHS[date.getMonth()] ?? "").slice(0, 3);
+    case "B":
+      return MONTHS[date.getMonth()] ?? "";
+    case "c":
+      return strftime("%a %b %e %H:%M:%S %Y", date);
+    case "C":
+      return two(Math.floor(date.getFullYear() / 100));
+    case "d":
+      return two(date.getDate());
+    case "D":
+    case "x":
+      return strftime("%m/%d/%y", date);
+    case "e":
+      return String(date.getDate()).padStart(2, " ");
+    case "F":
+      return strftime("%Y-%m-%d", date);
+    case "H":
+      return two(date.getHours());
+    case "I":
+      return two(hour12);
+    case "j":
+      return String(dayOfYear(date)).padStart(3, "0");
+    case "k":
+      return String(date.getHours()).padStart(2, " ");
+    case "l":
+      return String(hour12).padStart(2, " ");
+    case "m":
+      return two(date.getMonth() + 1);
+    case "M":
+      return two(date.getMinutes());
+    case "n":
+      return "\n";
+    case "p":
+      return date.getHours() < 12 ? "AM" : "PM";
+    case "r":
+      return strftime("%I:%M:%S %p", date);
+    case "R":
+      return strftime("%H:%M", date);
+    case "s":
+      return String(seconds(date.getTime()));
+    case "S":
+      return two(date.getSeconds());
+    case "t":
+      return "\t";
+    case "T":
+    case "X":
+      return strftime("%H:%M:%S", date);
+    case "u":
+      return String(date.getDay() === 0 ? 7 : date.getDay());
+    case "w":
+      return String(date.getDay());
+    case "y":
+      return two(date.getFullYear() % 100);
+    case "Y":
+      return String(date.getFullYear());
+    case "z":
+      return zoneOffset(date);
+    case "Z":
+      return (
+        new Intl.DateTimeFormat("en-US", { timeZoneName: "short" }).formatToParts(date).find((part) => part.type === "timeZoneName")
+          ?.value ?? ""
+      );
+    case "%":
+      return "%";
+    default:
+      return undefined;
   }
 }
 

@@ -9,7 +9,9 @@ function block(value: Json, depth: number): string {
   const indent = "  ".repeat(depth);
   if (isList(value) && value.length > 0) return value.map((item) => `${indent}-${child(item, depth)}`).join("");
   if (isMap(value) && Object.keys(value).length > 0) {
-    return Object.entries(value).map(([key, item]) => `${indent}${scalar(key)}:${child(item, depth)}`).join("");
+    return Object.entries(value)
+      .map(([key, item]) => `${indent}${scalar(key)}:${child(item, depth)}`)
+      .join("");
   }
   return `${indent}${flow(value)}\n`;
 }

@@ -116,7 +116,10 @@ function nodeVariables(node: string, cpus: number, gpus: readonly number[]): Var
   if (gpus.length > 0) {
     const list = gpus.join(",");
     Object.assign(variables, {
-      CUDA_VISIBLE_DEVICES: list, ROCR_VISIBLE_DEVICES: list, GPU_DEVICE_ORDINAL: list, SLURM_GPUS_ON_NODE: String(gpus.length),
+      CUDA_VISIBLE_DEVICES: list,
+      ROCR_VISIBLE_DEVICES: list,
+      GPU_DEVICE_ORDINAL: list,
+      SLURM_GPUS_ON_NODE: String(gpus.length),
     });
   }
   return variables;
@@ -152,7 +155,12 @@ export function batchVariables(facts: JobFacts, options: { readonly hasTmpdir: b
 export interface StepFacts {
   readonly jobId: JobId;
   readonly stepKey: StepKey;
-  readonly nodes: readonly { readonly name: string; readonly ranks: readonly number[]; readonly cpus: number; readonly gpus: readonly number[] }[];
+  readonly nodes: readonly {
+    readonly name: string;
+    readonly ranks: readonly number[];
+    readonly cpus: number;
+    readonly gpus: readonly number[];
+  }[];
   readonly nodeList: string;
   readonly tasks: number;
   readonly umask: number;

@@ -45,8 +45,16 @@ const lives: readonly (readonly [name: string, events: readonly JobEvent[], show
   ["a success", [granted, exited(0), finishing("COMPLETED"), released], "COMPLETED 0:0"],
   ["a failure keeps its code", [granted, exited(3), finishing("FAILED", "NonZeroExitCode"), released], "FAILED 3:0"],
   ["what has ended completes until everything is gone", [granted, exited(0), finishing("COMPLETED")], "COMPLETED+COMPLETING 0:0"],
-  ["the first outcome stays: time limit, then exit 0", [granted, finishing("TIMEOUT"), exited(0), finishing("COMPLETED"), released], "TIMEOUT 0:0"],
-  ["the first outcome stays: exit, then cancel", [granted, exited(0), finishing("COMPLETED"), finishing("CANCELLED"), released], "COMPLETED 0:0"],
+  [
+    "the first outcome stays: time limit, then exit 0",
+    [granted, finishing("TIMEOUT"), exited(0), finishing("COMPLETED"), released],
+    "TIMEOUT 0:0",
+  ],
+  [
+    "the first outcome stays: exit, then cancel",
+    [granted, exited(0), finishing("COMPLETED"), finishing("CANCELLED"), released],
+    "COMPLETED 0:0",
+  ],
   ["cancelled while it runs", [granted, finishing("CANCELLED"), exited(0, 15), released], "CANCELLED 0:15"],
   ["cancelled while it waits", [cancelled], "CANCELLED 0:0"],
   ["cancelled while it waits, twice", [cancelled, cancelled], "CANCELLED 0:0"],
@@ -88,7 +96,8 @@ describe("next", () => {
   });
   test("records are never changed in place", () => {
     const frozen = Object.freeze({ ...pending, flags: Object.freeze([]) as never });
-    for (const [, events] of lives) for (let job: JobRecord = frozen, i = 0; i < events.length; i++) job = Object.freeze(next(job, events[i] as JobEvent));
+    for (const [, events] of lives)
+      for (let job: JobRecord = frozen, i = 0; i < events.length; i++) job = Object.freeze(next(job, events[i] as JobEvent));
   });
   test.each([
     ["granted", [granted, granted]],
@@ -97,7 +106,12 @@ describe("next", () => {
     expect(() => events.reduce(next, pending)).toThrow();
   });
   test("time that it was suspended does not count", () => {
-    const job = [granted, { kind: "suspended", at: at(11) } as const, { kind: "resumed", at: at(15) } as const, finishing("COMPLETED")].reduce(next, pending);
+    const job = [
+      granted,
+      { kind: "suspended", at: at(11) } as const,
+      { kind: "resumed", at: at(15) } as const,
+      finishing("COMPLETED"),
+    ].reduce(next, pending);
     expect(runMs(job, at(999))).toBe(6);
   });
 
@@ -148,5 +162,7 @@ describe("outcomeOf", () => {
     [0, 9, "FAILED", "RaisedSignal:9(Killed)"],
     [0, 53, "FAILED", "JobLaunchFailure"],
     [0, 64, "FAILED", "RaisedSignal:64(Unknown)"],
-  ] as const)("%i:%i is %s, %s", (code, signal, state, reason) => expect(outcomeOf({ code, signal })).toEqual({ state, reason, cancelledBy: null }));
+  ] as const)("%i:%i is %s, %s", (code, signal, state, reason) =>
+    expect(outcomeOf({ code, signal })).toEqual({ state, reason, cancelledBy: null }),
+  );
 });

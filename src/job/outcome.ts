@@ -23,10 +23,14 @@ export function parseWaitStatus(status: number): ExitStatus {
 
 export function exitPair(status: ExitStatus): ExitPair {
   switch (status.kind) {
-    case "exited": return { code: status.code, signal: 0 };
-    case "signaled": return { code: 0, signal: status.signal };
-    case "notStarted": return { code: status.errno & 255, signal: 0 };
-    case "unknown": return { code: 1, signal: 0 };
+    case "exited":
+      return { code: status.code, signal: 0 };
+    case "signaled":
+      return { code: 0, signal: status.signal };
+    case "notStarted":
+      return { code: status.errno & 255, signal: 0 };
+    case "unknown":
+      return { code: 1, signal: 0 };
   }
 }
 

@@ -28,21 +28,23 @@ interface Conflict {
 const CONFLICTS: readonly Conflict[] = [
   {
     options: ["mem", "mem-per-cpu", "mem-per-gpu"],
-    clear: ({ job }) => { job.memPerNodeMib = job.memPerCpuMib = job.memPerGpuMib = null; },
+    clear: ({ job }) => {
+      job.memPerNodeMib = job.memPerCpuMib = job.memPerGpuMib = null;
+    },
     message: "--mem, --mem-per-cpu, and --mem-per-gpu are mutually exclusive.",
     isFatalInEnvironment: true,
   },
   {
     options: ["cpus-per-task", "cpus-per-gpu"],
-    clear: ({ job }) => { job.cpusPerTask = job.cpusPerGpu = null; },
+    clear: ({ job }) => {
+      job.cpusPerTask = job.cpusPerGpu = null;
+    },
     message: "--cpus-per-task and --cpus-per-gpu are mutually exclusive.",
     isFatalInEnvironment: false, // a job exports what it was asked for, and a task's srun may see both
   },
 ];
 
-export function readWords<Draft extends CommonDraft>(
-  grammar: Grammar<Draft>, argv: readonly string[],
-): Getopt<JobOptionRow> {
+export function readWords<Draft extends CommonDraft>(grammar: Grammar<Draft>, argv: readonly string[]): Getopt<JobOptionRow> {
   return getopt(grammar.rows, argv, { command: grammar.command, order: "stop" });
 }
 
@@ -52,9 +54,7 @@ export function throwGetoptError(command: string, { error }: Getopt<JobOptionRow
 }
 
 /** The options that variables stand for; `value` is the variable's. */
-export function readEnvironment<Draft extends CommonDraft>(
-  grammar: Grammar<Draft>, env: Env,
-): GivenOption<JobOptionRow>[] {
+export function readEnvironment<Draft extends CommonDraft>(grammar: Grammar<Draft>, env: Env): GivenOption<JobOptionRow>[] {
   const given: GivenOption<JobOptionRow>[] = [];
   for (const row of grammar.rows) {
     const names = row.env?.[grammar.command];
@@ -71,7 +71,9 @@ export function readEnvironment<Draft extends CommonDraft>(
 
 /** @throws UsageError for the first value that is wrong */
 export function applyLevel<Draft extends CommonDraft>(
-  draft: Draft, grammar: Grammar<Draft>, given: readonly GivenOption<JobOptionRow>[],
+  draft: Draft,
+  grammar: Grammar<Draft>,
+  given: readonly GivenOption<JobOptionRow>[],
   where: ParseContext & { readonly source: Site["source"]; readonly env: Env },
 ): void {
   if (given.length === 0) return;
@@ -92,7 +94,10 @@ export function applyLevel<Draft extends CommonDraft>(
 }
 
 function applyOne<Draft extends CommonDraft>(
-  draft: Draft, grammar: Grammar<Draft>, { row, value }: GivenOption<JobOptionRow>, site: Site,
+  draft: Draft,
+  grammar: Grammar<Draft>,
+  { row, value }: GivenOption<JobOptionRow>,
+  site: Site,
 ): void {
   const isVariable = site.source === "environment";
   if (row.isAction === true) {
@@ -108,7 +113,10 @@ function applyOne<Draft extends CommonDraft>(
     return;
   }
   const flag = findIn(grammar.flags, row.name);
-  if (flag !== undefined) return flag(draft, !isVariable || envFlag(value ?? ""));
+  if (flag !== undefined) {
+    flag(draft, !isVariable || envFlag(value ?? ""));
+    return;
+  }
   const setter = findIn(grammar.setters, row.name);
   if (setter === undefined) throw new Error(`option --${row.name} of ${grammar.command} has no setter`);
   setter(draft, value ?? "", site);

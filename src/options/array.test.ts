@@ -4,8 +4,14 @@ import { foldArraySpec, parseArraySpec } from "./array.ts";
 
 describe("array specifications", () => {
   test.each([
-    ["0-9:3", "0,3,6,9"], ["1,3,5-7%2", "1,3,5-7%2"], ["1-100", "1-100"], ["1-3%0", "1-3"], ["0-99:3", "0-99:3"],
-    ["5,1,3-4,3", "1,3-5"], ["7", "7"], ["1-2", "1-2"],
+    ["0-9:3", "0,3,6,9"],
+    ["1,3,5-7%2", "1,3,5-7%2"],
+    ["1-100", "1-100"],
+    ["1-3%0", "1-3"],
+    ["0-99:3", "0-99:3"],
+    ["5,1,3-4,3", "1,3-5"],
+    ["7", "7"],
+    ["1-2", "1-2"],
   ] as const)("%s is shown as %s", (text, shown) => expect(foldArraySpec(parseArraySpec(text))).toBe(shown));
 
   test("a long list is cut as SLURM_BITSTR_LEN says", () => {

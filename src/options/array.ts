@@ -64,7 +64,7 @@ function foldProgression(indices: readonly number[]): string | undefined {
 
 function foldRanges(indices: readonly number[]): string {
   const parts: string[] = [];
-  for (let i = 0; i < indices.length;) {
+  for (let i = 0; i < indices.length; ) {
     let end = i;
     while (end + 1 < indices.length && indices[end + 1] === (indices[end] ?? 0) + 1) end++;
     parts.push(end > i ? `${indices[i]}-${indices[end]}` : `${indices[i]}`);

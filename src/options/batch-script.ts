@@ -8,7 +8,11 @@ import { UsageError } from "./usage-error.ts";
  */
 export function checkBatchScript(script: string, env: Env): void {
   const lines = complaint(script);
-  if (lines !== null) throw new UsageError(lines.map((line) => `sbatch: error: ${line}`), errorExitOf(env));
+  if (lines !== null)
+    throw new UsageError(
+      lines.map((line) => `sbatch: error: ${line}`),
+      errorExitOf(env),
+    );
 }
 
 function complaint(script: string): string[] | null {
@@ -58,8 +62,7 @@ export function parseSbatchDirectives(script: string): Directives {
     if (words[0] === "hetjob" || words[0] === "packjob") return { argv, warnings, hasComponents: true };
     argv.push(...words);
     if (directive[1] === "SLURM" && warnings.length === 0) {
-      warnings.push("sbatch: error: Change from #SLURM to #SBATCH in your script and verify the options are valid"
-        + " in sbatch");
+      warnings.push("sbatch: error: Change from #SLURM to #SBATCH in your script and verify the options are valid" + " in sbatch");
     }
   }
   return { argv, warnings, hasComponents: false };

@@ -1,7 +1,14 @@
 import { slurmError } from "#job/errors.ts";
 
 export const DEPENDENCY_TYPES = [
-  "after", "afterany", "afterok", "afternotok", "aftercorr", "afterburstbuffer", "expand", "singleton",
+  "after",
+  "afterany",
+  "afterok",
+  "afternotok",
+  "aftercorr",
+  "afterburstbuffer",
+  "expand",
+  "singleton",
 ] as const;
 export type DependencyType = (typeof DEPENDENCY_TYPES)[number];
 

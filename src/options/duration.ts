@@ -12,7 +12,10 @@ export function parseDurationSeconds(text: string): number | "unlimited" | undef
   const word = text.toUpperCase();
   if (word === "-1" || word === "INFINITE" || word === "UNLIMITED") return "unlimited";
   const dash = text.indexOf("-");
-  const fields = text.slice(dash + 1).split(":").map((field) => parseDigits(field, MAX_DIGITS));
+  const fields = text
+    .slice(dash + 1)
+    .split(":")
+    .map((field) => parseDigits(field, MAX_DIGITS));
   const days = dash < 0 ? 0 : parseDigits(text.slice(0, dash), MAX_DIGITS);
   if (days === undefined || fields.length > 3 || !fields.every((field) => field !== undefined)) return undefined;
   const [first = 0, second = 0, third = 0] = fields;

@@ -15,12 +15,12 @@ interface PatternJob {
 export type FilePatternContext =
   | (PatternJob & { readonly kind: "batch" })
   | (PatternJob & {
-    readonly kind: "task";
-    readonly stepKey: StepKey;
-    /** Relative to the job. */
-    readonly nodeIndex: number;
-    readonly task: number;
-  });
+      readonly kind: "task";
+      readonly stepKey: StepKey;
+      /** Relative to the job. */
+      readonly nodeIndex: number;
+      readonly task: number;
+    });
 
 /** What `%a` shows outside an array: Slurm's NO_VAL. */
 const NO_ARRAY_TASK = 4_294_967_294;
@@ -35,26 +35,37 @@ export function expandFilePattern(pattern: string, context: FilePatternContext):
   if (!pattern.includes("%")) return pattern;
   return pattern.replace(/%(\d*)([A-Za-z%])/g, (raw, width: string, letter: string) => {
     if (letter === "%") return width === "" ? "%" : raw;
-    const value = valueOf(letter, context);
+    const value = letterValue(letter, context);
     if (value === undefined) return raw;
     return typeof value === "number" ? String(value).padStart(Math.min(Number(width), MAX_WIDTH), "0") : value;
   });
 }
 
-function valueOf(letter: string, context: FilePatternContext): string | number | undefined {
+function letterValue(letter: string, context: FilePatternContext): string | number | undefined {
   const isTask = context.kind === "task";
   switch (letter) {
-    case "A": return context.arrayJobId ?? context.jobId;
-    case "a": return context.arrayTask ?? NO_ARRAY_TASK;
-    case "j": return context.jobId;
-    case "J": return isTask ? `${context.jobId}.${context.stepKey}` : context.jobId;
-    case "s": return isTask ? context.stepKey : "batch";
-    case "N": return context.nodeName;
-    case "n": return isTask ? context.nodeIndex : 0;
-    case "t": return isTask ? context.task : 0;
-    case "u": return context.userName;
-    case "x": return context.jobName;
-    default: return undefined;
+    case "A":
+      return context.arrayJobId ?? context.jobId;
+    case "a":
+      return context.arrayTask ?? NO_ARRAY_TASK;
+    case "j":
+      return context.jobId;
+    case "J":
+      return isTask ? `${context.jobId}.${context.stepKey}` : context.jobId;
+    case "s":
+      return isTask ? context.stepKey : "batch";
+    case "N":
+      return context.nodeName;
+    case "n":
+      return isTask ? context.nodeIndex : 0;
+    case "t":
+      return isTask ? context.task : 0;
+    case "u":
+      return context.userName;
+    case "x":
+      return context.jobName;
+    default:
+      return undefined;
   }
 }
 

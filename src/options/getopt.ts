@@ -37,14 +37,11 @@ export interface GetoptSettings {
   readonly order: "stop" | "permute";
 }
 
-export function getopt<Row extends OptionRow>(
-  rows: readonly Row[], argv: readonly string[], settings: GetoptSettings,
-): Getopt<Row> {
+export function getopt<Row extends OptionRow>(rows: readonly Row[], argv: readonly string[], settings: GetoptSettings): Getopt<Row> {
   const options: GivenOption<Row>[] = [];
   const rest: string[] = [];
   const index = indexOf(rows);
-  const done = (error: string | null) =>
-    ({ options, rest, error: error === null ? null : `${settings.command}: ${error}` });
+  const done = (error: string | null) => ({ options, rest, error: error === null ? null : `${settings.command}: ${error}` });
 
   for (let i = 0; i < argv.length; i++) {
     const word = argv[i] ?? "";
@@ -60,9 +57,7 @@ export function getopt<Row extends OptionRow>(
       rest.push(...argv.slice(i));
       break;
     }
-    const read = word.startsWith("--")
-      ? readLong(index, word.slice(2), argv[i + 1])
-      : readShort(index, word.slice(1), argv[i + 1]);
+    const read = word.startsWith("--") ? readLong(index, word.slice(2), argv[i + 1]) : readShort(index, word.slice(1), argv[i + 1]);
     if (read.usesNext) i++;
     for (const option of read.options) {
       options.push(option);
@@ -86,9 +81,7 @@ function fail<Row extends OptionRow>(error: string, options: readonly GivenOptio
 }
 
 /** @param text without the two dashes; an `=` separates the value */
-function readLong<Row extends OptionRow>(
-  index: Index<Row>, text: string, next: string | undefined,
-): WordRead<Row> {
+function readLong<Row extends OptionRow>(index: Index<Row>, text: string, next: string | undefined): WordRead<Row> {
   const equals = text.indexOf("=");
   const typed = equals < 0 ? text : text.slice(0, equals);
   const found = findLong(index, typed);
@@ -111,9 +104,7 @@ function readLong<Row extends OptionRow>(
 }
 
 /** @param text the letters without the dash */
-function readShort<Row extends OptionRow>(
-  index: Index<Row>, text: string, next: string | undefined,
-): WordRead<Row> {
+function readShort<Row extends OptionRow>(index: Index<Row>, text: string, next: string | undefined): WordRead<Row> {
   const options: GivenOption<Row>[] = [];
   for (let i = 0; i < text.length; i++) {
     const letter = text.charAt(i);

@@ -141,12 +141,9 @@ function joins(group: Group, host: Host): boolean {
 }
 
 function textOf(group: Group): string {
-  const ranges = group.ranges.map(({ first, last }) =>
-    first === last ? first.digits : `${first.digits}-${last.digits}`);
+  const ranges = group.ranges.map(({ first, last }) => (first === last ? first.digits : `${first.digits}-${last.digits}`));
   const only = group.ranges.length === 1 ? group.ranges[0] : undefined;
-  return only !== undefined && only.first === only.last
-    ? group.prefix + only.first.digits
-    : `${group.prefix}[${ranges.join(",")}]`;
+  return only !== undefined && only.first === only.last ? group.prefix + only.first.digits : `${group.prefix}[${ranges.join(",")}]`;
 }
 
 /** A file of host names: any number per line, `#` starts a comment (commands.md §1.4.5). */

@@ -4,7 +4,14 @@ export type JobCommand = "srun" | "sbatch" | "salloc";
 
 /** Headings of the help text, in its order. */
 export const GROUPS = [
-  "Job", "Size", "Nodes", "Time and order", "Files and environment", "Containers", "Steps and tasks", "Information",
+  "Job",
+  "Size",
+  "Nodes",
+  "Time and order",
+  "Files and environment",
+  "Containers",
+  "Steps and tasks",
+  "Information",
   "Accepted without effect",
 ] as const;
 export type Group = (typeof GROUPS)[number];

@@ -1,6 +1,11 @@
 import { parseDigits } from "./digits.ts";
 
-const KIB_PER_UNIT: ReadonlyMap<string, number> = new Map([["K", 1], ["M", 1024], ["G", 1024 ** 2], ["T", 1024 ** 3]]);
+const KIB_PER_UNIT: ReadonlyMap<string, number> = new Map([
+  ["K", 1],
+  ["M", 1024],
+  ["G", 1024 ** 2],
+  ["T", 1024 ** 3],
+]);
 
 /**
  * `100`, `1G`, `10kb` in MiB, rounded up; M is the default unit. Zero means all memory of the node.

@@ -15,8 +15,14 @@ import { UsageError } from "./usage-error.ts";
 
 const now = new Date(2026, 10, 20, 12).getTime() as EpochMs;
 const parsers: Readonly<Record<string, (argv: readonly string[], env: Env) => unknown>> = {
-  scancel: parseScancel, squeue: parseSqueue, sinfo: parseSinfo, scontrol: parseScontrol, sbcast: parseSbcast,
-  sacct: (argv, env) => parseSacct(argv, env, { now }), sattach: (argv) => parseSattach(argv), sstat: (argv) => parseSstat(argv),
+  scancel: parseScancel,
+  squeue: parseSqueue,
+  sinfo: parseSinfo,
+  scontrol: parseScontrol,
+  sbcast: parseSbcast,
+  sacct: (argv, env) => parseSacct(argv, env, { now }),
+  sattach: (argv) => parseSattach(argv),
+  sstat: (argv) => parseSstat(argv),
 };
 function read(words: string, env: Env = {}): unknown {
   const [command = "", ...argv] = words.split(" ");
@@ -25,8 +31,14 @@ function read(words: string, env: Env = {}): unknown {
 const target = (jobId: number, more: object = {}) => ({ jobId, arrayTasks: null, stepKey: null, ...more });
 
 test.each([
-  ["scancel 12 --signal USR1 13,14_[1,2]", {
-    signal: 10, targets: [target(12), target(13), target(14, { arrayTasks: [1, 2] })], hasFilter: false }],
+  [
+    "scancel 12 --signal USR1 13,14_[1,2]",
+    {
+      signal: 10,
+      targets: [target(12), target(13), target(14, { arrayTasks: [1, 2] })],
+      hasFilter: false,
+    },
+  ],
   ["scancel -t pd -u alice", { states: ["PENDING"], user: "alice", hasFilter: true, targets: [] }],
   ["scancel --me -v", { me: true, hasFilter: true, verbose: 1 }],
   ["scancel 12.batch -b", { targets: [target(12, { stepKey: "batch" })], batch: true }],
@@ -38,8 +50,16 @@ test.each([
   ["squeue -s 5.0", { steps: [target(5, { stepKey: 0 })], jobs: null }],
   ["squeue --json=v0.0.40 --me", { machine: { kind: "json", version: "v0.0.40" }, me: true }],
   ["sinfo -N -l -t idle,mix -p a,b", { byNode: true, long: true, states: ["idle", "mixed"], partitions: ["a", "b"] }],
-  ["sacct -X -n -P -j 5 -j 6.batch -o JobID -o State", {
-    jobs: [target(5), target(6, { stepKey: "batch" })], format: "JobID,State", parsable: "separating", from: 0, to: now }],
+  [
+    "sacct -X -n -P -j 5 -j 6.batch -o JobID -o State",
+    {
+      jobs: [target(5), target(6, { stepKey: "batch" })],
+      format: "JobID,State",
+      parsable: "separating",
+      from: 0,
+      to: now,
+    },
+  ],
   ["sacct", { jobs: null, from: new Date(2026, 10, 20).getTime(), to: now, states: null }],
   ["sacct -s F", { states: ["FAILED"], from: now, to: now }],
   ["sacct -s CD -S now-1hour -E now --name=a,b", { from: now - 3_600_000, to: now, names: ["a", "b"] }],
@@ -54,7 +74,11 @@ test.each([
 test("variables stand for options", () => {
   const env = { SQUEUE_STATES: "R", SQUEUE_FORMAT: "%j", SQUEUE_FORMAT2: "name", SQUEUE_SORT: "-i", SQUEUE_USERS: "a,b" };
   expect(read("squeue", env)).toMatchObject({
-    states: ["RUNNING"], format: { kind: "letters", text: "%j" }, sort: "-i", users: ["a", "b"] });
+    states: ["RUNNING"],
+    format: { kind: "letters", text: "%j" },
+    sort: "-i",
+    users: ["a", "b"],
+  });
   expect(read("squeue -t PD -O state", env)).toMatchObject({ states: ["PENDING"], format: { kind: "fields", text: "state" } });
   expect(read("sbcast a b", { SLURM_JOB_ID: "7" })).toMatchObject({ target: target(7) });
 });
@@ -67,10 +91,16 @@ test.each([
   ["scancel --bogus 1", ["scancel: unrecognized option '--bogus'", tryHelp("scancel")]],
   ["squeue -h --bogus", ["squeue: unrecognized option '--bogus'", tryHelp("squeue")]],
   ["squeue -h -j abc", ["squeue: error: Invalid job id: abc"]],
-  ["squeue -t bogus", ["squeue: error: Invalid job state specified: bogus",
-    "squeue: error: Valid job states include: PENDING,RUNNING,SUSPENDED,COMPLETED,CANCELLED,FAILED,TIMEOUT,NODE_FAIL,"
-    + "PREEMPTED,BOOT_FAIL,DEADLINE,OUT_OF_MEMORY,COMPLETING,CONFIGURING,RESIZING,RESV_DEL_HOLD,REQUEUED,REQUEUE_FED,"
-    + "REQUEUE_HOLD,REVOKED,SIGNALING,SPECIAL_EXIT,STAGE_OUT,STOPPED", ""]],
+  [
+    "squeue -t bogus",
+    [
+      "squeue: error: Invalid job state specified: bogus",
+      "squeue: error: Valid job states include: PENDING,RUNNING,SUSPENDED,COMPLETED,CANCELLED,FAILED,TIMEOUT,NODE_FAIL," +
+        "PREEMPTED,BOOT_FAIL,DEADLINE,OUT_OF_MEMORY,COMPLETING,CONFIGURING,RESIZING,RESV_DEL_HOLD,REQUEUED,REQUEUE_FED," +
+        "REQUEUE_HOLD,REVOKED,SIGNALING,SPECIAL_EXIT,STAGE_OUT,STOPPED",
+      "",
+    ],
+  ],
   ["sacct --bogus", ["sacct: unrecognized option '--bogus'"]],
   ["sacct -X -S nonsense", ["Invalid time specification (pos=0): nonsense"]],
   ["sacct -s bogus", ["sacct: fatal: unrecognized job state value 'bogus'"]],

@@ -4,8 +4,18 @@ import type { EpochMs } from "#job/id.ts";
 import type { AnyState } from "#job/state.ts";
 import { expandHostlist } from "./hostlist.ts";
 import {
-  INFORMATION_ROWS, listOf, MACHINE_ROWS, machineOutputOf, parsableOf, parseStates, Said, targetsOf,
-  type MachineOutput, type Parsable, type QueryAction, type QueryRow,
+  INFORMATION_ROWS,
+  listOf,
+  MACHINE_ROWS,
+  machineOutputOf,
+  parsableOf,
+  parseStates,
+  Said,
+  targetsOf,
+  type MachineOutput,
+  type Parsable,
+  type QueryAction,
+  type QueryRow,
 } from "./said.ts";
 import type { Env } from "./site.ts";
 import { parseTimePoint } from "./time-point.ts";
@@ -104,8 +114,7 @@ export function parseSacct(argv: readonly string[], env: Env, { now }: { readonl
     const words = said.operands.map((word) => `sacct: error:  ${word}`);
     throw new UsageError(["sacct: error: Unknown arguments:", ...words], 1);
   }
-  const jobs = said.has("jobs")
-    ? targetsOf(said.values("jobs").join(","), (bad) => `sacct: fatal: Bad job/step specified: ${bad}`) : null;
+  const jobs = said.has("jobs") ? targetsOf(said.values("jobs").join(","), (bad) => `sacct: fatal: Bad job/step specified: ${bad}`) : null;
   const states = statesOf(said.values("state").join(","));
   const nodes = said.value("nodelist");
   const units = said.value("units")?.toUpperCase() ?? null;
@@ -114,7 +123,10 @@ export function parseSacct(argv: readonly string[], env: Env, { now }: { readonl
   }
   const hasCanned = said.has("brief") || said.has("long");
   return {
-    action: said.action, jobs, states, units,
+    action: said.action,
+    jobs,
+    states,
+    units,
     ...windowOf(said, { now, hasJobs: jobs !== null, hasStates: states !== null }),
     users: listOf(said.value("user")),
     allUsers: said.has("allusers"),
@@ -129,7 +141,7 @@ export function parseSacct(argv: readonly string[], env: Env, { now }: { readonl
     allocations: said.has("allocations"),
     duplicates: said.has("duplicates"),
     truncate: said.has("truncate"),
-    format: said.has("format") ? said.values("format").join(",") : hasCanned ? null : env["SACCT_FORMAT"] ?? null,
+    format: said.has("format") ? said.values("format").join(",") : hasCanned ? null : (env["SACCT_FORMAT"] ?? null),
     brief: said.has("brief"),
     long: said.has("long"),
     noHeader: said.has("noheader"),
@@ -151,12 +163,13 @@ function statesOf(text: string): AnyState[] | null {
 }
 
 function windowOf(
-  said: Said, { now, hasJobs, hasStates }: { now: EpochMs; hasJobs: boolean; hasStates: boolean },
+  said: Said,
+  { now, hasJobs, hasStates }: { now: EpochMs; hasJobs: boolean; hasStates: boolean },
 ): { from: EpochMs; to: EpochMs } {
   const start = timeOf(said.value("starttime"), now);
   const end = timeOf(said.value("endtime"), now);
   const midnight = new Date(now).setHours(0, 0, 0, 0) as EpochMs;
-  const from = start ?? (hasJobs ? 0 as EpochMs : hasStates ? now : midnight);
+  const from = start ?? (hasJobs ? (0 as EpochMs) : hasStates ? now : midnight);
   // With states, sacct looks at one moment unless an end was given.
   return { from, to: end ?? (hasStates && start !== null ? start : now) };
 }

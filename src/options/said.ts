@@ -37,7 +37,7 @@ export class Said {
     this.#options = words.options;
     this.operands = words.rest;
     const last = words.options.at(-1)?.row;
-    this.action = last?.isAction === true ? last.name as QueryAction : "run";
+    this.action = last?.isAction === true ? (last.name as QueryAction) : "run";
   }
 
   has(name: string): boolean {
@@ -51,7 +51,7 @@ export class Said {
   /** The last value; "" when the option came without one; null when it was not said. */
   value(name: string): string | null {
     const option = this.#options.findLast(({ row }) => row.name === name);
-    return option === undefined ? null : option.value ?? "";
+    return option === undefined ? null : (option.value ?? "");
   }
 
   /** All values in order, for options that add up. */
@@ -76,8 +76,7 @@ export function parseStates(text: string): { readonly states: AnyState[] | "all"
   for (const word of text.split(",").filter((part) => part !== "")) {
     const upper = word.toUpperCase();
     if (upper === "ALL") return { states: "all" };
-    const state = (Object.keys(COMPACT_STATES) as AnyState[])
-      .find((name) => name === upper || COMPACT_STATES[name] === upper);
+    const state = (Object.keys(COMPACT_STATES) as AnyState[]).find((name) => name === upper || COMPACT_STATES[name] === upper);
     if (state === undefined) return { bad: word };
     states.push(state);
   }

@@ -1,7 +1,13 @@
 /** salloc's command line (commands.md §4). */
 import type { JobOptions } from "#job/request.ts";
 import {
-  applyLevel, fitNodesToTasks, readEnvironment, readWords, refuseComponents, throwGetoptError, type Grammar,
+  applyLevel,
+  fitNodesToTasks,
+  readEnvironment,
+  readWords,
+  refuseComponents,
+  throwGetoptError,
+  type Grammar,
 } from "./apply-options.ts";
 import { emptyCommon, type Action, type CommonDraft } from "./job-draft.ts";
 import { rowsOf } from "./job-option-row.ts";
@@ -43,9 +49,15 @@ interface SallocDraft extends CommonDraft {
 const SIGTERM = 15;
 
 const FLAGS: Readonly<Record<string, Flag<SallocDraft>>> = {
-  bell: (draft, isOn) => { if (isOn) draft.bell = "always"; },
-  "no-bell": (draft, isOn) => { if (isOn) draft.bell = "never"; },
-  "no-shell": (draft, isOn) => { draft.noShell = isOn; },
+  bell: (draft, isOn) => {
+    if (isOn) draft.bell = "always";
+  },
+  "no-bell": (draft, isOn) => {
+    if (isOn) draft.bell = "never";
+  },
+  "no-shell": (draft, isOn) => {
+    draft.noShell = isOn;
+  },
 };
 
 const SETTERS: Readonly<Record<string, Setter<SallocDraft>>> = {
@@ -57,7 +69,10 @@ const SETTERS: Readonly<Record<string, Setter<SallocDraft>>> = {
 export const SALLOC_ROWS = [...rowsOf("salloc", JOB_OPTIONS), ...SALLOC_OPTIONS];
 
 const GRAMMAR: Grammar<SallocDraft> = {
-  command: "salloc", rows: SALLOC_ROWS, flags: [JOB_FLAGS, FLAGS], setters: [JOB_SETTERS, SETTERS],
+  command: "salloc",
+  rows: SALLOC_ROWS,
+  flags: [JOB_FLAGS, FLAGS],
+  setters: [JOB_SETTERS, SETTERS],
 };
 
 /** @throws UsageError; BerthError INVALID_NODE_NAME for an unreadable host list */
@@ -75,7 +90,20 @@ export function parseSalloc(argv: readonly string[], env: Env, context: ParseCon
   draft.job.name ??= "interactive";
   const { action, job, noShell, killCommand, bell, chdir, quiet, verbose, clusters, uid, gid, getUserEnv } = draft;
   return {
-    action, job, command: words.rest, noShell, killCommand, bell, chdir, quiet, verbose, clusters, uid, gid,
-    getUserEnv, given, warnings,
+    action,
+    job,
+    command: words.rest,
+    noShell,
+    killCommand,
+    bell,
+    chdir,
+    quiet,
+    verbose,
+    clusters,
+    uid,
+    gid,
+    getUserEnv,
+    given,
+    warnings,
   };
 }

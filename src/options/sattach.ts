@@ -12,8 +12,7 @@ export const SATTACH_ROWS: readonly QueryRow[] = [
   { name: "output-filter", takes: "TASK", help: "standard output of this task only" },
   { name: "pty", help: "attach to the pseudo-terminal of task 0" },
   { name: "quiet", short: "Q", help: "print errors only" },
-  ...INFORMATION_ROWS.map((row) =>
-    row.name === "help" ? { ...row, short: "h" } : row.name === "usage" ? { ...row, short: "u" } : row),
+  ...INFORMATION_ROWS.map((row) => (row.name === "help" ? { ...row, short: "h" } : row.name === "usage" ? { ...row, short: "u" } : row)),
 ];
 
 export interface SattachLine {

@@ -6,7 +6,13 @@
  */
 import type { BatchRequest, JobOptions } from "#job/request.ts";
 import {
-  applyLevel, fitNodesToTasks, readEnvironment, readWords, refuseComponents, throwGetoptError, type Grammar,
+  applyLevel,
+  fitNodesToTasks,
+  readEnvironment,
+  readWords,
+  refuseComponents,
+  throwGetoptError,
+  type Grammar,
 } from "./apply-options.ts";
 import type { Directives } from "./batch-script.ts";
 import type { GivenOption } from "./getopt.ts";
@@ -62,22 +68,39 @@ interface SbatchDraft extends StreamDraft {
 }
 
 const FLAGS: Readonly<Record<string, Flag<SbatchDraft>>> = {
-  "no-requeue": ({ job }, isOn) => { if (isOn) job.requeue = false; },
-  parsable: (draft, isOn) => { draft.parsable = isOn; },
-  requeue: ({ job }, isOn) => { if (isOn) job.requeue = true; },
-  wait: (draft, isOn) => { draft.wait = isOn; },
+  "no-requeue": ({ job }, isOn) => {
+    if (isOn) job.requeue = false;
+  },
+  parsable: (draft, isOn) => {
+    draft.parsable = isOn;
+  },
+  requeue: ({ job }, isOn) => {
+    if (isOn) job.requeue = true;
+  },
+  wait: (draft, isOn) => {
+    draft.wait = isOn;
+  },
 };
 
 const SETTERS: Readonly<Record<string, Setter<SbatchDraft>>> = {
-  array: (draft, value) => { draft.array = value; },
-  "export-file": (draft, value) => { draft.exportFile = value; },
-  wrap: () => { /* parseSbatch has read it */ },
+  array: (draft, value) => {
+    draft.array = value;
+  },
+  "export-file": (draft, value) => {
+    draft.exportFile = value;
+  },
+  wrap: () => {
+    /* parseSbatch has read it */
+  },
 };
 
 export const SBATCH_ROWS = [...rowsOf("sbatch", JOB_OPTIONS), ...SBATCH_OPTIONS];
 
 const GRAMMAR: Grammar<SbatchDraft> = {
-  command: "sbatch", rows: SBATCH_ROWS, flags: [JOB_FLAGS, FLAGS], setters: [JOB_SETTERS, STREAM_SETTERS, SETTERS],
+  command: "sbatch",
+  rows: SBATCH_ROWS,
+  flags: [JOB_FLAGS, FLAGS],
+  setters: [JOB_SETTERS, STREAM_SETTERS, SETTERS],
 };
 
 /**
@@ -113,12 +136,24 @@ function actionOf(options: readonly GivenOption<JobOptionRow>[]): Action | undef
  * Everything that was said, strongest last: #SBATCH lines, SBATCH_* variables, command line.
  * @throws UsageError; BerthError INVALID_NODE_NAME for an unreadable host list
  */
-export function mergeSbatch(
-  { line, directives, env, context }: { readonly line: SbatchLine; readonly directives: Directives;
-    readonly env: Env; readonly context: ParseContext },
-): SbatchRequest {
+export function mergeSbatch({
+  line,
+  directives,
+  env,
+  context,
+}: {
+  readonly line: SbatchLine;
+  readonly directives: Directives;
+  readonly env: Env;
+  readonly context: ParseContext;
+}): SbatchRequest {
   const draft: SbatchDraft = {
-    ...emptyCommon(), ...emptyStreams(), array: null, exportFile: null, parsable: false, wait: false,
+    ...emptyCommon(),
+    ...emptyStreams(),
+    array: null,
+    exportFile: null,
+    parsable: false,
+    wait: false,
   };
   applyDirectives(draft, directives, env, context);
   applyLevel(draft, GRAMMAR, readEnvironment(GRAMMAR, env), { ...context, env, source: "environment" });
@@ -127,11 +162,28 @@ export function mergeSbatch(
   const { action, job, chdir, wait, parsable, testOnly, quiet, verbose, clusters, uid, gid, getUserEnv } = draft;
   job.name ??= line.wrap !== null ? "wrap" : line.script === null ? "sbatch" : baseName(line.script);
   return {
-    action, job, chdir, wait, parsable, testOnly, quiet, verbose, clusters, uid, gid, getUserEnv, warnings,
+    action,
+    job,
+    chdir,
+    wait,
+    parsable,
+    testOnly,
+    quiet,
+    verbose,
+    clusters,
+    uid,
+    gid,
+    getUserEnv,
+    warnings,
     exportFile: draft.exportFile,
     batch: {
-      args: line.args, input: draft.input, output: draft.output, error: draft.error, openMode: draft.openMode,
-      export: draft.export, array: draft.array,
+      args: line.args,
+      input: draft.input,
+      output: draft.output,
+      error: draft.error,
+      openMode: draft.openMode,
+      export: draft.export,
+      array: draft.array,
     },
   };
 }

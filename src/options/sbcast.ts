@@ -38,12 +38,12 @@ export function parseSbcast(argv: readonly string[], env: Env): SbcastLine {
   const isRun = said.action === "run";
   const [source = null, destination = null] = said.operands;
   if (isRun && said.operands.length !== 2) {
-    throw new UsageError([
-      `Need two file names, have ${said.operands.length} names`, 'Try "sbcast --help" for more information',
-    ], 1);
+    throw new UsageError([`Need two file names, have ${said.operands.length} names`, 'Try "sbcast --help" for more information'], 1);
   }
   return {
-    action: said.action, source, destination,
+    action: said.action,
+    source,
+    destination,
     target: isRun ? targetOf(said.value("jobid") ?? env["SLURM_JOB_ID"]) : null,
     force: said.has("force") || isSet(env["SBCAST_FORCE"]),
     preserve: said.has("preserve") || isSet(env["SBCAST_PRESERVE"]),
@@ -54,9 +54,7 @@ export function parseSbcast(argv: readonly string[], env: Env): SbcastLine {
 
 function targetOf(text: string | undefined): JobTarget {
   if (text === undefined || text === "") {
-    throw new UsageError([
-      "sbcast: error: Need a job id to run this command.  Run from within a Slurm job or use the --jobid option.",
-    ], 1);
+    throw new UsageError(["sbcast: error: Need a job id to run this command.  Run from within a Slurm job or use the --jobid option."], 1);
   }
   const target = parseJobTarget(text);
   if (target === undefined) throw new UsageError([`sbcast: error: Invalid job id ${text}`], 1);

@@ -73,14 +73,17 @@ export function parseScancel(argv: readonly string[], env: Env): ScancelLine {
     nodes: nodes === null ? null : expandHostlist(nodes),
     states: statesOf(said.value("state") ?? env["SCANCEL_STATE"]),
   };
-  const targets = said.operands.flatMap((text) =>
-    targetsOf(text, (bad) => `scancel: error: Invalid job id ${bad}`));
+  const targets = said.operands.flatMap((text) => targetsOf(text, (bad) => `scancel: error: Invalid job id ${bad}`));
   const hasFilter = said.has("me") || Object.values(filters).some((value) => value !== null);
   if (said.action === "run" && targets.length === 0 && !hasFilter) {
     throw new UsageError(["scancel: error: No job identification provided"], 1);
   }
   return {
-    action: said.action, targets, ...filters, hasFilter, me: said.has("me"),
+    action: said.action,
+    targets,
+    ...filters,
+    hasFilter,
+    me: said.has("me"),
     signal: signalOf(said.value("signal")),
     batch: said.has("batch") || isSet(env["SCANCEL_BATCH"]),
     full: said.has("full") || isSet(env["SCANCEL_FULL"]),
@@ -104,13 +107,15 @@ const CANCELLABLE: readonly BaseState[] = ["PENDING", "RUNNING", "SUSPENDED"];
 
 function statesOf(text: string | undefined): BaseState[] | null {
   const words = listOf(text);
-  return words?.map((word) => {
-    const upper = word.toUpperCase();
-    const state = CANCELLABLE.find((name) => name === upper || STATES[name] === upper);
-    if (state !== undefined) return state;
-    throw new UsageError([
-      `scancel: error: Invalid job state specified: ${word}`,
-      "scancel: error: Valid job states are PENDING, RUNNING, and SUSPENDED",
-    ], 1);
-  }) ?? null;
+  return (
+    words?.map((word) => {
+      const upper = word.toUpperCase();
+      const state = CANCELLABLE.find((name) => name === upper || STATES[name] === upper);
+      if (state !== undefined) return state;
+      throw new UsageError(
+        [`scancel: error: Invalid job state specified: ${word}`, "scancel: error: Valid job states are PENDING, RUNNING, and SUSPENDED"],
+        1,
+      );
+    }) ?? null
+  );
 }

@@ -1,6 +1,13 @@
 /** scontrol's options; the words that follow are its own language (commands.md §8). */
 import {
-  INFORMATION_ROWS, isSet, MACHINE_ROWS, machineOutputOf, Said, type MachineOutput, type QueryAction, type QueryRow,
+  INFORMATION_ROWS,
+  isSet,
+  MACHINE_ROWS,
+  machineOutputOf,
+  Said,
+  type MachineOutput,
+  type QueryAction,
+  type QueryRow,
 } from "./said.ts";
 import type { Env } from "./site.ts";
 

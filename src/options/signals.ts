@@ -1,14 +1,37 @@
 /** Linux's signals by number, name and description (signal(7), strsignal(3) of the C library). */
 const SIGNALS: readonly (readonly [name: string, text: string])[] = [
-  ["0", "Unknown signal 0"], ["HUP", "Hangup"], ["INT", "Interrupt"], ["QUIT", "Quit"], ["ILL", "Illegal instruction"],
-  ["TRAP", "Trace/breakpoint trap"], ["ABRT", "Aborted"], ["BUS", "Bus error"], ["FPE", "Floating point exception"],
-  ["KILL", "Killed"], ["USR1", "User defined signal 1"], ["SEGV", "Segmentation fault"],
-  ["USR2", "User defined signal 2"], ["PIPE", "Broken pipe"], ["ALRM", "Alarm clock"], ["TERM", "Terminated"],
-  ["STKFLT", "Stack fault"], ["CHLD", "Child exited"], ["CONT", "Continued"], ["STOP", "Stopped (signal)"],
-  ["TSTP", "Stopped"], ["TTIN", "Stopped (tty input)"], ["TTOU", "Stopped (tty output)"],
-  ["URG", "Urgent I/O condition"], ["XCPU", "CPU time limit exceeded"], ["XFSZ", "File size limit exceeded"],
-  ["VTALRM", "Virtual timer expired"], ["PROF", "Profiling timer expired"], ["WINCH", "Window changed"],
-  ["IO", "I/O possible"], ["PWR", "Power failure"], ["SYS", "Bad system call"],
+  ["0", "Unknown signal 0"],
+  ["HUP", "Hangup"],
+  ["INT", "Interrupt"],
+  ["QUIT", "Quit"],
+  ["ILL", "Illegal instruction"],
+  ["TRAP", "Trace/breakpoint trap"],
+  ["ABRT", "Aborted"],
+  ["BUS", "Bus error"],
+  ["FPE", "Floating point exception"],
+  ["KILL", "Killed"],
+  ["USR1", "User defined signal 1"],
+  ["SEGV", "Segmentation fault"],
+  ["USR2", "User defined signal 2"],
+  ["PIPE", "Broken pipe"],
+  ["ALRM", "Alarm clock"],
+  ["TERM", "Terminated"],
+  ["STKFLT", "Stack fault"],
+  ["CHLD", "Child exited"],
+  ["CONT", "Continued"],
+  ["STOP", "Stopped (signal)"],
+  ["TSTP", "Stopped"],
+  ["TTIN", "Stopped (tty input)"],
+  ["TTOU", "Stopped (tty output)"],
+  ["URG", "Urgent I/O condition"],
+  ["XCPU", "CPU time limit exceeded"],
+  ["XFSZ", "File size limit exceeded"],
+  ["VTALRM", "Virtual timer expired"],
+  ["PROF", "Profiling timer expired"],
+  ["WINCH", "Window changed"],
+  ["IO", "I/O possible"],
+  ["PWR", "Power failure"],
+  ["SYS", "Bad system call"],
 ];
 const FIRST_REAL_TIME = 34;
 const LAST_SIGNAL = 64;
@@ -34,6 +57,5 @@ export function signalName(number: number): string {
 export function signalText(number: number): string {
   const known = SIGNALS[number]?.[1];
   if (known !== undefined) return known;
-  return number >= FIRST_REAL_TIME && number <= LAST_SIGNAL
-    ? `Real-time signal ${number - FIRST_REAL_TIME}` : `Unknown signal ${number}`;
+  return number >= FIRST_REAL_TIME && number <= LAST_SIGNAL ? `Real-time signal ${number - FIRST_REAL_TIME}` : `Unknown signal ${number}`;
 }

@@ -1,8 +1,18 @@
 /** sinfo's command line (commands.md §7). */
 import { expandHostlist } from "./hostlist.ts";
 import {
-  formatOf, INFORMATION_ROWS, isSet, iterateOf, listOf, MACHINE_ROWS, machineOutputOf, Said,
-  type FormatText, type MachineOutput, type QueryAction, type QueryRow,
+  formatOf,
+  INFORMATION_ROWS,
+  isSet,
+  iterateOf,
+  listOf,
+  MACHINE_ROWS,
+  machineOutputOf,
+  Said,
+  type FormatText,
+  type MachineOutput,
+  type QueryAction,
+  type QueryRow,
 } from "./said.ts";
 import type { Env } from "./site.ts";
 import { UsageError } from "./usage-error.ts";
@@ -94,27 +104,63 @@ export function parseSinfo(argv: readonly string[], env: Env): SinfoLine {
 }
 
 /** Words that -t takes, with the short forms that sinfo prints. */
-const NODE_STATES: ReadonlyMap<string, string> = new Map(Object.entries({
-  unknown: "unknown", unk: "unknown", down: "down", idle: "idle", allocated: "allocated", alloc: "allocated",
-  mixed: "mixed", mix: "mixed", future: "future", futr: "future", drain: "drain", drained: "drained",
-  draining: "draining", drng: "draining", no_respond: "no_respond", not_responding: "no_respond", reserved: "reserved",
-  resv: "reserved", perfctrs: "perfctrs", npc: "perfctrs", cloud: "cloud", completing: "completing",
-  comp: "completing", cg: "completing", powering_down: "powering_down", pow_dn: "powering_down",
-  powered_down: "powered_down", power_down: "power_down", powering_up: "powering_up", pow_up: "powering_up",
-  fail: "fail", failing: "failing", maint: "maint", reboot: "reboot", planned: "planned", plnd: "planned",
-  blocked: "blocked", "reboot^": "reboot^", inval: "inval",
-}));
+const NODE_STATES: ReadonlyMap<string, string> = new Map(
+  Object.entries({
+    unknown: "unknown",
+    unk: "unknown",
+    down: "down",
+    idle: "idle",
+    allocated: "allocated",
+    alloc: "allocated",
+    mixed: "mixed",
+    mix: "mixed",
+    future: "future",
+    futr: "future",
+    drain: "drain",
+    drained: "drained",
+    draining: "draining",
+    drng: "draining",
+    no_respond: "no_respond",
+    not_responding: "no_respond",
+    reserved: "reserved",
+    resv: "reserved",
+    perfctrs: "perfctrs",
+    npc: "perfctrs",
+    cloud: "cloud",
+    completing: "completing",
+    comp: "completing",
+    cg: "completing",
+    powering_down: "powering_down",
+    pow_dn: "powering_down",
+    powered_down: "powered_down",
+    power_down: "power_down",
+    powering_up: "powering_up",
+    pow_up: "powering_up",
+    fail: "fail",
+    failing: "failing",
+    maint: "maint",
+    reboot: "reboot",
+    planned: "planned",
+    plnd: "planned",
+    blocked: "blocked",
+    "reboot^": "reboot^",
+    inval: "inval",
+  }),
+);
 /** As 22.05 lists them (transcript sinfo-01-default). */
-const SHOWN_STATES = "unknown,down,idle,allocated,?,mixed,future,drain,drained,draining,no_respond,reserved,perfctrs,"
-  + "cloud,completing,powering_down,powered_down,power_down,powering_up,fail,maint,reboot,reboot^,unknown";
+const SHOWN_STATES =
+  "unknown,down,idle,allocated,?,mixed,future,drain,drained,draining,no_respond,reserved,perfctrs," +
+  "cloud,completing,powering_down,powered_down,power_down,powering_up,fail,maint,reboot,reboot^,unknown";
 
 function statesOf(text: string | null): string[] | null {
   if (text === null || text.toLowerCase() === "all") return null;
-  return text.toLowerCase().split(",").filter((word) => word !== "").map((word) => {
-    const states = word.split("&").map((part) => NODE_STATES.get(part));
-    if (states.every((state) => state !== undefined)) return states.join("&");
-    throw new UsageError([
-      `sinfo: error: Bad state string: "${text}"`, `sinfo: error: valid states: ${SHOWN_STATES}`,
-    ], 1);
-  });
+  return text
+    .toLowerCase()
+    .split(",")
+    .filter((word) => word !== "")
+    .map((word) => {
+      const states = word.split("&").map((part) => NODE_STATES.get(part));
+      if (states.every((state) => state !== undefined)) return states.join("&");
+      throw new UsageError([`sinfo: error: Bad state string: "${text}"`, `sinfo: error: valid states: ${SHOWN_STATES}`], 1);
+    });
 }

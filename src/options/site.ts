@@ -44,8 +44,7 @@ export function valid<T>(value: T | undefined, site: Site): T {
 export function countOf(text: string, site: Site, min = 1): number {
   const count = parseCount(text, min);
   if (count !== undefined) return count;
-  throw new UsageError(
-    [`${site.command}: error: Invalid numeric value "${text}" for --${site.option}.`], site.errorExit);
+  throw new UsageError([`${site.command}: error: Invalid numeric value "${text}" for --${site.option}.`], site.errorExit);
 }
 
 /** An environment variable for a flag: empty, `yes` or a number but zero sets it, the rest clears it (§3.4). */

@@ -1,10 +1,22 @@
 /** squeue's command line (commands.md §6.1). */
 import type { JobTarget } from "#engine/engine.ts";
-import { STATE_FLAGS, STATES, type AnyState } from "#job/state.ts";
+import { type STATE_FLAGS, STATES, type AnyState } from "#job/state.ts";
 import { expandHostlist } from "./hostlist.ts";
 import {
-  formatOf, INFORMATION_ROWS, isSet, iterateOf, listOf, MACHINE_ROWS, machineOutputOf, parseStates, Said, targetsOf,
-  type FormatText, type MachineOutput, type QueryAction, type QueryRow,
+  formatOf,
+  INFORMATION_ROWS,
+  isSet,
+  iterateOf,
+  listOf,
+  MACHINE_ROWS,
+  machineOutputOf,
+  parseStates,
+  Said,
+  targetsOf,
+  type FormatText,
+  type MachineOutput,
+  type QueryAction,
+  type QueryRow,
 } from "./said.ts";
 import type { Env } from "./site.ts";
 import { UsageError } from "./usage-error.ts";
@@ -87,13 +99,11 @@ export function parseSqueue(argv: readonly string[], env: Env): SqueueLine {
   const said = new Said("squeue", SQUEUE_ROWS, argv);
   const operands = [...said.operands];
   // `-j 12` is an option without value and an operand that belongs to it; the same for -s.
-  const take = (name: string) => said.value(name) === "" ? operands.shift() ?? "" : said.value(name);
+  const take = (name: string) => (said.value(name) === "" ? (operands.shift() ?? "") : said.value(name));
   const jobs = take("jobs");
   const steps = take("steps");
   if (said.action === "run" && operands[0] !== undefined) {
-    throw new UsageError([
-      `squeue: error: Unrecognized option: ${operands[0]}`, 'Try "squeue --help" for more information',
-    ], 1);
+    throw new UsageError([`squeue: error: Unrecognized option: ${operands[0]}`, 'Try "squeue --help" for more information'], 1);
   }
   const targets = (text: string) => targetsOf(text, (bad) => `squeue: error: Invalid job id: ${bad}`);
   const nodes = said.value("nodelist");
@@ -135,8 +145,18 @@ export function parseSqueue(argv: readonly string[], env: Env): SqueueLine {
 
 /** In the order of Slurm's message. */
 const SHOWN_FLAGS = [
-  "COMPLETING", "CONFIGURING", "RESIZING", "RESV_DEL_HOLD", "REQUEUED", "REQUEUE_FED", "REQUEUE_HOLD", "REVOKED",
-  "SIGNALING", "SPECIAL_EXIT", "STAGE_OUT", "STOPPED",
+  "COMPLETING",
+  "CONFIGURING",
+  "RESIZING",
+  "RESV_DEL_HOLD",
+  "REQUEUED",
+  "REQUEUE_FED",
+  "REQUEUE_HOLD",
+  "REVOKED",
+  "SIGNALING",
+  "SPECIAL_EXIT",
+  "STAGE_OUT",
+  "STOPPED",
 ] as const satisfies readonly (keyof typeof STATE_FLAGS)[];
 
 function statesOf(text: string | undefined): SqueueLine["states"] {
@@ -144,8 +164,8 @@ function statesOf(text: string | undefined): SqueueLine["states"] {
   const parsed = parseStates(text);
   if (!("bad" in parsed)) return parsed.states;
   const names = [...Object.keys(STATES), ...SHOWN_FLAGS].join(",");
-  throw new UsageError([
-    `squeue: error: Invalid job state specified: ${parsed.bad}`,
-    `squeue: error: Valid job states include: ${names}`, "",
-  ], 1);
+  throw new UsageError(
+    [`squeue: error: Invalid job state specified: ${parsed.bad}`, `squeue: error: Valid job states include: ${names}`, ""],
+    1,
+  );
 }

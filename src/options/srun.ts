@@ -2,11 +2,15 @@
 import type { StepResources } from "#engine/engine.ts";
 import type { JobOptions, StepOptions } from "#job/request.ts";
 import {
-  applyLevel, fitNodesToTasks, readEnvironment, readWords, refuseComponents, throwGetoptError, type Grammar,
+  applyLevel,
+  fitNodesToTasks,
+  readEnvironment,
+  readWords,
+  refuseComponents,
+  throwGetoptError,
+  type Grammar,
 } from "./apply-options.ts";
-import {
-  emptyCommon, emptyStreams, type Action, type CommonDraft, type Mutable, type StreamDraft,
-} from "./job-draft.ts";
+import { emptyCommon, emptyStreams, type Action, type CommonDraft, type Mutable, type StreamDraft } from "./job-draft.ts";
 import { rowsOf } from "./job-option-row.ts";
 import { JOB_OPTIONS } from "./job-option-table.ts";
 import { hostsInFile, JOB_FLAGS, JOB_SETTERS, STREAM_SETTERS, type Flag, type Setter } from "./job-setters.ts";
@@ -38,21 +42,45 @@ interface SrunDraft extends StreamDraft {
 }
 
 const FLAGS: Readonly<Record<string, Flag<SrunDraft>>> = {
-  "disable-status": ({ step }, isOn) => { step.disableStatus = isOn; },
-  exact: ({ step }, isOn) => { step.exact = isOn; },
-  interactive: ({ step }, isOn) => { step.interactive = isOn; },
-  label: ({ step }, isOn) => { step.label = isOn; },
-  "multi-prog": ({ step }, isOn) => { step.multiProg = isOn; },
-  "preserve-env": ({ step }, isOn) => { step.preserveEnv = isOn; },
-  "quit-on-interrupt": ({ step }, isOn) => { step.quitOnInterrupt = isOn; },
-  unbuffered: ({ step }, isOn) => { step.unbuffered = isOn; },
+  "disable-status": ({ step }, isOn) => {
+    step.disableStatus = isOn;
+  },
+  exact: ({ step }, isOn) => {
+    step.exact = isOn;
+  },
+  interactive: ({ step }, isOn) => {
+    step.interactive = isOn;
+  },
+  label: ({ step }, isOn) => {
+    step.label = isOn;
+  },
+  "multi-prog": ({ step }, isOn) => {
+    step.multiProg = isOn;
+  },
+  "preserve-env": ({ step }, isOn) => {
+    step.preserveEnv = isOn;
+  },
+  "quit-on-interrupt": ({ step }, isOn) => {
+    step.quitOnInterrupt = isOn;
+  },
+  unbuffered: ({ step }, isOn) => {
+    step.unbuffered = isOn;
+  },
 };
 
 const SETTERS: Readonly<Record<string, Setter<SrunDraft>>> = {
-  bcast: ({ step }, value) => { step.bcast = value; },
-  "cpu-bind": ({ step }, value) => { step.cpuBind = value; },
-  epilog: ({ step }, value) => { step.epilog = value; },
-  jobid: ({ step }, value, site) => { step.jobId = countOf(value, site); },
+  bcast: ({ step }, value) => {
+    step.bcast = value;
+  },
+  "cpu-bind": ({ step }, value) => {
+    step.cpuBind = value;
+  },
+  epilog: ({ step }, value) => {
+    step.epilog = value;
+  },
+  jobid: ({ step }, value, site) => {
+    step.jobId = countOf(value, site);
+  },
   "kill-on-bad-exit": ({ step }, value, site) => {
     step.killOnBadExit = value === "" || countOf(value, site, 0) !== 0;
   },
@@ -60,19 +88,36 @@ const SETTERS: Readonly<Record<string, Setter<SrunDraft>>> = {
     if (value === "list") draft.action = "mpiList";
     else draft.step.mpi = value;
   },
-  overlap: ({ step }, value) => { step.overlap = value !== "0" && value !== "no"; },
-  prolog: ({ step }, value) => { step.prolog = value; },
-  pty: ({ step }) => { step.pty = true; },
-  relative: ({ step }, value, site) => { step.relativeNode = countOf(value, site, 0); },
-  "task-epilog": ({ step }, value, site) => { step.taskEpilog = absolutePath(site.cwd, value); },
-  "task-prolog": ({ step }, value, site) => { step.taskProlog = absolutePath(site.cwd, value); },
-  wait: ({ step }, value, site) => { step.waitSeconds = countOf(value, site, 0); },
+  overlap: ({ step }, value) => {
+    step.overlap = value !== "0" && value !== "no";
+  },
+  prolog: ({ step }, value) => {
+    step.prolog = value;
+  },
+  pty: ({ step }) => {
+    step.pty = true;
+  },
+  relative: ({ step }, value, site) => {
+    step.relativeNode = countOf(value, site, 0);
+  },
+  "task-epilog": ({ step }, value, site) => {
+    step.taskEpilog = absolutePath(site.cwd, value);
+  },
+  "task-prolog": ({ step }, value, site) => {
+    step.taskProlog = absolutePath(site.cwd, value);
+  },
+  wait: ({ step }, value, site) => {
+    step.waitSeconds = countOf(value, site, 0);
+  },
 };
 
 export const SRUN_ROWS = [...rowsOf("srun", JOB_OPTIONS), ...SRUN_OPTIONS];
 
 const GRAMMAR: Grammar<SrunDraft> = {
-  command: "srun", rows: SRUN_ROWS, flags: [JOB_FLAGS, FLAGS], setters: [JOB_SETTERS, STREAM_SETTERS, SETTERS],
+  command: "srun",
+  rows: SRUN_ROWS,
+  flags: [JOB_FLAGS, FLAGS],
+  setters: [JOB_SETTERS, STREAM_SETTERS, SETTERS],
 };
 
 /**
@@ -100,14 +145,28 @@ function finish(draft: SrunDraft, command: readonly string[], given: ReadonlySet
   const warnings = fitNodesToTasks("srun", draft);
   const { action, job, verbose, quiet, clusters, step } = draft;
   const programName = baseName(command[0] ?? "");
-  const stepName = given.has("job-name") ? job.name ?? programName : programName;
+  const stepName = given.has("job-name") ? (job.name ?? programName) : programName;
   job.name ??= programName;
   return {
-    action, job, stepName, verbose, quiet, clusters, given, warnings,
+    action,
+    job,
+    stepName,
+    verbose,
+    quiet,
+    clusters,
+    given,
+    warnings,
     step: {
-      ...step, command, exact: step.exact || given.has("exclusive"),
-      input: draft.input, output: draft.output, error: draft.error, openMode: draft.openMode,
-      export: draft.export, chdir: draft.chdir, testOnly: draft.testOnly,
+      ...step,
+      command,
+      exact: step.exact || given.has("exclusive"),
+      input: draft.input,
+      output: draft.output,
+      error: draft.error,
+      openMode: draft.openMode,
+      export: draft.export,
+      chdir: draft.chdir,
+      testOnly: draft.testOnly,
     },
     resources: resourcesOf(job),
   };
@@ -118,8 +177,19 @@ export function resourcesOf(job: JobOptions): StepResources {
   const { nodesMin, nodesMax, tasks, tasksPerNode, cpusPerTask, memPerNodeMib, memPerCpuMib } = job;
   const { nodeList, excludeNodes, gres, distribution, planeSize, overcommit } = job;
   return {
-    nodesMin, nodesMax, tasks, tasksPerNode, cpusPerTask, memPerNodeMib, memPerCpuMib,
-    nodeList, excludeNodes, gres, distribution, planeSize, overcommit,
+    nodesMin,
+    nodesMax,
+    tasks,
+    tasksPerNode,
+    cpusPerTask,
+    memPerNodeMib,
+    memPerCpuMib,
+    nodeList,
+    excludeNodes,
+    gres,
+    distribution,
+    planeSize,
+    overcommit,
   };
 }
 
@@ -128,16 +198,38 @@ function applyHostFile(draft: SrunDraft, env: Env, context: ParseContext): void 
   const path = env["SLURM_HOSTFILE"];
   if (path === undefined || path === "") return;
   draft.job.nodeList = hostsInFile(path, {
-    ...context, command: "srun", option: "nodefile", source: "environment", errorExit: errorExitOf(env),
+    ...context,
+    command: "srun",
+    option: "nodefile",
+    source: "environment",
+    errorExit: errorExitOf(env),
   });
   draft.job.distribution = "arbitrary";
 }
 
 function emptyStep(): StepFields {
   return {
-    command: [], jobId: null, label: false, unbuffered: false, pty: false, killOnBadExit: null, waitSeconds: null,
-    exact: false, overlap: false, relativeNode: null, interactive: false, preserveEnv: false, multiProg: false,
-    mpi: null, cpuBind: null, taskProlog: null, taskEpilog: null, prolog: null, epilog: null, disableStatus: false,
-    quitOnInterrupt: false, bcast: null,
+    command: [],
+    jobId: null,
+    label: false,
+    unbuffered: false,
+    pty: false,
+    killOnBadExit: null,
+    waitSeconds: null,
+    exact: false,
+    overlap: false,
+    relativeNode: null,
+    interactive: false,
+    preserveEnv: false,
+    multiProg: false,
+    mpi: null,
+    cpuBind: null,
+    taskProlog: null,
+    taskEpilog: null,
+    prolog: null,
+    epilog: null,
+    disableStatus: false,
+    quitOnInterrupt: false,
+    bcast: null,
   };
 }

@@ -1,8 +1,6 @@
 /** sstat's command line (commands.md §10). */
 import type { JobTarget } from "#engine/engine.ts";
-import {
-  INFORMATION_ROWS, parsableOf, Said, targetsOf, type Parsable, type QueryAction, type QueryRow,
-} from "./said.ts";
+import { INFORMATION_ROWS, parsableOf, Said, targetsOf, type Parsable, type QueryAction, type QueryRow } from "./said.ts";
 import { UsageError } from "./usage-error.ts";
 
 export const SSTAT_ROWS: readonly QueryRow[] = [
@@ -40,7 +38,8 @@ export function parseSstat(argv: readonly string[]): SstatLine {
     throw new UsageError(["sstat: error: You didn't give me any jobs to stat."], 1);
   }
   return {
-    action: said.action, jobs,
+    action: said.action,
+    jobs,
     allSteps: said.has("allsteps"),
     format: said.has("format") ? said.values("format").join(",") : null,
     pids: said.has("pidformat"),

@@ -29,10 +29,14 @@ const commands = [
   ["srun", SRUN_ROWS, (argv: readonly string[], env: Env) => parseSrun(argv, env, context)],
   ["sbatch", SBATCH_ROWS, sbatch],
   ["salloc", SALLOC_ROWS, (argv: readonly string[], env: Env) => parseSalloc(argv, env, context)],
-  ["scancel", SCANCEL_ROWS, parseScancel], ["squeue", SQUEUE_ROWS, parseSqueue], ["sinfo", SINFO_ROWS, parseSinfo],
+  ["scancel", SCANCEL_ROWS, parseScancel],
+  ["squeue", SQUEUE_ROWS, parseSqueue],
+  ["sinfo", SINFO_ROWS, parseSinfo],
   ["sacct", SACCT_ROWS, (argv: readonly string[], env: Env) => parseSacct(argv, env, { now })],
-  ["scontrol", SCONTROL_ROWS, parseScontrol], ["sattach", SATTACH_ROWS, (argv: readonly string[]) => parseSattach(argv)],
-  ["sstat", SSTAT_ROWS, (argv: readonly string[]) => parseSstat(argv)], ["sbcast", SBCAST_ROWS, parseSbcast],
+  ["scontrol", SCONTROL_ROWS, parseScontrol],
+  ["sattach", SATTACH_ROWS, (argv: readonly string[]) => parseSattach(argv)],
+  ["sstat", SSTAT_ROWS, (argv: readonly string[]) => parseSstat(argv)],
+  ["sbcast", SBCAST_ROWS, parseSbcast],
 ] as const;
 
 /** Runs it; anything but the room's own errors is a bug. */
@@ -68,12 +72,39 @@ describe.each(commands)("%s's table", (command, rows, parse) => {
 
   test("nothing but usage errors comes out", () => {
     const random = randomFrom(command.length * 7919);
-    const pieces = ["-", "--", "=", ":", "[", "]", ",", "1", "0", "99999999999999999999", "%", "@", "+", "x", "é", "\0",
-      " ", "\n", "'", '"', "\\", "2030-13-01", "now+", "__proto__", "constructor", "toString",
-      ...rows.map((row) => `--${row.name}`)];
+    const pieces = [
+      "-",
+      "--",
+      "=",
+      ":",
+      "[",
+      "]",
+      ",",
+      "1",
+      "0",
+      "99999999999999999999",
+      "%",
+      "@",
+      "+",
+      "x",
+      "é",
+      "\0",
+      " ",
+      "\n",
+      "'",
+      '"',
+      "\\",
+      "2030-13-01",
+      "now+",
+      "__proto__",
+      "constructor",
+      "toString",
+      ...rows.map((row) => `--${row.name}`),
+    ];
     for (let round = 0; round < 1500; round++) {
       const argv = Array.from({ length: random(6) }, () =>
-        Array.from({ length: 1 + random(4) }, () => pieces[random(pieces.length)] ?? "").join(""));
+        Array.from({ length: 1 + random(4) }, () => pieces[random(pieces.length)] ?? "").join(""),
+      );
       survives(() => parse(argv, {}));
     }
   });

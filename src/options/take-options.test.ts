@@ -3,8 +3,13 @@ import { SRUN_ROWS } from "./srun.ts";
 import { takeOptions } from "./take-options.ts";
 
 const take = ["container", "container-id"];
-const rows: readonly (readonly [name: string, argv: readonly string[], kept: readonly string[], taken: Readonly<Record<string, string>>,
-  rest: readonly string[]])[] = [
+const rows: readonly (readonly [
+  name: string,
+  argv: readonly string[],
+  kept: readonly string[],
+  taken: Readonly<Record<string, string>>,
+  rest: readonly string[],
+])[] = [
   ["nothing to take", ["-n2", "true"], ["-n2"], {}, ["true"]],
   ["a value of its own word", ["--container", "/b", "true"], [], { container: "/b" }, ["true"]],
   ["an attached value", ["--container=/b=c", "true"], [], { container: "/b=c" }, ["true"]],

@@ -23,10 +23,14 @@ export interface KeptOption {
 }
 
 /** @param guess true when an option of this long name, or letter, takes a value of its own word */
-export function takeOptions(rows: readonly OptionRow[], argv: readonly string[], options: {
-  readonly take: readonly string[];
-  readonly guess: (option: string) => boolean;
-}): TakenOptions {
+export function takeOptions(
+  rows: readonly OptionRow[],
+  argv: readonly string[],
+  options: {
+    readonly take: readonly string[];
+    readonly guess: (option: string) => boolean;
+  },
+): TakenOptions {
   const index = indexOf(rows);
   const kept: KeptOption[] = [];
   const taken = new Map<string, string>();
@@ -43,7 +47,7 @@ export function takeOptions(rows: readonly OptionRow[], argv: readonly string[],
     const hasNext = read.usesNext && at + 1 < argv.length;
     const [only] = read.names;
     if (only !== undefined && options.take.includes(only) && (!read.usesNext || hasNext)) {
-      taken.set(only, read.attached ?? (hasNext ? argv[at + 1] ?? "" : ""));
+      taken.set(only, read.attached ?? (hasNext ? (argv[at + 1] ?? "") : ""));
     } else {
       kept.push({ words: [word, ...(hasNext ? [argv[at + 1] ?? ""] : [])], names: read.names });
       for (const name of read.names) given.add(name);
@@ -64,7 +68,8 @@ function readLong(index: Index<OptionRow>, text: string, guess: (option: string)
   const typed = equals < 0 ? text : text.slice(0, equals);
   const attached = equals < 0 ? null : text.slice(equals + 1);
   const [match, ...more] = findLong(index, typed);
-  if (match === undefined || more.length > 0) return { names: [], attached, usesNext: attached === null && match === undefined && guess(typed) };
+  if (match === undefined || more.length > 0)
+    return { names: [], attached, usesNext: attached === null && match === undefined && guess(typed) };
   return { names: [match.row.name], attached, usesNext: attached === null && match.row.takes !== undefined };
 }
 

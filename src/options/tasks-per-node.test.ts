@@ -2,7 +2,13 @@ import { describe, expect, test } from "bun:test";
 import { expandPerNode, foldPerNode } from "./tasks-per-node.ts";
 
 describe("tasks per node", () => {
-  test.each([[[2, 2, 2, 1], "2(x3),1"], [[2], "2"], [[2, 2], "2(x2)"], [[2, 1], "2,1"], [[], ""]])("%p", (counts, text) => {
+  test.each([
+    [[2, 2, 2, 1], "2(x3),1"],
+    [[2], "2"],
+    [[2, 2], "2(x2)"],
+    [[2, 1], "2,1"],
+    [[], ""],
+  ])("%p", (counts, text) => {
     expect(foldPerNode(counts)).toBe(text);
     if (text !== "") expect(expandPerNode(text)).toEqual(counts);
   });

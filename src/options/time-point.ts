@@ -16,9 +16,18 @@ export interface TimePointOptions {
   readonly isPast?: boolean;
 }
 
-const HOURS: ReadonlyMap<string, number> = new Map([["midnight", 0], ["noon", 12], ["fika", 15], ["teatime", 16]]);
+const HOURS: ReadonlyMap<string, number> = new Map([
+  ["midnight", 0],
+  ["noon", 12],
+  ["fika", 15],
+  ["teatime", 16],
+]);
 const UNIT_SECONDS: ReadonlyMap<string, number> = new Map([
-  ["second", 1], ["minute", 60], ["hour", 3600], ["day", 86_400], ["week", 604_800],
+  ["second", 1],
+  ["minute", 60],
+  ["hour", 3600],
+  ["day", 86_400],
+  ["week", 604_800],
 ]);
 /** Year 9999; later ones have no four-digit year to print. */
 const MAX_SECONDS = 253_402_300_799;
@@ -31,8 +40,16 @@ export function parseTimePoint(text: string, options: TimePointOptions): TimePoi
     : { kind: "invalid", message: `Invalid time specification (pos=${failedAt}): ${text}` };
 }
 
-interface Day { readonly year: number; readonly month: number; readonly day: number }
-interface Clock { readonly hour: number; readonly minute: number; readonly second: number }
+interface Day {
+  readonly year: number;
+  readonly month: number;
+  readonly day: number;
+}
+interface Clock {
+  readonly hour: number;
+  readonly minute: number;
+  readonly second: number;
+}
 
 /** Reads the text from left to right; each method returns the offset of the offending character, if there is one. */
 class Reader {
@@ -129,8 +146,13 @@ class Reader {
     return start;
   }
 
-  #setDay(year: string | undefined, month: string | undefined, day: string | undefined,
-    monthAt: number, dayAt: number): number | undefined {
+  #setDay(
+    year: string | undefined,
+    month: string | undefined,
+    day: string | undefined,
+    monthAt: number,
+    dayAt: number,
+  ): number | undefined {
     this.#isYearGiven = year !== undefined;
     const full = year === undefined ? new Date(this.#now).getFullYear() : Number(year) + (year.length === 2 ? 2000 : 0);
     const parsed = { year: full, month: Number(month), day: Number(day) };

@@ -6,8 +6,12 @@ const options = { env: { PATH: process.env["PATH"] ?? "/bin" }, cwd: "/", signal
 
 describe("runChild", () => {
   test("outputs come apart, whole, with the exit code", async () => {
-    expect(await runChild(["/bin/sh", "-c", "echo out; echo err >&2; exit 3"], options))
-      .toEqual({ status: { kind: "exited", code: 3 }, stdout: "out\n", stderr: "err\n", isTimedOut: false });
+    expect(await runChild(["/bin/sh", "-c", "echo out; echo err >&2; exit 3"], options)).toEqual({
+      status: { kind: "exited", code: 3 },
+      stdout: "out\n",
+      stderr: "err\n",
+      isTimedOut: false,
+    });
   });
   test("nothing is inherited", async () => {
     expect((await runChild(["/usr/bin/env"], { ...options, env: { A: "1" } })).stdout).toBe("A=1\n");
@@ -16,7 +20,10 @@ describe("runChild", () => {
     expect((await runChild(["/nosuch/program"], options)).status).toMatchObject({ kind: "notStarted", errno: constants.errno.ENOENT });
   });
   test("a signal is a signal", async () => {
-    expect((await runChild(["/bin/sh", "-c", "kill -USR1 $$"], options)).status).toMatchObject({ kind: "signaled", signal: constants.signals.SIGUSR1 });
+    expect((await runChild(["/bin/sh", "-c", "kill -USR1 $$"], options)).status).toMatchObject({
+      kind: "signaled",
+      signal: constants.signals.SIGUSR1,
+    });
   });
   test("time limit and children: the whole group ends, even what ignores SIGTERM", async () => {
     const result = await runChild(["/bin/sh", "-c", "trap '' TERM; sleep 1000 & sleep 1000"], { ...options, timeoutMs: 50, graceMs: 50 });

@@ -36,10 +36,17 @@ export class Child implements AsyncDisposable {
   /** @throws ErrnoException when it cannot be started (ENOENT, EACCES) */
   constructor(argv: readonly [string, ...string[]], options: ChildOptions) {
     this.#options = {
-      graceMs: options.graceMs ?? 200, drainMs: options.drainMs ?? 250, maxOutputBytes: options.maxOutputBytes ?? 1 << 20,
+      graceMs: options.graceMs ?? 200,
+      drainMs: options.drainMs ?? 250,
+      maxOutputBytes: options.maxOutputBytes ?? 1 << 20,
     };
     this.#process = Bun.spawn([...argv], {
-      cwd: options.cwd, env: { ...options.env }, stdin: "ignore", stdout: "pipe", stderr: "pipe", detached: true,
+      cwd: options.cwd,
+      env: { ...options.env },
+      stdin: "ignore",
+      stdout: "pipe",
+      stderr: "pipe",
+      detached: true,
     });
     registerChild(this.#process, "tool");
   }
@@ -53,8 +60,13 @@ export class Child implements AsyncDisposable {
     const outputs = [this.#process.stdout, this.#process.stderr].map((pipe) => new Output(pipe, this.#options.maxOutputBytes));
     let isTimedOut = false;
     let stopping: Promise<void> | undefined;
-    const stop = () => { stopping ??= this[Symbol.asyncDispose](); };
-    const timer = setTimeout(() => { isTimedOut = true; stop(); }, timeoutMs);
+    const stop = () => {
+      stopping ??= this[Symbol.asyncDispose]();
+    };
+    const timer = setTimeout(() => {
+      isTimedOut = true;
+      stop();
+    }, timeoutMs);
     signal.addEventListener("abort", stop, { once: true });
     try {
       if (signal.aborted) stop();
@@ -74,8 +86,12 @@ export class Child implements AsyncDisposable {
     if (this.#process.exitCode !== null || this.#process.signalCode !== null) return;
     this.#killGroup("SIGTERM");
     const timer = setTimeout(() => this.#killGroup("SIGKILL"), this.#options.graceMs);
-    try { await this.#process.exited; } // reaped: from here on the number can belong to somebody else
-    finally { clearTimeout(timer); }
+    try {
+      await this.#process.exited;
+    } finally {
+      // reaped: from here on the number can belong to somebody else
+      clearTimeout(timer);
+    }
   }
 
   #status(): ExitStatus {
@@ -87,15 +103,19 @@ export class Child implements AsyncDisposable {
   #killGroup(signal: NodeJS.Signals): void {
     const group = this.#process.pid;
     if (group <= 1) throw new Error(`refusing to signal group ${group}`); // kill(-1) reaches everything
-    try { process.kill(-group, signal); } catch (error) {
+    try {
+      process.kill(-group, signal);
+    } catch (error) {
       if ((error as NodeJS.ErrnoException).code !== "ESRCH") throw error; // ESRCH: gone already
     }
   }
 }
 
 /** Runs `argv` to its end and collects what it printed; a program that cannot be started is a status, not an exception. */
-export async function runChild(argv: readonly [string, ...string[]],
-  options: ChildOptions & { readonly signal: AbortSignal; readonly timeoutMs: number }): Promise<Result> {
+export async function runChild(
+  argv: readonly [string, ...string[]],
+  options: ChildOptions & { readonly signal: AbortSignal; readonly timeoutMs: number },
+): Promise<Result> {
   let started: Child;
   try {
     started = new Child(argv, options);
@@ -124,8 +144,14 @@ class Output {
   }
 
   async end(drainMs: number): Promise<void> {
-    const timer = setTimeout(() => { this.#reader.cancel().catch(() => {}); /* the read ends either way */ }, drainMs);
-    try { await this.#done; } finally { clearTimeout(timer); }
+    const timer = setTimeout(() => {
+      this.#reader.cancel().catch(() => {}); /* the read ends either way */
+    }, drainMs);
+    try {
+      await this.#done;
+    } finally {
+      clearTimeout(timer);
+    }
   }
 
   async #read(maxBytes: number): Promise<void> {

@@ -39,7 +39,7 @@ export function directories(env: Readonly<Record<string, string | undefined>> = 
 }
 
 /** The specification asks that it exist, belong to the user, and be nobody else's; otherwise another place is used. */
-function isUsableRuntimeDir(path: string | undefined, uid: number): path is string {
+export function isUsableRuntimeDir(path: string | undefined, uid: number): path is string {
   if (path?.startsWith("/") !== true) return false;
   try {
     const stat = lstatSync(path);

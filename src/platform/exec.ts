@@ -17,7 +17,10 @@ export function replaceProcess(path: string, argv: readonly [string, ...string[]
   restoreFileLimit(libc);
   const kept: Buffer[] = []; // the kernel reads them during the call
   const argvTable = stringTable(argv, kept);
-  const envTable = stringTable(Object.entries(env).map(([name, value]) => `${name}=${value}`), kept);
+  const envTable = stringTable(
+    Object.entries(env).map(([name, value]) => `${name}=${value}`),
+    kept,
+  );
   const file = Buffer.from(`${path}\0`);
   libc.execve(ptr(file), ptr(argvTable), ptr(envTable));
   throw new Error(`Cannot execute ${path} (${kept.length} words)`);
@@ -49,7 +52,7 @@ export function restoreFileLimit(libc = open()): void {
   const soft = parentFileLimit();
   const pair = new BigUint64Array(2);
   if (soft === undefined || libc.prlimit64(0, RLIMIT_NOFILE, null, ptr(pair)) !== 0) return;
-  pair[0] = soft < (pair[1] ?? soft) ? soft : pair[1] ?? soft;
+  pair[0] = soft < (pair[1] ?? soft) ? soft : (pair[1] ?? soft);
   libc.prlimit64(0, RLIMIT_NOFILE, ptr(pair), null);
 }
 

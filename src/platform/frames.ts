@@ -24,7 +24,9 @@ export interface FrameHandlers {
 }
 
 type Socket = Bun.Socket<SocketState>;
-interface SocketState { connection: FrameConnection }
+interface SocketState {
+  connection: FrameConnection;
+}
 
 export class FrameConnection {
   readonly peer: PeerCredentials;
@@ -176,15 +178,25 @@ function orDie(call: () => void): void {
   try {
     call();
   } catch (error) {
-    queueMicrotask(() => { throw error; });
+    queueMicrotask(() => {
+      throw error;
+    });
   }
 }
 
 const events = {
-  data(socket: Socket, chunk: Buffer) { orDie(() => socket.data?.connection.onData(chunk)); },
-  drain(socket: Socket) { socket.data?.connection.onDrain(); },
-  close(socket: Socket) { orDie(() => socket.data?.connection.onClose()); },
-  error(socket: Socket) { socket.data?.connection.onClose(); },
+  data(socket: Socket, chunk: Buffer) {
+    orDie(() => socket.data?.connection.onData(chunk));
+  },
+  drain(socket: Socket) {
+    socket.data?.connection.onDrain();
+  },
+  close(socket: Socket) {
+    orDie(() => socket.data?.connection.onClose());
+  },
+  error(socket: Socket) {
+    socket.data?.connection.onClose();
+  },
 };
 
 /** Listens at `path`, which must not exist, in a directory that only the user may enter. */
@@ -207,7 +219,12 @@ export async function connectFrames(path: string): Promise<FrameConnection> {
   let connection: FrameConnection | undefined;
   await Bun.connect<SocketState>({
     unix: path,
-    socket: { ...events, open(socket) { connection = accept(socket); } },
+    socket: {
+      ...events,
+      open(socket) {
+        connection = accept(socket);
+      },
+    },
   });
   if (connection === undefined) throw new Error(`${path} belongs to another user`);
   return connection;

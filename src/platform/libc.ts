@@ -19,7 +19,7 @@ const symbols = dlopen("libc.so.6", {
   tcgetattr: { args: ["i32", "ptr"], returns: "i32" },
   tcsetattr: { args: ["i32", "i32", "ptr"], returns: "i32" },
   tcgetpgrp: { args: ["i32"], returns: "i32" },
-  waitpid: { args: ["i32", "ptr", "i32"], returns: "i32" },
+  wait4: { args: ["i32", "ptr", "i32", "ptr"], returns: "i32" },
 }).symbols;
 
 export class SystemError extends Error {
@@ -31,7 +31,8 @@ export class SystemError extends Error {
   }
 }
 
-function errno(): number {
+/** Of the last call; read it at once. */
+export function errno(): number {
   return read.i32(symbols.__errno_location() as Pointer, 0);
 }
 
@@ -74,6 +75,16 @@ export function becomeSubreaper(): void {
   if (symbols.prctl(36, 1, 0, 0, 0) !== 0) throw new SystemError("prctl(PR_SET_CHILD_SUBREAPER)", errno());
 }
 
+/** TIOCSWINSZ (ioctl_tty(2)); a terminal that has gone is no error. */
+export function setWindowSize(fd: number, { rows, columns }: { readonly rows: number; readonly columns: number }): void {
+  symbols.ioctl(fd, 0x5414n, ptr(new Uint16Array([rows, columns, 0, 0])));
+}
+
+/** FIONBIO (ioctl(2)): reads and writes of this open file do not wait. */
+export function setNonBlocking(fd: number): void {
+  if (symbols.ioctl(fd, 0x5421n, ptr(new Int32Array([1]))) !== 0) throw new SystemError("ioctl(FIONBIO)", errno());
+}
+
 /** PR_SET_PDEATHSIG (prctl(2)): the kernel sends us this signal when the thread that started us is gone. */
 export function signalOnParentDeath(signal: number): void {
   if (symbols.prctl(1, BigInt(signal), 0, 0, 0) !== 0) throw new SystemError("prctl(PR_SET_PDEATHSIG)", errno());
@@ -94,6 +105,15 @@ export function foregroundGroup(fd: number): number {
   return symbols.tcgetpgrp(fd);
 }
 
+export interface ReapedChild {
+  /** As wait(2) gives it. */
+  readonly waitStatus: number;
+  /** Of the child and of what it waited for (getrusage(2)). */
+  readonly userCpuMs: number;
+  readonly systemCpuMs: number;
+  readonly maxRssKib: number;
+}
+
 /** Room for struct termios of every Linux architecture. */
 const TERMIOS_BYTES = 256;
 const TCSADRAIN = 1;
@@ -108,13 +128,24 @@ export function makeTerminalRaw(fd: number): (() => void) | undefined {
   const raw = before.slice();
   symbols.cfmakeraw(ptr(raw));
   if (symbols.tcsetattr(fd, TCSADRAIN, ptr(raw)) !== 0) return undefined;
-  return () => { symbols.tcsetattr(fd, TCSADRAIN, ptr(before)); };
+  return () => {
+    symbols.tcsetattr(fd, TCSADRAIN, ptr(before));
+  };
 }
 
 /** Reaps one child that Bun does not know (an orphan that a subreaper inherited). Undefined while it runs or is not ours. */
-export function reapChild(pid: number): number | undefined {
+export function reapChild(pid: number): ReapedChild | undefined {
   const status = new Int32Array(1);
-  return symbols.waitpid(pid, ptr(status), 1 /* WNOHANG */) === pid ? status[0] : undefined;
+  const rusage = new BigInt64Array(18); // struct rusage: two timevals, then 14 longs of which the first is ru_maxrss
+  if (symbols.wait4(pid, ptr(status), 1 /* WNOHANG */, ptr(rusage)) !== pid) return undefined;
+  const [userS = 0n, userUs = 0n, systemS = 0n, systemUs = 0n, maxRss = 0n] = rusage;
+  const milliseconds = (seconds: bigint, micros: bigint) => Math.round(Number(seconds) * 1000 + Number(micros) / 1000);
+  return {
+    waitStatus: status[0] ?? 0,
+    userCpuMs: milliseconds(userS, userUs),
+    systemCpuMs: milliseconds(systemS, systemUs),
+    maxRssKib: Number(maxRss),
+  };
 }
 
 const SYS_PIDFD_OPEN = 434;
@@ -138,7 +169,16 @@ export function readExitOfPidFd(fd: number): number | undefined {
 
 /** The limits that Slurm propagates (PropagateResourceLimits, srun(1)), by name, with Linux's numbers. */
 export const RLIMITS = {
-  CPU: 0, FSIZE: 1, DATA: 2, STACK: 3, CORE: 4, RSS: 5, NPROC: 6, NOFILE: 7, MEMLOCK: 8, AS: 9,
+  CPU: 0,
+  FSIZE: 1,
+  DATA: 2,
+  STACK: 3,
+  CORE: 4,
+  RSS: 5,
+  NPROC: 6,
+  NOFILE: 7,
+  MEMLOCK: 8,
+  AS: 9,
 } as const;
 export type RlimitName = keyof typeof RLIMITS;
 

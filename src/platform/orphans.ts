@@ -3,8 +3,8 @@
  * Here the dead ones are reaped and the living ones killed. Children that Bun started are Bun's to reap: taking their
  * status away makes Bun fail, so everything in platform/ that starts a process registers it.
  */
-import { reapChild } from "./libc.ts";
-import { children, descendants, identify, isZombie, sendSignal, type ProcessIdentity } from "./process-tree.ts";
+import { reapChild, type ReapedChild } from "./libc.ts";
+import { children, descendants, identify, isChildOf, isZombie, sendSignal, type ProcessIdentity } from "./process-tree.ts";
 
 type Role = "tool" | "task";
 const registered = new Map<number, Role>();
@@ -20,17 +20,32 @@ export function registerChild(child: { readonly pid: number; readonly exited: Pr
 export class OrphanReaper implements Disposable {
   readonly #onReaped: ((orphan: { readonly pid: number; readonly waitStatus: number }) => void) | undefined;
   readonly #onChild = () => this.reap();
+  /** Orphans that somebody waits for; each belongs to a living child of ours, so there are never more than those. */
+  readonly #awaited = new Map<number, (end: ReapedChild) => void>();
 
   constructor(onReaped?: (orphan: { readonly pid: number; readonly waitStatus: number }) => void) {
     this.#onReaped = onReaped;
     process.on("SIGCHLD", this.#onChild);
   }
 
+  /** How an orphan that we have inherited ends, and what it used. Undefined when it is no child of ours (any more). */
+  expect({ pid, startTicks }: ProcessIdentity): Promise<ReapedChild> | undefined {
+    // Nothing is reaped between this look and the entry: both happen in one turn.
+    if (registered.has(pid) || identify(pid)?.startTicks !== startTicks || !isChildOf(pid, process.pid)) return undefined;
+    const { promise, resolve } = Promise.withResolvers<ReapedChild>();
+    this.#awaited.set(pid, resolve);
+    this.reap(); // it may have ended already, and its signal with it
+    return promise;
+  }
+
   reap(): void {
     for (const pid of children(process.pid)) {
       if (registered.has(pid) || !isZombie(pid)) continue;
-      const waitStatus = reapChild(pid);
-      if (waitStatus !== undefined) this.#onReaped?.({ pid, waitStatus });
+      const end = reapChild(pid);
+      if (end === undefined) continue;
+      this.#awaited.get(pid)?.(end);
+      this.#awaited.delete(pid);
+      this.#onReaped?.({ pid, waitStatus: end.waitStatus });
     }
   }
 

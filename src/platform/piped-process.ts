@@ -19,9 +19,18 @@ export interface PipedProcess {
 const HIGH_WATER_BYTES = 1 << 20;
 
 /** In a session of its own, so that a Ctrl-C at our terminal is ours to pass on. `env` is its whole environment. */
-export function spawnPiped(argv: readonly [string, ...string[]], options: { readonly env: Readonly<Record<string,
-  string>>; readonly cwd: string }): PipedProcess {
-  const child = Bun.spawn([...argv], { env: { ...options.env }, cwd: options.cwd, detached: true, stdin: "pipe", stdout: "pipe", stderr: "pipe" });
+export function spawnPiped(
+  argv: readonly [string, ...string[]],
+  options: { readonly env: Readonly<Record<string, string>>; readonly cwd: string },
+): PipedProcess {
+  const child = Bun.spawn([...argv], {
+    env: { ...options.env },
+    cwd: options.cwd,
+    detached: true,
+    stdin: "pipe",
+    stdout: "pipe",
+    stderr: "pipe",
+  });
   registerChild(child, "tool");
   let flushed: Promise<unknown> = Promise.resolve();
   let pendingBytes = 0;
@@ -35,16 +44,25 @@ export function spawnPiped(argv: readonly [string, ...string[]], options: { read
       if (isEnded) return true;
       pendingBytes += bytes.byteLength;
       child.stdin.write(bytes);
-      flushed = flushed.then(() => child.stdin.flush()).catch(() => undefined).then(() => { pendingBytes = Math.max(0, pendingBytes - bytes.byteLength); });
+      flushed = flushed
+        .then(() => child.stdin.flush())
+        .catch(() => undefined)
+        .then(() => {
+          pendingBytes = Math.max(0, pendingBytes - bytes.byteLength);
+        });
       return pendingBytes < HIGH_WATER_BYTES;
     },
-    drained: async () => { await flushed; },
+    drained: async () => {
+      await flushed;
+    },
     endInput: () => {
       if (isEnded) return;
       isEnded = true;
       void flushed.then(() => child.stdin.end()).catch(() => undefined); // it has gone: nobody misses the end
     },
-    kill: (signal) => { if (child.exitCode === null && child.signalCode === null) sendSignal(child.pid, signal); },
+    kill: (signal) => {
+      if (child.exitCode === null && child.signalCode === null) sendSignal(child.pid, signal);
+    },
   };
 }
 

@@ -76,7 +76,9 @@ export class InputWriter {
       await this.#sink.write(bytes);
       await this.#sink.flush();
     });
-    this.#pending = turn.catch(() => { this.#isClosed = true; }); // EPIPE: nobody reads any more
+    this.#pending = turn.catch(() => {
+      this.#isClosed = true;
+    }); // EPIPE: nobody reads any more
     await this.#pending;
     this.#pendingBytes -= bytes.byteLength;
   }
@@ -95,7 +97,15 @@ export class InputWriter {
     if (this.#isClosed && this.#pending === undefined) return;
     this.#isClosed = true;
     this.#pending = undefined;
-    try { void Promise.resolve(this.#sink.end()).catch(() => undefined); } catch { /* broken pipe while flushing */ }
-    try { closeSync(this.#fd); } catch { /* closed already */ }
+    try {
+      void Promise.resolve(this.#sink.end()).catch(() => undefined);
+    } catch {
+      /* broken pipe while flushing */
+    }
+    try {
+      closeSync(this.#fd);
+    } catch {
+      /* closed already */
+    }
   }
 }

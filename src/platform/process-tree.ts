@@ -1,5 +1,5 @@
 /** Looking at processes through /proc (proc(5)). */
-import { readdirSync, readFileSync } from "node:fs";
+import { readdirSync, readFileSync, readlinkSync } from "node:fs";
 
 /** A pid alone is no identity: the kernel reuses it. Start time is in clock ticks since boot. */
 export interface ProcessIdentity {
@@ -7,7 +7,11 @@ export interface ProcessIdentity {
   readonly startTicks: number;
 }
 
-interface Stat { readonly state: string; readonly parent: number; readonly startTicks: number }
+interface Stat {
+  readonly state: string;
+  readonly parent: number;
+  readonly startTicks: number;
+}
 
 function readStat(pid: number | string): Stat | undefined {
   let text: string;
@@ -36,7 +40,15 @@ export function isZombie(pid: number): boolean {
   return readStat(pid)?.state === "Z";
 }
 
-export interface FoundProcess { readonly pid: number; readonly parent: number; readonly isZombie: boolean }
+export function isChildOf(pid: number, parent: number): boolean {
+  return readStat(pid)?.parent === parent;
+}
+
+export interface FoundProcess {
+  readonly pid: number;
+  readonly parent: number;
+  readonly isZombie: boolean;
+}
 
 export function children(pid: number): number[] {
   const pids: number[] = [];
@@ -85,5 +97,35 @@ export function sendSignal(pid: number, signal: number): void {
   } catch (error) {
     const { code } = error as NodeJS.ErrnoException;
     if (code !== "ESRCH" && code !== "EPERM") throw error;
+  }
+}
+
+/**
+ * The uppermost of our user's processes that has such an argument or such an open file, ourselves left out: where a
+ * process is that nobody wrote down.
+ */
+export function findProcess(mark: { argument(text: string): boolean; openFile(path: string): boolean }): ProcessIdentity | undefined {
+  const marked = new Map<number, Stat>();
+  for (const name of readdirSync("/proc")) {
+    const pid = Number(name);
+    if (!Number.isInteger(pid) || pid === process.pid) continue;
+    const stat = readStat(pid);
+    if (stat !== undefined && stat.state !== "Z" && isMarked(pid, mark)) marked.set(pid, stat);
+  }
+  for (const [pid, { parent, startTicks }] of marked) if (!marked.has(parent)) return { pid, startTicks };
+  return undefined;
+}
+
+function isMarked(pid: number, mark: Parameters<typeof findProcess>[0]): boolean {
+  try {
+    if (
+      readFileSync(`/proc/${pid}/cmdline`, "utf8")
+        .split("\0")
+        .some((text) => mark.argument(text))
+    )
+      return true;
+    return readdirSync(`/proc/${pid}/fd`).some((fd) => mark.openFile(readlinkSync(`/proc/${pid}/fd/${fd}`)));
+  } catch {
+    return false; // gone, or somebody else's
   }
 }

@@ -26,7 +26,13 @@ export interface TerminalHandle {
 export type TaskStreams =
   /** File descriptors that the caller owns and closes after the call. */
   | { readonly kind: "files"; readonly stdin: number | "null"; readonly stdout: number | "null"; readonly stderr: number | "null" }
-  | { readonly kind: "terminal"; readonly rows: number; readonly columns: number; readonly onOutput: (bytes: Uint8Array) => void; readonly onClose: () => void };
+  | {
+      readonly kind: "terminal";
+      readonly rows: number;
+      readonly columns: number;
+      readonly onOutput: (bytes: Uint8Array) => void;
+      readonly onClose: () => void;
+    };
 
 export interface TaskCommand {
   /** argv[0] as the program sees it; `path` is what is executed. */
@@ -64,7 +70,9 @@ export function spawnTask(command: TaskCommand): RunningProcess & { readonly ter
   return {
     ...running(child),
     terminal: {
-      write: (bytes) => { terminal.write(bytes); },
+      write: (bytes) => {
+        terminal.write(bytes);
+      },
       resize: (columns, rows) => terminal.resize(columns, rows),
       close: () => terminal.close(),
     },
@@ -101,7 +109,8 @@ export function spawnForeground(argv: readonly [string, ...string[]], env: Reado
 
 /** The same, with its standard output collected. */
 export async function captureOutput(
-  argv: readonly [string, ...string[]], env: Readonly<Record<string, string>>,
+  argv: readonly [string, ...string[]],
+  env: Readonly<Record<string, string>>,
 ): Promise<{ readonly status: ExitStatus; readonly stdout: string }> {
   const child = Bun.spawn([...argv], { env: { ...env }, stdio: ["inherit", "pipe", "inherit"] });
   const [stdout, status] = await Promise.all([new Response(child.stdout).text(), running(child).exited]);
@@ -112,13 +121,20 @@ export async function captureOutput(
  * Starts a process that outlives us: own session, root directory as working directory, `logFd` for its messages.
  * Its environment is exactly `env`.
  */
-export function spawnDaemon(argv: readonly [string, ...string[]], options: {
-  readonly logFd: number;
-  readonly env: Readonly<Record<string, string>>;
-  readonly argv0: string;
-}): RunningProcess {
+export function spawnDaemon(
+  argv: readonly [string, ...string[]],
+  options: {
+    readonly logFd: number;
+    readonly env: Readonly<Record<string, string>>;
+    readonly argv0: string;
+  },
+): RunningProcess {
   const child = Bun.spawn([...argv], {
-    argv0: options.argv0, cwd: "/", env: { ...options.env }, detached: true, stdio: ["ignore", options.logFd, options.logFd],
+    argv0: options.argv0,
+    cwd: "/",
+    env: { ...options.env },
+    detached: true,
+    stdio: ["ignore", options.logFd, options.logFd],
   });
   child.unref();
   return running(child);

@@ -13,8 +13,22 @@ export function logPath(stateDir: string): string {
 /** Environment of our daemons: nothing of the user's session but what says where things are. */
 export function daemonEnvironment(): Record<string, string> {
   const kept: Record<string, string> = {};
-  for (const name of ["HOME", "USER", "LOGNAME", "PATH", "LANG", "TZ", "XDG_CONFIG_HOME", "XDG_STATE_HOME", "XDG_RUNTIME_DIR", "XDG_DATA_HOME",
-    "XDG_CACHE_HOME", "DBUS_SESSION_BUS_ADDRESS", "BERTH_CONF"]) {
+  for (const name of [
+    "HOME",
+    "USER",
+    "LOGNAME",
+    "PATH",
+    "LANG",
+    "TZ",
+    "XDG_CONFIG_HOME",
+    "XDG_STATE_HOME",
+    "XDG_RUNTIME_DIR",
+    "XDG_DATA_HOME",
+    "XDG_CACHE_HOME",
+    "DBUS_SESSION_BUS_ADDRESS",
+    "BERTH_CONF",
+    "BERTH_CDI_DIRS",
+  ]) {
     const value = process.env[name];
     if (value !== undefined) kept[name] = value;
   }

@@ -1,7 +1,9 @@
 /**
- * A task whose step daemon was killed, as seen by the daemon that takes over: not our child, so nobody tells us when it
- * ends. It is looked at a few times a second; its exit status comes from the controller, which has inherited and reaped
- * it (a `reaped` line in the journal), else from the kernel (pidfd, Linux 6.15), else it is unknown.
+ * Processes that are not our children, so that nobody tells us when they end: they are looked at several times a second.
+ *
+ * - A task whose step daemon was killed, as seen by the daemon that takes over. Its exit status comes from the controller,
+ *   which has inherited and reaped it (a `reaped` line in the journal), else from the kernel (pidfd, Linux 6.15).
+ * - A container whose runtime keeps it as a child of its own (create and start flow). Only the kernel can tell its status.
  */
 import { closeSync } from "node:fs";
 import { parseWaitStatus, type ExitStatus } from "#job/outcome.ts";
@@ -10,24 +12,50 @@ import { isAlive, type ProcessIdentity } from "#platform/process-tree.ts";
 import type { RunningProcess } from "#platform/spawn.ts";
 import { readJournal } from "./journal.ts";
 
-const LOOK_MS = 100;
-/** The controller needs a moment to reap and write. */
+const ADOPTED_LOOK_MS = 100;
+/** A look costs about 30 µs of a core, so this is a tenth of a percent. */
+const FOREIGN_LOOK_MS = 30;
+/** Who reaps it needs a moment to do so, and to write it down. */
 const REAP_LOOKS = 20;
 
 export function adoptProcess(identity: ProcessIdentity, spoolDir: string): RunningProcess {
-  return { pid: identity.pid, exited: waitForEnd(identity, spoolDir), usage: () => null };
+  const reaped = () => {
+    const found = readJournal(spoolDir).find((entry) => entry.kind === "reaped" && entry.pid === identity.pid);
+    return found?.kind === "reaped" ? found.status : undefined;
+  };
+  return { pid: identity.pid, exited: waitForEnd(identity, { lookMs: ADOPTED_LOOK_MS, reaped }), usage: () => null };
 }
 
-async function waitForEnd(identity: ProcessIdentity, spoolDir: string): Promise<ExitStatus> {
+/** @param signal ends the wait; the status is unknown then */
+export function watchForeign(identity: ProcessIdentity, { signal }: { readonly signal: AbortSignal }): RunningProcess {
+  return {
+    pid: identity.pid,
+    exited: waitForEnd(identity, { lookMs: FOREIGN_LOOK_MS, reaped: () => undefined, signal }),
+    usage: () => null,
+  };
+}
+
+async function waitForEnd(
+  identity: ProcessIdentity,
+  options: {
+    readonly lookMs: number;
+    readonly reaped: () => ExitStatus | undefined;
+    readonly signal?: AbortSignal;
+  },
+): Promise<ExitStatus> {
+  const { lookMs } = options;
   const pidFd = isAlive(identity) ? openPidFd(identity.pid) : undefined;
   try {
-    while (isAlive(identity)) await Bun.sleep(LOOK_MS);
+    while (isAlive(identity)) {
+      if (options.signal?.aborted === true) return { kind: "unknown" };
+      await Bun.sleep(lookMs);
+    }
     for (let look = 0; look < REAP_LOOKS; look++) {
-      const reaped = readJournal(spoolDir).find((entry) => entry.kind === "reaped" && entry.pid === identity.pid);
-      if (reaped?.kind === "reaped") return reaped.status;
+      const reaped = options.reaped();
+      if (reaped !== undefined) return reaped;
       const status = pidFd === undefined ? undefined : readExitOfPidFd(pidFd);
       if (status !== undefined) return parseWaitStatus(status);
-      await Bun.sleep(LOOK_MS);
+      await Bun.sleep(lookMs);
     }
     return { kind: "unknown" };
   } finally {

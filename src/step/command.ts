@@ -50,7 +50,10 @@ export function errnoText(errno: number): string {
 }
 
 /** Words for a program that could not be executed; a missing interpreter is named instead of the script. */
-export function execFailure(name: string, options: { readonly path: string | undefined; readonly cwd: string; readonly error: unknown }): ExecFailure {
+export function execFailure(
+  name: string,
+  options: { readonly path: string | undefined; readonly cwd: string; readonly error: unknown },
+): ExecFailure {
   const { path, cwd, error } = options;
   const errno = path === undefined ? os.errno.ENOENT : Math.abs((error as NodeJS.ErrnoException).errno ?? os.errno.EIO);
   // Slurm shows the working directory in front of a relative path, and does not tidy it.

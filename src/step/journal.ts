@@ -27,7 +27,11 @@ export type TerminateReason = "cancelled" | "timeLimit" | "nodeFailure" | "badEx
 
 export type JournalEntry =
   | { readonly kind: "daemon"; readonly process: ProcessIdentity }
+  /** The task's process is about to be made: from here to `started` it may exist without being written down. */
+  | { readonly kind: "launching"; readonly task: number }
   | { readonly kind: "started"; readonly task: number; readonly process: ProcessIdentity }
+  /** Create and start flow: the container exists and is about to be started. Null: its runtime names no process. */
+  | { readonly kind: "created"; readonly task: number; readonly process: ProcessIdentity | null }
   | { readonly kind: "exited"; readonly task: number; readonly status: ExitStatus; readonly usage: TaskUsage | null }
   /** Written by the controller, which inherits the tasks of a step daemon that was killed. */
   | { readonly kind: "reaped"; readonly pid: number; readonly status: ExitStatus }

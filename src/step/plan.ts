@@ -36,7 +36,11 @@ export interface StepPlan {
   readonly stderr: StreamPlan;
   /** Task 0 gets a terminal of this size. */
   readonly terminal: { readonly rows: number; readonly columns: number } | null;
-  readonly container: { readonly bundle: string } | null;
+  readonly container: {
+    readonly bundle: string;
+    /** Generic resources of the step by node: which devices its containers get. */
+    readonly gres?: Readonly<Record<string, Readonly<Record<string, readonly number[]>>>>;
+  } | null;
   readonly isBatch: boolean;
   readonly taskProlog: string | null;
   readonly taskEpilog: string | null;

@@ -15,7 +15,7 @@ import { nowMs } from "#job/id.ts";
 import { EXIT_ZERO, exitPair, worseExit, type ExitPair } from "#job/outcome.ts";
 import { expandFilePattern } from "#options/file-pattern.ts";
 import { killAll, livingBelow, OrphanReaper } from "#platform/orphans.ts";
-import { identify, isAlive, sendSignal, type ProcessIdentity } from "#platform/process-tree.ts";
+import { findProcess, identify, isAlive, sendSignal, type ProcessIdentity } from "#platform/process-tree.ts";
 import { adoptProcess } from "./adopted-process.ts";
 import { Journal, readJournal, type JournalEntry, type StepResult, type TaskUsage, type TerminateReason } from "./journal.ts";
 import { SCRIPT_FILE, type StepPlan } from "./plan.ts";
@@ -42,6 +42,7 @@ export class RunningStep {
   readonly #tasks: Task[] = [];
   readonly #reaper = new OrphanReaper();
   readonly #abort = new AbortController();
+  readonly #killed = new AbortController();
   /** By node: several nodes of one step may be this host. */
   readonly #containers = new Map<string, StepContainer>();
   #terminated: TerminateReason | null = null;
@@ -67,7 +68,7 @@ export class RunningStep {
 
   /** A daemon before us has started tasks and was killed. */
   get isTakeOver(): boolean {
-    return this.#past.some((entry) => entry.kind === "started" || entry.kind === "exited");
+    return this.#past.some((entry) => entry.kind === "launching" || entry.kind === "started" || entry.kind === "exited");
   }
 
   /** Prepares the containers, if there are any. A result: the launch failed. */
@@ -86,30 +87,37 @@ export class RunningStep {
 
   #openContainer(nodeName: string, bundle: string): Promise<StepContainer> {
     const { plan } = this;
-    return openStepContainer({
-      bundle,
-      jobId: plan.facts.jobId,
-      stepKey: plan.facts.stepKey,
-      nodeName,
-      userName: plan.user.name,
-      userId: plan.user.uid,
-      groupId: plan.user.gid,
-      workDir: plan.workDir,
-      spoolRoot: this.#spoolDir,
-      configDir: findConfigDir(plan.configDirs),
-      stateDir: plan.stateDir,
-      runtimeRoot: plan.runtimeRoot,
-      hasPty: plan.terminal !== null,
-      batch: plan.isBatch ? this.#batchFiles() : null,
-    }, { signal: this.#abort.signal });
+    return openStepContainer(
+      {
+        bundle,
+        jobId: plan.facts.jobId,
+        stepKey: plan.facts.stepKey,
+        nodeName,
+        userName: plan.user.name,
+        userId: plan.user.uid,
+        groupId: plan.user.gid,
+        workDir: plan.workDir,
+        spoolRoot: this.#spoolDir,
+        configDir: findConfigDir(plan.configDirs),
+        stateDir: plan.stateDir,
+        runtimeRoot: plan.runtimeRoot,
+        hasPty: plan.terminal !== null,
+        batch: plan.isBatch ? this.#batchFiles() : null,
+        gres: plan.container?.gres?.[nodeName] ?? {},
+      },
+      { signal: this.#abort.signal },
+    );
   }
 
   #batchFiles(): { scriptPath: string; stdin: string | null; stdout: string | null; stderr: string | null } {
-    const file = (stream: StepPlan["stdout"]) => (stream.kind === "file" ? resolve(this.plan.workDir, this.#expand(stream.pattern, 0)) : null);
+    const file = (stream: StepPlan["stdout"]) =>
+      stream.kind === "file" ? resolve(this.plan.workDir, this.#expand(stream.pattern, 0)) : null;
     const { stdin, stdout, stderr } = this.plan;
     return {
       scriptPath: join(this.#spoolDir, SCRIPT_FILE),
-      stdin: file(stdin), stdout: file(stdout), stderr: file(stderr.kind === "stdout" ? stdout : stderr),
+      stdin: file(stdin),
+      stdout: file(stdout),
+      stderr: file(stderr.kind === "stdout" ? stdout : stderr),
     };
   }
 
@@ -122,7 +130,10 @@ export class RunningStep {
   /** A batch job has nobody to tell but its output file. */
   #sayInBatchOutput(error: BerthError): void {
     const task = new Task({ ...this.#host(), container: () => null, plan: { ...this.plan, commands: [] } }, this.#place(0));
-    task.sayWithoutRunning([`slurmstepd: error: ${error.message}`, ...(error.hint === undefined ? [] : [`slurmstepd: error: ${error.hint}`])]);
+    task.sayWithoutRunning([
+      `slurmstepd: error: ${error.message}`,
+      ...(error.hint === undefined ? [] : [`slurmstepd: error: ${error.hint}`]),
+    ]);
   }
 
   /** Runs every task to its end. `onStarted`: all of them have their streams. */
@@ -152,13 +163,36 @@ export class RunningStep {
         const { node, localId } = this.#place(entry.task);
         this.#containers.get(node.name)?.adoptTask(localId);
         if (isAlive(entry.process)) adopted.push(entry.process);
+      } else if (entry.kind === "created") {
+        this.#tasks[entry.task]?.adoptContainer(entry.process);
+        if (entry.process !== null && isAlive(entry.process)) adopted.push(entry.process);
       } else if (entry.kind === "exited") this.#tasks[entry.task]?.adoptEnded(entry.status);
       else if (entry.kind === "terminating") this.#terminated = entry.reason;
+    }
+    for (const task of this.#tasks) {
+      const process = task.isAdopted ? undefined : this.#findUnwritten(task.place);
+      if (process === undefined) continue;
+      this.#journal.append({ kind: "started", task: task.place.rank, process });
+      task.adopt(adoptProcess(process, this.#spoolDir));
+      this.#containers.get(task.place.node.name)?.adoptTask(task.place.localId);
+      adopted.push(process);
     }
     this.#adopted = adopted;
     if (this.#terminated === null) return;
     for (const task of this.#tasks) if (!task.isAdopted) task.adoptEnded({ kind: "signaled", signal: SIGTERM, coreDumped: false });
     this.#stopTasks(); // the daemon before us may have died before it could, or we were told early
+  }
+
+  /** The process of a task whose daemon was killed between making it and writing it down. */
+  #findUnwritten({ rank, localId }: Task["place"]): ProcessIdentity | undefined {
+    if (!this.#past.some((entry) => entry.kind === "launching" && entry.task === rank)) return undefined;
+    const spool = this.#spoolDir;
+    return findProcess({
+      // A batch script's own path, or the task's configuration that the runtime was given.
+      argument: (text) =>
+        text === join(spool, SCRIPT_FILE) || (text.includes(`${spool}/`) && new RegExp(`/task-${localId}(?![0-9])`).test(text)),
+      openFile: (path) => path.startsWith(join(spool, `${rank}.`)), // its streams
+    });
   }
 
   /** Where the tasks are, for an srun that attaches again. */
@@ -182,10 +216,15 @@ export class RunningStep {
       streams: new StreamOpener({ spoolDir: this.#spoolDir, workDir: this.plan.workDir, umask: this.plan.facts.umask }),
       expand: (pattern, rank) => this.#expand(pattern, rank),
       output: (rank, stream, bytes) => this.#listener.output(rank, stream, bytes),
+      launching: (rank) => this.#journal.append({ kind: "launching", task: rank }),
       started: (rank, pid) => {
         this.#journal.append({ kind: "started", task: rank, process: identify(pid) ?? { pid, startTicks: 0 } });
         this.#listener.event({ event: "started", task: rank, node: this.#place(rank).node.name });
       },
+      created: (rank, process) => this.#journal.append({ kind: "created", task: rank, process }),
+      expectOrphan: (identity) => this.#reaper.expect(identity),
+      spoolDir: this.#spoolDir,
+      killed: this.#killed.signal,
     };
   }
 
@@ -200,9 +239,18 @@ export class RunningStep {
       jobName: plan.jobName,
       nodeName: place.node.name,
     };
-    return expandFilePattern(pattern, plan.isBatch ? { kind: "batch", ...job } : {
-      kind: "task", ...job, stepKey: plan.facts.stepKey, nodeIndex: plan.facts.nodes.indexOf(place.node), task: rank,
-    });
+    return expandFilePattern(
+      pattern,
+      plan.isBatch
+        ? { kind: "batch", ...job }
+        : {
+            kind: "task",
+            ...job,
+            stepKey: plan.facts.stepKey,
+            nodeIndex: plan.facts.nodes.indexOf(place.node),
+            task: rank,
+          },
+    );
   }
 
   async #follow(task: Task): Promise<void> {
@@ -224,7 +272,7 @@ export class RunningStep {
   /** What is left of the task's container goes; when that fails its user hears of it. */
   async #finishContainer(task: Task): Promise<void> {
     try {
-      await this.#containers.get(task.place.node.name)?.finishTask(task.place.localId, { pid: task.pid });
+      await this.#containers.get(task.place.node.name)?.finishTask(task.place.localId, { pid: task.pid, hasEnded: task.isContainerEnded });
     } catch (error) {
       if (!(error instanceof BerthError)) throw error;
       task.say(`slurmstepd: error: ${error.message}`);
@@ -250,7 +298,9 @@ export class RunningStep {
       return usage == null ? [] : [[task, usage] as const];
     });
     const largest = usages.reduce<(typeof usages)[number] | undefined>(
-      (best, entry) => (best === undefined || entry[1].maxRssKib > best[1].maxRssKib ? entry : best), undefined);
+      (best, entry) => (best === undefined || entry[1].maxRssKib > best[1].maxRssKib ? entry : best),
+      undefined,
+    );
     return {
       userCpuMs: usages.reduce((sum, [, usage]) => sum + usage.userCpuMs, 0),
       systemCpuMs: usages.reduce((sum, [, usage]) => sum + usage.systemCpuMs, 0),
@@ -281,7 +331,7 @@ export class RunningStep {
   /** `batch`: the script's shell alone; `full` and `steps`: every process (commands.md §5.1). */
   signal(signal: number, scope: "batch" | "full" | "steps"): void {
     if (scope === "batch") {
-      for (const { process } of this.#tasks) if (process !== undefined) sendSignal(process.pid, signal);
+      for (const { process } of this.#tasks) if (process?.pid != null) sendSignal(process.pid, signal);
       return;
     }
     for (const pid of livingBelow(this.#adopted)) sendSignal(pid, signal);
@@ -312,6 +362,8 @@ export class RunningStep {
     }
     this.signal(SIGCONT, "full");
     this.signal(SIGTERM, "full");
+    for (const task of this.#tasks)
+      if (task.isForeign) void this.#containers.get(task.place.node.name)?.killTask(task.place.localId, { pid: task.pid });
     this.#killTimer ??= setTimeout(() => void this.#kill(), this.plan.killWaitSeconds * 1000);
   }
 
@@ -330,6 +382,7 @@ export class RunningStep {
     for (const { place, pid } of this.#tasks) await this.#containers.get(place.node.name)?.killTask(place.localId, { pid });
     this.signal(SIGKILL, "full");
     await killAll(this.#reaper, this.#adopted);
+    this.#killed.abort();
   }
 
   close(): void {
@@ -345,6 +398,8 @@ function findConfigDir(dirs: readonly string[]): string | null {
 
 function localTime(date: Date): string {
   const two = (value: number) => String(value).padStart(2, "0");
-  return `${date.getFullYear()}-${two(date.getMonth() + 1)}-${two(date.getDate())}`
-    + `T${two(date.getHours())}:${two(date.getMinutes())}:${two(date.getSeconds())}`;
+  return (
+    `${date.getFullYear()}-${two(date.getMonth() + 1)}-${two(date.getDate())}` +
+    `T${two(date.getHours())}:${two(date.getMinutes())}:${two(date.getSeconds())}`
+  );
 }

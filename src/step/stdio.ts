@@ -46,8 +46,11 @@ export class StreamOpener {
   }
 
   /** @throws StreamError when a file cannot be opened; nothing stays open then */
-  open(rank: number, plans: { readonly stdin: StreamPlan; readonly stdout: StreamPlan; readonly stderr: StreamPlan },
-    expand: (pattern: string) => string): OpenedStreams {
+  open(
+    rank: number,
+    plans: { readonly stdin: StreamPlan; readonly stdout: StreamPlan; readonly stderr: StreamPlan },
+    expand: (pattern: string) => string,
+  ): OpenedStreams {
     const fds: number[] = [];
     const note = <T extends number | "null">(fd: T): T => {
       if (fd !== "null") fds.push(fd);
@@ -60,7 +63,14 @@ export class StreamOpener {
       note(stdout.taskFd);
       const stderr = plans.stderr.kind === "stdout" ? { ...stdout, ourFd: null } : this.#openOutput(`${rank}.err`, plans.stderr, expand);
       if (plans.stderr.kind !== "stdout") note(stderr.taskFd);
-      return { stdin, stdout, stderr, closeTaskEnds: () => { for (const fd of fds.splice(0)) closeSync(fd); } };
+      return {
+        stdin,
+        stdout,
+        stderr,
+        closeTaskEnds: () => {
+          for (const fd of fds.splice(0)) closeSync(fd);
+        },
+      };
     } catch (error) {
       for (const fd of fds) closeSync(fd);
       throw error;
@@ -68,7 +78,11 @@ export class StreamOpener {
   }
 
   /** The streams of a task that runs already: our ends only. Its input ended with the daemon that had it. */
-  reopen(rank: number, plans: { readonly stdout: StreamPlan; readonly stderr: StreamPlan }, expand: (pattern: string) => string): OpenedStreams {
+  reopen(
+    rank: number,
+    plans: { readonly stdout: StreamPlan; readonly stderr: StreamPlan },
+    expand: (pattern: string) => string,
+  ): OpenedStreams {
     const output = (name: string, plan: StreamPlan): OpenedOutput => {
       if (plan.kind === "file") return { taskFd: "null", ourFd: null, file: resolve(this.#workDir, expand(plan.pattern)) };
       const path = join(this.#spoolDir, `${name}.fifo`);
@@ -100,10 +114,12 @@ export class StreamOpener {
     // Missing parents are made, but not the working directory itself, which the job should have had.
     if (!isAbsolute(expand(plan.pattern)) && !existsSync(this.#workDir)) throw new StreamError(`Could not open output file ${path}`, 2);
     const truncate = plan.append || this.#opened.has(path) ? 0 : constants.O_TRUNC;
-    const taskFd = attempt(`Could not open output file ${path}`, () => withUmask(this.#umask, () => {
-      mkdirSync(dirname(path), { recursive: true, mode: 0o755 });
-      return openSync(path, constants.O_WRONLY | constants.O_CREAT | constants.O_APPEND | truncate, 0o666);
-    }));
+    const taskFd = attempt(`Could not open output file ${path}`, () =>
+      withUmask(this.#umask, () => {
+        mkdirSync(dirname(path), { recursive: true, mode: 0o755 });
+        return openSync(path, constants.O_WRONLY | constants.O_CREAT | constants.O_APPEND | truncate, 0o666);
+      }),
+    );
     this.#opened.add(path);
     return { taskFd, ourFd: null, file: path };
   }

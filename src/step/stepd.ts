@@ -43,7 +43,8 @@ export async function runStepDaemon(controllerSocket: string): Promise<void> {
     if (connection === undefined) return;
     const orders = await waitForStep(connection);
     await warming;
-    if (orders === undefined) {
+    if (orders === "dismissed") return;
+    if (orders === "abandoned") {
       reviveController(controllerSocket);
       return;
     }
@@ -97,17 +98,18 @@ interface Orders {
   readonly early: readonly ToDaemon[];
 }
 
-/** The step to run; undefined when the controller went away first. */
-function waitForStep(connection: FrameConnection): Promise<Orders | undefined> {
-  const { promise, resolve } = Promise.withResolvers<Orders | undefined>();
+/** The step to run; "abandoned" when the controller went away without a word. */
+function waitForStep(connection: FrameConnection): Promise<Orders | "dismissed" | "abandoned"> {
+  const { promise, resolve } = Promise.withResolvers<Orders | "dismissed" | "abandoned">();
   const early: ToDaemon[] = [];
   connection.handle({
     frame: (_type, payload) => {
       const message = parseJsonFrame(payload) as ToDaemon;
       if (message.op === "run") resolve({ spoolDir: message.spoolDir, early });
+      else if (message.op === "dismiss") resolve("dismissed");
       else early.push(message);
     },
-    closed: () => resolve(undefined),
+    closed: () => resolve("abandoned"),
   });
   connection.sendJson({ event: "spare", pid: process.pid } satisfies FromDaemon);
   return promise;
@@ -186,8 +188,7 @@ class StepDaemon {
   /** The controller commits first, so that accounting is true when srun ends. */
   async #deliverResult(result: StepResult): Promise<void> {
     for (const controller of this.#controllers) controller.sendJson({ event: "ended", result } satisfies FromDaemon);
-    const isAcknowledged = await Promise.race([
-      this.#acknowledged.promise.then(() => true), Bun.sleep(ACKNOWLEDGE_MS).then(() => false)]);
+    const isAcknowledged = await Promise.race([this.#acknowledged.promise.then(() => true), Bun.sleep(ACKNOWLEDGE_MS).then(() => false)]);
     this.#isConcluded = true;
     this.#client?.sendJson({ event: "ended", result } satisfies FromDaemon);
     this.#client?.end();
@@ -212,7 +213,9 @@ class StepDaemon {
     this.#controllers.add(connection);
     connection.handle({
       frame: (_type, payload) => this.#obey(parseJsonFrame(payload) as ToDaemon),
-      closed: () => { this.#controllers.delete(connection); },
+      closed: () => {
+        this.#controllers.delete(connection);
+      },
     });
     if (this.#isReady) connection.sendJson({ event: "ready" } satisfies FromDaemon);
     if (this.#result !== undefined) connection.sendJson({ event: "ended", result: this.#result } satisfies FromDaemon);
@@ -224,10 +227,17 @@ class StepDaemon {
         this.#step.terminate(message.reason, message.hard);
         this.#attached.resolve();
         break;
-      case "signal": this.#step.signal(message.signal, message.scope); break;
-      case "message": this.#publish({ event: "message", text: message.text }); break;
-      case "acknowledged": this.#acknowledged.resolve(); break;
-      default: break; // `run` and `control` came already; the others are srun's
+      case "signal":
+        this.#step.signal(message.signal, message.scope);
+        break;
+      case "message":
+        this.#publish({ event: "message", text: message.text });
+        break;
+      case "acknowledged":
+        this.#acknowledged.resolve();
+        break;
+      default:
+        break; // `run` and `control` came already; the others are srun's
     }
   }
 
@@ -250,9 +260,14 @@ class StepDaemon {
 
   #listenTo(message: ToDaemon): void {
     switch (message.op) {
-      case "eof": this.#inputQueue = this.#inputQueue.then(() => this.#step.endInput()); break;
-      case "resize": this.#step.resize(message); break;
-      default: this.#obey(message);
+      case "eof":
+        this.#inputQueue = this.#inputQueue.then(() => this.#step.endInput());
+        break;
+      case "resize":
+        this.#step.resize(message);
+        break;
+      default:
+        this.#obey(message);
     }
   }
 
@@ -275,7 +290,9 @@ class StepDaemon {
     const client = this.#client;
     if (client === undefined && this.#step.isTakeOver && !this.#mayDrop) {
       const kept = bytes.slice();
-      return Promise.race([this.#attached.promise, Bun.sleep(REATTACH_MS)]).then(() => { this.#client?.send(type, taskFrame(rank, kept)); });
+      return Promise.race([this.#attached.promise, Bun.sleep(REATTACH_MS)]).then(() => {
+        this.#client?.send(type, taskFrame(rank, kept));
+      });
     }
     if (client === undefined || client.send(type, taskFrame(rank, bytes))) return undefined;
     return client.drained();

@@ -4,10 +4,13 @@ import { constants as os } from "node:os";
 import type { PreparedTask, StepContainer } from "#container/step-container.ts";
 import { taskVariables, type StepFacts } from "#job/environment.ts";
 import { BerthError } from "#job/errors.ts";
-import type { ExitStatus } from "#job/outcome.ts";
-import { setSoftLimits } from "#platform/libc.ts";
+import { shellCode, type ExitStatus } from "#job/outcome.ts";
+import { ConsoleSocket, openTerminal } from "#platform/console-socket.ts";
+import { setSoftLimits, type ReapedChild } from "#platform/libc.ts";
 import { pumpOutput } from "#platform/pipes.ts";
-import { spawnTask, type RunningProcess, type TaskStreams, type TerminalHandle } from "#platform/spawn.ts";
+import { spawnTask, type TaskStreams, type TerminalHandle } from "#platform/spawn.ts";
+import type { ProcessIdentity } from "#platform/process-tree.ts";
+import { startCreated, type TaskLife } from "./created-container.ts";
 import { errnoText, execFailure, findCommand } from "./command.ts";
 import type { StepPlan } from "./plan.ts";
 import { appendLine, StreamError, withUmask, type OpenedStreams, type StreamOpener } from "./stdio.ts";
@@ -21,8 +24,17 @@ export interface TaskHost {
   expand(pattern: string, rank: number): string;
   /** A promise means: wait, the client is slow. */
   output(rank: number, stream: OutputStream, bytes: Uint8Array): Promise<void> | undefined;
+  /** The process is about to exist. */
+  launching(rank: number): void;
   /** The process exists: to be journalled before anything else happens. */
   started(rank: number, pid: number): void;
+  /** Create and start flow: the container exists; the same. */
+  created(rank: number, process: ProcessIdentity | null): void;
+  /** How an orphan that we inherited ends; undefined when it is not ours. */
+  expectOrphan(identity: ProcessIdentity): Promise<ReapedChild> | undefined;
+  readonly spoolDir: string;
+  /** The step is killed: nothing is waited for that a signal did not reach. */
+  readonly killed: AbortSignal;
 }
 
 export interface TaskPlace {
@@ -38,12 +50,17 @@ const LAUNCH_SIGNAL = 53;
 export class Task {
   readonly place: TaskPlace;
   readonly #host: TaskHost;
-  #process: RunningProcess | undefined;
+  #process: TaskLife | undefined;
+  #isForeign = false;
+  #isContainerEnded = false;
   #streams: OpenedStreams | undefined;
   #terminal: TerminalHandle | undefined;
+  #console: ConsoleSocket | undefined;
   #pumps: Promise<void> = Promise.resolve();
   #status: ExitStatus | undefined;
-  #adopted: RunningProcess | undefined;
+  #adopted: TaskLife | undefined;
+  /** Create and start flow: what the daemon before us wrote of the container. */
+  #adoptedContainer: ProcessIdentity | null | undefined;
   readonly #opened = Promise.withResolvers<void>();
 
   constructor(host: TaskHost, place: TaskPlace) {
@@ -68,8 +85,18 @@ export class Task {
     return this.#status;
   }
 
-  get process(): RunningProcess | undefined {
+  get process(): TaskLife | undefined {
     return this.#process;
+  }
+
+  /** It is a container that signals to our processes do not reach. */
+  get isForeign(): boolean {
+    return this.#isForeign;
+  }
+
+  /** Create and start flow: the container's first process is known to be gone. */
+  get isContainerEnded(): boolean {
+    return this.#isContainerEnded;
   }
 
   /** Resolves when the last process that could write has closed the streams. */
@@ -86,8 +113,12 @@ export class Task {
   }
 
   /** Instead of starting it, `run` follows a process that another daemon started. */
-  adopt(process: RunningProcess): void {
+  adopt(process: TaskLife): void {
     this.#adopted = process;
+  }
+
+  adoptContainer(process: ProcessIdentity | null): void {
+    this.#adoptedContainer = process;
   }
 
   get isAdopted(): boolean {
@@ -95,16 +126,72 @@ export class Task {
   }
 
   adoptEnded(status: ExitStatus): void {
-    this.#adopted = { pid: this.#adopted?.pid ?? 0, exited: Promise.resolve(status), usage: () => null };
+    this.#adopted = { pid: null, exited: Promise.resolve(status), usage: () => null };
+    this.#isAdoptedEnd = true;
   }
 
-  async #follow(process: RunningProcess): Promise<ExitStatus> {
+  #isAdoptedEnd = false;
+
+  async #follow(process: TaskLife): Promise<ExitStatus> {
     this.#process = process;
     const streams = this.#host.streams.reopen(this.place.rank, this.#host.plan, (pattern) => this.#host.expand(pattern, this.place.rank));
     this.#streams = streams;
     this.#startPumps();
     this.#opened.resolve();
-    return await process.exited;
+    const container = this.#container;
+    if (container?.flow !== "createStart" || this.#isAdoptedEnd) return await process.exited;
+    if (this.#adoptedContainer !== undefined) return await this.#startCreated(container);
+    return await this.#afterCreate(container, process);
+  }
+
+  /** Create and start flow: `creator` is the create command. What it says is on the task's stderr already. */
+  async #afterCreate(container: StepContainer, creator: TaskLife): Promise<ExitStatus> {
+    const status = await creator.exited;
+    if (status.kind !== "unknown" && shellCode(status) !== 0) {
+      this.#closeConsole();
+      return status;
+    }
+    this.#receiveTerminal();
+    return await this.#startCreated(container);
+  }
+
+  async #startCreated(container: StepContainer): Promise<ExitStatus> {
+    const { killed, spoolDir } = this.#host;
+    const { localId, rank } = this.place;
+    try {
+      const started = await startCreated(
+        {
+          container,
+          localId,
+          spoolDir,
+          signal: killed,
+          expectOrphan: (identity) => this.#host.expectOrphan(identity),
+          created: (process) => this.#host.created(rank, process),
+        },
+        this.#adoptedContainer,
+      );
+      if ("reason" in started) {
+        this.say(`slurmstepd: error: ${started.reason}`);
+        return started;
+      }
+      this.#process = started;
+      this.#isForeign = started.isForeign;
+      return this.#endOf(started, await started.exited);
+    } catch (error) {
+      if (killed.aborted) return { kind: "signaled", signal: os.signals.SIGKILL, coreDumped: false };
+      if (!(error instanceof BerthError)) throw error;
+      this.say(`slurmstepd: error: ${error.message}${error.hint === undefined ? "" : `; ${error.hint}`}`);
+      return { kind: "exited", code: 1 };
+    }
+  }
+
+  /** As Slurm, a container that has ended without telling how counts as done (oci-conf §11.2); its user is told. */
+  #endOf({ isForeign }: { readonly isForeign: boolean }, status: ExitStatus): ExitStatus {
+    if (this.#host.killed.aborted && status.kind === "unknown") return { kind: "signaled", signal: os.signals.SIGKILL, coreDumped: false };
+    this.#isContainerEnded = true;
+    if (status.kind !== "unknown" || !isForeign) return status;
+    this.say("slurmstepd: error: the container's exit status is not known: its process is not ours to wait for; RunTimeRun would tell it");
+    return { kind: "exited", code: 0 };
   }
 
   async #run(): Promise<ExitStatus> {
@@ -133,29 +220,42 @@ export class Task {
       if ("kind" in prepared) return prepared;
       ({ argv, env: taskEnv } = prepared);
       [path] = argv;
+      if (prepared.usesConsoleSocket) this.#openCreateStreams();
+      else this.#closeConsole();
     }
     return this.#spawn({ name, argv, path, env: taskEnv, cwd });
   }
 
-  async #prepareContainer(container: StepContainer, args: readonly string[], env: Readonly<Record<string, string>>):
-    Promise<PreparedTask | ExitStatus> {
+  async #prepareContainer(
+    container: StepContainer,
+    args: readonly string[],
+    env: Readonly<Record<string, string>>,
+  ): Promise<PreparedTask | ExitStatus> {
     const { localId, rank } = this.place;
     // The image's own variables win over the job's, and Slurm's win over both (spec: oci-conf §8.1).
     const merged = { ...container.environment(env), ...taskVariables(this.#host.plan.facts, { rank }) };
+    if (this.#hasTerminal && container.flow === "createStart") this.#console = new ConsoleSocket(`${this.#host.plan.socketPath}.tty`);
     try {
-      return await container.prepareTask({ localId, globalId: rank, args, env: merged });
+      return await container.prepareTask({ localId, globalId: rank, args, env: merged, consoleSocket: this.#console?.path ?? null });
     } catch (error) {
+      this.#closeConsole();
       if (!(error instanceof BerthError)) throw error;
       return this.#notStarted(1, error.hint === undefined ? error.message : `${error.message}; ${error.hint}`);
     }
   }
 
-  async #spawn(command: { readonly name: string; readonly argv: readonly [string, ...string[]]; readonly path: string | undefined;
-    readonly env: Readonly<Record<string, string>>; readonly cwd: string }): Promise<ExitStatus> {
+  async #spawn(command: {
+    readonly name: string;
+    readonly argv: readonly [string, ...string[]];
+    readonly path: string | undefined;
+    readonly env: Readonly<Record<string, string>>;
+    readonly cwd: string;
+  }): Promise<ExitStatus> {
     const { name, path, cwd, argv, env } = command;
     if (path === undefined) return this.#execFailed(name, undefined, cwd, undefined);
     const before = setSoftLimits(this.#host.plan.rlimits);
     let process: ReturnType<typeof spawnTask>;
+    this.#host.launching(this.place.rank);
     try {
       process = withUmask(this.#host.plan.facts.umask, () => spawnTask({ argv, path, env, cwd, streams: this.#taskStreams() }));
     } catch (error) {
@@ -169,7 +269,8 @@ export class Task {
     this.#host.started(this.place.rank, process.pid);
     this.#startPumps();
     this.#opened.resolve();
-    return process.exited;
+    const container = this.#container;
+    return container?.flow === "createStart" ? await this.#afterCreate(container, process) : await process.exited;
   }
 
   #execFailed(name: string, path: string | undefined, cwd: string, error: unknown): ExitStatus {
@@ -184,6 +285,36 @@ export class Task {
     return { kind: "notStarted", errno, message };
   }
 
+  /** The create command of a container that makes its own terminal: only what it says comes through. */
+  #openCreateStreams(): void {
+    this.#streams = this.#host.streams.open(
+      this.place.rank,
+      { stdin: { kind: "null" }, stdout: { kind: "null" }, stderr: { kind: "client" } },
+      (pattern) => pattern,
+    );
+  }
+
+  #closeConsole(): void {
+    this.#console?.[Symbol.dispose]();
+    this.#console = undefined;
+  }
+
+  /** Takes the terminal that the create command has sent. */
+  #receiveTerminal(): void {
+    const { terminal } = this.#host.plan;
+    const master = this.#console?.receive();
+    this.#closeConsole();
+    if (master === undefined || terminal === null) return;
+    const { promise, resolve } = Promise.withResolvers<void>();
+    this.#terminal = openTerminal(master, { ...terminal, onClose: resolve, onOutput: (bytes) => this.#terminalOutput(bytes) });
+    this.#pumps = Promise.all([this.#pumps, promise]).then(() => undefined);
+  }
+
+  #terminalOutput(bytes: Uint8Array): void {
+    // The terminal's data belongs to Bun only for the call.
+    void this.#host.output(this.place.rank, "stdout", bytes.slice());
+  }
+
   get #hasTerminal(): boolean {
     return this.#host.plan.terminal !== null && this.place.rank === 0;
   }
@@ -196,13 +327,14 @@ export class Task {
 
   #taskStreams(): TaskStreams {
     const { terminal } = this.#host.plan;
-    if (this.#hasTerminal && terminal !== null) {
+    if (this.#hasTerminal && terminal !== null && this.#console === undefined) {
       const { promise, resolve } = Promise.withResolvers<void>();
       this.#pumps = promise;
       return {
-        kind: "terminal", ...terminal, onClose: resolve,
-        // The terminal's data belongs to Bun only for the call.
-        onOutput: (bytes) => { void this.#host.output(this.place.rank, "stdout", bytes.slice()); },
+        kind: "terminal",
+        ...terminal,
+        onClose: resolve,
+        onOutput: (bytes) => this.#terminalOutput(bytes),
       };
     }
     const opened = this.#streams;
@@ -211,10 +343,12 @@ export class Task {
   }
 
   #startPumps(): void {
-    if (this.#hasTerminal || this.#streams === undefined) return;
+    if (this.#streams === undefined) return;
     const pump = (fd: number | null, stream: OutputStream) =>
       fd === null ? Promise.resolve() : pumpOutput(fd, (bytes) => this.#host.output(this.place.rank, stream, bytes));
-    this.#pumps = Promise.all([pump(this.#streams.stdout.ourFd, "stdout"), pump(this.#streams.stderr.ourFd, "stderr")]).then(() => undefined);
+    this.#pumps = Promise.all([pump(this.#streams.stdout.ourFd, "stdout"), pump(this.#streams.stderr.ourFd, "stderr")]).then(
+      () => undefined,
+    );
   }
 
   /** The directory to start in: a missing one is replaced by /tmp, except in a container step, where it is fatal (oci-conf §4.3). */

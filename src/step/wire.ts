@@ -26,6 +26,8 @@ export const ERROR_FRAME = 3;
 
 export type ToDaemon =
   | { readonly op: "run"; readonly spoolDir: string }
+  /** To a spare: there are enough, or the controller stops on purpose. Without it a closed connection means a killed controller. */
+  | { readonly op: "dismiss" }
   | { readonly op: "control" }
   | { readonly op: "attach" }
   | { readonly op: "eof" }
@@ -39,7 +41,13 @@ export type ToDaemon =
 export type FromDaemon =
   | { readonly event: "spare"; readonly pid: number }
   | { readonly event: "ready" }
-  | { readonly event: "launchFailed"; readonly node: string; readonly message: string; readonly errno: number; readonly hint: string | null }
+  | {
+      readonly event: "launchFailed";
+      readonly node: string;
+      readonly message: string;
+      readonly errno: number;
+      readonly hint: string | null;
+    }
   | { readonly event: "started"; readonly task: number; readonly node: string }
   | { readonly event: "exited"; readonly task: number; readonly node: string; readonly status: ExitStatus }
   | { readonly event: "aborting"; readonly reason: TerminateReason }

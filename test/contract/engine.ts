@@ -6,7 +6,22 @@ import { existsSync, readFileSync, writeFileSync } from "node:fs";
 import { join } from "node:path";
 import type { Engine } from "#engine/engine.ts";
 import { isTerminal } from "#job/state.ts";
-import { account, allocation, batch, byId, ended, find, follow, grant, runStep, step, submitContext, target, when, type Place } from "./requests.ts";
+import {
+  account,
+  allocation,
+  batch,
+  byId,
+  ended,
+  find,
+  follow,
+  grant,
+  runStep,
+  step,
+  submitContext,
+  target,
+  when,
+  type Place,
+} from "./requests.ts";
 
 export interface Subject {
   readonly name: string;
@@ -49,7 +64,8 @@ export function contractOf(subject: Subject): void {
   const output = (jobId: number | string) => readFileSync(join(place.workDir, `slurm-${jobId}.out`), "utf8");
   /** A script that says when it runs; `started` waits for that. */
   const started = async (facts: Case, jobId: number, text = "up") => {
-    for (; !(existsSync(join(place.workDir, `slurm-${jobId}.out`)) && output(jobId).includes(text)); await Bun.sleep(10)) facts.signal.throwIfAborted();
+    for (; !(existsSync(join(place.workDir, `slurm-${jobId}.out`)) && output(jobId).includes(text)); await Bun.sleep(10))
+      facts.signal.throwIfAborted();
   };
 
   describe(`engine: ${subject.name}`, () => {
@@ -61,7 +77,11 @@ export function contractOf(subject: Subject): void {
       });
       for (const code of [1, 3, 127, 200, 255]) {
         check(`exit ${code} is FAILED with that code`, async (facts) => {
-          expect(await runJob(facts, `exit ${code}`)).toMatchObject({ state: "FAILED", reason: "NonZeroExitCode", exit: { code, signal: 0 } });
+          expect(await runJob(facts, `exit ${code}`)).toMatchObject({
+            state: "FAILED",
+            reason: "NonZeroExitCode",
+            exit: { code, signal: 0 },
+          });
         });
       }
       for (const [signal, number] of [
@@ -124,7 +144,11 @@ export function contractOf(subject: Subject): void {
         expect(readFileSync(join(place.workDir, "kept"), "utf8")).toBe("alone\n");
       });
       check("a missing input file fails the launch with 0:53", async (facts) => {
-        expect(await runJob(facts, "true", "-i", "nosuch")).toMatchObject({ state: "FAILED", reason: "JobLaunchFailure", exit: { code: 0, signal: 53 } });
+        expect(await runJob(facts, "true", "-i", "nosuch")).toMatchObject({
+          state: "FAILED",
+          reason: "JobLaunchFailure",
+          exit: { code: 0, signal: 53 },
+        });
       });
       check("a missing working directory is replaced by /tmp, and the user hears of it", async (facts) => {
         const job = await runJob(facts, "pwd", "-D", "/nosuch", "-o", join(place.workDir, "nodir.out"));
@@ -180,12 +204,18 @@ export function contractOf(subject: Subject): void {
         const { jobId } = await engine.submit(batch(place, "echo up; exec sleep 100"), { signal });
         await started(facts, jobId);
         await engine.cancel(target(jobId), { signal });
-        expect(await ended(engine, jobId, { signal })).toMatchObject({ state: "CANCELLED", exit: { code: 0, signal: 15 }, cancelledBy: process.getuid?.() });
+        expect(await ended(engine, jobId, { signal })).toMatchObject({
+          state: "CANCELLED",
+          exit: { code: 0, signal: 15 },
+          cancelledBy: process.getuid?.(),
+        });
         expect(output(jobId)).toMatch(/\*\*\* JOB \d+ ON \S+ CANCELLED AT \d{4}-\d\d-\d\dT\d\d:\d\d:\d\d \*\*\*/);
       });
       check("a script that catches SIGTERM ends in its own way, and is CANCELLED all the same", async (facts) => {
         const { engine, signal } = facts;
-        const { jobId } = await engine.submit(batch(place, "trap 'echo caught; exit 0' TERM; echo up; while :; do sleep 0.1; done"), { signal });
+        const { jobId } = await engine.submit(batch(place, "trap 'echo caught; exit 0' TERM; echo up; while :; do sleep 0.1; done"), {
+          signal,
+        });
         await started(facts, jobId);
         await engine.cancel(target(jobId), { signal });
         expect(await ended(engine, jobId, { signal })).toMatchObject({ state: "CANCELLED", exit: { code: 0, signal: 0 } });
@@ -223,10 +253,13 @@ export function contractOf(subject: Subject): void {
       check("a step is killed at once, and its job goes on", async (facts) => {
         const { engine, signal } = facts;
         const { held } = await grant(engine, allocation(place, "-n1"), { signal });
-        await using channel = await engine.runStep(step(place, held.jobId, ["sh", "-c", "trap 'echo no' TERM; echo up; while :; do sleep 0.1; done"]), {
-          signal,
-          onWaiting: () => undefined,
-        });
+        await using channel = await engine.runStep(
+          step(place, held.jobId, ["sh", "-c", "trap 'echo no' TERM; echo up; while :; do sleep 0.1; done"]),
+          {
+            signal,
+            onWaiting: () => undefined,
+          },
+        );
         const seen = await follow(channel, (event) => {
           if (event.kind === "output") void engine.cancel(target(held.jobId, null, 0), { signal });
         });
@@ -236,7 +269,9 @@ export function contractOf(subject: Subject): void {
       });
       check("signals reach the script with scope batch, its steps with scope steps, nobody with 0", async (facts) => {
         const { engine, signal } = facts;
-        const { jobId } = await engine.submit(batch(place, "trap 'echo got USR1; exit 7' USR1; echo up; while :; do sleep 0.05; done"), { signal });
+        const { jobId } = await engine.submit(batch(place, "trap 'echo got USR1; exit 7' USR1; echo up; while :; do sleep 0.05; done"), {
+          signal,
+        });
         await started(facts, jobId);
         await engine.sendSignal({ ...target(jobId), signalNumber: 10, scope: "steps" }, { signal });
         expect((await find(engine, jobId, { signal })).state).toBe("RUNNING");
@@ -255,7 +290,10 @@ export function contractOf(subject: Subject): void {
       });
       check("begin in the future waits, and an update of StartTime starts it", async ({ engine, signal }) => {
         const { jobId } = await engine.submit(batch(place, "true", "--begin=now+1hour"), { signal });
-        expect(await when(engine, jobId, (job) => job.reason !== "None", { signal })).toMatchObject({ state: "PENDING", reason: "BeginTime" });
+        expect(await when(engine, jobId, (job) => job.reason !== "None", { signal })).toMatchObject({
+          state: "PENDING",
+          reason: "BeginTime",
+        });
         await engine.update({ ...target(jobId), changes: { StartTime: "now" } }, { signal });
         expect((await ended(engine, jobId, { signal })).state).toBe("COMPLETED");
       });
@@ -271,7 +309,9 @@ export function contractOf(subject: Subject): void {
         await engine.release(target(jobId), { signal });
         await started(facts, jobId);
         await engine.update({ ...target(jobId), changes: { TimeLimit: "5" } }, { signal });
-        await expect(engine.update({ ...target(jobId), changes: { TimeLimit: "30" } }, { signal })).rejects.toMatchObject({ code: "ACCESS_DENIED" });
+        await expect(engine.update({ ...target(jobId), changes: { TimeLimit: "30" } }, { signal })).rejects.toMatchObject({
+          code: "ACCESS_DENIED",
+        });
         expect((await find(engine, jobId, { signal })).timeLimitMinutes).toBe(5);
         await engine.cancel(target(jobId), { signal });
       });
@@ -308,7 +348,11 @@ export function contractOf(subject: Subject): void {
         const job = await runJob(facts, "exit ${SLURM_RESTART_COUNT:-9}", "--requeue");
         expect(job.exit.code).toBe(9);
         await engine.requeue({ ...target(job.jobId), hold: true }, { signal });
-        expect(await find(engine, job.jobId, { signal })).toMatchObject({ state: "PENDING", priority: 0, stateDescription: "job requeued in held state" });
+        expect(await find(engine, job.jobId, { signal })).toMatchObject({
+          state: "PENDING",
+          priority: 0,
+          stateDescription: "job requeued in held state",
+        });
         await engine.update({ ...target(job.jobId), changes: { StartTime: "now" } }, { signal });
         await engine.release(target(job.jobId), { signal });
         expect(await ended(engine, job.jobId, { signal })).toMatchObject({ state: "FAILED", exit: { code: 1, signal: 0 } });
@@ -395,7 +439,9 @@ export function contractOf(subject: Subject): void {
       check("--kill-on-invalid-dep cancels what can never start", async (facts) => {
         const { engine, signal } = facts;
         const first = await runJob(facts, "exit 1");
-        const { jobId } = await engine.submit(batch(place, "true", "-d", `afterok:${first.jobId}`, "--kill-on-invalid-dep=yes"), { signal });
+        const { jobId } = await engine.submit(batch(place, "true", "-d", `afterok:${first.jobId}`, "--kill-on-invalid-dep=yes"), {
+          signal,
+        });
         expect(await ended(engine, jobId, { signal })).toMatchObject({ state: "CANCELLED", reason: "DependencyNeverSatisfied" });
       });
       check("any of several is enough with ?", async (facts) => {
@@ -408,7 +454,10 @@ export function contractOf(subject: Subject): void {
       check("singletons of one name run one after the other", async ({ engine, signal }) => {
         const first = await engine.submit(batch(place, "true", "-H", "-J", "single"), { signal });
         const { jobId } = await engine.submit(batch(place, "true", "-J", "single", "-d", "singleton"), { signal });
-        expect(await when(engine, jobId, (job) => job.reason !== "None", { signal })).toMatchObject({ state: "PENDING", reason: "Dependency" });
+        expect(await when(engine, jobId, (job) => job.reason !== "None", { signal })).toMatchObject({
+          state: "PENDING",
+          reason: "Dependency",
+        });
         await engine.release(target(first.jobId), { signal });
         expect((await ended(engine, jobId, { signal })).state).toBe("COMPLETED");
       });
@@ -422,7 +471,9 @@ export function contractOf(subject: Subject): void {
         );
         const tasks = await engine.waitForEnd(jobId, { signal });
         const byIndex = [...tasks].sort((a, b) => (a.array?.taskId ?? 0) - (b.array?.taskId ?? 0));
-        expect(byIndex.map((job) => [job.array?.jobId, job.array?.taskId, job.exit.code])).toEqual([0, 1, 2, 3].map((index) => [jobId, index, index]));
+        expect(byIndex.map((job) => [job.array?.jobId, job.array?.taskId, job.exit.code])).toEqual(
+          [0, 1, 2, 3].map((index) => [jobId, index, index]),
+        );
         expect(new Set(tasks.map((job) => job.jobId)).size).toBe(4);
         expect(byIndex.at(-1)?.jobId).toBe(jobId); // the last task keeps the array's id (lifecycle §6)
         for (const index of [0, 1, 2, 3]) expect(output(`${jobId}_${index}`)).toBe(`${jobId} ${index} 4\n`);
@@ -449,7 +500,9 @@ export function contractOf(subject: Subject): void {
           isOver = true;
         });
         while (!isOver) {
-          const running = (await engine.jobs(byId(jobId), { signal })).filter((job) => job.state === "RUNNING" && job.array?.taskId !== null);
+          const running = (await engine.jobs(byId(jobId), { signal })).filter(
+            (job) => job.state === "RUNNING" && job.array?.taskId !== null,
+          );
           most = Math.max(most, running.length);
           await Bun.sleep(10);
         }
@@ -586,7 +639,9 @@ export function contractOf(subject: Subject): void {
       });
       check("more tasks than the allocation has CPUs is refused", async ({ engine, signal }) => {
         const { held } = await grant(engine, allocation(place, "-n1"), { signal });
-        await expect(engine.runStep(step(place, held.jobId, ["-n9", "true"]), { signal, onWaiting: () => undefined })).rejects.toMatchObject({
+        await expect(
+          engine.runStep(step(place, held.jobId, ["-n9", "true"]), { signal, onWaiting: () => undefined }),
+        ).rejects.toMatchObject({
           code: "TOO_MANY_CPUS",
         });
         await held.release({ code: 0, signal: 0 });
@@ -617,10 +672,13 @@ export function contractOf(subject: Subject): void {
       });
       check("a step whose caller goes away is killed", async ({ engine, signal }) => {
         const { held } = await grant(engine, allocation(place), { signal });
-        const channel = await engine.runStep(step(place, held.jobId, ["sh", "-c", "trap '' TERM HUP; echo up; while :; do sleep 0.05; done"]), {
-          signal,
-          onWaiting: () => undefined,
-        });
+        const channel = await engine.runStep(
+          step(place, held.jobId, ["sh", "-c", "trap '' TERM HUP; echo up; while :; do sleep 0.05; done"]),
+          {
+            signal,
+            onWaiting: () => undefined,
+          },
+        );
         for await (const event of channel) if (event.kind === "output") break;
         await channel[Symbol.asyncDispose]();
         while ((await engine.steps({ jobId: held.jobId }, { signal })).length > 0) await Bun.sleep(10);
@@ -648,10 +706,14 @@ export function contractOf(subject: Subject): void {
       check("no step starts in a job that waits, or is over", async (facts) => {
         const { engine, signal } = facts;
         const { jobId } = await engine.submit(batch(place, "true", "-H"), { signal });
-        await expect(engine.runStep(step(place, jobId, ["true"]), { signal, onWaiting: () => undefined })).rejects.toMatchObject({ code: "JOB_PENDING" });
+        await expect(engine.runStep(step(place, jobId, ["true"]), { signal, onWaiting: () => undefined })).rejects.toMatchObject({
+          code: "JOB_PENDING",
+        });
         await engine.release(target(jobId), { signal });
         await ended(engine, jobId, { signal });
-        await expect(engine.runStep(step(place, jobId, ["true"]), { signal, onWaiting: () => undefined })).rejects.toMatchObject({ code: "ALREADY_DONE" });
+        await expect(engine.runStep(step(place, jobId, ["true"]), { signal, onWaiting: () => undefined })).rejects.toMatchObject({
+          code: "ALREADY_DONE",
+        });
       });
     });
 
@@ -660,11 +722,19 @@ export function contractOf(subject: Subject): void {
       const inContainers = (name: string, body: (facts: Case) => Promise<void>) => check(name, body, { needsContainers: true });
       inContainers("a step runs inside, with the job's variables, and keeps its exit code", async ({ engine, signal }) => {
         const { held } = await grant(engine, allocation(place), { signal });
-        const seen = await runStep(engine, step(place, held.jobId, ["--container", bundle, "sh", "-c", "ls /; echo $SLURM_JOB_ID; exit 42"]), { signal });
+        const seen = await runStep(
+          engine,
+          step(place, held.jobId, ["--container", bundle, "sh", "-c", "ls /; echo $SLURM_JOB_ID; exit 42"]),
+          { signal },
+        );
         expect(seen.stdout.get(0)).toBe(`bin\ndev\nproc\nsys\ntmp\n${held.jobId}\n`);
         expect(seen.exit).toEqual({ code: 42, signal: 0 });
         await held.release({ code: 0, signal: 0 });
-        expect((await account(engine, held.jobId, { signal })).steps[0]).toMatchObject({ container: bundle, state: "FAILED", exit: { code: 42, signal: 0 } });
+        expect((await account(engine, held.jobId, { signal })).steps[0]).toMatchObject({
+          container: bundle,
+          state: "FAILED",
+          exit: { code: 42, signal: 0 },
+        });
       });
       inContainers("one container for each task, with its rank and its input", async ({ engine, signal }) => {
         const { held } = await grant(engine, allocation(place, "-n2"), { signal });
@@ -684,7 +754,9 @@ export function contractOf(subject: Subject): void {
       });
       inContainers("a container is cancelled, even when its first process ignores SIGTERM", async (facts) => {
         const { engine, signal } = facts;
-        const { jobId } = await engine.submit(batch(place, "trap '' TERM; echo up; while :; do sleep 0.1; done", "--container", bundle), { signal });
+        const { jobId } = await engine.submit(batch(place, "trap '' TERM; echo up; while :; do sleep 0.1; done", "--container", bundle), {
+          signal,
+        });
         await started(facts, jobId);
         await engine.cancel(target(jobId), { signal });
         const job = await ended(engine, jobId, { signal });
@@ -739,7 +811,10 @@ export function contractOf(subject: Subject): void {
       });
       check("live steps are listed while they run", async ({ engine, signal }) => {
         const { held } = await grant(engine, allocation(place), { signal });
-        await using channel = await engine.runStep(step(place, held.jobId, ["-J", "listed", "cat"]), { signal, onWaiting: () => undefined });
+        await using channel = await engine.runStep(step(place, held.jobId, ["-J", "listed", "cat"]), {
+          signal,
+          onWaiting: () => undefined,
+        });
         expect(await engine.steps({ jobId: held.jobId }, { signal })).toMatchObject([{ stepKey: 0, name: "listed", tasks: 1 }]);
         channel.closeInput();
         await follow(channel);
@@ -765,7 +840,9 @@ export function contractOf(subject: Subject): void {
         const found = await engine.tryJob(batch(place, "true", "-n2"), { signal });
         expect(found.cpus).toBe(2);
         expect(found.nodes.length).toBeGreaterThan(0);
-        expect((await engine.jobs({ jobIds: null, userIds: null, states: null, names: null, partitions: null }, { signal })).length).toBe(count);
+        expect((await engine.jobs({ jobIds: null, userIds: null, states: null, names: null, partitions: null }, { signal })).length).toBe(
+          count,
+        );
       });
       check("user and group of a job are the caller's, whatever its environment says", async (facts) => {
         const { engine, signal } = facts;

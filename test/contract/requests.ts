@@ -88,7 +88,11 @@ export const target = (jobId: number, arrayTasks: readonly number[] | null = nul
 });
 export const byId = (...jobIds: readonly number[]): JobFilter => ({ jobIds, userIds: null, states: null, names: null, partitions: null });
 
-export async function grant(engine: Engine, request: JobRequest, { signal }: Cancellable): Promise<{ held: HeldAllocation; info: AllocationInfo }> {
+export async function grant(
+  engine: Engine,
+  request: JobRequest,
+  { signal }: Cancellable,
+): Promise<{ held: HeldAllocation; info: AllocationInfo }> {
   let info: AllocationInfo | undefined;
   const held = await engine.allocate(request, {
     signal,
@@ -120,7 +124,8 @@ export async function follow(channel: StepChannel, onEvent: (event: StepEvent) =
   for await (const event of channel) {
     events.push(event);
     onEvent(event);
-    if (event.kind === "output") texts[event.stream].set(event.task, (texts[event.stream].get(event.task) ?? "") + decoder.decode(event.bytes));
+    if (event.kind === "output")
+      texts[event.stream].set(event.task, (texts[event.stream].get(event.task) ?? "") + decoder.decode(event.bytes));
     else if (event.kind === "exited") exits.set(event.task, event.status);
     else if (event.kind === "launchFailed") launchFailure = event;
     else if (event.kind === "ended") ({ exit } = event);
@@ -129,7 +134,12 @@ export async function follow(channel: StepChannel, onEvent: (event: StepEvent) =
 }
 
 /** Runs a step to its end with nothing on its standard input. */
-export async function runStep(engine: Engine, request: StepRequest, { signal }: Cancellable, input: string | null = null): Promise<StepSeen> {
+export async function runStep(
+  engine: Engine,
+  request: StepRequest,
+  { signal }: Cancellable,
+  input: string | null = null,
+): Promise<StepSeen> {
   await using channel = await engine.runStep(request, { signal, onWaiting: () => undefined });
   if (input !== null) channel.writeInput(Buffer.from(input), null);
   channel.closeInput();

@@ -22,14 +22,25 @@ const failureCode = (index: number) => 1 + ((index * 37) % 255);
 const KINDS: readonly Kind[] = [
   // First, so that their minute passes while the others run.
   { name: "time limit", share: 2, options: ["-t", "1"], script: () => "exec sleep 1000", sacct: () => "TIMEOUT|0:0" },
-  { name: "cancelled while running", share: 12, script: () => "echo up; exec sleep 1000", sacct: () => `CANCELLED by ${process.getuid?.()}|0:0` },
+  {
+    name: "cancelled while running",
+    share: 12,
+    script: () => "echo up; exec sleep 1000",
+    sacct: () => `CANCELLED by ${process.getuid?.()}|0:0`,
+  },
   {
     name: "cancelled, ignoring SIGTERM",
     share: 4,
     script: () => "trap '' TERM; echo up; while :; do sleep 0.1; done",
     sacct: () => `CANCELLED by ${process.getuid?.()}|0:0`,
   },
-  { name: "cancelled while waiting", share: 16, options: ["-H"], script: () => "echo never", sacct: () => `CANCELLED by ${process.getuid?.()}|0:0` },
+  {
+    name: "cancelled while waiting",
+    share: 16,
+    options: ["-H"],
+    script: () => "echo never",
+    sacct: () => `CANCELLED by ${process.getuid?.()}|0:0`,
+  },
   { name: "killed inside", share: 10, script: () => "sh -c 'kill -9 $$'; exit $?", sacct: () => "FAILED|137:0" },
   { name: "failure", share: 56, script: (index) => `exit ${failureCode(index)}`, sacct: (index) => `FAILED|${failureCode(index)}:0` },
   { name: "success", share: 100, script: (index) => `echo ${index} $SLURM_JOB_ID`, sacct: () => "COMPLETED|0:0" },

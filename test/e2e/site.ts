@@ -297,7 +297,9 @@ export class Site implements AsyncDisposable {
 
   #foreignFiles(): string[] {
     const below = (path: string) =>
-      existsSync(path) ? [...new Bun.Glob("**/*").scanSync({ cwd: path, onlyFiles: false, dot: true })].map((name) => join(path, name)) : [];
+      existsSync(path)
+        ? [...new Bun.Glob("**/*").scanSync({ cwd: path, onlyFiles: false, dot: true })].map((name) => join(path, name))
+        : [];
     const runtime = below(this.runtimeDir).filter((path) => !KEPT_IN_RUNTIME_DIR.test(path.slice(this.runtimeDir.length + 1)));
     return [...below(join(this.stateDir, "spool")), ...runtime, ...below(join(this.dir, "tmp"))].map((path) => `file ${path}`);
   }
@@ -402,7 +404,11 @@ export function kill(pid: number): boolean {
 }
 
 /** Looks again until there is an answer other than undefined and false. @throws after the bound, saying what was waited for */
-export async function until<T>(what: string, look: () => T | undefined | false | Promise<T | undefined | false>, timeoutMs = 20_000): Promise<T> {
+export async function until<T>(
+  what: string,
+  look: () => T | undefined | false | Promise<T | undefined | false>,
+  timeoutMs = 20_000,
+): Promise<T> {
   for (const deadline = performance.now() + timeoutMs; ; await Bun.sleep(10)) {
     const found = await look();
     if (found !== undefined && found !== false) return found;

@@ -2,7 +2,18 @@
 import { afterEach, beforeEach, describe, expect, test } from "bun:test";
 import { existsSync, mkdirSync, writeFileSync } from "node:fs";
 import { join } from "node:path";
-import { accounted, canRunContainers, exitText, isRunning, kill, processesOf, seeded, Site, until, type RunningCommand } from "../e2e/site.ts";
+import {
+  accounted,
+  canRunContainers,
+  exitText,
+  isRunning,
+  kill,
+  processesOf,
+  seeded,
+  Site,
+  until,
+  type RunningCommand,
+} from "../e2e/site.ts";
 
 const LONG_MS = 60_000;
 
@@ -138,7 +149,10 @@ describe("kill -9 of the controller", () => {
       const blocker = await site.sbatch("#!/bin/sh\necho up; while [ ! -e go ]; do sleep 0.02; done\n", "--exclusive");
       await site.written(`slurm-${blocker}.out`, "up");
       const command = site.start(["srun", "--exclusive", "sh", "-c", "echo ran $SLURM_JOB_ID"]);
-      const waiting = await until("the srun to queue", async () => (await site.run(["squeue", "-h", "-t", "PD", "-o", "%A"])).stdout.trim() || undefined);
+      const waiting = await until(
+        "the srun to queue",
+        async () => (await site.run(["squeue", "-h", "-t", "PD", "-o", "%A"])).stdout.trim() || undefined,
+      );
       for (let i = 0; i < 3; i++) {
         await site.killController();
         expect((await site.run(["squeue", "-h", "-t", "PD", "-o", "%A"])).stdout.trim()).toBe(waiting);
@@ -186,7 +200,8 @@ describe("kill -9 of the controller", () => {
       }
       await site.killController();
       await using engine = await site.engine();
-      const look = async () => (await engine.jobs({ jobIds: [id], userIds: null, states: null, names: null, partitions: null }, { signal: signal() }))[0];
+      const look = async () =>
+        (await engine.jobs({ jobIds: [id], userIds: null, states: null, names: null, partitions: null }, { signal: signal() }))[0];
       const job = await until("the job to wait again", async () => {
         const found = await look();
         return found?.flags.length === 0 ? found : undefined;
@@ -262,7 +277,9 @@ describe("kill -9 of the controller", () => {
         () => 200 + random() * 400,
         async () => {
           for (let round = 0; round < 6; round++) {
-            const commands: readonly RunningCommand[] = [1, 2, 3, 4].map((code) => site.start(["srun", "sh", "-c", `echo out ${code}; exit ${code}`]));
+            const commands: readonly RunningCommand[] = [1, 2, 3, 4].map((code) =>
+              site.start(["srun", "sh", "-c", `echo out ${code}; exit ${code}`]),
+            );
             for (const [index, command] of commands.entries()) {
               const { status, stdout, stderr } = await until(
                 `srun ${round}.${index}`,

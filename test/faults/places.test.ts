@@ -37,7 +37,8 @@ function makeReadOnly(dir: string): void {
 }
 
 /** Mounting needs root and the right to; without it there is nothing to try. */
-const canMount = isRoot && Bun.spawnSync(["sh", "-c", "d=$(mktemp -d) && mount -t tmpfs none $d && umount $d; s=$?; rmdir $d; exit $s"]).success;
+const canMount =
+  isRoot && Bun.spawnSync(["sh", "-c", "d=$(mktemp -d) && mount -t tmpfs none $d && umount $d; s=$?; rmdir $d; exit $s"]).success;
 if (!canMount) console.error("skipping tests that need to mount: this is not root, or it may not");
 
 /** A command's failure as users see it: no stack, no "bug", the place named. */
@@ -99,7 +100,10 @@ describe.skipIf(isRoot && !canMount)("directories that cannot be written", () =>
       makeReadOnly(dir);
       const id = await site.sbatch("#!/bin/sh\necho lost\n", "-o", "out/file");
       await using engine = await site.engine();
-      expect((await engine.waitForEnd(id, { signal: AbortSignal.timeout(10_000) }))[0]).toMatchObject({ state: "FAILED", exit: { code: 0, signal: 53 } });
+      expect((await engine.waitForEnd(id, { signal: AbortSignal.timeout(10_000) }))[0]).toMatchObject({
+        state: "FAILED",
+        exit: { code: 0, signal: 53 },
+      });
       expect(await site.leftovers()).toEqual([]);
     },
     LONG_MS,
@@ -211,8 +215,10 @@ describe("other users", () => {
     "somebody else who reaches the socket gets no answer, and cannot pass where he should not",
     async () => {
       await site.sbatch("#!/bin/sh\nsleep 1000\n");
-      const asNobody = (...argv: readonly string[]) => Bun.spawnSync(["setpriv", `--reuid=${NOBODY}`, `--regid=${NOBODY}`, "--clear-groups", ...argv]);
-      for (const path of [site.socket, join(site.stateDir, "berth.db"), join(site.stateDir, "berthd.log")]) expect(asNobody("cat", path).success).toBe(false);
+      const asNobody = (...argv: readonly string[]) =>
+        Bun.spawnSync(["setpriv", `--reuid=${NOBODY}`, `--regid=${NOBODY}`, "--clear-groups", ...argv]);
+      for (const path of [site.socket, join(site.stateDir, "berth.db"), join(site.stateDir, "berthd.log")])
+        expect(asNobody("cat", path).success).toBe(false);
       // Even if the directories were open, the peer's user id is looked at.
       for (const dir of [join(site.dir, "run"), site.runtimeDir]) chmodSync(dir, 0o755);
       chmodSync(site.socket, 0o777);

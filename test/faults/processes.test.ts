@@ -100,7 +100,9 @@ describe("kill -9 of a step daemon", () => {
       expect(status).toBe(9);
       const lines = stdout.trimEnd().split("\n");
       expect(lines.at(-1)).toBe("1000000");
-      const breaks = lines.flatMap((line, index) => (index > 0 && Number(line) !== Number(lines[index - 1]) + 1 ? [`${lines[index - 1]} then ${line}`] : []));
+      const breaks = lines.flatMap((line, index) =>
+        index > 0 && Number(line) !== Number(lines[index - 1]) + 1 ? [`${lines[index - 1]} then ${line}`] : [],
+      );
       expect(breaks.length, breaks.slice(0, 5).join(", ")).toBeLessThanOrEqual(3); // one gap, with a torn line at its edge
       await expectNothingLeft();
     },

@@ -28,23 +28,32 @@ export function parseExpectations(text: string): Map<string, Expectation> {
     const line = raw.trim();
     if (line === "" || line.startsWith("#")) continue;
     const [word = "", name = "", ...rest] = line.split(/\s+/);
-    const refuse = (what: string): never => { throw new Error(`expected.list:${index + 1}: ${what}`); };
+    const refuse = (what: string): never => {
+      throw new Error(`expected.list:${index + 1}: ${what}`);
+    };
     switch (word) {
-      case "pass": case "slow": case "later":
+      case "pass":
+      case "slow":
+      case "later":
         if (result.has(name)) refuse(`"${name}" is named twice`);
         if (word === "later" && rest.length === 0) refuse("a reason is missing");
         result.set(name, { verdict: word, reason: rest.join(" "), differences: new Map(), varying: new Map() });
         break;
-      case "differ": case "varies": {
+      case "differ":
+      case "varies": {
         const entry = result.get(name);
-        if (entry === undefined || entry.verdict === "later") { refuse(`"${word}" must follow "pass ${name}"`); break; }
+        if (entry === undefined || entry.verdict === "later") {
+          refuse(`"${word}" must follow "pass ${name}"`);
+          break;
+        }
         const [numbers = "", ...reason] = rest;
         if (!/^\d+(,\d+)*$/.test(numbers) || reason.length === 0) refuse(`want: ${word} NAME N[,N...] REASON`);
         const map = word === "differ" ? entry.differences : entry.varying;
         for (const number of numbers.split(",")) map.set(Number(number), reason.join(" "));
         break;
       }
-      default: refuse(`cannot read "${word}"`);
+      default:
+        refuse(`cannot read "${word}"`);
     }
   }
   return result;
@@ -55,8 +64,14 @@ export function formatExpectations(expectations: ReadonlyMap<string, Expectation
   const lines = ["# What is expected of each transcript; the forms are explained in expected.ts.", ""];
   for (const [name, entry] of [...expectations].sort(([a], [b]) => (a < b ? -1 : 1))) {
     lines.push(`${entry.verdict} ${name}${entry.reason === "" ? "" : ` ${entry.reason}`}`);
-    for (const [word, map] of [["differ", entry.differences], ["varies", entry.varying]] as const) {
-      const reasons = Map.groupBy([...map].sort(([a], [b]) => a - b), ([, reason]) => reason);
+    for (const [word, map] of [
+      ["differ", entry.differences],
+      ["varies", entry.varying],
+    ] as const) {
+      const reasons = Map.groupBy(
+        [...map].sort(([a], [b]) => a - b),
+        ([, reason]) => reason,
+      );
       for (const [reason, pairs] of reasons) lines.push(`${word} ${name} ${pairs.map(([number]) => number).join(",")} ${reason}`);
     }
   }

@@ -15,8 +15,10 @@ const all = transcripts();
 const verdicts = process.env["CI"] === "true" || process.env["GOLDEN_SLOW"] === "1" ? ["slow", "pass"] : ["pass"];
 // The sessions were recorded as an ordinary user. Root replays those where being root matters: starting tasks and containers.
 const isForUs = process.getuid?.() === 0 ? (name: string) => /^(container-0[24]|srun-0|own-)/.test(name) : () => true;
-const wanted = verdicts.flatMap((verdict) => [...expectations].filter(([, one]) => one.verdict === verdict))
-  .map(([name]) => name).filter(isForUs);
+const wanted = verdicts
+  .flatMap((verdict) => [...expectations].filter(([, one]) => one.verdict === verdict))
+  .map(([name]) => name)
+  .filter(isForUs);
 
 describe("golden transcripts", () => {
   test("every transcript is in expected.list, and nothing else is", () => {
@@ -35,14 +37,21 @@ describe("golden transcripts", () => {
           await replay(name).then(slot?.resolve, slot?.reject);
         }
       };
-      for (let i = 0; i < AT_A_TIME; i++) worker().catch((error: unknown) => { throw error; });
+      for (let i = 0; i < AT_A_TIME; i++)
+        worker().catch((error: unknown) => {
+          throw error;
+        });
     });
 
-    test.each(wanted)("%s", async (name) => {
-      const result = await results.get(name)?.promise;
-      const expectation = expectations.get(name);
-      if (result === undefined || expectation === undefined) throw new Error(`${name} was not replayed`);
-      expect(complaintsAbout(result, expectation).join("\n")).toBe("");
-    }, TIMEOUT_MS);
+    test.each(wanted)(
+      "%s",
+      async (name) => {
+        const result = await results.get(name)?.promise;
+        const expectation = expectations.get(name);
+        if (result === undefined || expectation === undefined) throw new Error(`${name} was not replayed`);
+        expect(complaintsAbout(result, expectation).join("\n")).toBe("");
+      },
+      TIMEOUT_MS,
+    );
   });
 });

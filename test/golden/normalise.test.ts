@@ -9,17 +9,26 @@ import { transcripts } from "./replay.ts";
 import { parseTranscript, type Exchange } from "./transcript.ts";
 
 const ELSEWHERE: Place = { user: "carol", uid: 1000, gid: 1000, hosts: ["front"], dir: "/tmp/berth-x1y2z3" };
-const exchange = (command: string, stdout: string, status = 0): Exchange =>
-  ({ number: 1, command, stdout: stdout.split("\n"), stderr: [], status });
+const exchange = (command: string, stdout: string, status = 0): Exchange => ({
+  number: 1,
+  command,
+  stdout: stdout.split("\n"),
+  stderr: [],
+  status,
+});
 
 /** The same session as another user would have recorded it on another machine, on another day, one job later. */
 function elsewhere(text: string, ids: readonly number[]): string {
-  let result = text.replaceAll(RECORDED.dir, ELSEWHERE.dir).replaceAll("alice", ELSEWHERE.user)
+  let result = text
+    .replaceAll(RECORDED.dir, ELSEWHERE.dir)
+    .replaceAll("alice", ELSEWHERE.user)
     .replace(/(?<![A-Za-z0-9_])login(?![A-Za-z0-9_])/g, "front")
-    .replace(/\b202[0-6]-\d\d-\d\dT/g, "2024-02-29T").replace(/(?<![\d:-])0:0(\d)(?![\d:])/g, "0:1$1")
+    .replace(/\b202[0-6]-\d\d-\d\dT/g, "2024-02-29T")
+    .replace(/(?<![\d:-])0:0(\d)(?![\d:])/g, "0:1$1")
     .replace(/\b(UserId|GroupId)=(\w+)\(2001\)/g, "$1=$2(1000)");
   const last = (ids.at(-1) ?? 0) + 1;
-  for (let id = last; id >= Math.max(100, ids[0] ?? last); id--) { // downwards, so that no id is moved twice
+  for (let id = last; id >= Math.max(100, ids[0] ?? last); id--) {
+    // downwards, so that no id is moved twice
     result = result.replace(new RegExp(`(?<![\\d.:])${id}(?![\\d:])`, "g"), String(id + 1));
   }
   return result;
@@ -33,10 +42,12 @@ describe("a transcript recorded elsewhere is the same", () => {
     const other = parseTranscript(elsewhere(text, jobIdsOf(recorded)));
     const map = bestIdMap(recorded, other, ELSEWHERE);
     expect(recorded.length).toBeGreaterThan(0);
-    const different = recorded.filter((one, index) => {
-      const again = other[index];
-      return again === undefined || !isSame(normalise(one, RECORDED, new Map()), normalise(again, ELSEWHERE, map));
-    }).map((one) => one.command);
+    const different = recorded
+      .filter((one, index) => {
+        const again = other[index];
+        return again === undefined || !isSame(normalise(one, RECORDED, new Map()), normalise(again, ELSEWHERE, map));
+      })
+      .map((one) => one.command);
     expect(different).toEqual([]);
   });
 });
@@ -64,8 +75,11 @@ describe("the parts", () => {
     expect(replaceInColumn("job1 berthci   R", "berthci", "alice")).toBe("job1 alice     R");
   });
   test("tasks that ended together are one line each", () => {
-    expect(splitTaskLines("srun: error: n1: tasks 0-1,3: Killed"))
-      .toEqual(["srun: error: n1: task 0: Killed", "srun: error: n1: task 1: Killed", "srun: error: n1: task 3: Killed"]);
+    expect(splitTaskLines("srun: error: n1: tasks 0-1,3: Killed")).toEqual([
+      "srun: error: n1: task 0: Killed",
+      "srun: error: n1: task 1: Killed",
+      "srun: error: n1: task 3: Killed",
+    ]);
   });
   test("a transcript falls into its commands", () => {
     expect(parseTranscript("# title\n$ a\n< in\n| out\n! err\n= 3\n@ f\n  $ not a command\n@\n$ b\n= 0\n")).toEqual([

@@ -33,12 +33,14 @@ export function replaceInColumn(line: string, from: string, to: string): string 
   const escaped = from.replace(/[.*+?^${}()|[\]\\]/g, "\\$&");
   const grow = from.length - to.length;
   const pad = (blanks: string) => " ".repeat(Math.max(1, blanks.length + grow));
-  return line.replace(new RegExp(`( *)(?<![A-Za-z0-9_])${escaped}(?![A-Za-z0-9_])( *)`, "g"),
+  return line.replace(
+    new RegExp(`( *)(?<![A-Za-z0-9_])${escaped}(?![A-Za-z0-9_])( *)`, "g"),
     (_match, left: string, right: string, offset: number) => {
       const isRightAligned = left.length >= 2 || (offset === 0 && left.length === 1);
       if (isRightAligned) return pad(left) + to + right;
       return right.length >= 2 ? left + to + pad(right) : left + to + right;
-    });
+    },
+  );
 }
 
 function normaliseLine(raw: string, place: Place): string {
@@ -77,9 +79,18 @@ export function splitTaskLines(line: string): string[] {
 
 /** Where a number is a job id beyond doubt. */
 const ID_CONTEXTS: readonly RegExp[] = [
-  /\bSubmitted batch job (\d+)/g, /\b(?:Array)?JobId=(\d+)/g, /\bStepId=(\d+)/g, /\b[Jj]ob(?:id)? (\d+)\b/g,
-  /\bjob allocation (\d+)/g, /\bslurm-(\d+)/g, /\bJOB (\d+)\b/g, /\bSTEP (\d+)\./g,
-  /\bSLURM_(?:ARRAY_)?JOB_?ID=(\d+)/g, /\bafter\w*:(\d+)/g, /\b[Jj]ob step (\d+)\./g, /"job_id": (\d+)/g,
+  /\bSubmitted batch job (\d+)/g,
+  /\b(?:Array)?JobId=(\d+)/g,
+  /\bStepId=(\d+)/g,
+  /\b[Jj]ob(?:id)? (\d+)\b/g,
+  /\bjob allocation (\d+)/g,
+  /\bslurm-(\d+)/g,
+  /\bJOB (\d+)\b/g,
+  /\bSTEP (\d+)\./g,
+  /\bSLURM_(?:ARRAY_)?JOB_?ID=(\d+)/g,
+  /\bafter\w*:(\d+)/g,
+  /\b[Jj]ob step (\d+)\./g,
+  /"job_id": (\d+)/g,
 ];
 
 /** All job ids of a transcript, ascending: ids are given out in order, so the ranks of two runs correspond. */
@@ -148,10 +159,14 @@ export function bestIdMap(recorded: readonly Exchange[], actual: readonly Exchan
     for (let id = Math.max(1, low - 3); id <= Math.min(high, low + 1000) + 3; id++) map.set(id, id + distance);
     add(distance === 0 ? new Map() : map);
   }
-  add(new Map(from.flatMap((id, rank) => {
-    const other = to[rank];
-    return other === undefined ? [] : [[id, other] as const];
-  })));
+  add(
+    new Map(
+      from.flatMap((id, rank) => {
+        const other = to[rank];
+        return other === undefined ? [] : [[id, other] as const];
+      }),
+    ),
+  );
   const wanted = recorded.map((exchange) => normalise(exchange, RECORDED, new Map()));
   let best = new Map<number, number>();
   let bestCount = -1;
@@ -160,21 +175,23 @@ export function bestIdMap(recorded: readonly Exchange[], actual: readonly Exchan
       const other = actual[index];
       return other !== undefined && isSame(exchange, normalise(other, place, map));
     }).length;
-    if (count > bestCount) { best = map; bestCount = count; }
+    if (count > bestCount) {
+      best = map;
+      bestCount = count;
+    }
   }
   return best;
 }
 
 export function normalise(exchange: Exchange, place: Place, ids: ReadonlyMap<number, number>): Exchange {
-  const stream = (lines: readonly string[]) => lines.filter((line) => !NOISE.some((noise) => noise.test(line)))
-    .map((line) => renumber(normaliseLine(line, place), ids));
+  const stream = (lines: readonly string[]) =>
+    lines.filter((line) => !NOISE.some((noise) => noise.test(line))).map((line) => renumber(normaliseLine(line, place), ids));
   return { ...exchange, stdout: stream(exchange.stdout), stderr: stream(exchange.stderr) };
 }
 
 // --- comparing ---------------------------------------------------------------------------------------------------
 
-const WAITING =
-  /^(srun|salloc|sbatch): (job \d+ (queued and waiting|has been allocated)|Pending job allocation \d+|Nodes .* are ready)/;
+const WAITING = /^(srun|salloc|sbatch): (job \d+ (queued and waiting|has been allocated)|Pending job allocation \d+|Nodes .* are ready)/;
 const REVOKED = /^salloc: Job allocation \d+ has been revoked\.$/;
 
 /** True when two normalised streams say the same, apart from what can vary between runs of one Slurm. */
@@ -189,7 +206,9 @@ export function isSameStream(recorded: readonly string[], actual: readonly strin
 }
 
 export function isSame(recorded: Exchange, actual: Exchange): boolean {
-  return recorded.status === actual.status
-    && isSameStream(recorded.stdout, actual.stdout, recorded.command)
-    && isSameStream(recorded.stderr, actual.stderr, recorded.command);
+  return (
+    recorded.status === actual.status &&
+    isSameStream(recorded.stdout, actual.stdout, recorded.command) &&
+    isSameStream(recorded.stderr, actual.stderr, recorded.command)
+  );
 }

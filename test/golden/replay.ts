@@ -65,8 +65,12 @@ export async function replay(name: string, { keep = false }: { keep?: boolean } 
   const state = makeState(recordedIds[0] ?? 1);
   const outFile = join(state.dir, "transcript");
   const caseFile = join(state.dir, "case");
-  writeFileSync(caseFile, readFileSync(join(dir, `${name}.case`), "utf8").replaceAll(RECORDED.dir, state.dir)
-    .replaceAll(new RegExp(`\\b${RECORDED.user}\\b`, "g"), state.place.user));
+  writeFileSync(
+    caseFile,
+    readFileSync(join(dir, `${name}.case`), "utf8")
+      .replaceAll(RECORDED.dir, state.dir)
+      .replaceAll(new RegExp(`\\b${RECORDED.user}\\b`, "g"), state.place.user),
+  );
   const timeouts: string[] = [];
   let leaks: string[] = [];
   let text = "";
@@ -87,7 +91,11 @@ export async function replay(name: string, { keep = false }: { keep?: boolean } 
     return { number: exchange.number, recorded: wanted, actual, same: actual !== undefined && isSame(wanted, actual) };
   });
   return {
-    name, compared, timeouts, leaks, seconds: (performance.now() - started) / 1000,
+    name,
+    compared,
+    timeouts,
+    leaks,
+    seconds: (performance.now() - started) / 1000,
     text: ownText(text, state.place.dir, state.place.user),
   };
 }
@@ -98,11 +106,14 @@ function ownText(text: string, dir: string, user: string): string {
 }
 
 /** Runs the shell that replays, and kills what hangs in it. The shell itself survives, so the next command still runs. */
-async function run(
-  argv: string[], env: Readonly<Record<string, string>>, dir: string, onTimeout: (what: string) => void,
-): Promise<void> {
+async function run(argv: string[], env: Readonly<Record<string, string>>, dir: string, onTimeout: (what: string) => void): Promise<void> {
   const shell = Bun.spawn(["bash", ...argv], {
-    env, cwd: dir, stdin: "ignore", stdout: "pipe", stderr: Bun.file(join(dir, "runner.err")), detached: true,
+    env,
+    cwd: dir,
+    stdin: "ignore",
+    stdout: "pipe",
+    stderr: Bun.file(join(dir, "runner.err")),
+    detached: true,
   });
   let timer: ReturnType<typeof setTimeout> | undefined;
   const watch = (what: string) => {
@@ -139,14 +150,20 @@ function killDescendants(ancestor: number): void {
     try {
       const stat = readFileSync(`/proc/${entry}/stat`, "utf8");
       parents.set(Number(entry), Number(stat.slice(stat.lastIndexOf(")") + 2).split(" ")[1]));
-    } catch { /* gone */ }
+    } catch {
+      /* gone */
+    }
   }
   const doomed = [...parents.keys()].filter((pid) => {
     for (let at = parents.get(pid); at !== undefined && at > 1; at = parents.get(at)) if (at === ancestor) return true;
     return false;
   });
   for (const pid of doomed) {
-    try { process.kill(pid, "SIGKILL"); } catch { /* gone */ }
+    try {
+      process.kill(pid, "SIGKILL");
+    } catch {
+      /* gone */
+    }
   }
 }
 
@@ -171,16 +188,21 @@ function difference(a: readonly string[], b: readonly string[]): [mark: " " | "-
   const length = new Uint16Array((a.length + 1) * width);
   for (let i = a.length - 1; i >= 0; i--) {
     for (let j = b.length - 1; j >= 0; j--) {
-      length[i * width + j] = a[i] === b[j] ? (length[(i + 1) * width + j + 1] ?? 0) + 1
-        : Math.max(length[(i + 1) * width + j] ?? 0, length[i * width + j + 1] ?? 0);
+      length[i * width + j] =
+        a[i] === b[j]
+          ? (length[(i + 1) * width + j + 1] ?? 0) + 1
+          : Math.max(length[(i + 1) * width + j] ?? 0, length[i * width + j + 1] ?? 0);
     }
   }
   const result: [" " | "-" | "+", string][] = [];
   let i = 0;
   let j = 0;
   while (i < a.length || j < b.length) {
-    if (i < a.length && j < b.length && a[i] === b[j]) { result.push([" ", a[i] ?? ""]); i++; j++; }
-    else if (i < a.length && (j >= b.length || (length[(i + 1) * width + j] ?? 0) >= (length[i * width + j + 1] ?? 0))) {
+    if (i < a.length && j < b.length && a[i] === b[j]) {
+      result.push([" ", a[i] ?? ""]);
+      i++;
+      j++;
+    } else if (i < a.length && (j >= b.length || (length[(i + 1) * width + j] ?? 0) >= (length[i * width + j + 1] ?? 0))) {
       result.push(["-", a[i++] ?? ""]);
     } else result.push(["+", b[j++] ?? ""]);
   }
@@ -211,8 +233,9 @@ function renew(old: Expectation | undefined, bad: readonly number[], good: numbe
     return { verdict: "later", reason, differences: new Map(), varying: new Map() };
   }
   const varying = old?.varying ?? new Map<number, string>();
-  const differences = new Map(bad.filter((number) => !varying.has(number))
-    .map((number) => [number, old?.differences.get(number) ?? "not looked into yet"] as const));
+  const differences = new Map(
+    bad.filter((number) => !varying.has(number)).map((number) => [number, old?.differences.get(number) ?? "not looked into yet"] as const),
+  );
   return { verdict: seconds > 50 ? "slow" : "pass", reason: "", differences, varying };
 }
 
@@ -225,9 +248,17 @@ async function main(args: readonly string[]): Promise<void> {
   const prefixes = args.filter((arg, index) => !arg.startsWith("--") && (jobsAt < 0 || index !== jobsAt + 1));
   const expectations = readExpectations();
   const all = transcripts();
-  const names = [...all.keys()].filter((name) => flag("--all") ? true
-    : prefixes.length > 0 ? prefixes.some((prefix) => name.startsWith(prefix)) : expectations.get(name)?.verdict === "pass");
-  if (names.length === 0) { console.error("no transcript of that name"); process.exit(2); }
+  const names = [...all.keys()].filter((name) =>
+    flag("--all")
+      ? true
+      : prefixes.length > 0
+        ? prefixes.some((prefix) => name.startsWith(prefix))
+        : expectations.get(name)?.verdict === "pass",
+  );
+  if (names.length === 0) {
+    console.error("no transcript of that name");
+    process.exit(2);
+  }
 
   let same = 0;
   let different = 0;
@@ -241,8 +272,10 @@ async function main(args: readonly string[]): Promise<void> {
       different += result.compared.length - good;
       const bad = result.compared.filter((one) => !one.same).map((one) => one.number);
       const verdict = bad.length === 0 ? "same " : "DIFF ";
-      console.log(`${verdict} ${name.padEnd(34)} ${good}/${result.compared.length}  ${result.seconds.toFixed(1)} s`
-        + (bad.length > 0 ? `  differ: ${bad.join(",")}` : ""));
+      console.log(
+        `${verdict} ${name.padEnd(34)} ${good}/${result.compared.length}  ${result.seconds.toFixed(1)} s` +
+          (bad.length > 0 ? `  differ: ${bad.join(",")}` : ""),
+      );
       for (const what of [...result.timeouts, ...result.leaks.map((leak) => `left behind: ${leak}`)]) console.log(`      ${what}`);
       if (!flag("--list")) for (const one of result.compared) if (!one.same) console.log(explain(one));
       if (flag("--renew")) {

@@ -1,8 +1,18 @@
 // A private state for one replay: directories, links, configuration and bundle equal to those of the recorded Slurm
 // (cluster "oracle", nodes n1 and n2), and the end of everything that ran in it.
 import {
-  chmodSync, copyFileSync, existsSync, mkdirSync, mkdtempSync, readdirSync, readFileSync, readlinkSync, realpathSync, rmSync,
-  symlinkSync, writeFileSync,
+  chmodSync,
+  copyFileSync,
+  existsSync,
+  mkdirSync,
+  mkdtempSync,
+  readdirSync,
+  readFileSync,
+  readlinkSync,
+  realpathSync,
+  rmSync,
+  symlinkSync,
+  writeFileSync,
 } from "node:fs";
 import { hostname, userInfo } from "node:os";
 import { join, resolve } from "node:path";
@@ -36,7 +46,9 @@ export function makeState(firstJobId: number): State {
   const berth = berthPath();
   for (const name of COMMANDS) symlinkSync(berth, join(dir, "bin", name));
 
-  writeFileSync(join(dir, "etc/slurm.conf"), `ClusterName=oracle
+  writeFileSync(
+    join(dir, "etc/slurm.conf"),
+    `ClusterName=oracle
 KillWait=5
 GresTypes=gpu
 Licenses=matlab:2
@@ -45,21 +57,33 @@ NodeName=n1 NodeHostname=localhost CPUs=2 RealMemory=4000 Gres=gpu:2 Feature=fas
 NodeName=n2 NodeHostname=localhost CPUs=2 RealMemory=4000 Feature=slow State=UNKNOWN
 PartitionName=debug Nodes=ALL Default=YES MaxTime=INFINITE State=UP
 PartitionName=short Nodes=n1 MaxTime=10 DefaultTime=5 State=UP
-`);
+`,
+  );
   symlinkSync("slurm.conf", join(dir, "etc/berth.conf"));
   symlinkSync("../etc", join(dir, "config/berth"));
   const runc = `runc --rootless=true --root=${dir}/run`;
-  writeFileSync(join(dir, "etc/oci.conf"), `RunTimeQuery="${runc} state %n.%u.%j.%s.%t"
+  writeFileSync(
+    join(dir, "etc/oci.conf"),
+    `RunTimeQuery="${runc} state %n.%u.%j.%s.%t"
 RunTimeKill="${runc} kill -a %n.%u.%j.%s.%t"
 RunTimeDelete="${runc} delete --force %n.%u.%j.%s.%t"
 RunTimeRun="${runc} run %n.%u.%j.%s.%t -b %b"
-`);
+`,
+  );
   const { uid, gid } = userInfo();
   const username = Bun.spawnSync(["id", "-un"]).stdout.toString().trim(); // userInfo() believes $USER
   const env = {
-    B: dir, HOME: join(dir, "home"), USER: username, LOGNAME: username, SHELL: "/bin/bash", LANG: "C.UTF-8", TZ: "UTC",
+    B: dir,
+    HOME: join(dir, "home"),
+    USER: username,
+    LOGNAME: username,
+    SHELL: "/bin/bash",
+    LANG: "C.UTF-8",
+    TZ: "UTC",
     PATH: `${dir}/bin:/usr/local/bin:/usr/bin:/bin:/usr/sbin:/sbin`,
-    XDG_CONFIG_HOME: join(dir, "config"), XDG_STATE_HOME: join(dir, "state"), XDG_CACHE_HOME: join(dir, "cache"),
+    XDG_CONFIG_HOME: join(dir, "config"),
+    XDG_STATE_HOME: join(dir, "state"),
+    XDG_CACHE_HOME: join(dir, "cache"),
     XDG_RUNTIME_DIR: join(dir, "xdg"),
   };
   makeBundle(join(dir, "bundle"), env);
@@ -76,8 +100,11 @@ function makeBundle(bundle: string, env: Readonly<Record<string, string>>): void
   copyFileSync(busybox, join(bundle, "rootfs/bin/busybox"));
   chmodSync(join(bundle, "rootfs/bin/busybox"), 0o755);
   for (const applet of APPLETS) symlinkSync("busybox", join(bundle, "rootfs/bin", applet));
-  try { Bun.spawnSync(["runc", "--rootless=true", "spec", "--rootless"], { cwd: bundle, env }); }
-  catch { /* no runc: havePeers() has said so */ }
+  try {
+    Bun.spawnSync(["runc", "--rootless=true", "spec", "--rootless"], { cwd: bundle, env });
+  } catch {
+    /* no runc: havePeers() has said so */
+  }
 }
 
 /**
@@ -86,20 +113,33 @@ function makeBundle(bundle: string, env: Readonly<Record<string, string>>): void
  * @returns the command lines of processes that had to be killed: leaks, unless the case left them on purpose
  */
 export async function endState(state: State): Promise<string[]> {
-  const stop = Bun.spawn(["timeout", "-k", "2", "20", join(state.dir, "bin/berth"), "daemon", "stop", "--jobs"],
-    { env: state.env, cwd: "/", stdin: "ignore", stdout: "ignore", stderr: "ignore" });
+  const stop = Bun.spawn(["timeout", "-k", "2", "20", join(state.dir, "bin/berth"), "daemon", "stop", "--jobs"], {
+    env: state.env,
+    cwd: "/",
+    stdin: "ignore",
+    stdout: "ignore",
+    stderr: "ignore",
+  });
   await stop.exited;
   let left: { pid: number; command: string }[] = [];
-  for (let tries = 0; tries < 40; tries++) { // what was told to stop gets two seconds to be gone
+  for (let tries = 0; tries < 40; tries++) {
+    // what was told to stop gets two seconds to be gone
     left = processesOf(state.dir);
     if (left.length === 0) break;
     await Bun.sleep(50);
   }
   for (const { pid } of left) {
-    try { process.kill(pid, "SIGKILL"); } catch { /* gone meanwhile */ }
+    try {
+      process.kill(pid, "SIGKILL");
+    } catch {
+      /* gone meanwhile */
+    }
   }
-  try { rmSync(state.dir, { recursive: true, force: true, maxRetries: 3 }); }
-  catch (error) { left.push({ pid: 0, command: `${state.dir} cannot be removed: ${String(error)}` }); }
+  try {
+    rmSync(state.dir, { recursive: true, force: true, maxRetries: 3 });
+  } catch (error) {
+    left.push({ pid: 0, command: `${state.dir} cannot be removed: ${String(error)}` });
+  }
   return left.map(({ command }) => command);
 }
 
@@ -111,11 +151,15 @@ function processesOf(dir: string): { pid: number; command: string }[] {
     if (!Number.isInteger(pid) || pid <= 1 || pid === process.pid) continue;
     try {
       const command = readFileSync(`/proc/${pid}/cmdline`, "utf8").replaceAll("\0", " ").trim();
-      const isOurs = command.includes(dir) || readFileSync(`/proc/${pid}/environ`, "utf8").includes(dir)
-        || readlinkSync(`/proc/${pid}/cwd`).startsWith(dir);
+      const isOurs =
+        command.includes(dir) ||
+        readFileSync(`/proc/${pid}/environ`, "utf8").includes(dir) ||
+        readlinkSync(`/proc/${pid}/cwd`).startsWith(dir);
       const isZombie = command === "";
       if (isOurs && !isZombie) found.push({ pid, command: `${pid} ${command.slice(0, 200)}` });
-    } catch { /* another user's, or gone */ }
+    } catch {
+      /* another user's, or gone */
+    }
   }
   return found;
 }

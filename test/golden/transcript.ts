@@ -25,18 +25,31 @@ export function parseTranscript(text: string): Exchange[] {
     open = undefined;
   };
   for (const line of text.split("\n")) {
-    if (inFile) { inFile = line !== "@"; continue; }
-    if (line.startsWith("@ ")) { inFile = true; continue; }
+    if (inFile) {
+      inFile = line !== "@";
+      continue;
+    }
+    if (line.startsWith("@ ")) {
+      inFile = true;
+      continue;
+    }
     if (line.startsWith("$ ")) {
       close();
       open = { command: line.slice(2), stdout: [], stderr: [], status: -1 };
       continue;
     }
     if (open === undefined) continue;
-    if (line.startsWith("| ") || line === "|") { last = open.stdout; last.push(line.slice(2)); }
-    else if (line.startsWith("! ") || line === "!") { last = open.stderr; last.push(line.slice(2)); }
-    else if (line.startsWith("% no newline") && last !== undefined) last.push("% no newline at the end");
-    else if (line.startsWith("= ")) { open.status = Number(line.slice(2)); close(); }
+    if (line.startsWith("| ") || line === "|") {
+      last = open.stdout;
+      last.push(line.slice(2));
+    } else if (line.startsWith("! ") || line === "!") {
+      last = open.stderr;
+      last.push(line.slice(2));
+    } else if (line.startsWith("% no newline") && last !== undefined) last.push("% no newline at the end");
+    else if (line.startsWith("= ")) {
+      open.status = Number(line.slice(2));
+      close();
+    }
   }
   close();
   return exchanges;

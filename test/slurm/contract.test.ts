@@ -12,11 +12,13 @@ if (haveSlurm) {
     place: { workDir: site.workDir, bundle: canRunContainers ? site.bundle : null },
     killWaitSeconds: 4, // 5, which Slurm counts in whole seconds
     lacks: {
-      "what a script leaves behind ends with the job": "tracking of daemons: the private cluster has proctrack/linuxproc, as nobody but root may have cgroups",
+      "what a script leaves behind ends with the job":
+        "tracking of daemons: the private cluster has proctrack/linuxproc, as nobody but root may have cgroups",
       "more CPUs for a task than any node has is refused": "refusal at submission: Slurm 22.05 lets such a job wait",
       ...(slurmMajor() < 24 ? { "afterok of a job that never was is refused": "refusal at submission: Slurm 22.05 accepts it" } : {}),
       "a running job is told by SIGTERM": "who cancelled a job: only slurmdbd knows",
-      "a time limit can be changed while the job waits, and only lowered while it runs": "an ordinary user: on the private cluster the user is its operator",
+      "a time limit can be changed while the job waits, and only lowered while it runs":
+        "an ordinary user: on the private cluster the user is its operator",
       "tasks are cancelled one by one, or all together": "records of array tasks that were cancelled before they started",
       "streams of two tasks come apart, with each its rank": "accounting of steps: slurmdbd",
       "steps are numbered from 0, and each is accounted": "accounting of steps: slurmdbd",

@@ -16,7 +16,11 @@ export function slurmMajor(): number {
   return Number(/(\d+)\./.exec(Bun.spawnSync(["slurmctld", "-V"], { env: { PATH: "/usr/sbin:/usr/bin" } }).stdout.toString())?.[1] ?? 0);
 }
 
-export interface Ran { readonly code: number; readonly stdout: string; readonly stderr: string }
+export interface Ran {
+  readonly code: number;
+  readonly stdout: string;
+  readonly stderr: string;
+}
 
 export class SlurmSite implements AsyncDisposable {
   readonly dir = mkdtempSync(join(tmpdir(), "bs-")); // short: munge's socket is below
@@ -29,10 +33,19 @@ export class SlurmSite implements AsyncDisposable {
     for (const dir of [this.workDir, join(this.dir, "home")]) mkdirSync(dir);
     mkdirSync(this.runtime, { mode: 0o700 });
     this.env = {
-      PATH: "/usr/local/bin:/usr/bin:/bin:/usr/sbin:/sbin", HOME: join(this.dir, "home"), USER: process.env["USER"] ?? "user", LANG: "C.UTF-8",
-      XDG_RUNTIME_DIR: this.runtime, SLURM_CONF: join(this.runtime, "berth/slurm/slurm.conf"), BERTH_ENGINE: "slurm", SHELL: "/bin/sh",
+      PATH: "/usr/local/bin:/usr/bin:/bin:/usr/sbin:/sbin",
+      HOME: join(this.dir, "home"),
+      USER: process.env["USER"] ?? "user",
+      LANG: "C.UTF-8",
+      XDG_RUNTIME_DIR: this.runtime,
+      SLURM_CONF: join(this.runtime, "berth/slurm/slurm.conf"),
+      BERTH_ENGINE: "slurm",
+      SHELL: "/bin/sh",
     };
-    const up = Bun.spawnSync([BERTH, "cluster", "up", "--nodes", String(options.nodes), "--cpus", String(options.cpus)], { env: this.env, cwd: this.workDir });
+    const up = Bun.spawnSync([BERTH, "cluster", "up", "--nodes", String(options.nodes), "--cpus", String(options.cpus)], {
+      env: this.env,
+      cwd: this.workDir,
+    });
     if (up.exitCode !== 0) throw new Error(`the cluster does not start: ${up.stderr.toString()}`);
     makeBundle(this.bundle);
   }
@@ -49,7 +62,11 @@ export class SlurmSite implements AsyncDisposable {
 
   start(argv: readonly string[], options: { readonly stdin?: string; readonly env?: Record<string, string> } = {}) {
     return Bun.spawn([...argv], {
-      cwd: this.workDir, env: { ...this.env, ...options.env }, stdin: Buffer.from(options.stdin ?? ""), stdout: "pipe", stderr: "pipe",
+      cwd: this.workDir,
+      env: { ...this.env, ...options.env },
+      stdin: Buffer.from(options.stdin ?? ""),
+      stdout: "pipe",
+      stderr: "pipe",
     });
   }
 
@@ -74,17 +91,26 @@ function makeBundle(bundle: string): void {
   const rootfs = join(bundle, "rootfs");
   for (const name of ["bin", "proc", "dev", "sys", "tmp"]) mkdirSync(join(rootfs, name), { recursive: true });
   copyFileSync(BUSYBOX, join(rootfs, "bin/busybox"));
-  for (const name of ["sh", "true", "false", "cat", "env", "sleep", "id", "ls", "kill", "echo", "tty", "hostname", "wc",
-    "head"]) symlinkSync("busybox", join(rootfs, "bin", name));
-  writeFileSync(join(bundle, "config.json"), JSON.stringify({
-    ociVersion: "1.0.2",
-    process: { user: { uid: 0, gid: 0 }, args: ["never"], env: ["PATH=/bin", "IMAGE=yes"], cwd: "/", capabilities: {} },
-    root: { path: "rootfs" }, hostname: "box",
-    mounts: [
-      { destination: "/proc", type: "proc", source: "proc" },
-      { destination: "/dev", type: "tmpfs", source: "tmpfs", options: ["nosuid", "mode=755"] },
-      { destination: "/dev/pts", type: "devpts", source: "devpts", options: ["nosuid", "noexec", "newinstance", "ptmxmode=0666", "mode=0620"] },
-    ],
-    linux: { namespaces: ["pid", "ipc", "uts", "mount"].map((type) => ({ type })) },
-  }));
+  for (const name of ["sh", "true", "false", "cat", "env", "sleep", "id", "ls", "kill", "echo", "tty", "hostname", "wc", "head"])
+    symlinkSync("busybox", join(rootfs, "bin", name));
+  writeFileSync(
+    join(bundle, "config.json"),
+    JSON.stringify({
+      ociVersion: "1.0.2",
+      process: { user: { uid: 0, gid: 0 }, args: ["never"], env: ["PATH=/bin", "IMAGE=yes"], cwd: "/", capabilities: {} },
+      root: { path: "rootfs" },
+      hostname: "box",
+      mounts: [
+        { destination: "/proc", type: "proc", source: "proc" },
+        { destination: "/dev", type: "tmpfs", source: "tmpfs", options: ["nosuid", "mode=755"] },
+        {
+          destination: "/dev/pts",
+          type: "devpts",
+          source: "devpts",
+          options: ["nosuid", "noexec", "newinstance", "ptmxmode=0666", "mode=0620"],
+        },
+      ],
+      linux: { namespaces: ["pid", "ipc", "uts", "mount"].map((type) => ({ type })) },
+    }),
+  );
 }

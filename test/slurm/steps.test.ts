@@ -8,12 +8,14 @@ import { havePeers } from "../peers.ts";
 import { BERTH, canRunContainers, haveSlurm, slurmMajor, SlurmSite, type Ran } from "./site.ts";
 
 const site = haveSlurm && canRunContainers ? new SlurmSite({ nodes: 4, cpus: 4 }) : undefined;
-afterAll(async () => { await site?.[Symbol.asyncDispose](); }, 60_000);
+afterAll(async () => {
+  await site?.[Symbol.asyncDispose]();
+}, 60_000);
 
 describe.skipIf(site === undefined)("containers on a real Slurm", () => {
   const on = site as SlurmSite;
-  const container = (...words: readonly string[]) => on.berth("srun", ...words.slice(0, words.indexOf("--")), "--container", on.bundle,
-    ...words.slice(words.indexOf("--") + 1));
+  const container = (...words: readonly string[]) =>
+    on.berth("srun", ...words.slice(0, words.indexOf("--")), "--container", on.bundle, ...words.slice(words.indexOf("--") + 1));
   const taskDirs = () => {
     const dir = join(on.runtime, "berth/node/tasks");
     return existsSync(dir) ? readdirSync(dir) : [];
@@ -36,9 +38,13 @@ describe.skipIf(site === undefined)("containers on a real Slurm", () => {
   };
 
   test("4 nodes × 4 tasks: labels, ranks, nodes; one fails, one is killed", async () => {
-    const script = 'echo $SLURMD_NODENAME; [ "$SLURM_PROCID" = 5 ] && exit 7; [ "$SLURM_PROCID" = 9 ] && { sleep 9 & kill -9 $!; wait $!; exit $?; }; true';
+    const script =
+      'echo $SLURMD_NODENAME; [ "$SLURM_PROCID" = 5 ] && exit 7; [ "$SLURM_PROCID" = 9 ] && { sleep 9 & kill -9 $!; wait $!; exit $?; }; true';
     const ran = await container("-N4", "-n16", "--ntasks-per-node=4", "-l", "-J", "grid", "--", "sh", "-c", script);
-    const labels = ran.stdout.trim().split("\n").map((line) => line.trim().split(": "));
+    const labels = ran.stdout
+      .trim()
+      .split("\n")
+      .map((line) => line.trim().split(": "));
     expect(labels.map(([rank]) => Number(rank)).sort((a, b) => a - b)).toEqual(Array.from({ length: 16 }, (_, rank) => rank));
     expect(new Set(labels.map(([, node]) => node))).toEqual(new Set(["c1", "c2", "c3", "c4"]));
     expect(ran.stderr).toContain("task 5: Exited with exit code 7");
@@ -54,20 +60,26 @@ describe.skipIf(site === undefined)("containers on a real Slurm", () => {
   }, 30_000);
 
   test("standard input, limits and working environment are the job's", async () => {
-    const ran = await on.run([BERTH, "srun", "--container", on.bundle, "sh", "-c",
-      "cat; echo $IMAGE $SLURM_PROCID $SLURM_CONTAINER; env | grep -c BERTH_TASK"], { stdin: "hello\n" });
+    const ran = await on.run(
+      [BERTH, "srun", "--container", on.bundle, "sh", "-c", "cat; echo $IMAGE $SLURM_PROCID $SLURM_CONTAINER; env | grep -c BERTH_TASK"],
+      { stdin: "hello\n" },
+    );
     expect(ran.stdout).toBe(`hello\nyes 0 ${on.bundle}\n0\n`);
     const plain = await on.run(["srun", "sh", "-c", "ulimit -n"]);
     expect((await container("--", "sh", "-c", "ulimit -n")).stdout).toBe(plain.stdout);
   }, 30_000);
 
-  test.skipIf(!havePeers("script"))("--pty gives a terminal inside", async () => {
-    const words = `'${BERTH}' srun --pty --container '${on.bundle}' sh -c 'tty; echo $((6 * 7)); exit 4'`;
-    const ran = await on.run(["script", "-qec", words, "/dev/null"]);
-    expect(ran.stdout).toMatch(/\/dev\/(pts\/\d|console)/);
-    expect(ran.stdout).toContain("42");
-    expect(ran.code).toBe(4);
-  }, 30_000);
+  test.skipIf(!havePeers("script"))(
+    "--pty gives a terminal inside",
+    async () => {
+      const words = `'${BERTH}' srun --pty --container '${on.bundle}' sh -c 'tty; echo $((6 * 7)); exit 4'`;
+      const ran = await on.run(["script", "-qec", words, "/dev/null"]);
+      expect(ran.stdout).toMatch(/\/dev\/(pts\/\d|console)/);
+      expect(ran.stdout).toContain("42");
+      expect(ran.code).toBe(4);
+    },
+    30_000,
+  );
 
   test("Ctrl-C: once tells, twice ends the step and its container", async () => {
     const running = on.start([BERTH, "srun", "-J", "ctrlc", "--container", on.bundle, "sh", "-c", "echo up; sleep 100"]);
@@ -85,8 +97,18 @@ describe.skipIf(site === undefined)("containers on a real Slurm", () => {
   }, 60_000);
 
   test("a time limit ends the container; what it leaves goes with the next task", async () => {
-    const { stdout } = await on.berth("sbatch", "--parsable", "-t", "1", "-J", "limit", "--container", on.bundle, "--wrap",
-      "trap '' TERM; sleep 1000; sleep 1000");
+    const { stdout } = await on.berth(
+      "sbatch",
+      "--parsable",
+      "-t",
+      "1",
+      "-J",
+      "limit",
+      "--container",
+      on.bundle,
+      "--wrap",
+      "trap '' TERM; sleep 1000; sleep 1000",
+    );
     const id = stdout.trim();
     await jobNamed("limit");
     await until(() => taskDirs().length === 1);
@@ -99,19 +121,25 @@ describe.skipIf(site === undefined)("containers on a real Slurm", () => {
 
   test("a batch script stays one: directives, name, arguments, streams; and runs inside", async () => {
     const script = join(on.workDir, "my job.sh");
-    writeFileSync(script, `#!/bin/sh\n#SBATCH --container=${on.bundle} -o 'named %x.out' -n2\n# a remark\n\n`
-      + `echo "$0|$1|$2|$SLURM_NTASKS|$IMAGE"; ls /\nexit 6\n`);
+    writeFileSync(
+      script,
+      `#!/bin/sh\n#SBATCH --container=${on.bundle} -o 'named %x.out' -n2\n# a remark\n\n` +
+        `echo "$0|$1|$2|$SLURM_NTASKS|$IMAGE"; ls /\nexit 6\n`,
+    );
     const ran = await on.berth("sbatch", "-W", script, "a b", "c");
     expect(ran.code).toBe(6);
-    expect(readFileSync(join(on.workDir, "named my job.sh.out"), "utf8")).toBe("/tmp/slurm/startup|a b|c|2|yes\nbin\ndev\nproc\nsys\ntmp\n");
+    expect(readFileSync(join(on.workDir, "named my job.sh.out"), "utf8")).toBe(
+      "/tmp/slurm/startup|a b|c|2|yes\nbin\ndev\nproc\nsys\ntmp\n",
+    );
     const id = /Submitted batch job (\d+)/.exec(ran.stdout)?.[1] ?? "";
     expect(await on.show(id)).toContain("JobName=my job.sh ");
     expect((await on.berth("scontrol", "show", "job", id)).stdout).toContain(`Container=${on.bundle}`);
   }, 60_000);
 
   test("a script on standard input, and an array", async () => {
-    const ran = await on.run([BERTH, "sbatch", "-W", "-a", "1-3", "-o", "array-%a", "--container", on.bundle],
-      { stdin: "#!/bin/sh\necho $SLURM_ARRAY_TASK_ID $IMAGE\n" });
+    const ran = await on.run([BERTH, "sbatch", "-W", "-a", "1-3", "-o", "array-%a", "--container", on.bundle], {
+      stdin: "#!/bin/sh\necho $SLURM_ARRAY_TASK_ID $IMAGE\n",
+    });
     expect(ran.code).toBe(0);
     expect([1, 2, 3].map((index) => readFileSync(join(on.workDir, `array-${index}`), "utf8"))).toEqual(["1 yes\n", "2 yes\n", "3 yes\n"]);
   }, 60_000);
@@ -140,8 +168,14 @@ describe.skipIf(site === undefined)("containers on a real Slurm", () => {
   }, 30_000);
 
   test("everything else passes through: words, exit codes, output", async () => {
-    const pairs = [["squeue", "--bogus"], ["sinfo", "-h", "-o", "%P %D"], ["scontrol", "ping"], ["srun", "-w", "c2", "-n2", "sh", "-c", "exit 3"],
-      ["srun", "--bogus", "true"], ["scancel", "99999"]];
+    const pairs = [
+      ["squeue", "--bogus"],
+      ["sinfo", "-h", "-o", "%P %D"],
+      ["scontrol", "ping"],
+      ["srun", "-w", "c2", "-n2", "sh", "-c", "exit 3"],
+      ["srun", "--bogus", "true"],
+      ["scancel", "99999"],
+    ];
     for (const words of pairs) {
       const [ours, theirs] = [await on.berth(...words), await on.run(words)];
       const said = (ran: Ran) => ran.stderr.replace(/^srun: job \d+ (?:queued|has been) .*\n/gm, ""); // as the cluster happens to be busy
@@ -154,7 +188,9 @@ describe.skipIf(site === undefined)("containers on a real Slurm", () => {
     const id = await jobNamed("lost");
     await until(() => taskDirs().length === 1);
     await Bun.sleep(500);
-    const record = JSON.parse(readFileSync(join(on.runtime, "berth/slurm/cluster.json"), "utf8")) as { daemons: { name: string; pid: number }[] };
+    const record = JSON.parse(readFileSync(join(on.runtime, "berth/slurm/cluster.json"), "utf8")) as {
+      daemons: { name: string; pid: number }[];
+    };
     const slurmd = record.daemons.find(({ name }) => name === "c4")?.pid ?? 0;
     const steps = processesWithFilesIn(join(on.runtime, "berth/slurm"), /^slurmstepd/);
     expect(slurmd).toBeGreaterThan(1);
@@ -171,11 +207,20 @@ describe.skipIf(site === undefined)("containers on a real Slurm", () => {
 
 /** Container runtimes and what is below them, of this site alone. */
 function runtimesBelow(site: SlurmSite): number[] {
-  return readdirSync("/proc").filter((entry) => /^\d+$/.test(entry)).map(Number).filter((pid) => {
-    try {
-      return readFileSync(`/proc/${pid}/cmdline`, "utf8").includes(join(site.runtime, "berth/node/tasks"));
-    } catch {
-      return false;
-    }
-  }).flatMap((pid) => [pid, ...descendants(pid).filter(({ isZombie }) => !isZombie).map(({ pid: below }) => below)]);
+  return readdirSync("/proc")
+    .filter((entry) => /^\d+$/.test(entry))
+    .map(Number)
+    .filter((pid) => {
+      try {
+        return readFileSync(`/proc/${pid}/cmdline`, "utf8").includes(join(site.runtime, "berth/node/tasks"));
+      } catch {
+        return false;
+      }
+    })
+    .flatMap((pid) => [
+      pid,
+      ...descendants(pid)
+        .filter(({ isZombie }) => !isZombie)
+        .map(({ pid: below }) => below),
+    ]);
 }

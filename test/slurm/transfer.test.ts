@@ -5,17 +5,24 @@ import { join } from "node:path";
 import { BERTH, canRunContainers, haveSlurm, SlurmSite } from "./site.ts";
 
 const site = haveSlurm && canRunContainers ? new SlurmSite({ nodes: 2, cpus: 4 }) : undefined;
-afterAll(async () => { await site?.[Symbol.asyncDispose](); }, 60_000);
+afterAll(async () => {
+  await site?.[Symbol.asyncDispose]();
+}, 60_000);
 
 describe.skipIf(site === undefined)("bundles on nodes that share no files", () => {
   const on = site as SlurmSite;
   const cache = (node: string) => join(on.dir, `cache-${node}`);
-  const entries = (node: string) => readdirSync(cache(node)).filter((name) => /^(bundle|berth)-[0-9a-f]{64}$/.test(name)).sort();
-  const copied = (...words: readonly string[]) => on.run([BERTH, "srun", "--transfer=copy", "--container", on.bundle, ...words],
-    { env: { BERTH_NODE_CACHE: join(on.dir, "cache-%n") } });
+  const entries = (node: string) =>
+    readdirSync(cache(node))
+      .filter((name) => /^(bundle|berth)-[0-9a-f]{64}$/.test(name))
+      .sort();
+  const copied = (...words: readonly string[]) =>
+    on.run([BERTH, "srun", "--transfer=copy", "--container", on.bundle, ...words], { env: { BERTH_NODE_CACHE: join(on.dir, "cache-%n") } });
   const script = "cat /etc-marker; echo $SLURM_PROCID $SLURM_NTASKS $SLURMD_NODENAME; exit $SLURM_PROCID";
-  const run = () => on.run([BERTH, "srun", "--transfer=copy", "-N2", "-n2", "-l", "--container", on.bundle, "sh", "-c", script],
-    { env: { BERTH_NODE_CACHE: join(on.dir, "cache-%n") } });
+  const run = () =>
+    on.run([BERTH, "srun", "--transfer=copy", "-N2", "-n2", "-l", "--container", on.bundle, "sh", "-c", script], {
+      env: { BERTH_NODE_CACHE: join(on.dir, "cache-%n") },
+    });
   writeFileSync(join(on.bundle, "rootfs/etc-marker"), "first\n");
 
   test("bundle and executable are sent once to each node, under their digest", async () => {
@@ -46,8 +53,9 @@ describe.skipIf(site === undefined)("bundles on nodes that share no files", () =
   }, 120_000);
 
   test("where the files are shared nothing is sent", async () => {
-    const ran = await on.run([BERTH, "srun", "--transfer", "--container", on.bundle, "cat", "/etc-marker"], { env: { BERTH_NODE_CACHE: join(on.dir,
-      "none-%n") } });
+    const ran = await on.run([BERTH, "srun", "--transfer", "--container", on.bundle, "cat", "/etc-marker"], {
+      env: { BERTH_NODE_CACHE: join(on.dir, "none-%n") },
+    });
     expect(ran).toMatchObject({ code: 0, stdout: "second\n" });
     expect(existsSync(join(on.dir, "none-c1"))).toBe(false);
   }, 60_000);
@@ -63,7 +71,10 @@ describe.skipIf(site === undefined)("bundles on nodes that share no files", () =
 
   test("inside an allocation, and for sbatch the reason why not", async () => {
     const env = { BERTH_NODE_CACHE: join(on.dir, "cache-%n") };
-    const inside = await on.run(["salloc", "-Q", "-N2", BERTH, "srun", "--transfer=copy", "-l", "--container", on.bundle, "cat", "/etc-marker"], { env });
+    const inside = await on.run(
+      ["salloc", "-Q", "-N2", BERTH, "srun", "--transfer=copy", "-l", "--container", on.bundle, "cat", "/etc-marker"],
+      { env },
+    );
     expect(inside.stdout.split("\n").filter(Boolean).sort()).toEqual(["0: second", "1: second"]);
     const ran = await on.berth("sbatch", "--transfer", "--container", on.bundle, "--wrap", "true");
     expect(ran.stderr).toContain("sbatch cannot send a bundle to the nodes");

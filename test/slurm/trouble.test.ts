@@ -6,12 +6,16 @@ import { markedProcesses } from "#platform/marked-processes.ts";
 import { BERTH, haveSlurm, SlurmSite } from "./site.ts";
 
 const site = haveSlurm ? new SlurmSite({ nodes: 1, cpus: 2 }) : undefined;
-afterAll(async () => { await site?.[Symbol.asyncDispose](); }, 60_000);
+afterAll(async () => {
+  await site?.[Symbol.asyncDispose]();
+}, 60_000);
 
 describe.skipIf(site === undefined)("a site in trouble", () => {
   const on = site as SlurmSite;
   const kill = (name: string) => {
-    const record = JSON.parse(readFileSync(join(on.runtime, "berth/slurm/cluster.json"), "utf8")) as { daemons: { name: string; pid: number }[] };
+    const record = JSON.parse(readFileSync(join(on.runtime, "berth/slurm/cluster.json"), "utf8")) as {
+      daemons: { name: string; pid: number }[];
+    };
     const pid = record.daemons.find((daemon) => daemon.name === name)?.pid ?? 0;
     expect(pid).toBeGreaterThan(1);
     process.kill(pid, "SIGKILL");
@@ -28,7 +32,10 @@ describe.skipIf(site === undefined)("a site in trouble", () => {
 
   test("an engine that does not exist is named", async () => {
     const ran = await on.berth("--engine", "pbs", "squeue");
-    expect(ran).toMatchObject({ code: 1, stderr: 'squeue: error: There is no engine "pbs" (BERTH_ENGINE)\nsqueue: engines: embedded, slurm, auto\n' });
+    expect(ran).toMatchObject({
+      code: 1,
+      stderr: 'squeue: error: There is no engine "pbs" (BERTH_ENGINE)\nsqueue: engines: embedded, slurm, auto\n',
+    });
   }, 30_000);
 
   test("an option that this Slurm does not know", async () => {
@@ -50,8 +57,9 @@ describe.skipIf(site === undefined)("a site in trouble", () => {
     expect(ran.stdout).toContain("Unable to contact slurm controller");
     expect(ran.stdout).toContain("it may be restarting, so try again later");
     const engine = on.engine();
-    await expect(engine.jobs({ jobIds: null, userIds: null, states: null, names: null, partitions: null }, { signal: AbortSignal.timeout(30_000) }))
-      .rejects.toMatchObject({ code: "CONTROLLER_DOWN" });
+    await expect(
+      engine.jobs({ jobIds: null, userIds: null, states: null, names: null, partitions: null }, { signal: AbortSignal.timeout(30_000) }),
+    ).rejects.toMatchObject({ code: "CONTROLLER_DOWN" });
     expect((await on.berth("cluster", "status")).stdout).toContain("Not running: slurmctld");
   }, 90_000);
 

@@ -41,8 +41,10 @@ export function admit(request: JobRequest, facts: AdmissionFacts): JobRecord {
   checkFits(ask, facts, partition);
   if (options.nice !== null && options.nice < 0 && submitter.uid !== 0) throw slurmError("INVALID_NICE");
   const array = arrayOf(request, facts);
-  const timeLimit = options.timeLimitMinutes === "unlimited" ? null
-    : options.timeLimitMinutes ?? partition.defaultTimeMinutes ?? partition.maxTimeMinutes;
+  const timeLimit =
+    options.timeLimitMinutes === "unlimited"
+      ? null
+      : (options.timeLimitMinutes ?? partition.defaultTimeMinutes ?? partition.maxTimeMinutes);
   const gres = gresText(options);
   const isHeld = options.hold || options.priority === 0;
   const record: JobRecord = {
@@ -68,7 +70,11 @@ export function admit(request: JobRequest, facts: AdmissionFacts): JobRecord {
     derivedExit: EXIT_ZERO,
     cancelledBy: null,
     failedNode: null,
-    priority: isHeld ? 0 : typeof options.priority === "number" ? Math.min(options.priority, facts.priority) : Math.max(1, facts.priority - (options.nice ?? 0)),
+    priority: isHeld
+      ? 0
+      : typeof options.priority === "number"
+        ? Math.min(options.priority, facts.priority)
+        : Math.max(1, facts.priority - (options.nice ?? 0)),
     nice: options.nice ?? 0,
     requeue: options.requeue ?? config.jobRequeue,
     restarts: 0,
@@ -128,9 +134,10 @@ export function admit(request: JobRequest, facts: AdmissionFacts): JobRecord {
 
 function findPartition(config: ClusterConfig, wanted: string | null): PartitionConfig {
   const names = wanted === null ? [] : wanted.split(",");
-  const found = names.length === 0
-    ? config.partitions.find((partition) => partition.isDefault)
-    : config.partitions.find((partition) => names.includes(partition.name));
+  const found =
+    names.length === 0
+      ? config.partitions.find((partition) => partition.isDefault)
+      : config.partitions.find((partition) => names.includes(partition.name));
   const unknown = names.find((name) => !config.partitions.some((partition) => partition.name === name));
   if (found === undefined || unknown !== undefined) {
     throw slurmError("INVALID_PARTITION", { before: [`error: invalid partition specified: ${wanted}`] });
@@ -147,9 +154,11 @@ export function partitionOf(config: ClusterConfig, name: string): PartitionConfi
 
 function checkNodes(config: ClusterConfig, options: JobOptions): void {
   const names = new Set(config.nodes.map((node) => node.name));
-  for (const name of [...options.nodeList ?? [], ...options.excludeNodes ?? []]) if (!names.has(name)) throw slurmError("INVALID_NODE_NAME");
+  for (const name of [...(options.nodeList ?? []), ...(options.excludeNodes ?? [])])
+    if (!names.has(name)) throw slurmError("INVALID_NODE_NAME");
   const features = new Set(config.nodes.flatMap((node) => node.features));
-  for (const group of parseConstraint(options.constraint)) for (const feature of group) if (!features.has(feature)) throw slurmError("INVALID_FEATURE");
+  for (const group of parseConstraint(options.constraint))
+    for (const feature of group) if (!features.has(feature)) throw slurmError("INVALID_FEATURE");
   const known = new Set(config.nodes.flatMap((node) => Object.keys(node.gres)).map((name) => name.split(":")[0]));
   for (const name of Object.keys(gresPerNode(options))) if (!known.has(name.split(":")[0] ?? name)) throw slurmError("INVALID_GRES");
   for (const entry of (options.licenses ?? "").split(/[,;]/).filter(Boolean)) {
@@ -162,7 +171,15 @@ function checkNodes(config: ClusterConfig, options: JobOptions): void {
 /** `a&b`, `a|b`, `[a|b]`, `a*2` (counts are not looked at) as alternatives of what is needed together. */
 function parseConstraint(text: string | null): string[][] {
   if (text === null || text === "") return [];
-  return text.replace(/[[\]()]/g, "").split("|").map((all) => all.split(/[&,]/).map((feature) => feature.replace(/\*\d+$/, "")).filter(Boolean));
+  return text
+    .replace(/[[\]()]/g, "")
+    .split("|")
+    .map((all) =>
+      all
+        .split(/[&,]/)
+        .map((feature) => feature.replace(/\*\d+$/, ""))
+        .filter(Boolean),
+    );
 }
 
 function inNodeOrder(names: readonly string[] | null, config: ClusterConfig): string[] {
@@ -244,7 +261,12 @@ function arrayOf(request: JobRequest, facts: AdmissionFacts): ArrayInfo | null {
   const max = indices.at(-1) ?? min;
   const step = indices.every((index, i) => index === min + i * (second - min)) && indices.length > 1 ? second - min : 1;
   return {
-    jobId: facts.jobId, taskId: null, throttle, min, max, step,
+    jobId: facts.jobId,
+    taskId: null,
+    throttle,
+    min,
+    max,
+    step,
     pendingIndices: foldArraySpec({ indices, throttle: null }, 0),
     count: indices.length,
   };
@@ -259,15 +281,19 @@ function commandOf(request: JobRequest): string | null {
 /** Paths of a batch job's files as the show commands print them. */
 export function batchFiles(request: JobRequest, job: JobRecord): Pick<JobRecord, "stdin" | "stdout" | "stderr"> {
   if (request.batch === null) return { stdin: null, stdout: null, stderr: null };
-  const expand = (pattern: string) => resolve(job.workDir, expandFilePattern(pattern, {
-    kind: "batch",
-    jobId: job.jobId,
-    arrayJobId: job.array?.jobId ?? null,
-    arrayTask: job.array?.taskId ?? null,
-    userName: job.userName,
-    jobName: job.name,
-    nodeName: job.batchHost ?? "%N",
-  }));
+  const expand = (pattern: string) =>
+    resolve(
+      job.workDir,
+      expandFilePattern(pattern, {
+        kind: "batch",
+        jobId: job.jobId,
+        arrayJobId: job.array?.jobId ?? null,
+        arrayTask: job.array?.taskId ?? null,
+        userName: job.userName,
+        jobName: job.name,
+        nodeName: job.batchHost ?? "%N",
+      }),
+    );
   const output = request.batch.output ?? defaultOutput(job);
   return {
     stdin: expand(request.batch.input ?? "/dev/null"),

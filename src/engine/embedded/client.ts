@@ -10,8 +10,21 @@ import type { AccountedJob, JobRecord, NodeRecord, PartitionRecord, StepRecord }
 import type { JobRequest } from "#job/request.ts";
 import { VERSION } from "#job/version.ts";
 import { connectFrames, parseJsonFrame, type FrameConnection } from "#platform/frames.ts";
-import type { AccountingFilter, AllocateEvent, AllocationInfo, Cancellable, Engine, EngineConfig, EngineInfo, HeldAllocation, JobFilter, JobTarget,
-  SignalScope, StepChannel, StepRequest } from "../engine.ts";
+import type {
+  AccountingFilter,
+  AllocateEvent,
+  AllocationInfo,
+  Cancellable,
+  Engine,
+  EngineConfig,
+  EngineInfo,
+  HeldAllocation,
+  JobFilter,
+  JobTarget,
+  SignalScope,
+  StepChannel,
+  StepRequest,
+} from "../engine.ts";
 import { enginePaths } from "./paths.ts";
 import { connectToController } from "./start.ts";
 import { EmbeddedStepChannel } from "./step-channel.ts";
@@ -29,8 +42,25 @@ class ConnectionLost extends Error {}
 
 /** Operations that may be repeated when nobody knows whether they were done. */
 const REPEATABLE: ReadonlySet<Operation> = new Set<Operation>([
-  "info", "submit", "resumeAllocation", "releaseAllocation", "detachAllocation", "findAllocation", "tryJob", "cancel", "hold", "release", "jobs",
-  "steps", "nodes", "partitions", "config", "accounting", "batchScript", "waitForEnd", "status",
+  "info",
+  "submit",
+  "resumeAllocation",
+  "releaseAllocation",
+  "detachAllocation",
+  "findAllocation",
+  "tryJob",
+  "cancel",
+  "hold",
+  "release",
+  "jobs",
+  "steps",
+  "nodes",
+  "partitions",
+  "config",
+  "accounting",
+  "batchScript",
+  "waitForEnd",
+  "status",
 ]);
 const ATTEMPTS = 5;
 
@@ -74,7 +104,11 @@ export class EmbeddedEngine implements Engine {
     } else pending.resolve(answer.result ?? pending.parts);
   }
 
-  async #call<Op extends Operation>(op: Op, args: Operations[Op]["args"], options: Cancellable & { readonly onEvent?: (event: AllocationNews) => void }): Promise<unknown> {
+  async #call<Op extends Operation>(
+    op: Op,
+    args: Operations[Op]["args"],
+    options: Cancellable & { readonly onEvent?: (event: AllocationNews) => void },
+  ): Promise<unknown> {
     for (let attempt = 1; ; attempt++) {
       try {
         return await this.#callOnce(op, args, options);
@@ -86,7 +120,11 @@ export class EmbeddedEngine implements Engine {
     }
   }
 
-  async #callOnce<Op extends Operation>(op: Op, args: Operations[Op]["args"], options: Cancellable & { readonly onEvent?: (event: AllocationNews) => void }): Promise<unknown> {
+  async #callOnce<Op extends Operation>(
+    op: Op,
+    args: Operations[Op]["args"],
+    options: Cancellable & { readonly onEvent?: (event: AllocationNews) => void },
+  ): Promise<unknown> {
     options.signal.throwIfAborted();
     this.#connection ??= this.#connect();
     let connection: FrameConnection;
@@ -111,14 +149,17 @@ export class EmbeddedEngine implements Engine {
   }
 
   async info(options: Cancellable): Promise<EngineInfo> {
-    return await this.#call("info", {}, options) as EngineInfo;
+    return (await this.#call("info", {}, options)) as EngineInfo;
   }
 
   async submit(request: JobRequest, options: Cancellable): Promise<{ readonly jobId: JobId }> {
-    return await this.#call("submit", { request, token: crypto.randomUUID() }, options) as { jobId: JobId };
+    return (await this.#call("submit", { request, token: crypto.randomUUID() }, options)) as { jobId: JobId };
   }
 
-  async allocate(request: JobRequest, options: Cancellable & { readonly onEvent: (event: AllocateEvent) => void }): Promise<HeldAllocation> {
+  async allocate(
+    request: JobRequest,
+    options: Cancellable & { readonly onEvent: (event: AllocateEvent) => void },
+  ): Promise<HeldAllocation> {
     const token = crypto.randomUUID();
     const granted = Promise.withResolvers<JobId>();
     let jobId: JobId | undefined;
@@ -140,33 +181,49 @@ export class EmbeddedEngine implements Engine {
     ended.catch(granted.reject); // handled there, also when it comes after the grant
     const withdraw = () => {
       granted.reject(options.signal.reason);
-      if (jobId !== undefined) void this.#call("releaseAllocation", { jobId, exit: { code: 0, signal: 0 } }, { signal: new AbortController().signal }).catch(() => undefined);
+      if (jobId !== undefined)
+        void this.#call("releaseAllocation", { jobId, exit: { code: 0, signal: 0 } }, { signal: new AbortController().signal }).catch(
+          () => undefined,
+        );
     };
     options.signal.addEventListener("abort", withdraw, { once: true });
     // A job that ends while it waits was cancelled by somebody else.
-    void ended.then((job) => { if (!isGranted) granted.reject(slurmError("ALREADY_DONE", { before: [String(job.jobId)] })); }, () => undefined);
+    void ended.then(
+      (job) => {
+        if (!isGranted) granted.reject(slurmError("ALREADY_DONE", { before: [String(job.jobId)] }));
+      },
+      () => undefined,
+    );
     const id = await granted.promise;
     options.signal.removeEventListener("abort", withdraw);
-    const release = async (exit: ExitPair) => { await this.#call("releaseAllocation", { jobId: id, exit }, { signal: new AbortController().signal }); };
+    const release = async (exit: ExitPair) => {
+      await this.#call("releaseAllocation", { jobId: id, exit }, { signal: new AbortController().signal });
+    };
     return {
       jobId: id,
       ended,
       release,
-      detach: async () => { await this.#call("detachAllocation", { jobId: id }, { signal: new AbortController().signal }); },
+      detach: async () => {
+        await this.#call("detachAllocation", { jobId: id }, { signal: new AbortController().signal });
+      },
       [Symbol.asyncDispose]: () => release({ code: 0, signal: 0 }),
     };
   }
 
   /** Resolves with the job's last record, over as many connections as it takes. */
-  async #followAllocation(facts: { readonly request: JobRequest; readonly token: string; readonly onEvent: (event: AllocationNews) => void;
-    readonly jobId: () => JobId | undefined }): Promise<JobRecord> {
+  async #followAllocation(facts: {
+    readonly request: JobRequest;
+    readonly token: string;
+    readonly onEvent: (event: AllocationNews) => void;
+    readonly jobId: () => JobId | undefined;
+  }): Promise<JobRecord> {
     const options = { signal: new AbortController().signal, onEvent: facts.onEvent };
     for (;;) {
       try {
         const jobId = facts.jobId();
-        return await (jobId === undefined
+        return (await (jobId === undefined
           ? this.#callOnce("allocate", { request: facts.request, token: facts.token }, options)
-          : this.#callOnce("resumeAllocation", { jobId }, options)) as JobRecord;
+          : this.#callOnce("resumeAllocation", { jobId }, options))) as JobRecord;
       } catch (error) {
         if (!(error instanceof ConnectionLost) || this.#isDisposed) throw error;
       }
@@ -174,52 +231,81 @@ export class EmbeddedEngine implements Engine {
   }
 
   async findAllocation(jobId: number, options: Cancellable): Promise<AllocationInfo> {
-    return await this.#call("findAllocation", { jobId }, options) as AllocationInfo;
+    return (await this.#call("findAllocation", { jobId }, options)) as AllocationInfo;
   }
 
   async runStep(request: StepRequest, options: Cancellable & { readonly onWaiting: (text: string) => void }): Promise<StepChannel> {
-    const onEvent = (event: AllocationNews) => { if (event.kind === "waiting") options.onWaiting(event.text); };
-    const created = await this.#call("createStep", { request }, { signal: options.signal, onEvent }) as CreatedStep;
+    const onEvent = (event: AllocationNews) => {
+      if (event.kind === "waiting") options.onWaiting(event.text);
+    };
+    const created = (await this.#call("createStep", { request }, { signal: options.signal, onEvent })) as CreatedStep;
     return EmbeddedStepChannel.attach(created);
   }
 
   async tryJob(request: JobRequest, options: Cancellable): ReturnType<Engine["tryJob"]> {
-    return await this.#call("tryJob", { request }, options) as Awaited<ReturnType<Engine["tryJob"]>>;
+    return (await this.#call("tryJob", { request }, options)) as Awaited<ReturnType<Engine["tryJob"]>>;
   }
 
-  async cancel(target: JobTarget, options: Cancellable): Promise<void> { await this.#call("cancel", target, options); }
-  async sendSignal(target: JobTarget & { readonly signalNumber: number; readonly scope: SignalScope }, options: Cancellable): Promise<void> {
+  async cancel(target: JobTarget, options: Cancellable): Promise<void> {
+    await this.#call("cancel", target, options);
+  }
+  async sendSignal(
+    target: JobTarget & { readonly signalNumber: number; readonly scope: SignalScope },
+    options: Cancellable,
+  ): Promise<void> {
     await this.#call("signal", target, options);
   }
-  async hold(target: JobTarget, options: Cancellable): Promise<void> { await this.#call("hold", target, options); }
-  async release(target: JobTarget, options: Cancellable): Promise<void> { await this.#call("release", target, options); }
-  async requeue(target: JobTarget & { readonly hold: boolean }, options: Cancellable): Promise<void> { await this.#call("requeue", target, options); }
-  async suspend(target: JobTarget, options: Cancellable): Promise<void> { await this.#call("suspend", target, options); }
-  async resume(target: JobTarget, options: Cancellable): Promise<void> { await this.#call("resume", target, options); }
+  async hold(target: JobTarget, options: Cancellable): Promise<void> {
+    await this.#call("hold", target, options);
+  }
+  async release(target: JobTarget, options: Cancellable): Promise<void> {
+    await this.#call("release", target, options);
+  }
+  async requeue(target: JobTarget & { readonly hold: boolean }, options: Cancellable): Promise<void> {
+    await this.#call("requeue", target, options);
+  }
+  async suspend(target: JobTarget, options: Cancellable): Promise<void> {
+    await this.#call("suspend", target, options);
+  }
+  async resume(target: JobTarget, options: Cancellable): Promise<void> {
+    await this.#call("resume", target, options);
+  }
   async update(target: JobTarget & { readonly changes: Readonly<Record<string, string>> }, options: Cancellable): Promise<void> {
     await this.#call("update", target, options);
   }
 
   async jobs(filter: JobFilter, options: Cancellable): Promise<readonly JobRecord[]> {
-    return await this.#call("jobs", filter, options) as JobRecord[];
+    return (await this.#call("jobs", filter, options)) as JobRecord[];
   }
   async steps(filter: { readonly jobId: number | null }, options: Cancellable): Promise<readonly StepRecord[]> {
-    return await this.#call("steps", filter, options) as StepRecord[];
+    return (await this.#call("steps", filter, options)) as StepRecord[];
   }
-  async nodes(options: Cancellable): Promise<readonly NodeRecord[]> { return await this.#call("nodes", {}, options) as NodeRecord[]; }
-  async partitions(options: Cancellable): Promise<readonly PartitionRecord[]> { return await this.#call("partitions", {}, options) as PartitionRecord[]; }
-  async config(options: Cancellable): Promise<EngineConfig> { return await this.#call("config", {}, options) as EngineConfig; }
+  async nodes(options: Cancellable): Promise<readonly NodeRecord[]> {
+    return (await this.#call("nodes", {}, options)) as NodeRecord[];
+  }
+  async partitions(options: Cancellable): Promise<readonly PartitionRecord[]> {
+    return (await this.#call("partitions", {}, options)) as PartitionRecord[];
+  }
+  async config(options: Cancellable): Promise<EngineConfig> {
+    return (await this.#call("config", {}, options)) as EngineConfig;
+  }
   async accounting(filter: AccountingFilter, options: Cancellable): Promise<readonly AccountedJob[]> {
-    return await this.#call("accounting", filter, options) as AccountedJob[];
+    return (await this.#call("accounting", filter, options)) as AccountedJob[];
   }
-  async batchScript(jobId: number, options: Cancellable): Promise<string> { return await this.#call("batchScript", { jobId }, options) as string; }
+  async batchScript(jobId: number, options: Cancellable): Promise<string> {
+    return (await this.#call("batchScript", { jobId }, options)) as string;
+  }
   async waitForEnd(jobId: number, options: Cancellable): Promise<readonly JobRecord[]> {
-    return await this.#call("waitForEnd", { jobId }, options) as JobRecord[];
+    return (await this.#call("waitForEnd", { jobId }, options)) as JobRecord[];
   }
 
   /** For `berth daemon status`. */
-  async status(options: Cancellable): Promise<DaemonStatus> { return await this.#call("status", {}, options) as DaemonStatus; }
-  async stop(cancelJobs: boolean, options: Cancellable): Promise<void> { await this.#call("stop", { cancelJobs }, options); }
+  async status(options: Cancellable): Promise<DaemonStatus> {
+    return (await this.#call("status", {}, options)) as DaemonStatus;
+  }
+  async stop(cancelJobs: boolean, options: Cancellable): Promise<void> {
+    await this.#call("stop", { cancelJobs }, options);
+  }
 
   async [Symbol.asyncDispose](): Promise<void> {
     this.#isDisposed = true;

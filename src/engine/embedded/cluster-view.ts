@@ -12,13 +12,18 @@ const ARCHITECTURES: Readonly<Record<string, string>> = { x64: "x86_64", arm64: 
 
 export function nodeRecords(controller: Controller): NodeRecord[] {
   const { config } = controller;
-  const jobs = [...controller.book.records()].filter((job) => job.shares.length > 0 && (job.endedAt === null || job.flags.includes("COMPLETING")));
+  const jobs = [...controller.book.records()].filter(
+    (job) => job.shares.length > 0 && (job.endedAt === null || job.flags.includes("COMPLETING")),
+  );
   const bootedAt = (Date.now() - Math.round(uptime() * 1000)) as EpochMs;
   return config.nodes.map((node) => {
     const shares = jobs.flatMap((job) => job.shares.filter((share) => share.node === node.name));
     const allocatedGres: Record<string, number> = {};
-    for (const share of shares) for (const [name, ids] of Object.entries(share.gres)) allocatedGres[name] = (allocatedGres[name] ?? 0) + ids.length;
-    const gres = Object.entries(node.gres).map(([name, count]) => `${name}:${count}`).join(",");
+    for (const share of shares)
+      for (const [name, ids] of Object.entries(share.gres)) allocatedGres[name] = (allocatedGres[name] ?? 0) + ids.length;
+    const gres = Object.entries(node.gres)
+      .map(([name, count]) => `${name}:${count}`)
+      .join(",");
     return {
       name: node.name,
       hostName: "localhost",
@@ -107,7 +112,10 @@ export function describeConfig(controller: Controller, host: string): EngineConf
     InteractiveStepOptions: "--interactive --preserve-env --pty $SHELL",
     KillWait: `${config.killWaitSeconds} sec`,
     LaunchParameters: "use_interactive_step",
-    Licenses: Object.entries(config.licenses).map(([name, count]) => `${name}:${count}`).join(",") || "(null)",
+    Licenses:
+      Object.entries(config.licenses)
+        .map(([name, count]) => `${name}:${count}`)
+        .join(",") || "(null)",
     MaxArraySize: String(config.maxArraySize),
     MinJobAge: `${config.minJobAgeSeconds} sec`,
     MpiDefault: "none",

@@ -15,7 +15,11 @@ describe("parseConfig", () => {
   });
 
   const read: readonly (readonly [name: string, text: string, wanted: object])[] = [
-    ["a list of nodes", "NodeName=n[1-3] CPUs=2 RealMemory=100", { nodes: [{ name: "n1", cpus: 2, memMib: 100 }, { name: "n2" }, { name: "n3" }] }],
+    [
+      "a list of nodes",
+      "NodeName=n[1-3] CPUs=2 RealMemory=100",
+      { nodes: [{ name: "n1", cpus: 2, memMib: 100 }, { name: "n2" }, { name: "n3" }] },
+    ],
     ["keys in any case, blanks around =", "nodename = n1  cpus= 4", { nodes: [{ name: "n1", cpus: 4 }] }],
     [
       "CPUs from sockets, cores and threads",
@@ -33,15 +37,27 @@ describe("parseConfig", () => {
         ],
       },
     ],
-    ["devices with and without count and type", "NodeName=n1 CPUs=1 Gres=gpu:a100:2,fpga,gpu:1", { nodes: [{ gres: { "gpu:a100": 2, fpga: 1, gpu: 1 } }] }],
+    [
+      "devices with and without count and type",
+      "NodeName=n1 CPUs=1 Gres=gpu:a100:2,fpga,gpu:1",
+      { nodes: [{ gres: { "gpu:a100": 2, fpga: 1, gpu: 1 } }] },
+    ],
     [
       "states",
       "NodeName=a CPUs=1 State=DOWN*\nNodeName=b CPUs=1 State=DRAINED\nNodeName=c CPUs=1 State=UNKNOWN",
       { nodes: [{ state: "DOWN" }, { state: "DRAIN" }, { state: "UP" }] },
     ],
     ["features", "NodeName=n1 CPUs=1 Feature=fast,big", { nodes: [{ features: ["fast", "big"] }] }],
-    ["a partition of all nodes", "NodeName=n[1-2] CPUs=1\nPartitionName=p Nodes=ALL", { partitions: [{ name: "p", nodes: ["n1", "n2"], isDefault: true }] }],
-    ["nodes of a partition in the cluster's order", "NodeName=n[1-3] CPUs=1\nPartitionName=p Nodes=n3,n1", { partitions: [{ nodes: ["n1", "n3"] }] }],
+    [
+      "a partition of all nodes",
+      "NodeName=n[1-2] CPUs=1\nPartitionName=p Nodes=ALL",
+      { partitions: [{ name: "p", nodes: ["n1", "n2"], isDefault: true }] },
+    ],
+    [
+      "nodes of a partition in the cluster's order",
+      "NodeName=n[1-3] CPUs=1\nPartitionName=p Nodes=n3,n1",
+      { partitions: [{ nodes: ["n1", "n3"] }] },
+    ],
     [
       "the default is the one that says so",
       "NodeName=n1 CPUs=1\nPartitionName=a Nodes=n1\nPartitionName=b Nodes=n1 Default=yes",
@@ -72,7 +88,11 @@ describe("parseConfig", () => {
       "KillWait=2\nMinJobAge=10\nMaxArraySize=5\nJobRequeue=0\nLicenses=a:3,b",
       { killWaitSeconds: 2, minJobAgeSeconds: 10, maxArraySize: 5, jobRequeue: false, licenses: { a: 3, b: 1 } },
     ],
-    ["unknown keys are kept", "SlurmctldHost=head\nProctrackType=proctrack/cgroup", { others: { slurmctldhost: "head", proctracktype: "proctrack/cgroup" } }],
+    [
+      "unknown keys are kept",
+      "SlurmctldHost=head\nProctrackType=proctrack/cgroup",
+      { others: { slurmctldhost: "head", proctracktype: "proctrack/cgroup" } },
+    ],
     ["lines that end with CR", "NodeName=n1 CPUs=2\r\nKillWait=4\r\n", { nodes: [{ cpus: 2 }], killWaitSeconds: 4 }],
   ];
   test.each(read)("%s", (_name, text, wanted) => expect(parseConfig(text, FILE)).toMatchObject(wanted));
@@ -94,7 +114,11 @@ describe("parseConfig", () => {
     ],
     ["a setting that is no number", "KillWait=long", `${FILE}: killwait wants a number, not "long"`],
     ["a node twice", "NodeName=n1 CPUs=1\nNodeName=n[1-2] CPUs=1", `${FILE}:2: node n1 is defined twice`],
-    ["a partition twice", "NodeName=n1 CPUs=1\nPartitionName=p Nodes=n1\nPartitionName=p Nodes=n1", `${FILE}:3: partition p is defined twice`],
+    [
+      "a partition twice",
+      "NodeName=n1 CPUs=1\nPartitionName=p Nodes=n1\nPartitionName=p Nodes=n1",
+      `${FILE}:3: partition p is defined twice`,
+    ],
   ];
   test.each(refused)("%s is refused with its place", (_name, text, message) => {
     try {

@@ -68,15 +68,18 @@ export function parseConfig(text: string, file: string): ClusterConfig {
   let nodeDefaults: Pairs = new Map();
   let partitionDefaults: Pairs = new Map();
   for (const { line, pairs } of readLines(text, file)) {
-    const fail = (message: string): never => { throw new BerthError("CONFIG", `${file}:${line}: ${message}`); };
+    const fail = (message: string): never => {
+      throw new BerthError("CONFIG", `${file}:${line}: ${message}`);
+    };
     const [[kind = ""] = []] = pairs;
     if (kind === "nodename") {
       const name = pairs.get("nodename") ?? "";
       if (name.toUpperCase() === "DEFAULT") nodeDefaults = new Map([...nodeDefaults, ...pairs]);
-      else for (const node of expandHostlist(name)) {
-        if (nodes.some((other) => other.name === node)) fail(`node ${node} is defined twice`);
-        nodes.push(parseNode(node, new Map([...nodeDefaults, ...pairs]), fail));
-      }
+      else
+        for (const node of expandHostlist(name)) {
+          if (nodes.some((other) => other.name === node)) fail(`node ${node} is defined twice`);
+          nodes.push(parseNode(node, new Map([...nodeDefaults, ...pairs]), fail));
+        }
     } else if (kind === "partitionname") {
       const name = pairs.get("partitionname") ?? "";
       if (name.toUpperCase() === "DEFAULT") partitionDefaults = new Map([...partitionDefaults, ...pairs]);
@@ -86,21 +89,45 @@ export function parseConfig(text: string, file: string): ClusterConfig {
       }
     } else for (const [key, value] of pairs) globals.set(key, value);
   }
-  if (nodes.length === 0) nodes.push(parseNode(shortHostName(), nodeDefaults, () => { throw new Error("defaults are sound"); }));
-  if (partitions.length === 0) partitions.push(parsePartition("debug", new Map([["default", "YES"], ["nodes", "ALL"]]), () => { throw new Error("defaults are sound"); }));
+  if (nodes.length === 0)
+    nodes.push(
+      parseNode(shortHostName(), nodeDefaults, () => {
+        throw new Error("defaults are sound");
+      }),
+    );
+  if (partitions.length === 0)
+    partitions.push(
+      parsePartition(
+        "debug",
+        new Map([
+          ["default", "YES"],
+          ["nodes", "ALL"],
+        ]),
+        () => {
+          throw new Error("defaults are sound");
+        },
+      ),
+    );
   return finish({ file, globals, nodes, partitions });
 }
 
-function finish(parsed: { readonly file: string; readonly globals: Pairs; readonly nodes: readonly NodeConfig[]; readonly partitions: readonly PartitionConfig[] }): ClusterConfig {
+function finish(parsed: {
+  readonly file: string;
+  readonly globals: Pairs;
+  readonly nodes: readonly NodeConfig[];
+  readonly partitions: readonly PartitionConfig[];
+}): ClusterConfig {
   const { globals, nodes, file } = parsed;
   const names = nodes.map((node) => node.name);
   const partitions = parsed.partitions.map((partition) => {
     const wanted = partition.nodes.flatMap((name) => (name.toUpperCase() === "ALL" ? names : [name]));
     const unknown = wanted.find((name) => !names.includes(name));
-    if (unknown !== undefined) throw new BerthError("CONFIG", `${file}: partition ${partition.name} names node ${unknown}, which no NodeName line defines`);
+    if (unknown !== undefined)
+      throw new BerthError("CONFIG", `${file}: partition ${partition.name} names node ${unknown}, which no NodeName line defines`);
     return { ...partition, nodes: names.filter((name) => wanted.includes(name)) };
   });
-  if (!partitions.some((partition) => partition.isDefault) && partitions[0] !== undefined) partitions[0] = { ...partitions[0], isDefault: true };
+  if (!partitions.some((partition) => partition.isDefault) && partitions[0] !== undefined)
+    partitions[0] = { ...partitions[0], isDefault: true };
   const number = (key: string, fallback: number) => {
     const value = globals.get(key);
     if (value === undefined) return fallback;
@@ -113,7 +140,10 @@ function finish(parsed: { readonly file: string; readonly globals: Pairs; readon
     licenses[name] = Number(count);
   }
   return {
-    file, nodes, partitions, licenses,
+    file,
+    nodes,
+    partitions,
+    licenses,
     clusterName: globals.get("clustername") ?? "berth",
     killWaitSeconds: number("killwait", 30),
     minJobAgeSeconds: number("minjobage", 300),
@@ -130,13 +160,18 @@ function* readLines(text: string, file: string): Generator<{ line: number; pairs
   for (let i = 0; i < physical.length; i++) {
     const line = i + 1;
     let logical = (physical[i] ?? "").replace(/(^|[^\\])#.*$/, "$1");
-    while (/\\\s*$/.test(logical) && i + 1 < physical.length) logical = logical.replace(/\\\s*$/, " ") + (physical[++i] ?? "").replace(/(^|[^\\])#.*$/, "$1");
+    while (/\\\s*$/.test(logical) && i + 1 < physical.length)
+      logical = logical.replace(/\\\s*$/, " ") + (physical[++i] ?? "").replace(/(^|[^\\])#.*$/, "$1");
     const pairs: Pairs = new Map();
-    const rest = logical.replace(/\s*([A-Za-z][A-Za-z0-9_]*)\s*=\s*("([^"]*)"|\S+)/g, (_all, key: string, raw: string, quoted: string | undefined) => {
-      pairs.set(key.toLowerCase(), quoted ?? raw);
-      return "";
-    });
-    if (rest.trim() !== "") throw new BerthError("CONFIG", `${file}:${line}: cannot read "${rest.trim()}"`, { hint: "write Key=Value pairs, as in slurm.conf" });
+    const rest = logical.replace(
+      /\s*([A-Za-z][A-Za-z0-9_]*)\s*=\s*("([^"]*)"|\S+)/g,
+      (_all, key: string, raw: string, quoted: string | undefined) => {
+        pairs.set(key.toLowerCase(), quoted ?? raw);
+        return "";
+      },
+    );
+    if (rest.trim() !== "")
+      throw new BerthError("CONFIG", `${file}:${line}: cannot read "${rest.trim()}"`, { hint: "write Key=Value pairs, as in slurm.conf" });
     if (pairs.size > 0) yield { line, pairs };
   }
 }
@@ -165,7 +200,9 @@ function parseNode(name: string, pairs: Pairs, fail: Fail): NodeConfig {
   }
   const state = (pairs.get("state") ?? "UNKNOWN").toUpperCase();
   return {
-    name, cpus, gres,
+    name,
+    cpus,
+    gres,
     sockets: sockets ?? (cores === undefined ? cpus : 1),
     coresPerSocket: cores ?? 1,
     threadsPerCore: threads,
@@ -186,16 +223,18 @@ function parsePartition(name: string, pairs: Pairs, fail: Fail): PartitionConfig
     return parsed === "unlimited" ? null : parsed;
   };
   const state = (pairs.get("state") ?? "UP").toUpperCase();
-  if (state !== "UP" && state !== "DOWN" && state !== "DRAIN" && state !== "INACTIVE") return fail(`State of a partition is UP, DOWN, DRAIN or INACTIVE, not "${state}"`);
+  if (state !== "UP" && state !== "DOWN" && state !== "DRAIN" && state !== "INACTIVE")
+    return fail(`State of a partition is UP, DOWN, DRAIN or INACTIVE, not "${state}"`);
   const maxNodes = pairs.get("maxnodes");
   return {
-    name, state,
+    name,
+    state,
     isDefault: (pairs.get("default") ?? "NO").toUpperCase() === "YES",
     nodes: expandHostlist(pairs.get("nodes") ?? "ALL"),
     maxTimeMinutes: minutes("maxtime"),
     defaultTimeMinutes: minutes("defaulttime"),
     minNodes: count(pairs, "minnodes", fail) ?? 0,
-    maxNodes: maxNodes === undefined || /^unlimited$/i.test(maxNodes) ? null : count(pairs, "maxnodes", fail) ?? null,
+    maxNodes: maxNodes === undefined || /^unlimited$/i.test(maxNodes) ? null : (count(pairs, "maxnodes", fail) ?? null),
     priorityTier: count(pairs, "prioritytier", fail) ?? 1,
   };
 }

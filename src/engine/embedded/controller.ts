@@ -24,7 +24,7 @@ import { Eligibility } from "./eligibility.ts";
 import { JobBook, type Log } from "./job-book.ts";
 import { JobControl } from "./job-control.ts";
 import { allocatedTres, jobFacts } from "./job-facts.ts";
-import { Alarm, LiveJob, type Holder, type LiveStep } from "./live-job.ts";
+import { Alarm, type LiveJob, type Holder, type LiveStep } from "./live-job.ts";
 import type { Paths } from "./paths.ts";
 import type { Placement } from "./placement.ts";
 import { FIRST_PRIORITY, REQUEUED_HELD, requeueReason } from "./priority.ts";
@@ -90,7 +90,11 @@ export class Controller implements StepManagerHost {
   // --- Submitting -----------------------------------------------------------------------------------------------
 
   /** Admits a job and queues it. With a token that was used before, answers the job of that time. */
-  submit(request: JobRequest, submitter: Submitter, options: { readonly token: string; readonly holder: Holder | null }): LiveJob | JobRecord {
+  submit(
+    request: JobRequest,
+    submitter: Submitter,
+    options: { readonly token: string; readonly holder: Holder | null },
+  ): LiveJob | JobRecord {
     const known = this.store.findToken(options.token);
     if (known !== undefined) {
       const found = this.book.live.get(known) ?? this.book.recent.get(known);
@@ -100,7 +104,12 @@ export class Controller implements StepManagerHost {
     const job = this.store.transaction(() => {
       const jobId = this.store.nextJobId(this.config.firstJobId);
       const record = admit(request, {
-        config: this.config, total: this.#resources.total(), submitter, jobId, now: nowMs(), priority: Math.max(1, FIRST_PRIORITY - jobId),
+        config: this.config,
+        total: this.#resources.total(),
+        submitter,
+        jobId,
+        now: nowMs(),
+        priority: Math.max(1, FIRST_PRIORITY - jobId),
       });
       this.store.saveJob(record);
       this.store.addRequest(jobId, request, options.token);
@@ -174,10 +183,16 @@ export class Controller implements StepManagerHost {
     for (const { record } of this.book.occupying) {
       if (record.startedAt === null) continue;
       const placements = record.shares.map((share) => ({
-        node: share.node, tasks: 0, cpus: share.cpuIds.length, memMib: share.memMib,
+        node: share.node,
+        tasks: 0,
+        cpus: share.cpuIds.length,
+        memMib: share.memMib,
         gres: Object.fromEntries(Object.entries(share.gres).map(([name, ids]) => [name, ids.length])),
       }));
-      holdings.push({ until: record.timeLimitMinutes === null ? Infinity : record.startedAt + record.timeLimitMinutes * 60_000, placements });
+      holdings.push({
+        until: record.timeLimitMinutes === null ? Infinity : record.startedAt + record.timeLimitMinutes * 60_000,
+        placements,
+      });
     }
     return holdings;
   }
@@ -250,7 +265,10 @@ export class Controller implements StepManagerHost {
     return job;
   }
 
-  createStep(request: StepRequest, options: { readonly signal: AbortSignal; readonly onWait: (text: string) => void }): Promise<CreatedStep> {
+  createStep(
+    request: StepRequest,
+    options: { readonly signal: AbortSignal; readonly onWait: (text: string) => void },
+  ): Promise<CreatedStep> {
     return this.#steps.create(this.findRunning(request.jobId), request, options);
   }
 
@@ -277,8 +295,16 @@ export class Controller implements StepManagerHost {
     if (!job.isRunning && !isRequeueOverruled) return;
     this.book.apply(job, { kind: "finishing", at: nowMs(), outcome });
     job.stopAlarms();
-    const reason = outcome.state === "TIMEOUT" ? "timeLimit" : outcome.state === "CANCELLED" ? "cancelled"
-      : outcome.state === "NODE_FAIL" ? "nodeFailure" : job.requeue !== null ? "requeued" : "jobEnded";
+    const reason =
+      outcome.state === "TIMEOUT"
+        ? "timeLimit"
+        : outcome.state === "CANCELLED"
+          ? "cancelled"
+          : outcome.state === "NODE_FAIL"
+            ? "nodeFailure"
+            : job.requeue !== null
+              ? "requeued"
+              : "jobEnded";
     for (const step of job.steps.values()) this.#steps.terminate(step, reason, { hard: false });
     this.#releaseWhenEmpty(job);
   }
@@ -386,7 +412,10 @@ export class Controller implements StepManagerHost {
   }
 
   /** When and where a request would start; nothing is kept of it. */
-  tryJob(request: JobRequest, submitter: Submitter): { jobId: JobId; startAt: EpochMs; cpus: number; nodes: readonly string[]; partition: string } {
+  tryJob(
+    request: JobRequest,
+    submitter: Submitter,
+  ): { jobId: JobId; startAt: EpochMs; cpus: number; nodes: readonly string[]; partition: string } {
     const now = nowMs();
     const jobId = Math.max(Number(this.store.meta("nextJobId") ?? 1), this.config.firstJobId) as JobId;
     const record = admit(request, { config: this.config, total: this.#resources.total(), submitter, jobId, now, priority: 1 });
@@ -396,11 +425,18 @@ export class Controller implements StepManagerHost {
     const decision = schedule({ now, free: this.#resources.free(), holdings: this.#holdings(), waiting, depth: waiting.length + 1 });
     const start = decision.starts.find((found) => found.jobId === jobId);
     const wait = decision.waits.find((found) => found.jobId === jobId);
-    const total = schedule({ now, free: this.#resources.total(), holdings: [], waiting: [{ jobId, partition: record.partition, ask, durationMs }], depth: 1 });
+    const total = schedule({
+      now,
+      free: this.#resources.total(),
+      holdings: [],
+      waiting: [{ jobId, partition: record.partition, ask, durationMs }],
+      depth: 1,
+    });
     const placements = start?.placements ?? total.starts[0]?.placements;
     if (placements === undefined) throw slurmError("NODE_CONFIG_UNAVAILABLE");
     return {
-      jobId, partition: record.partition,
+      jobId,
+      partition: record.partition,
       startAt: wait?.expectedStartAt ?? now,
       cpus: placements.reduce((sum, { cpus }) => sum + cpus, 0),
       nodes: placements.map(({ node }) => node),
@@ -474,7 +510,12 @@ export class Controller implements StepManagerHost {
     }
     if (job.record.kind === "batch" && job.record.requeue && job.isRunning) job.requeue = { isHeld: false, description: null };
     this.book.apply(job, { kind: "exited", exit: EXIT_ZERO });
-    this.#end(job, job.requeue === null ? { state: "NODE_FAIL", reason: "NodeDown", cancelledBy: null } : { state: "PENDING", reason: "None", cancelledBy: null });
+    this.#end(
+      job,
+      job.requeue === null
+        ? { state: "NODE_FAIL", reason: "NodeDown", cancelledBy: null }
+        : { state: "PENDING", reason: "None", cancelledBy: null },
+    );
     this.#releaseWhenEmpty(job);
   }
 

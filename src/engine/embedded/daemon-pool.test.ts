@@ -8,6 +8,9 @@ class FakeDaemon {
   handle(handlers: FrameHandlers): void {
     this.handlers = handlers;
   }
+  sendJson(message: unknown): void {
+    expect(message).toEqual({ op: "dismiss" });
+  }
   end(): void {
     this.isEnded = true;
   }
@@ -17,7 +20,8 @@ class FakeDaemon {
 }
 
 async function until(what: string, is: () => boolean): Promise<void> {
-  for (const deadline = performance.now() + 5000; !is(); await Bun.sleep(2)) if (performance.now() > deadline) throw new Error(`waited for ${what}`);
+  for (const deadline = performance.now() + 5000; !is(); await Bun.sleep(2))
+    if (performance.now() > deadline) throw new Error(`waited for ${what}`);
 }
 
 describe("DaemonPool", () => {

@@ -4,6 +4,7 @@
  * with the step's own start.
  */
 import type { FrameConnection } from "#platform/frames.ts";
+import type { ToDaemon } from "#step/wire.ts";
 
 export const SPARE_DAEMONS = 2;
 /** With none left the next step would wait for a start; with one left the taken daemon may be back before it is missed. */
@@ -31,7 +32,7 @@ export class DaemonPool {
       return;
     }
     if (this.#spares.length >= SPARE_DAEMONS) {
-      daemon.end(); // several were started for takers that others served meanwhile
+      dismiss(daemon); // several were started for takers that others served meanwhile
       return;
     }
     this.#spares.push(daemon);
@@ -70,15 +71,24 @@ export class DaemonPool {
   }
 
   #scheduleRefill(): void {
-    this.#refill ??= setTimeout(() => {
-      this.#refill = undefined;
-      this.fill();
-    }, this.#spares.length === 0 ? REFILL_EMPTY_MS : REFILL_MS);
+    this.#refill ??= setTimeout(
+      () => {
+        this.#refill = undefined;
+        this.fill();
+      },
+      this.#spares.length === 0 ? REFILL_EMPTY_MS : REFILL_MS,
+    );
   }
 
   stop(): void {
     this.#isStopped = true;
     clearTimeout(this.#refill);
-    for (const spare of this.#spares.splice(0)) spare.end();
+    for (const spare of this.#spares.splice(0)) dismiss(spare);
   }
+}
+
+/** Tells a spare that it is not needed: a connection that just closes would look like a controller that was killed. */
+function dismiss(daemon: FrameConnection): void {
+  daemon.sendJson({ op: "dismiss" } satisfies ToDaemon);
+  daemon.end();
 }

@@ -25,7 +25,7 @@ export async function runController(): Promise<number> {
   const lockFd = openSync(paths.lock, "a", 0o600);
   if (!tryLock(lockFd)) return 0; // another one is the controller: whoever started us finds that one
   const log = openLog();
-  failFast((error) => log("controller.failed", { error: error instanceof Error ? error.stack ?? error.message : String(error) }));
+  failFast((error) => log("controller.failed", { error: error instanceof Error ? (error.stack ?? error.message) : String(error) }));
   log("controller.starting", { pid: process.pid, version: VERSION });
   const store = new Store(paths.database);
   const logFd = openSync(logPath(paths.state), "a", 0o600);
@@ -48,8 +48,16 @@ export async function runController(): Promise<number> {
   };
   rmSync(paths.socket, { force: true }); // of a controller that was killed
   const recovered = Promise.withResolvers<void>();
-  const server = new Server({ controller, recovered: recovered.promise, socketPath: paths.socket, logFile: logPath(paths.state), host: shortHostName(), onStop: stop });
-  for (const signal of ["SIGTERM", "SIGINT"] as const) process.on(signal, () => void stop({ cancelJobs: false, by: process.getuid?.() ?? 0 }));
+  const server = new Server({
+    controller,
+    recovered: recovered.promise,
+    socketPath: paths.socket,
+    logFile: logPath(paths.state),
+    host: shortHostName(),
+    onStop: stop,
+  });
+  for (const signal of ["SIGTERM", "SIGINT"] as const)
+    process.on(signal, () => void stop({ cancelJobs: false, by: process.getuid?.() ?? 0 }));
   process.on("SIGHUP", () => undefined);
   await controller.recover(isSameBoot(store));
   sweepSpool(paths, controller.book.runningSteps());

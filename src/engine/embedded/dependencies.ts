@@ -37,7 +37,10 @@ export function judge(dependency: Dependency, facts: DependencyFacts): Dependenc
       const { standing, at } = judgeOne(type, job, facts);
       standings.push(standing);
       if (at !== null) againAt = Math.min(againAt ?? Infinity, at);
-      if (standing !== "fulfilled") words.push(`${type}:${job.jobId}${job.arrayTask === null ? "" : `_${job.arrayTask}`}${job.delayMinutes === 0 ? "" : `+${job.delayMinutes}`}(${standing === "never" ? "failed" : "unfulfilled"})`);
+      if (standing !== "fulfilled")
+        words.push(
+          `${type}:${job.jobId}${job.arrayTask === null ? "" : `_${job.arrayTask}`}${job.delayMinutes === 0 ? "" : `+${job.delayMinutes}`}(${standing === "never" ? "failed" : "unfulfilled"})`,
+        );
     }
   }
   const standing = dependency.isAny ? any(standings) : all(standings);
@@ -55,7 +58,7 @@ function any(standings: readonly Standing[]): Standing {
 }
 
 function judgeOne(type: DependencyType, wanted: DependencyJob, facts: DependencyFacts): { standing: Standing; at: number | null } {
-  const correspondingTask = type === "aftercorr" ? facts.self.array?.taskId ?? wanted.arrayTask : wanted.arrayTask;
+  const correspondingTask = type === "aftercorr" ? (facts.self.array?.taskId ?? wanted.arrayTask) : wanted.arrayTask;
   const records = facts.find({ ...wanted, arrayTask: correspondingTask });
   // What nobody knows any more counts as done; afterok on an id that never was is refused at submission.
   if (records.length === 0) return { standing: "fulfilled", at: null };

@@ -24,7 +24,9 @@ export class Eligibility {
       if (reason === undefined) {
         const { record } = job;
         yield {
-          jobId: record.jobId, partition: record.partition, ask: job.ask,
+          jobId: record.jobId,
+          partition: record.partition,
+          ask: job.ask,
           durationMs: record.timeLimitMinutes === null ? Infinity : record.timeLimitMinutes * 60_000,
         };
       } else if (reason !== "ended") this.#book.annotate(job, { reason });
@@ -57,9 +59,13 @@ export class Eligibility {
   #dependencyReason(job: LiveJob, now: EpochMs, again: number[]): string | undefined {
     if (job.dependency === null) return undefined;
     const { standing, text, againAt } = judge(job.dependency, {
-      now, self: job.record,
+      now,
+      self: job.record,
       find: (wanted) => this.#book.findRecords(wanted),
-      hasTwin: () => [...this.#book.live.values()].some(({ record }) => record.jobId < job.id && record.name === job.record.name && record.userId === job.record.userId),
+      hasTwin: () =>
+        [...this.#book.live.values()].some(
+          ({ record }) => record.jobId < job.id && record.name === job.record.name && record.userId === job.record.userId,
+        ),
     });
     if (againAt !== null) again.push(againAt);
     this.#book.annotate(job, { dependency: text });
@@ -93,7 +99,9 @@ export class Eligibility {
       each(other.record.licenses, (name, count) => used.set(name, (used.get(name) ?? 0) + count));
     }
     let fits = true;
-    each(job.record.licenses, (name, count) => { if ((used.get(name) ?? 0) + count > (this.#book.config.licenses[name] ?? 0)) fits = false; });
+    each(job.record.licenses, (name, count) => {
+      if ((used.get(name) ?? 0) + count > (this.#book.config.licenses[name] ?? 0)) fits = false;
+    });
     return fits;
   }
 }

@@ -43,13 +43,14 @@ export class JobBook {
       ask: askOf(request.options, partitionOf(this.config, record.partition)),
       killOnInvalidDependency: request.options.killOnInvalidDependency === true,
       dependency,
-      pendingTasks: pending === null ? null : parseIndexList(pending, this.config.maxArraySize) ?? [],
+      pendingTasks: pending === null ? null : (parseIndexList(pending, this.config.maxArraySize) ?? []),
     });
   }
 
   findRecords(wanted: DependencyJob): readonly JobRecord[] {
-    const matches = (job: JobRecord) => (job.jobId === wanted.jobId && wanted.arrayTask === null)
-      || (job.array?.jobId === wanted.jobId && (wanted.arrayTask === null || job.array.taskId === wanted.arrayTask));
+    const matches = (job: JobRecord) =>
+      (job.jobId === wanted.jobId && wanted.arrayTask === null) ||
+      (job.array?.jobId === wanted.jobId && (wanted.arrayTask === null || job.array.taskId === wanted.arrayTask));
     const found = [...[...this.live.values()].map((job) => job.record), ...this.recent.values()].filter(matches);
     return found.length > 0 ? found : this.store.accounting({ jobIds: [wanted.jobId], from: null, to: null }).filter(matches);
   }
@@ -77,9 +78,15 @@ export class JobBook {
       return master;
     }
     return this.store.transaction(() => {
-      const record: JobRecord = { ...master.record, jobId: this.store.nextJobId(this.config.firstJobId), array: { ...array, taskId, pendingIndices: null } };
-      const task = new LiveJob({ ...record, ...batchFiles(request, record) }, { ask: master.ask,
-        killOnInvalidDependency: master.killOnInvalidDependency, dependency: master.dependency, pendingTasks: null });
+      const record: JobRecord = {
+        ...master.record,
+        jobId: this.store.nextJobId(this.config.firstJobId),
+        array: { ...array, taskId, pendingIndices: null },
+      };
+      const task = new LiveJob(
+        { ...record, ...batchFiles(request, record) },
+        { ask: master.ask, killOnInvalidDependency: master.killOnInvalidDependency, dependency: master.dependency, pendingTasks: null },
+      );
       this.live.set(task.id, task);
       this.queue.add(task);
       this.store.saveJob(task.record);
@@ -194,7 +201,10 @@ export class JobBook {
   }
 
   /** What the scheduler thinks of a waiting job: shown, but not worth a write. */
-  annotate(job: LiveJob, facts: Partial<Pick<JobRecord, "reason" | "expectedStartAt" | "lastSchedEvalAt" | "dependency" | "eligibleAt">>): void {
+  annotate(
+    job: LiveJob,
+    facts: Partial<Pick<JobRecord, "reason" | "expectedStartAt" | "lastSchedEvalAt" | "dependency" | "eligibleAt">>,
+  ): void {
     job.record = { ...job.record, ...facts };
   }
 

@@ -7,7 +7,7 @@ import type { ClusterConfig } from "./config.ts";
 import type { LiveJob } from "./live-job.ts";
 
 export function jobFacts(job: LiveJob, request: JobRequest, config: ClusterConfig): JobFacts {
-    const { options } = request;
+  const { options } = request;
   return {
     cluster: { clusterName: config.clusterName, configFile: config.file },
     job: job.record,
@@ -16,9 +16,13 @@ export function jobFacts(job: LiveJob, request: JobRequest, config: ClusterConfi
     tasksPerNode: tasksPerNode(job.record, job.ask.overcommit),
     given: { tasks: options.tasks !== null || options.tasksPerNode !== null, cpusPerTask: options.cpusPerTask !== null },
     gpuOptions: {
-      SLURM_GPUS: options.gpus, SLURM_GPUS_PER_NODE: options.gpusPerNode, SLURM_GPUS_PER_TASK: options.gpusPerTask,
-      SLURM_GPUS_PER_SOCKET: options.gpusPerSocket, SLURM_CPUS_PER_GPU: options.cpusPerGpu === null ? null : String(options.cpusPerGpu),
-      SLURM_OVERCOMMIT: options.overcommit ? "1" : null, SLURM_HINT: options.unused["hint"] ?? null,
+      SLURM_GPUS: options.gpus,
+      SLURM_GPUS_PER_NODE: options.gpusPerNode,
+      SLURM_GPUS_PER_TASK: options.gpusPerTask,
+      SLURM_GPUS_PER_SOCKET: options.gpusPerSocket,
+      SLURM_CPUS_PER_GPU: options.cpusPerGpu === null ? null : String(options.cpusPerGpu),
+      SLURM_OVERCOMMIT: options.overcommit ? "1" : null,
+      SLURM_HINT: options.unused["hint"] ?? null,
       SLURM_THREADS_PER_CORE: options.unused["threads-per-core"] ?? null,
     },
   };

@@ -50,8 +50,15 @@ export class LiveJob {
   /** To be requeued when everything of the present run is gone. */
   requeue: { readonly isHeld: boolean; readonly description: string | null } | null = null;
 
-  constructor(record: JobRecord, facts: { readonly ask: Ask; readonly killOnInvalidDependency: boolean; readonly dependency: Dependency | null;
-    readonly pendingTasks: number[] | null }) {
+  constructor(
+    record: JobRecord,
+    facts: {
+      readonly ask: Ask;
+      readonly killOnInvalidDependency: boolean;
+      readonly dependency: Dependency | null;
+      readonly pendingTasks: number[] | null;
+    },
+  ) {
     this.record = record;
     this.ask = facts.ask;
     this.killOnInvalidDependency = facts.killOnInvalidDependency;

@@ -41,11 +41,15 @@ export interface Placement {
   readonly gres: Readonly<Record<string, number>>;
 }
 
-interface Candidate { readonly free: NodeFree; readonly capacity: number }
+interface Candidate {
+  readonly free: NodeFree;
+  readonly capacity: number;
+}
 
 /** Undefined when it does not fit on what is free. */
 export function place(ask: Ask, nodes: readonly NodeFree[]): Placement[] | undefined {
-  const candidates = nodes.filter((node) => isWanted(ask, node))
+  const candidates = nodes
+    .filter((node) => isWanted(ask, node))
     .map((free) => ({ free, capacity: taskCapacity(ask, free) }))
     .filter(({ capacity }) => capacity > 0);
   const required = candidates.filter(({ free }) => ask.requiredNodes.includes(free.name));
@@ -61,8 +65,11 @@ export function place(ask: Ask, nodes: readonly NodeFree[]): Placement[] | undef
 }
 
 function isWanted(ask: Ask, node: NodeFree): boolean {
-  return ask.partitionNodes.includes(node.name) && !ask.excludedNodes.includes(node.name)
-    && (ask.features.length === 0 || ask.features.some((all) => all.every((feature) => node.features.includes(feature))));
+  return (
+    ask.partitionNodes.includes(node.name) &&
+    !ask.excludedNodes.includes(node.name) &&
+    (ask.features.length === 0 || ask.features.some((all) => all.every((feature) => node.features.includes(feature))))
+  );
 }
 
 /** How many of the job's tasks the node could take now. */
@@ -83,7 +90,8 @@ function taskCapacity(ask: Ask, free: NodeFree): number {
 
 /** The first `count` nodes that can take all tasks together, else the roomiest ones. */
 function choose(ask: Ask, required: readonly Candidate[], others: readonly Candidate[], count: number): readonly Candidate[] | undefined {
-  const fits = (chosen: readonly Candidate[]) => chosen.length === count && chosen.reduce((sum, { capacity }) => sum + capacity, 0) >= ask.tasks;
+  const fits = (chosen: readonly Candidate[]) =>
+    chosen.length === count && chosen.reduce((sum, { capacity }) => sum + capacity, 0) >= ask.tasks;
   const first = [...required, ...others.slice(0, count - required.length)];
   if (fits(first)) return first;
   const roomiest = [...others].sort((a, b) => b.capacity - a.capacity).slice(0, count - required.length);
@@ -104,7 +112,7 @@ function distribute(ask: Ask, chosen: readonly Candidate[]): Placement[] {
     left -= tasks;
     const wanted = ask.overcommit ? 1 : Math.max(tasks, 1) * ask.cpusPerTask;
     const cpus = ask.exclusive ? free.totalCpus : Math.min(free.cpus, Math.max(wanted, ask.minCpusPerNode));
-    const memMib = ask.memPerNodeMib === 0 ? free.totalMemMib : ask.memPerNodeMib ?? (ask.memPerCpuMib ?? 0) * cpus;
+    const memMib = ask.memPerNodeMib === 0 ? free.totalMemMib : (ask.memPerNodeMib ?? (ask.memPerCpuMib ?? 0) * cpus);
     return { node: free.name, tasks, cpus, memMib, gres: ask.gresPerNode };
   });
 }

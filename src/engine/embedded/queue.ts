@@ -26,7 +26,7 @@ export class Queue {
 
   /** The one that was just given may be removed meanwhile. */
   *[Symbol.iterator](): Generator<LiveJob> {
-    for (let index = 0; index < this.#jobs.length;) {
+    for (let index = 0; index < this.#jobs.length; ) {
       const job = this.#jobs[index];
       if (job !== undefined) yield job;
       if (this.#jobs[index] === job) index++;
@@ -46,8 +46,10 @@ export class Queue {
   }
 
   #compare(a: LiveJob, b: LiveJob): number {
-    return this.#tierOf(b.record.partition) - this.#tierOf(a.record.partition)
-      || b.record.priority - a.record.priority
-      || a.record.jobId - b.record.jobId;
+    return (
+      this.#tierOf(b.record.partition) - this.#tierOf(a.record.partition) ||
+      b.record.priority - a.record.priority ||
+      a.record.jobId - b.record.jobId
+    );
   }
 }

@@ -24,22 +24,29 @@ export class Resources {
 
   /** Nodes that take new jobs. */
   free(): NodeFree[] {
-    return this.#nodes.filter(({ config }) => config.state === "UP").map((node) => ({
-      name: node.config.name,
-      totalCpus: node.config.cpus,
-      totalMemMib: node.config.memMib,
-      features: node.config.features,
-      cpus: node.freeCpus.size,
-      memMib: node.freeMemMib,
-      gres: Object.fromEntries([...node.freeGres].map(([name, ids]) => [name, ids.size])),
-    }));
+    return this.#nodes
+      .filter(({ config }) => config.state === "UP")
+      .map((node) => ({
+        name: node.config.name,
+        totalCpus: node.config.cpus,
+        totalMemMib: node.config.memMib,
+        features: node.config.features,
+        cpus: node.freeCpus.size,
+        memMib: node.freeMemMib,
+        gres: Object.fromEntries([...node.freeGres].map(([name, ids]) => [name, ids.size])),
+      }));
   }
 
   /** The same nodes with nothing taken: what could ever be free. */
   total(): NodeFree[] {
     return this.#nodes.map(({ config }) => ({
-      name: config.name, totalCpus: config.cpus, totalMemMib: config.memMib, features: config.features,
-      cpus: config.cpus, memMib: config.memMib, gres: { ...config.gres },
+      name: config.name,
+      totalCpus: config.cpus,
+      totalMemMib: config.memMib,
+      features: config.features,
+      cpus: config.cpus,
+      memMib: config.memMib,
+      gres: { ...config.gres },
     }));
   }
 

@@ -62,7 +62,11 @@ function decide(nodes: readonly NodeFree[], holdings: readonly Holding[], waitin
 
 const started = (decision: Decision) => decision.starts.map(({ jobId }) => Number(jobId));
 const waits = (decision: Decision) =>
-  decision.waits.map(({ jobId, reason, expectedStartAt }) => [Number(jobId), reason, expectedStartAt === null ? null : (expectedStartAt - NOW) / MINUTE]);
+  decision.waits.map(({ jobId, reason, expectedStartAt }) => [
+    Number(jobId),
+    reason,
+    expectedStartAt === null ? null : (expectedStartAt - NOW) / MINUTE,
+  ]);
 
 describe("schedule", () => {
   test("what fits starts, in order", () => {
@@ -91,9 +95,11 @@ describe("schedule", () => {
     ]);
   });
   test("nobody knows when a job can start that waits for one without a limit", () => {
-    expect(waits(decide([node("n1", 2)], [{ until: Infinity, placements: [{ node: "n1", tasks: 1, cpus: 2, memMib: 0, gres: {} }] }], [job(1, 5)]))).toEqual([
-      [1, "Resources", null],
-    ]);
+    expect(
+      waits(
+        decide([node("n1", 2)], [{ until: Infinity, placements: [{ node: "n1", tasks: 1, cpus: 2, memMib: 0, gres: {} }] }], [job(1, 5)]),
+      ),
+    ).toEqual([[1, "Resources", null]]);
   });
   test("a job that should have ended already still holds what it has", () => {
     expect(started(decide([node("n1", 2)], [holding(-5, "n1", 2)], [job(1, 1)]))).toEqual([]);
@@ -104,7 +110,9 @@ describe("schedule", () => {
       [holding(10, "n1", 2)],
       [job(1, 60, { tasks: 2, requiredNodes: ["n1"] }), job(2, 60, { tasks: 2 })],
     );
-    expect(decision.starts.map(({ jobId, placements, isBackfill }) => [Number(jobId), placements[0]?.node, isBackfill])).toEqual([[2, "n2", true]]);
+    expect(decision.starts.map(({ jobId, placements, isBackfill }) => [Number(jobId), placements[0]?.node, isBackfill])).toEqual([
+      [2, "n2", true],
+    ]);
   });
   test("only `depth` jobs are looked at once they wait", () => {
     const decision = decide(
@@ -117,9 +125,9 @@ describe("schedule", () => {
   });
   test("memory and devices are counted like CPUs", () => {
     const nodes = [node("n1", 8, 1000, { gpu: 1 })];
-    expect(started(decide(nodes, [], [job(1, 1, { memPerNodeMib: 600 }), job(2, 1, { memPerNodeMib: 600 }), job(3, 1, { memPerNodeMib: 400 })]))).toEqual([
-      1, 3,
-    ]);
+    expect(
+      started(decide(nodes, [], [job(1, 1, { memPerNodeMib: 600 }), job(2, 1, { memPerNodeMib: 600 }), job(3, 1, { memPerNodeMib: 400 })])),
+    ).toEqual([1, 3]);
     expect(started(decide(nodes, [], [job(1, 1, { gresPerNode: { gpu: 1 } }), job(2, 1, { gresPerNode: { gpu: 1 } })]))).toEqual([1]);
   });
 });
@@ -127,7 +135,12 @@ describe("schedule", () => {
 const placements: readonly (readonly [name: string, ask: Partial<Ask>, nodes: readonly NodeFree[], wanted: string | undefined])[] = [
   ["as few nodes as fit, first nodes first", { tasks: 3 }, [node("n1", 4), node("n2", 4)], "n1:3/3"],
   ["a second node when one is too small", { tasks: 5 }, [node("n1", 4), node("n2", 4)], "n1:4/4 n2:1/1"],
-  ["every wanted node gets a task, then the first ones fill", { nodesMin: 2, nodesMax: 2, tasks: 3 }, [node("n1", 4), node("n2", 4)], "n1:2/2 n2:1/1"],
+  [
+    "every wanted node gets a task, then the first ones fill",
+    { nodesMin: 2, nodesMax: 2, tasks: 3 },
+    [node("n1", 4), node("n2", 4)],
+    "n1:2/2 n2:1/1",
+  ],
   ["more nodes than tasks: the rest hold a CPU", { nodesMin: 2, nodesMax: 2, tasks: 1 }, [node("n1", 4), node("n2", 4)], "n1:1/1 n2:0/1"],
   ["CPUs for each task", { tasks: 2, cpusPerTask: 3 }, [node("n1", 4), node("n2", 4)], "n1:1/3 n2:1/3"],
   ["a limit of tasks for each node", { tasks: 4, tasksPerNode: 2 }, [node("n1", 8), node("n2", 8)], "n1:2/2 n2:2/2"],
@@ -141,7 +154,12 @@ const placements: readonly (readonly [name: string, ask: Partial<Ask>, nodes: re
   ["the roomiest nodes when the first ones are too small", { nodesMax: 1, tasks: 6 }, [node("n1", 4), node("n2", 8)], "n2:6/6"],
   ["overcommit needs one CPU", { tasks: 9, overcommit: true }, [node("n1", 2)], "n1:9/1"],
   ["least CPUs of a node", { minCpusPerNode: 4 }, [node("n1", 2), node("n2", 4)], "n2:1/4"],
-  ["exclusive with memory for each CPU needs that of all CPUs", { exclusive: true, memPerCpuMib: 300 }, [node("n1", 4), node("n2", 2)], "n2:1/2"],
+  [
+    "exclusive with memory for each CPU needs that of all CPUs",
+    { exclusive: true, memPerCpuMib: 300 },
+    [node("n1", 4), node("n2", 2)],
+    "n2:1/2",
+  ],
   ["least CPUs with memory for each", { minCpusPerNode: 4, memPerCpuMib: 300 }, [node("n1", 4)], undefined],
 ];
 
@@ -182,7 +200,9 @@ interface World {
 }
 
 function randomWorld(random: (below: number) => number): World {
-  const nodes = Array.from({ length: 1 + random(4) }, (_, i) => node(`n${i + 1}`, 1 + random(8), 1000, random(2) === 0 ? {} : { gpu: 1 + random(3) }));
+  const nodes = Array.from({ length: 1 + random(4) }, (_, i) =>
+    node(`n${i + 1}`, 1 + random(8), 1000, random(2) === 0 ? {} : { gpu: 1 + random(3) }),
+  );
   const names = nodes.map(({ name }) => name);
   const total = nodes.map((found) => ({ ...found, gres: { ...found.gres } }));
   const holdings: Holding[] = [];
@@ -210,7 +230,12 @@ function randomWorld(random: (below: number) => number): World {
   for (let jobId = 1; jobId <= 12; jobId++) {
     const wanted = randomAsk();
     if (place(wanted, total) === undefined) continue; // refused at submission
-    waiting.push({ jobId: jobId as JobId, partition: "debug", ask: wanted, durationMs: random(10) === 0 ? Infinity : (1 + random(20)) * MINUTE });
+    waiting.push({
+      jobId: jobId as JobId,
+      partition: "debug",
+      ask: wanted,
+      durationMs: random(10) === 0 ? Infinity : (1 + random(20)) * MINUTE,
+    });
   }
   return { nodes: free, holdings, waiting };
 }
@@ -225,7 +250,8 @@ function take(nodes: readonly NodeFree[], placed: readonly Placement[], sign: 1 
   }
 }
 
-const lowest = (nodes: readonly NodeFree[]) => Math.min(...nodes.flatMap(({ cpus, memMib, gres }) => [cpus, memMib, ...Object.values(gres)]));
+const lowest = (nodes: readonly NodeFree[]) =>
+  Math.min(...nodes.flatMap(({ cpus, memMib, gres }) => [cpus, memMib, ...Object.values(gres)]));
 
 describe("random clusters", () => {
   const seed = Number(process.env["BERTH_SEED"] ?? Math.floor(Math.random() * 2 ** 31));
@@ -252,7 +278,9 @@ describe("random clusters", () => {
       for (const [index, one] of waiting.entries()) {
         const alone = schedule({ ...input, free: nodes, waiting: waiting.slice(0, index + 1) });
         const startOf = (made: Decision) =>
-          made.starts.some(({ jobId }) => jobId === one.jobId) ? NOW : (made.waits.find(({ jobId }) => jobId === one.jobId)?.expectedStartAt ?? Infinity);
+          made.starts.some(({ jobId }) => jobId === one.jobId)
+            ? NOW
+            : (made.waits.find(({ jobId }) => jobId === one.jobId)?.expectedStartAt ?? Infinity);
         expect(startOf(decision), `round ${round}: job ${one.jobId} is delayed`).toBe(startOf(alone));
       }
 
@@ -297,7 +325,8 @@ describe("random clusters", () => {
         // Only the first in line: another plan for him may be worse for those behind, as in every scheduler that plans anew.
         for (const { jobId, expectedStartAt } of decision.waits.slice(0, 1)) {
           const before = promised.get(jobId);
-          if (before !== undefined) expect(expectedStartAt ?? Infinity, `round ${round}: job ${jobId} is put off`).toBeLessThanOrEqual(before);
+          if (before !== undefined)
+            expect(expectedStartAt ?? Infinity, `round ${round}: job ${jobId} is put off`).toBeLessThanOrEqual(before);
           if (expectedStartAt !== null) promised.set(jobId, Math.min(before ?? Infinity, expectedStartAt));
         }
         for (const { jobId, placements: placed } of decision.starts) {

@@ -12,7 +12,16 @@ import { describeConfig, nodeRecords, partitionRecords } from "./cluster-view.ts
 import type { Controller } from "./controller.ts";
 import { LiveJob, type Holder } from "./live-job.ts";
 import { applyUpdate } from "./update.ts";
-import { PART_SIZE, type AllocationNews, type Answer, type DaemonStatus, type Operation, type Operations, type Request, type WireError } from "./wire.ts";
+import {
+  PART_SIZE,
+  type AllocationNews,
+  type Answer,
+  type DaemonStatus,
+  type Operation,
+  type Operations,
+  type Request,
+  type WireError,
+} from "./wire.ts";
 
 export interface ServerOptions {
   readonly controller: Controller;
@@ -111,9 +120,20 @@ class Client {
     if (error instanceof BerthError) return { code: error.code, message: error.message, hint: error.hint ?? null, before: error.before };
     if (this.#gone.signal.aborted) return { code: "GONE", message: "the caller has gone", hint: null, before: [] };
     const stateDir = this.#controller.paths.state;
-    if (isStorageError(error)) return { code: "STORE", message: `Cannot write to ${stateDir}: ${error.message}`, hint: "make room there; what was accepted before is safe", before: [] };
-    this.#controller.log("request.failed", { op, error: error instanceof Error ? error.stack ?? error.message : String(error) });
-    return { code: "INTERNAL", message: `The controller failed to do "${op}"`, hint: `its log says more: ${this.#options.logFile}`, before: [] };
+    if (isStorageError(error))
+      return {
+        code: "STORE",
+        message: `Cannot write to ${stateDir}: ${error.message}`,
+        hint: "make room there; what was accepted before is safe",
+        before: [],
+      };
+    this.#controller.log("request.failed", { op, error: error instanceof Error ? (error.stack ?? error.message) : String(error) });
+    return {
+      code: "INTERNAL",
+      message: `The controller failed to do "${op}"`,
+      hint: `its log says more: ${this.#options.logFile}`,
+      before: [],
+    };
   }
 
   #send(answer: Answer): void {
@@ -174,10 +194,11 @@ class Client {
     releaseAllocation: ({ jobId, exit }) => this.#controller.releaseAllocation(jobId, exit),
     detachAllocation: ({ jobId }) => this.#controller.detach(jobId),
     findAllocation: ({ jobId }) => this.#controller.allocationInfo(this.#controller.findRunning(jobId)),
-    createStep: ({ request }, id) => this.#controller.createStep(request, {
-      signal: this.#gone.signal,
-      onWait: (text) => this.#send({ id, event: { kind: "waiting", text } }),
-    }),
+    createStep: ({ request }, id) =>
+      this.#controller.createStep(request, {
+        signal: this.#gone.signal,
+        onWait: (text) => this.#send({ id, event: { kind: "waiting", text } }),
+      }),
     tryJob: ({ request }) => this.#controller.tryJob(request, this.#submitter),
     cancel: (target) => this.#controller.cancel(target, this.#connection.peer.uid),
     signal: (target) => this.#controller.control.signal(target, this.#connection.peer.uid),
@@ -203,7 +224,8 @@ class Client {
 
   #accounting(filter: AccountingFilter): readonly JobRecord[] {
     const volatile = new Map([...this.#controller.book.records()].map((job) => [job.jobId, job]));
-    return this.#controller.store.accounting(filter)
+    return this.#controller.store
+      .accounting(filter)
       .map((job) => ({ ...job, ...volatile.get(job.jobId) }))
       .filter((job) => matches(job, filter));
   }
@@ -236,26 +258,67 @@ class Client {
 
 /** The disk is full, or refuses to be written to. */
 function isStorageError(error: unknown): error is Error {
-  return error instanceof Error && "code" in error && typeof error.code === "string" && /^(SQLITE_(FULL|IOERR|READONLY)|ENOSPC|EDQUOT|EROFS|EIO)/.test(error.code);
+  return (
+    error instanceof Error &&
+    "code" in error &&
+    typeof error.code === "string" &&
+    /^(SQLITE_(FULL|IOERR|READONLY)|ENOSPC|EDQUOT|EROFS|EIO)/.test(error.code)
+  );
 }
 
 function isRequest(message: unknown): message is Request {
-  return typeof message === "object" && message !== null && "id" in message && typeof message.id === "number"
-    && "op" in message && typeof message.op === "string" && OPERATIONS.has(message.op) && "args" in message
-    && typeof message.args === "object" && message.args !== null && "version" in message;
+  return (
+    typeof message === "object" &&
+    message !== null &&
+    "id" in message &&
+    typeof message.id === "number" &&
+    "op" in message &&
+    typeof message.op === "string" &&
+    OPERATIONS.has(message.op) &&
+    "args" in message &&
+    typeof message.args === "object" &&
+    message.args !== null &&
+    "version" in message
+  );
 }
 
 const OPERATIONS: ReadonlySet<string> = new Set<Operation>([
-  "info", "submit", "allocate", "resumeAllocation", "releaseAllocation", "detachAllocation", "findAllocation", "createStep", "tryJob", "cancel",
-  "signal", "hold", "release", "requeue", "suspend", "resume", "update", "jobs", "steps", "nodes", "partitions", "config", "accounting",
-  "batchScript", "waitForEnd", "status", "stop",
+  "info",
+  "submit",
+  "allocate",
+  "resumeAllocation",
+  "releaseAllocation",
+  "detachAllocation",
+  "findAllocation",
+  "createStep",
+  "tryJob",
+  "cancel",
+  "signal",
+  "hold",
+  "release",
+  "requeue",
+  "suspend",
+  "resume",
+  "update",
+  "jobs",
+  "steps",
+  "nodes",
+  "partitions",
+  "config",
+  "accounting",
+  "batchScript",
+  "waitForEnd",
+  "status",
+  "stop",
 ]);
 
 function matches(job: JobRecord, filter: JobFilter): boolean {
   const has = <T>(list: readonly T[] | null, value: T) => list === null || list.includes(value);
-  return (filter.jobIds === null || filter.jobIds.includes(job.jobId) || (job.array !== null && filter.jobIds.includes(job.array.jobId)))
-    && has(filter.userIds, job.userId)
-    && (filter.states === null || filter.states.includes(shownState(job)) || filter.states.includes(job.state))
-    && has(filter.names, job.name)
-    && has(filter.partitions, job.partition);
+  return (
+    (filter.jobIds === null || filter.jobIds.includes(job.jobId) || (job.array !== null && filter.jobIds.includes(job.array.jobId))) &&
+    has(filter.userIds, job.userId) &&
+    (filter.states === null || filter.states.includes(shownState(job)) || filter.states.includes(job.state)) &&
+    has(filter.names, job.name) &&
+    has(filter.partitions, job.partition)
+  );
 }

@@ -19,7 +19,9 @@ export async function connectToController(paths: Paths): Promise<FrameConnection
   const start = () => {
     exitCode = undefined;
     startedAt = performance.now();
-    void startController().exited.then((status) => { exitCode = status.kind === "exited" ? status.code : 1; });
+    void startController().exited.then((status) => {
+      exitCode = status.kind === "exited" ? status.code : 1;
+    });
   };
   start();
   const deadline = startedAt + START_MS;

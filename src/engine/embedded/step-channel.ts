@@ -91,7 +91,9 @@ export class EmbeddedStepChannel implements StepChannel {
       const event = this.#events.shift();
       if (event === undefined) {
         if (this.#isOver) return;
-        await new Promise<void>((resolve) => { this.#wake = resolve; });
+        await new Promise<void>((resolve) => {
+          this.#wake = resolve;
+        });
         continue;
       }
       yield event;
@@ -136,12 +138,20 @@ export class EmbeddedStepChannel implements StepChannel {
 
 function stepEvent(event: FromDaemon): StepEvent | undefined {
   switch (event.event) {
-    case "launchFailed": return { kind: "launchFailed", node: event.node, message: event.message, errno: event.errno, hint: event.hint };
-    case "started": return { kind: "started", task: event.task, node: event.node };
-    case "exited": return { kind: "exited", task: event.task, node: event.node, status: event.status };
-    case "aborting": return { kind: "aborting", reason: event.reason };
-    case "message": return { kind: "message", text: event.text };
-    case "ended": return { kind: "ended", exit: event.result.exit };
-    case "spare": case "ready": return undefined;
+    case "launchFailed":
+      return { kind: "launchFailed", node: event.node, message: event.message, errno: event.errno, hint: event.hint };
+    case "started":
+      return { kind: "started", task: event.task, node: event.node };
+    case "exited":
+      return { kind: "exited", task: event.task, node: event.node, status: event.status };
+    case "aborting":
+      return { kind: "aborting", reason: event.reason };
+    case "message":
+      return { kind: "message", text: event.text };
+    case "ended":
+      return { kind: "ended", exit: event.result.exit };
+    case "spare":
+    case "ready":
+      return undefined;
   }
 }

@@ -14,13 +14,21 @@ function request(...words: readonly string[]): StepRequest {
 }
 
 function layOutWords(words: readonly string[], changes: Partial<LayoutFacts>): string | undefined {
-  const facts: LayoutFacts = { shares: [four("n1"), four("n2")], busy: new Map(), overlaps: false, jobTasks: 1, isJobsOwnStep: false, ...changes };
+  const facts: LayoutFacts = {
+    shares: [four("n1"), four("n2")],
+    busy: new Map(),
+    overlaps: false,
+    jobTasks: 1,
+    isJobsOwnStep: false,
+    ...changes,
+  };
   return layOut(request(...words), facts)
     ?.nodes.map(({ name, ranks, cpuIds }) => `${name}:${ranks.join(",")}/${cpuIds.join(",")}`)
     .join(" ");
 }
 
-const busy = (entries: Readonly<Record<string, readonly number[]>>) => new Map(Object.entries(entries).map(([node, ids]) => [node, new Set(ids)]));
+const busy = (entries: Readonly<Record<string, readonly number[]>>) =>
+  new Map(Object.entries(entries).map(([node, ids]) => [node, new Set(ids)]));
 
 const rows: readonly (readonly [name: string, words: readonly string[], changes: Partial<LayoutFacts>, wanted: string | undefined])[] = [
   ["without counts one task on each node", [], {}, "n1:0/0,1,2,3 n2:1/0,1,2,3"],

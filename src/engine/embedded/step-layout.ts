@@ -30,27 +30,41 @@ export function layOut(request: StepRequest, facts: LayoutFacts): StepLayout | u
   const { resources, options } = request;
   const cpusPerTask = resources.cpusPerTask ?? 1;
   const shares = chooseShares(request, facts);
-  const tasks = resources.tasks ?? (resources.tasksPerNode === null ? undefined : resources.tasksPerNode * shares.length)
-    ?? (facts.isJobsOwnStep ? facts.jobTasks : shares.length);
+  const tasks =
+    resources.tasks ??
+    (resources.tasksPerNode === null ? undefined : resources.tasksPerNode * shares.length) ??
+    (facts.isJobsOwnStep ? facts.jobTasks : shares.length);
   const nodesWanted = Math.min(shares.length, resources.nodesMax ?? shares.length, Math.max(tasks, 1));
   const free = shares.map((share) => {
     const taken = facts.overlaps ? undefined : facts.busy.get(share.node);
     return { share, cpuIds: share.cpuIds.filter((id) => taken?.has(id) !== true) };
   });
-  const capacityOf = (cpus: number) => (resources.overcommit ? Number.MAX_SAFE_INTEGER : Math.min(Math.floor(cpus / cpusPerTask), resources.tasksPerNode ?? Infinity));
+  const capacityOf = (cpus: number) =>
+    resources.overcommit ? Number.MAX_SAFE_INTEGER : Math.min(Math.floor(cpus / cpusPerTask), resources.tasksPerNode ?? Infinity);
   const roomiest = shares.map((share) => capacityOf(share.cpuIds.length)).sort((a, b) => b - a);
   const total = roomiest.slice(0, nodesWanted).reduce((sum, capacity) => sum + capacity, 0);
   if (total < tasks) throw slurmError("TOO_MANY_CPUS");
-  const candidates = free.filter(({ share, cpuIds }) => capacityOf(cpuIds.length) > 0 && (options.exact || cpuIds.length === share.cpuIds.length));
+  const candidates = free.filter(
+    ({ share, cpuIds }) => capacityOf(cpuIds.length) > 0 && (options.exact || cpuIds.length === share.cpuIds.length),
+  );
   const first = candidates.slice(0, nodesWanted);
   const room = (found: typeof first) => found.reduce((sum, { cpuIds }) => sum + capacityOf(cpuIds.length), 0);
   // The first nodes, unless only roomier ones will do.
-  const chosen = room(first) >= tasks ? first : [...candidates].sort((a, b) => capacityOf(b.cpuIds.length) - capacityOf(a.cpuIds.length))
-    .slice(0, nodesWanted).sort((a, b) => shares.indexOf(a.share) - shares.indexOf(b.share));
+  const chosen =
+    room(first) >= tasks
+      ? first
+      : [...candidates]
+          .sort((a, b) => capacityOf(b.cpuIds.length) - capacityOf(a.cpuIds.length))
+          .slice(0, nodesWanted)
+          .sort((a, b) => shares.indexOf(a.share) - shares.indexOf(b.share));
   const capacities = chosen.map(({ cpuIds }) => capacityOf(cpuIds.length));
   if (chosen.length < nodesWanted || capacities.reduce((sum, capacity) => sum + capacity, 0) < tasks) return undefined;
   const distribution = resources.distribution ?? "block";
-  const ranks = dealRanks(tasks, capacities, distribution === "cyclic" ? 1 : distribution === "plane" ? resources.planeSize ?? 1 : undefined);
+  const ranks = dealRanks(
+    tasks,
+    capacities,
+    distribution === "cyclic" ? 1 : distribution === "plane" ? (resources.planeSize ?? 1) : undefined,
+  );
   return {
     tasks,
     isCyclic: distribution === "cyclic",
@@ -89,7 +103,7 @@ function dealRanks(tasks: number, capacities: readonly number[], turn: number | 
     }
     return ranks;
   }
-  for (let next = 0; next < tasks;) {
+  for (let next = 0; next < tasks; ) {
     for (const [index, capacity] of capacities.entries()) {
       for (let i = 0; i < turn && next < tasks && (ranks[index]?.length ?? 0) < capacity; i++) ranks[index]?.push(next++);
     }

@@ -56,7 +56,11 @@ export class StepManager {
   }
 
   /** Waits for CPUs inside the allocation; resolves when srun may attach. */
-  async create(job: LiveJob, request: StepRequest, options: { readonly signal: AbortSignal; readonly onWait: (text: string) => void }): Promise<CreatedStep> {
+  async create(
+    job: LiveJob,
+    request: StepRequest,
+    options: { readonly signal: AbortSignal; readonly onWait: (text: string) => void },
+  ): Promise<CreatedStep> {
     const since = Date.now();
     let waited = false;
     for (;;) {
@@ -64,7 +68,7 @@ export class StepManager {
       if (job.record.state === "PENDING") throw slurmError("JOB_PENDING");
       if (!job.isRunning) throw slurmError("ALREADY_DONE");
       const layout = layOut(request, this.#layoutFacts(job, request));
-      if (layout !== undefined) return { ...await this.#launch(job, request, layout), waited };
+      if (layout !== undefined) return { ...(await this.#launch(job, request, layout)), waited };
       const patienceMs = request.immediateSeconds === null ? Infinity : request.immediateSeconds * 1000 - (Date.now() - since);
       if (patienceMs <= 0) throw slurmError("NODES_BUSY");
       if (!waited && request.immediateSeconds === null) options.onWait(slurmError("NODES_BUSY").message);
@@ -115,7 +119,7 @@ export class StepManager {
       rlimits: request.submit.rlimits,
       ...stepStreams(request, layout.tasks),
       terminal: request.hasTerminal,
-      container: request.container === null ? null : { bundle: request.container },
+      container: request.container === null ? null : { bundle: request.container, gres: gresOf(layout) },
       isBatch: false,
       taskProlog: request.options.taskProlog,
       taskEpilog: request.options.taskEpilog,
@@ -130,10 +134,19 @@ export class StepManager {
     const { batch } = request;
     const [share] = job.record.shares;
     if (batch === null || share === undefined) throw new Error(`job ${job.id} has no script or no nodes`);
-    const layout: StepLayout = { tasks: 1, isCyclic: false, nodes: [{ name: share.node, ranks: [0], cpuIds: share.cpuIds, gres: share.gres }] };
+    const layout: StepLayout = {
+      tasks: 1,
+      isCyclic: false,
+      nodes: [{ name: share.node, ranks: [0], cpuIds: share.cpuIds, gres: share.gres }],
+    };
     const record = this.#stepRecord(job, "batch", {
-      name: "batch", layout, submitLine: null, timeLimitMinutes: null, srun: null,
-      container: job.record.container, containerId: job.record.containerId,
+      name: "batch",
+      layout,
+      submitLine: null,
+      timeLimitMinutes: null,
+      srun: null,
+      container: job.record.container,
+      containerId: job.record.containerId,
     });
     const facts = this.#stepFacts(job, "batch", layout, { umask: request.submit.umask, mpi: null });
     const environment = request.submit.environment;
@@ -156,7 +169,7 @@ export class StepManager {
       stdout: { kind: "file", pattern: output, append: isAppend },
       stderr: batch.error === null ? { kind: "stdout" } : { kind: "file", pattern: batch.error, append: isAppend },
       terminal: null,
-      container: job.record.container === null ? null : { bundle: job.record.container },
+      container: job.record.container === null ? null : { bundle: job.record.container, gres: gresOf(layout) },
       isBatch: true,
       taskProlog: null,
       taskEpilog: null,
@@ -164,8 +177,23 @@ export class StepManager {
     await this.#start(job, record, plan, new Map(), batch.script);
   }
 
-  #commonPlan(job: LiveJob, stepKey: StepKey, facts: StepFacts): Pick<StepPlan, "facts" | "jobName" | "user" | "arrayJobId" | "arrayTaskId"
-    | "killWaitSeconds" | "socketPath" | "configDirs" | "stateDir" | "runtimeRoot"> {
+  #commonPlan(
+    job: LiveJob,
+    stepKey: StepKey,
+    facts: StepFacts,
+  ): Pick<
+    StepPlan,
+    | "facts"
+    | "jobName"
+    | "user"
+    | "arrayJobId"
+    | "arrayTaskId"
+    | "killWaitSeconds"
+    | "socketPath"
+    | "configDirs"
+    | "stateDir"
+    | "runtimeRoot"
+  > {
     const { config, paths } = this.#host;
     return {
       facts,
@@ -181,9 +209,19 @@ export class StepManager {
     };
   }
 
-  #stepRecord(job: LiveJob, stepKey: StepKey, facts: { readonly name: string; readonly layout: StepLayout; readonly submitLine: string | null;
-    readonly timeLimitMinutes: number | null; readonly container: string | null; readonly containerId: string | null;
-    readonly srun: { readonly host: string; readonly pid: number } | null }): StepRecord {
+  #stepRecord(
+    job: LiveJob,
+    stepKey: StepKey,
+    facts: {
+      readonly name: string;
+      readonly layout: StepLayout;
+      readonly submitLine: string | null;
+      readonly timeLimitMinutes: number | null;
+      readonly container: string | null;
+      readonly containerId: string | null;
+      readonly srun: { readonly host: string; readonly pid: number } | null;
+    },
+  ): StepRecord {
     const { layout } = facts;
     const cpus = layout.nodes.reduce((sum, node) => sum + node.cpuIds.length, 0);
     const gres: Record<string, number> = {};
@@ -218,7 +256,12 @@ export class StepManager {
     };
   }
 
-  #stepFacts(job: LiveJob, stepKey: StepKey, layout: StepLayout, options: { readonly umask: number; readonly mpi: string | null }): StepFacts {
+  #stepFacts(
+    job: LiveJob,
+    stepKey: StepKey,
+    layout: StepLayout,
+    options: { readonly umask: number; readonly mpi: string | null },
+  ): StepFacts {
     return {
       jobId: job.id,
       stepKey,
@@ -249,8 +292,15 @@ export class StepManager {
 
   #track(job: LiveJob, record: StepRecord, cpuIds: LiveStep["cpuIds"]): LiveStep {
     const step: LiveStep = {
-      record, cpuIds, daemon: null, terminating: null, losses: [], retry: undefined, limit: undefined,
-      ready: Promise.withResolvers(), ended: Promise.withResolvers(),
+      record,
+      cpuIds,
+      daemon: null,
+      terminating: null,
+      losses: [],
+      retry: undefined,
+      limit: undefined,
+      ready: Promise.withResolvers(),
+      ended: Promise.withResolvers(),
     };
     job.steps.set(record.stepKey, step);
     this.#spools.add(stepSpool(this.#host.paths, job.id, record.stepKey));
@@ -324,7 +374,14 @@ export class StepManager {
     for (const entry of readJournal(spool)) if (entry.kind === "started" && isAlive(entry.process)) killTree(entry.process.pid);
     const usage = { userCpuMs: 0, systemCpuMs: 0, maxRssKib: null, maxRssTask: null, maxRssNode: null };
     this.#host.log("step.givenUp", { job: job.id, step: step.record.stepKey });
-    this.#finish(job, step, { exit: EXIT_ZERO, usage, endedAt: nowMs(), launchFailure: null, terminated: "nodeFailure", outOfMemory: false });
+    this.#finish(job, step, {
+      exit: EXIT_ZERO,
+      usage,
+      endedAt: nowMs(),
+      launchFailure: null,
+      terminated: "nodeFailure",
+      outOfMemory: false,
+    });
     this.#removeSpool(spool);
   }
 
@@ -343,7 +400,9 @@ export class StepManager {
     for (const job of jobs) {
       for (const stepKey of job.steps.keys()) {
         const spool = stepSpool(this.#host.paths, job.id, stepKey);
-        const isTask = readJournal(spool).some((entry) => entry.kind === "started" && entry.process.pid === orphan.pid);
+        const isTask = readJournal(spool).some(
+          (entry) => (entry.kind === "started" || entry.kind === "created") && entry.process?.pid === orphan.pid,
+        );
         if (isTask) appendToJournal(spool, { kind: "reaped", pid: orphan.pid, status: parseWaitStatus(orphan.waitStatus) });
       }
     }
@@ -354,10 +413,16 @@ export class StepManager {
     clearTimeout(step.retry);
     const { exit } = result;
     // A step that ends with its job's limit is cancelled; only its own limit makes it TIMEOUT (lifecycle §5.1).
-    const state: BaseState = result.terminated === "timeLimit" && step.record.timeLimitMinutes !== null ? "TIMEOUT"
-      : result.terminated === "nodeFailure" ? "NODE_FAIL"
-      : result.terminated === "cancelled" || exit.signal !== 0 ? "CANCELLED"
-      : exit.code !== 0 ? "FAILED" : "COMPLETED";
+    const state: BaseState =
+      result.terminated === "timeLimit" && step.record.timeLimitMinutes !== null
+        ? "TIMEOUT"
+        : result.terminated === "nodeFailure"
+          ? "NODE_FAIL"
+          : result.terminated === "cancelled" || exit.signal !== 0
+            ? "CANCELLED"
+            : exit.code !== 0
+              ? "FAILED"
+              : "COMPLETED";
     const ended: StepRecord = { ...step.record, state, exit, endedAt: result.endedAt, usage: result.usage };
     try {
       this.#host.store.proveRoom(JSON.stringify([ended, job.record]));
@@ -400,9 +465,13 @@ export class StepManager {
 
   /** After a restart: connects to the daemon of a step that was running, or reads what it left. */
   async recover(job: LiveJob, record: StepRecord): Promise<void> {
-    const step = this.#track(job, record, new Map(record.stepKey === "batch" ? [] : job.record.shares.map((share) => [share.node, share.cpuIds])));
+    const step = this.#track(
+      job,
+      record,
+      new Map(record.stepKey === "batch" ? [] : job.record.shares.map((share) => [share.node, share.cpuIds])),
+    );
     if (typeof record.stepKey === "number") job.nextStep = Math.max(job.nextStep, record.stepKey + 1);
-    if (!await this.#reconnect(job, step)) this.#daemonLost(job, step);
+    if (!(await this.#reconnect(job, step))) this.#daemonLost(job, step);
   }
 }
 
@@ -448,4 +517,8 @@ async function waitForStepEnd(job: LiveJob, options: { readonly signal: AbortSig
     clearTimeout(timer);
     job.stepWaiters.delete(resolve);
   }
+}
+
+function gresOf(layout: StepLayout): Record<string, StepLayout["nodes"][number]["gres"]> {
+  return Object.fromEntries(layout.nodes.map((node) => [node.name, node.gres]));
 }

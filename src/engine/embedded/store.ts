@@ -49,7 +49,8 @@ export class Store implements Disposable {
   constructor(path: string) {
     this.#path = path;
     this.#db = this.#open();
-    this.#saveJob = this.#db.prepare(`INSERT INTO jobs (job_id, live, submitted_at, ended_at, array_job_id, record) VALUES (?1, ?2, ?3, ?4, ?5, ?6)
+    this.#saveJob =
+      this.#db.prepare(`INSERT INTO jobs (job_id, live, submitted_at, ended_at, array_job_id, record) VALUES (?1, ?2, ?3, ?4, ?5, ?6)
       ON CONFLICT (job_id) DO UPDATE SET live = ?2, submitted_at = ?3, ended_at = ?4, array_job_id = ?5, record = ?6`);
     this.#saveStep = this.#db.prepare("INSERT OR REPLACE INTO steps (job_id, step_key, record) VALUES (?, ?, ?)");
     chmodSync(path, 0o600);
@@ -73,9 +74,13 @@ export class Store implements Disposable {
     const version = db.query<{ user_version: number }, []>("PRAGMA user_version").get()?.user_version ?? 0;
     if (version === SCHEMA_VERSION) return;
     if (version !== 0) {
-      throw new BerthError("STORE_VERSION", `${this.#path} was written by another version of Berth (schema ${version}, this one knows ${SCHEMA_VERSION})`, {
-        hint: "use the Berth that wrote it, or move the file away to start with no history",
-      });
+      throw new BerthError(
+        "STORE_VERSION",
+        `${this.#path} was written by another version of Berth (schema ${version}, this one knows ${SCHEMA_VERSION})`,
+        {
+          hint: "use the Berth that wrote it, or move the file away to start with no history",
+        },
+      );
     }
     db.transaction(() => {
       db.run(SCHEMA);
@@ -94,7 +99,9 @@ export class Store implements Disposable {
       this.#sync = undefined;
       this.#walFd ??= openSync(`${this.#path}-wal`, "r+");
       const fd = this.#walFd;
-      return new Promise<void>((resolve, reject) => { fdatasync(fd, (error) => (error === null ? resolve() : reject(error))); });
+      return new Promise<void>((resolve, reject) => {
+        fdatasync(fd, (error) => (error === null ? resolve() : reject(error)));
+      });
     });
     return this.#sync;
   }
@@ -130,22 +137,29 @@ export class Store implements Disposable {
 
   /** The job that this token was spent on, if it was. */
   findToken(token: string): JobId | undefined {
-    return this.#db.query<{ job_id: number }, [string]>("SELECT job_id FROM requests WHERE token = ?").get(token)?.job_id as JobId | undefined;
+    return this.#db.query<{ job_id: number }, [string]>("SELECT job_id FROM requests WHERE token = ?").get(token)?.job_id as
+      | JobId
+      | undefined;
   }
 
   request(jobId: JobId): JobRequest | undefined {
     const row = this.#db.query<{ request: string }, [number]>("SELECT request FROM requests WHERE job_id = ?").get(jobId);
-    return row === null ? undefined : JSON.parse(row.request) as JobRequest;
+    return row === null ? undefined : (JSON.parse(row.request) as JobRequest);
   }
 
   /** Who holds an interactive allocation; undefined lets it live on by itself. */
   setHolder(jobId: JobId, holder: ProcessIdentity | undefined): void {
     if (holder === undefined) this.#db.query("DELETE FROM holders WHERE job_id = ?").run(jobId);
-    else this.#db.query("INSERT OR REPLACE INTO holders (job_id, pid, start_ticks) VALUES (?, ?, ?)").run(jobId, holder.pid, holder.startTicks);
+    else
+      this.#db
+        .query("INSERT OR REPLACE INTO holders (job_id, pid, start_ticks) VALUES (?, ?, ?)")
+        .run(jobId, holder.pid, holder.startTicks);
   }
 
   holder(jobId: JobId): ProcessIdentity | undefined {
-    const row = this.#db.query<{ pid: number; start_ticks: number }, [number]>("SELECT pid, start_ticks FROM holders WHERE job_id = ?").get(jobId);
+    const row = this.#db
+      .query<{ pid: number; start_ticks: number }, [number]>("SELECT pid, start_ticks FROM holders WHERE job_id = ?")
+      .get(jobId);
     return row === null ? undefined : { pid: row.pid, startTicks: row.start_ticks };
   }
 
@@ -163,22 +177,32 @@ export class Store implements Disposable {
   }
 
   #jobs(where: string, values: number[]): JobRecord[] {
-    return this.#db.query<{ record: string }, number[]>(`SELECT record FROM jobs ${where} ORDER BY job_id`).all(...values)
+    return this.#db
+      .query<{ record: string }, number[]>(`SELECT record FROM jobs ${where} ORDER BY job_id`)
+      .all(...values)
       .map((row) => JSON.parse(row.record) as JobRecord);
   }
 
   steps(jobId: JobId): StepRecord[] {
-    return this.#db.query<{ record: string }, [number]>("SELECT record FROM steps WHERE job_id = ?").all(jobId)
+    return this.#db
+      .query<{ record: string }, [number]>("SELECT record FROM steps WHERE job_id = ?")
+      .all(jobId)
       .map((row) => JSON.parse(row.record) as StepRecord);
   }
 
   stepKeys(jobId: JobId): StepKey[] {
-    return this.#db.query<{ step_key: string }, [number]>("SELECT step_key FROM steps WHERE job_id = ?").all(jobId)
+    return this.#db
+      .query<{ step_key: string }, [number]>("SELECT step_key FROM steps WHERE job_id = ?")
+      .all(jobId)
       .flatMap((row) => parseStepKey(row.step_key) ?? []);
   }
 
   /** Jobs that overlap the window, oldest first, or exactly the ones of `jobIds` (ids of arrays stand for their tasks). */
-  accounting(window: { readonly jobIds: readonly number[] | null; readonly from: EpochMs | null; readonly to: EpochMs | null }): AccountedJob[] {
+  accounting(window: {
+    readonly jobIds: readonly number[] | null;
+    readonly from: EpochMs | null;
+    readonly to: EpochMs | null;
+  }): AccountedJob[] {
     const conditions: string[] = [];
     const values: number[] = [];
     if (window.jobIds !== null) {

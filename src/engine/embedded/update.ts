@@ -21,14 +21,18 @@ const EDITS: Readonly<Record<string, { readonly edit: Edit; readonly whilePendin
   StartTime: { whilePendingOnly: true, edit: changeStart },
   ArrayTaskThrottle: {
     whilePendingOnly: false,
-    edit: (job, value) => ({ ...job, array: job.array === null ? null : { ...job.array, throttle: number("ArrayTaskThrottle", value) || null } }),
+    edit: (job, value) => ({
+      ...job,
+      array: job.array === null ? null : { ...job.array, throttle: number("ArrayTaskThrottle", value) || null },
+    }),
   },
   MailUser: { whilePendingOnly: false, edit: (job, mailUser) => ({ ...job, mailUser }) },
 };
 
 export function applyUpdate(controller: Controller, target: JobTarget & { readonly changes: Readonly<Record<string, string>> }): void {
   for (const key of Object.keys(target.changes)) {
-    if (EDITS[key] === undefined) throw new BerthError("UPDATE_UNSUPPORTED", `Update of this parameter is not supported: ${key}=${target.changes[key] ?? ""}`);
+    if (EDITS[key] === undefined)
+      throw new BerthError("UPDATE_UNSUPPORTED", `Update of this parameter is not supported: ${key}=${target.changes[key] ?? ""}`);
   }
   controller.control.change(target, (job) => {
     let edited = job;

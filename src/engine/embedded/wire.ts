@@ -48,7 +48,9 @@ export interface Operations {
 }
 export type Operation = keyof Operations;
 
-export type Request = { [Op in Operation]: { readonly id: number; readonly version: string; readonly op: Op; readonly args: Operations[Op]["args"] } }[Operation];
+export type Request = {
+  [Op in Operation]: { readonly id: number; readonly version: string; readonly op: Op; readonly args: Operations[Op]["args"] };
+}[Operation];
 
 export interface WireError {
   readonly code: string;

@@ -36,8 +36,13 @@ export class SallocProcess {
   }
 
   /** @throws BerthError when it is refused, or ended while it waited; the signal's reason when it was withdrawn */
-  async granted({ signal, onQueued }: { readonly signal: AbortSignal; readonly onQueued: (jobId: JobId,
-    configUnavailable: boolean) => void }): Promise<Granted> {
+  async granted({
+    signal,
+    onQueued,
+  }: {
+    readonly signal: AbortSignal;
+    readonly onQueued: (jobId: JobId, configUnavailable: boolean) => void;
+  }): Promise<Granted> {
     const words = this.#readWords(onQueued);
     const onAbort = () => this.#salloc.kill(SIGTERM);
     signal.addEventListener("abort", onAbort, { once: true });
@@ -58,7 +63,8 @@ export class SallocProcess {
   }
 
   #refusal(): BerthError {
-    if (this.#jobId !== undefined && /revoked|cancelled/i.test(this.#said)) return slurmError("ALREADY_DONE", { before: [String(this.#jobId)] });
+    if (this.#jobId !== undefined && /revoked|cancelled/i.test(this.#said))
+      return slurmError("ALREADY_DONE", { before: [String(this.#jobId)] });
     return siteError("salloc", this.#said);
   }
 
@@ -72,7 +78,10 @@ export class SallocProcess {
     return undefined;
   }
 
-  #readWords(onQueued: (jobId: JobId, configUnavailable: boolean) => void): { readonly done: Promise<void>; readonly hasWaited: () => boolean } {
+  #readWords(onQueued: (jobId: JobId, configUnavailable: boolean) => void): {
+    readonly done: Promise<void>;
+    readonly hasWaited: () => boolean;
+  } {
     let hasWaited = false;
     const read = async () => {
       for await (const line of linesOf(this.#salloc.stderr)) {

@@ -11,8 +11,21 @@ import type { JobRequest } from "#job/request.ts";
 import { isTerminal, shownState } from "#job/state.ts";
 import { shortHostName } from "#platform/directories.ts";
 import { expandHostlist } from "#options/hostlist.ts";
-import type { AccountingFilter, AllocateEvent, AllocationInfo, Cancellable, Engine, EngineConfig, EngineInfo, HeldAllocation, JobFilter, JobTarget,
-  SignalScope, StepChannel, StepRequest } from "../engine.ts";
+import type {
+  AccountingFilter,
+  AllocateEvent,
+  AllocationInfo,
+  Cancellable,
+  Engine,
+  EngineConfig,
+  EngineInfo,
+  HeldAllocation,
+  JobFilter,
+  JobTarget,
+  SignalScope,
+  StepChannel,
+  StepRequest,
+} from "../engine.ts";
 import { HOLD_COMMAND, SallocProcess } from "./allocation.ts";
 import { siteError } from "./errors.ts";
 import { jobArgv, stepArgv } from "./job-argv.ts";
@@ -74,17 +87,35 @@ export class SlurmEngine implements Engine {
     const add = (name: string, value: string | null) => (value === null ? [] : [`--${name}=${value}`]);
     const comment = container === undefined || options.comment !== null ? [] : [`--comment=${requestComment(container)}`];
     const env = container === undefined ? submit.environment : { ...submit.environment, SLURM_CONTAINER: container.bundle };
-    return await this.#site.call("sbatch", [
-      ...first, ...jobArgv(options, "batch"), ...comment, `--chdir=${submit.workDir}`, ...add("input", batch.input), ...add("output", batch.output),
-      ...add("error", batch.error), ...add("open-mode", batch.openMode), ...add("array", batch.array), script.path, ...batch.args,
-    ], { signal, env });
+    return await this.#site.call(
+      "sbatch",
+      [
+        ...first,
+        ...jobArgv(options, "batch"),
+        ...comment,
+        `--chdir=${submit.workDir}`,
+        ...add("input", batch.input),
+        ...add("output", batch.output),
+        ...add("error", batch.error),
+        ...add("open-mode", batch.openMode),
+        ...add("array", batch.array),
+        script.path,
+        ...batch.args,
+      ],
+      { signal, env },
+    );
   }
 
-  async allocate(request: JobRequest, options: Cancellable & { readonly onEvent: (event: AllocateEvent) => void }): Promise<HeldAllocation> {
+  async allocate(
+    request: JobRequest,
+    options: Cancellable & { readonly onEvent: (event: AllocateEvent) => void },
+  ): Promise<HeldAllocation> {
     options.signal.throwIfAborted();
-    const salloc = new SallocProcess(this.#site.start("salloc", [
-      ...jobArgv(request.options, "salloc"), `--chdir=${request.submit.workDir}`, ...HOLD_COMMAND,
-    ], { env: request.submit.environment }));
+    const salloc = new SallocProcess(
+      this.#site.start("salloc", [...jobArgv(request.options, "salloc"), `--chdir=${request.submit.workDir}`, ...HOLD_COMMAND], {
+        env: request.submit.environment,
+      }),
+    );
     const { jobId, environment, waited } = await salloc.granted({
       signal: options.signal,
       onQueued: (queued, configUnavailable) => options.onEvent({ kind: "queued", jobId: queued, configUnavailable }),
@@ -101,7 +132,9 @@ export class SlurmEngine implements Engine {
       if (!isDetached) await salloc.release(exit);
     };
     return {
-      jobId, ended, release,
+      jobId,
+      ended,
+      release,
       detach: async () => {
         isDetached = true;
         await salloc.abandon();
@@ -116,19 +149,27 @@ export class SlurmEngine implements Engine {
     if (isTerminal(job.state)) throw slurmError("ALREADY_DONE");
     if (job.state === "PENDING") throw slurmError("JOB_PENDING");
     const { killWaitSeconds } = await this.info(options);
-    return { job, environment: { SLURM_JOB_ID: String(job.jobId), SLURM_JOB_NAME: job.name, SLURM_JOB_NUM_NODES: String(job.nodes.length) }, killWaitSeconds };
+    return {
+      job,
+      environment: { SLURM_JOB_ID: String(job.jobId), SLURM_JOB_NAME: job.name, SLURM_JOB_NUM_NODES: String(job.nodes.length) },
+      killWaitSeconds,
+    };
   }
 
   async runStep(request: StepRequest, options: Cancellable & { readonly onWaiting: (text: string) => void }): Promise<StepChannel> {
     if (request.hasTerminal !== null) {
-      throw new BerthError("NOT_SUPPORTED", "A terminal cannot be passed through this engine's channel",
-        { hint: "use berth srun --pty, which is Slurm's own" });
+      throw new BerthError("NOT_SUPPORTED", "A terminal cannot be passed through this engine's channel", {
+        hint: "use berth srun --pty, which is Slurm's own",
+      });
     }
     const { options: step, submit } = request;
     const container = containerOf({ container: request.container, containerId: request.containerId });
     const command = container === undefined ? step.command : taskCommand(container, step.command);
     const token = crypto.randomUUID();
-    const env = { ...submit.environment, ...(container === undefined ? {} : { SLURM_CONTAINER: container.bundle, [TOKEN_VARIABLE]: token }) };
+    const env = {
+      ...submit.environment,
+      ...(container === undefined ? {} : { SLURM_CONTAINER: container.bundle, [TOKEN_VARIABLE]: token }),
+    };
     const isSingle = step.command.length > 0 && request.resources.tasks === 1 && (request.resources.nodesMin ?? 1) === 1;
     const killWaitSeconds = Number.parseInt(new Map(await this.#settings(options)).get("KillWait") ?? "30", 10);
     const errors = isSingle ? new ErrorPipe() : undefined;
@@ -136,20 +177,45 @@ export class SlurmEngine implements Engine {
     const srun = this.#site.start("srun", ["-v", ...streams, ...stepArgv(request), ...command], { env });
     const startedAt = Date.now() as StepRecord["startedAt"];
     return await SlurmStepChannel.open(srun, {
-      ...options, errors, token,
+      ...options,
+      errors,
+      token,
       control: {
         killWaitMs: killWaitSeconds * 1000,
-        signal: async (stepId, signal) => { await this.#site.call("scancel", ["--signal", String(signal), stepId], { signal: never }); },
+        signal: async (stepId, signal) => {
+          await this.#site.call("scancel", ["--signal", String(signal), stepId], { signal: never });
+        },
       },
       describe: (stepId, nodes): StepRecord => {
         const [, key = "0"] = stepId.split(".");
         const tasksPerNode = [...nodes.values()].map((ranks) => ranks.length);
         const tasks = tasksPerNode.reduce((sum, count) => sum + count, 0);
         return {
-          jobId: request.jobId, stepKey: stepKeyOf(key), name: request.name, userId: process.getuid?.() ?? 0, userName: "", partition: "", state: "RUNNING",
-          exit: { code: 0, signal: 0 }, cancelledBy: null, startedAt, endedAt: null, suspendedMs: 0, timeLimitMinutes: request.timeLimitMinutes,
-          nodes: [...nodes.keys()], tasksPerNode, cpus: tasks, tasks, allocated: null, distribution: null, srunHost: shortHostName(), srunPid: srun.pid,
-          container: container?.bundle ?? null, containerId: container?.containerId ?? null, submitLine: submit.submitLine, usage: null,
+          jobId: request.jobId,
+          stepKey: stepKeyOf(key),
+          name: request.name,
+          userId: process.getuid?.() ?? 0,
+          userName: "",
+          partition: "",
+          state: "RUNNING",
+          exit: { code: 0, signal: 0 },
+          cancelledBy: null,
+          startedAt,
+          endedAt: null,
+          suspendedMs: 0,
+          timeLimitMinutes: request.timeLimitMinutes,
+          nodes: [...nodes.keys()],
+          tasksPerNode,
+          cpus: tasks,
+          tasks,
+          allocated: null,
+          distribution: null,
+          srunHost: shortHostName(),
+          srunPid: srun.pid,
+          container: container?.bundle ?? null,
+          containerId: container?.containerId ?? null,
+          submitLine: submit.submitLine,
+          usage: null,
         };
       },
     });
@@ -160,8 +226,11 @@ export class SlurmEngine implements Engine {
     const found = /Job (\d+) to start at (\S+)(?: a)? using (\d+) processors on nodes (\S+) in partition (\S+)/.exec(stdout + stderr);
     if (found === null) throw siteError("sbatch", `${stdout}\n${stderr}`);
     return {
-      jobId: Number(found[1]) as JobId, startAt: new Date(found[2] ?? "").getTime() as never, cpus: Number(found[3]),
-      nodes: expandHostlist(found[4] ?? ""), partition: found[5] ?? "",
+      jobId: Number(found[1]) as JobId,
+      startAt: new Date(found[2] ?? "").getTime() as never,
+      cpus: Number(found[3]),
+      nodes: expandHostlist(found[4] ?? ""),
+      partition: found[5] ?? "",
     };
   }
 
@@ -171,7 +240,10 @@ export class SlurmEngine implements Engine {
     await this.#scancel(target, [], options);
   }
 
-  async sendSignal(target: JobTarget & { readonly signalNumber: number; readonly scope: SignalScope }, options: Cancellable): Promise<void> {
+  async sendSignal(
+    target: JobTarget & { readonly signalNumber: number; readonly scope: SignalScope },
+    options: Cancellable,
+  ): Promise<void> {
     const scope = target.scope === "batch" ? ["--batch"] : target.scope === "full" ? ["--full"] : [];
     await this.#scancel(target, ["--signal", String(target.signalNumber), ...scope], options);
   }
@@ -183,15 +255,26 @@ export class SlurmEngine implements Engine {
     if (shellCode(status) !== 0 || /error/i.test(said)) throw siteError("scancel", said);
   }
 
-  async hold(target: JobTarget, options: Cancellable): Promise<void> { await this.#scontrol(["hold", targetText(target)], options); }
-  async release(target: JobTarget, options: Cancellable): Promise<void> { await this.#scontrol(["release", targetText(target)], options); }
+  async hold(target: JobTarget, options: Cancellable): Promise<void> {
+    await this.#scontrol(["hold", targetText(target)], options);
+  }
+  async release(target: JobTarget, options: Cancellable): Promise<void> {
+    await this.#scontrol(["release", targetText(target)], options);
+  }
   async requeue(target: JobTarget & { readonly hold: boolean }, options: Cancellable): Promise<void> {
     await this.#scontrol([target.hold ? "requeuehold" : "requeue", targetText(target)], options);
   }
-  async suspend(target: JobTarget, options: Cancellable): Promise<void> { await this.#scontrol(["suspend", targetText(target)], options); }
-  async resume(target: JobTarget, options: Cancellable): Promise<void> { await this.#scontrol(["resume", targetText(target)], options); }
+  async suspend(target: JobTarget, options: Cancellable): Promise<void> {
+    await this.#scontrol(["suspend", targetText(target)], options);
+  }
+  async resume(target: JobTarget, options: Cancellable): Promise<void> {
+    await this.#scontrol(["resume", targetText(target)], options);
+  }
   async update(target: JobTarget & { readonly changes: Readonly<Record<string, string>> }, options: Cancellable): Promise<void> {
-    await this.#scontrol(["update", `JobId=${targetText(target)}`, ...Object.entries(target.changes).map(([name, value]) => `${name}=${value}`)], options);
+    await this.#scontrol(
+      ["update", `JobId=${targetText(target)}`, ...Object.entries(target.changes).map(([name, value]) => `${name}=${value}`)],
+      options,
+    );
   }
 
   async #scontrol(args: readonly string[], options: Cancellable): Promise<void> {
@@ -218,11 +301,12 @@ export class SlurmEngine implements Engine {
   }
 
   async steps(filter: { readonly jobId: number | null }, options: Cancellable): Promise<readonly StepRecord[]> {
-    const stdout = await this.#site.ask("scontrol", ["-o", "show", "step", ...(filter.jobId === null ? [] : [String(filter.jobId)])],
-      options).catch((error: unknown) => {
-      if (error instanceof BerthError && (error.code === "INVALID_JOB_ID" || /not found/.test(error.message))) return "";
-      throw error;
-    });
+    const stdout = await this.#site
+      .ask("scontrol", ["-o", "show", "step", ...(filter.jobId === null ? [] : [String(filter.jobId)])], options)
+      .catch((error: unknown) => {
+        if (error instanceof BerthError && (error.code === "INVALID_JOB_ID" || /not found/.test(error.message))) return "";
+        throw error;
+      });
     return parsed(stdout, parseStep);
   }
 
@@ -246,7 +330,8 @@ export class SlurmEngine implements Engine {
   async accounting(filter: AccountingFilter, options: Cancellable): Promise<readonly AccountedJob[]> {
     const found = await this.jobs(filter, options);
     const { from, to } = filter;
-    return found.filter((job) => (to === null || job.submittedAt <= to) && (from === null || job.endedAt === null || job.endedAt >= from))
+    return found
+      .filter((job) => (to === null || job.submittedAt <= to) && (from === null || job.endedAt === null || job.endedAt >= from))
       .map((job) => ({ ...job, steps: [] }));
   }
 
@@ -289,7 +374,13 @@ async function sleep(ms: number, signal: AbortSignal): Promise<void> {
   }
 }
 
-function containerOf({ container, containerId }: { readonly container: string | null; readonly containerId: string | null }): ContainerRequest | undefined {
+function containerOf({
+  container,
+  containerId,
+}: {
+  readonly container: string | null;
+  readonly containerId: string | null;
+}): ContainerRequest | undefined {
   return container === null ? undefined : { bundle: container, containerId };
 }
 
@@ -307,11 +398,13 @@ function targetText({ jobId, arrayTasks, stepKey }: JobTarget): string {
 }
 
 function matches(job: JobRecord, { jobIds, userIds, states, names, partitions }: JobFilter): boolean {
-  return (jobIds === null || jobIds.includes(job.jobId) || (job.array !== null && jobIds.includes(job.array.jobId)))
-    && (userIds === null || userIds.includes(job.userId))
-    && (states === null || states.some((state) => state === job.state || state === shownState(job)))
-    && (names === null || names.includes(job.name))
-    && (partitions === null || partitions.some((name) => job.partition.split(",").includes(name)));
+  return (
+    (jobIds === null || jobIds.includes(job.jobId) || (job.array !== null && jobIds.includes(job.array.jobId))) &&
+    (userIds === null || userIds.includes(job.userId)) &&
+    (states === null || states.some((state) => state === job.state || state === shownState(job))) &&
+    (names === null || names.includes(job.name)) &&
+    (partitions === null || partitions.some((name) => job.partition.split(",").includes(name)))
+  );
 }
 
 function ifNoSuchJob(error: unknown): readonly JobRecord[] {

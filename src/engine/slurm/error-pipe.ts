@@ -20,7 +20,10 @@ export class ErrorPipe implements Disposable {
   }
 
   async read(onBytes: (bytes: Uint8Array) => void): Promise<void> {
-    await pumpOutput(this.#ends.ourFd, (bytes) => { onBytes(bytes); return undefined; });
+    await pumpOutput(this.#ends.ourFd, (bytes) => {
+      onBytes(bytes);
+      return undefined;
+    });
   }
 
   /** When srun has ended: the reader comes to the end then. */

@@ -4,8 +4,12 @@ import type { JobOptions, JobRequest } from "#job/request.ts";
 
 export function jobArgv(options: JobOptions, kind: JobRequest["kind"]): string[] {
   const argv: string[] = [];
-  const add = (name: string, value: string | number | null) => { if (value !== null) argv.push(`--${name}=${value}`); };
-  const flag = (name: string, isOn: boolean) => { if (isOn) argv.push(`--${name}`); };
+  const add = (name: string, value: string | number | null) => {
+    if (value !== null) argv.push(`--${name}=${value}`);
+  };
+  const flag = (name: string, isOn: boolean) => {
+    if (isOn) argv.push(`--${name}`);
+  };
   add("job-name", options.name);
   add("partition", options.partition);
   add("account", options.account);
@@ -60,8 +64,12 @@ export function jobArgv(options: JobOptions, kind: JobRequest["kind"]): string[]
 export function stepArgv(request: StepRequest): string[] {
   const { options, resources } = request;
   const argv = [`--jobid=${request.jobId}`, `--job-name=${request.name}`, `--chdir=${request.submit.workDir}`];
-  const add = (name: string, value: string | number | null) => { if (value !== null) argv.push(`--${name}=${value}`); };
-  const flag = (name: string, isOn: boolean) => { if (isOn) argv.push(`--${name}`); };
+  const add = (name: string, value: string | number | null) => {
+    if (value !== null) argv.push(`--${name}=${value}`);
+  };
+  const flag = (name: string, isOn: boolean) => {
+    if (isOn) argv.push(`--${name}`);
+  };
   add("nodes", resources.nodesMin === null ? null : range(resources.nodesMin, resources.nodesMax));
   add("ntasks", resources.tasks);
   add("ntasks-per-node", resources.tasksPerNode);

@@ -4,7 +4,15 @@ import { join } from "node:path";
 import { BerthError } from "#job/errors.ts";
 
 /** Where sites put Slurm when it is in nobody's PATH. */
-const USUAL_DIRS = ["/usr/bin", "/usr/sbin", "/usr/local/bin", "/usr/local/sbin", "/opt/slurm/bin", "/opt/slurm/sbin", "/usr/local/slurm/bin"];
+const USUAL_DIRS = [
+  "/usr/bin",
+  "/usr/sbin",
+  "/usr/local/bin",
+  "/usr/local/sbin",
+  "/opt/slurm/bin",
+  "/opt/slurm/sbin",
+  "/usr/local/slurm/bin",
+];
 
 /** The site's own `name`; undefined when only Berth's link, or nothing, is there. */
 export function findSiteProgram(name: string, path: string = process.env["PATH"] ?? ""): string | undefined {
@@ -27,8 +35,9 @@ export function getSiteProgram(name: string): string {
   const found = findSiteProgram(name);
   if (found !== undefined) return found;
   throw new BerthError("SLURM_MISSING", `Slurm's own "${name}" is not installed here`, {
-    hint: "install Slurm's client commands (Debian: apt-get install slurm-client), add their directory to PATH, "
-      + "or use the embedded engine: BERTH_ENGINE=embedded",
+    hint:
+      "install Slurm's client commands (Debian: apt-get install slurm-client), add their directory to PATH, " +
+      "or use the embedded engine: BERTH_ENGINE=embedded",
   });
 }
 

@@ -22,8 +22,13 @@ export class SiteCommands {
     const kept: Record<string, string> = {};
     for (const [name, value] of Object.entries(env)) {
       // Options of the user's own commands must not change what we ask.
-      if (value !== undefined && !/^(SQUEUE|SINFO|SACCT|SCONTROL|SBATCH|SALLOC|SRUN)_/.test(name) && name !== "SLURM_TIME_FORMAT"
-        && name !== "SLURM_CLUSTERS") kept[name] = value;
+      if (
+        value !== undefined &&
+        !/^(SQUEUE|SINFO|SACCT|SCONTROL|SBATCH|SALLOC|SRUN)_/.test(name) &&
+        name !== "SLURM_TIME_FORMAT" &&
+        name !== "SLURM_CLUSTERS"
+      )
+        kept[name] = value;
     }
     this.#env = kept;
   }
@@ -39,16 +44,25 @@ export class SiteCommands {
     return result.stdout;
   }
 
-  async call(command: string, args: readonly string[],
-    { signal, env, cwd }: { readonly signal: AbortSignal; readonly env?: Environment; readonly cwd?: string }): Promise<Result> {
+  async call(
+    command: string,
+    args: readonly string[],
+    { signal, env, cwd }: { readonly signal: AbortSignal; readonly env?: Environment; readonly cwd?: string },
+  ): Promise<Result> {
     signal.throwIfAborted();
     const result = await runChild([getSiteProgram(command), ...args], {
-      env: env === undefined ? this.#env : this.jobEnvironment(env), cwd: cwd ?? "/", signal, timeoutMs: this.#timeoutMs, maxOutputBytes: MAX_OUTPUT_BYTES,
+      env: env === undefined ? this.#env : this.jobEnvironment(env),
+      cwd: cwd ?? "/",
+      signal,
+      timeoutMs: this.#timeoutMs,
+      maxOutputBytes: MAX_OUTPUT_BYTES,
     });
     // Slurm's commands try for a minute where there is nobody; what they said meanwhile tells why.
     if (result.isTimedOut && result.stderr.trim() !== "") throw siteError(command, result.stderr);
-    if (result.isTimedOut) throw new BerthError("CONTROLLER_DOWN", `${command} has not answered for ${this.#timeoutMs / 1000} s`,
-      { hint: "see \"scontrol ping\"" });
+    if (result.isTimedOut)
+      throw new BerthError("CONTROLLER_DOWN", `${command} has not answered for ${this.#timeoutMs / 1000} s`, {
+        hint: 'see "scontrol ping"',
+      });
     return result;
   }
 

@@ -24,8 +24,10 @@ export type SrunWord =
   | { readonly kind: "noise" };
 
 /** What keeps a step from being made. */
-const FAILED = new RegExp("^srun: (?:fatal|unrecognized)|error: (?:Unable to create step|Unable to confirm allocation|Slurm job \\d+ has expired"
-  + "|Task launch for|Unable to resolve|Invalid|Application launch failed)");
+const FAILED = new RegExp(
+  "^srun: (?:fatal|unrecognized)|error: (?:Unable to create step|Unable to confirm allocation|Slurm job \\d+ has expired" +
+    "|Task launch for|Unable to resolve|Invalid|Application launch failed)",
+);
 const MAX_TASKS = 1 << 20;
 const COLON = 58;
 
@@ -45,7 +47,13 @@ export function parseSrunLine(line: Buffer): SrunWord {
   const text = line.toString("utf8").trimEnd();
   const launching = /launching StepId=(\d+)\.(\w+) on host (\S+), \d+ tasks?: (\S+)/.exec(text);
   if (launching !== null) {
-    return { kind: "launching", jobId: Number(launching[1]), step: launching[2] ?? "0", node: launching[3] ?? "", ranks: ranksOf(launching[4] ?? "") };
+    return {
+      kind: "launching",
+      jobId: Number(launching[1]),
+      step: launching[2] ?? "0",
+      node: launching[3] ?? "",
+      ranks: ranksOf(launching[4] ?? ""),
+    };
   }
   const started = /^srun: (?:\S+ _task_start: )?Node (\S+), \d+ tasks? started/.exec(text);
   if (started !== null) return { kind: "started", node: started[1] ?? "" };
@@ -56,8 +64,11 @@ export function parseSrunLine(line: Buffer): SrunWord {
   const waiting = /step creation (?:still disabled|temporarily disabled), retrying \((.*)\)/.exec(text);
   if (waiting !== null) return { kind: "waiting", text: waiting[1] ?? "" };
   if (FAILED.test(text)) return { kind: "failed", text };
-  if (text.startsWith("srun: error: ") || text.startsWith("slurmstepd")
-    || /^srun: (?:Force Terminated|Job step aborted|First task exited|Terminating|got SIG)/.test(text)) {
+  if (
+    text.startsWith("srun: error: ") ||
+    text.startsWith("slurmstepd") ||
+    /^srun: (?:Force Terminated|Job step aborted|First task exited|Terminating|got SIG)/.test(text)
+  ) {
     return { kind: "message", text: text.replace(/^srun: /, "") };
   }
   return { kind: "noise" };

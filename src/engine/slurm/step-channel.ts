@@ -42,15 +42,18 @@ export class SlurmStepChannel implements StepChannel {
   readonly #token: string;
 
   /** Resolves when the step exists. @throws BerthError when it cannot be made */
-  static async open(srun: PipedProcess, options: {
-    readonly control: StepControl;
-    readonly describe: (stepId: string, nodes: ReadonlyMap<string, readonly number[]>) => StepRecord;
-    readonly onWaiting: (text: string) => void;
-    readonly signal: AbortSignal;
-    /** The standard error of the only task; undefined when srun labels the lines of several. */
-    readonly errors: ErrorPipe | undefined;
-    readonly token: string;
-  }): Promise<SlurmStepChannel> {
+  static async open(
+    srun: PipedProcess,
+    options: {
+      readonly control: StepControl;
+      readonly describe: (stepId: string, nodes: ReadonlyMap<string, readonly number[]>) => StepRecord;
+      readonly onWaiting: (text: string) => void;
+      readonly signal: AbortSignal;
+      /** The standard error of the only task; undefined when srun labels the lines of several. */
+      readonly errors: ErrorPipe | undefined;
+      readonly token: string;
+    },
+  ): Promise<SlurmStepChannel> {
     const channel = new SlurmStepChannel(srun, options);
     const onAbort = () => {
       srun.kill(SIGTERM);
@@ -65,10 +68,16 @@ export class SlurmStepChannel implements StepChannel {
     }
   }
 
-  private constructor(srun: PipedProcess, options: {
-    readonly control: StepControl; readonly describe: (stepId: string, nodes: ReadonlyMap<string, readonly number[]>) => StepRecord;
-    readonly onWaiting: (text: string) => void; readonly errors: ErrorPipe | undefined; readonly token: string;
-  }) {
+  private constructor(
+    srun: PipedProcess,
+    options: {
+      readonly control: StepControl;
+      readonly describe: (stepId: string, nodes: ReadonlyMap<string, readonly number[]>) => StepRecord;
+      readonly onWaiting: (text: string) => void;
+      readonly errors: ErrorPipe | undefined;
+      readonly token: string;
+    },
+  ) {
     this.#srun = srun;
     this.#errors = options.errors;
     this.#token = options.token;
@@ -127,11 +136,15 @@ export class SlurmStepChannel implements StepChannel {
     }
     if (this.#layout !== undefined && !this.#isCreated) this.#announce(this.#layout);
     switch (word.kind) {
-      case "output": this.#taskError(word.task, Buffer.from(word.bytes)); break;
+      case "output":
+        this.#taskError(word.task, Buffer.from(word.bytes));
+        break;
       case "started":
         for (const task of this.#layout?.nodes.get(word.node) ?? []) this.#push({ kind: "started", task, node: word.node });
         break;
-      case "status": this.#status = word.status; break;
+      case "status":
+        this.#status = word.status;
+        break;
       case "ended":
         for (const task of word.ranks) this.#taskEnded(word.node, task, this.#status ?? { kind: "unknown" });
         break;
@@ -148,7 +161,8 @@ export class SlurmStepChannel implements StepChannel {
         if (this.#isCreated) this.#push({ kind: "message", text: word.text });
         else this.#failure += `${word.text}\n`;
         break;
-      case "noise": break;
+      case "noise":
+        break;
     }
   }
 
@@ -182,7 +196,9 @@ export class SlurmStepChannel implements StepChannel {
       const event = this.#events.shift();
       if (event === undefined) {
         if (this.#isOver) return;
-        await new Promise<void>((resolve) => { this.#wake = resolve; });
+        await new Promise<void>((resolve) => {
+          this.#wake = resolve;
+        });
         continue;
       }
       yield event;
@@ -209,7 +225,10 @@ export class SlurmStepChannel implements StepChannel {
 
   terminate({ hard }: { readonly hard: boolean }): void {
     if (hard) void this.#signal(SIGKILL);
-    else void this.#signal(SIGTERM).then(() => Bun.sleep(this.#control.killWaitMs)).then(() => (this.#isOver ? undefined : this.#signal(SIGKILL)));
+    else
+      void this.#signal(SIGTERM)
+        .then(() => Bun.sleep(this.#control.killWaitMs))
+        .then(() => (this.#isOver ? undefined : this.#signal(SIGKILL)));
   }
 
   async #signal(signal: number): Promise<void> {

@@ -29,18 +29,23 @@ export function archiveCommand(bundle: string): [string, ...string[]] {
 export async function describeCargo(bundle: string, executable: string, { signal }: { readonly signal: AbortSignal }): Promise<Cargo> {
   const { rootfs } = readBundle(bundle);
   if (!rootfs.startsWith(`${bundle}/`)) {
-    throw new BerthError("TRANSFER", `Cannot send bundle ${bundle} to the nodes: its root file system ${rootfs} is outside of it`,
-      { hint: "move it into the bundle, or both to a file system that the nodes share" });
+    throw new BerthError("TRANSFER", `Cannot send bundle ${bundle} to the nodes: its root file system ${rootfs} is outside of it`, {
+      hint: "move it into the bundle, or both to a file system that the nodes share",
+    });
   }
   const { size, mtimeMs } = statSync(executable);
   const memory = new ShaMemory();
   const executableStamp = `${size} ${Math.floor(mtimeMs / 1000)}`;
   const print = await fingerprint(bundle, signal);
   return {
-    bundle, rootfs, executable, executableStamp,
+    bundle,
+    rootfs,
+    executable,
+    executableStamp,
     configSha: new Bun.CryptoHasher("sha256").update(readFileSync(join(bundle, "config.json"))).digest("hex"),
-    bundleSha: await memory.get(bundle, print, () => shaOf(spawnPiped(archiveCommand(bundle), { env: { PATH: "/usr/bin:/bin", LC_ALL: "C" },
-      cwd: "/" }), bundle)),
+    bundleSha: await memory.get(bundle, print, () =>
+      shaOf(spawnPiped(archiveCommand(bundle), { env: { PATH: "/usr/bin:/bin", LC_ALL: "C" }, cwd: "/" }), bundle),
+    ),
     executableSha: await memory.get(executable, `${executableStamp} ${mtimeMs}`, async () => await hash(createReadStream(executable))),
   };
 }
@@ -48,8 +53,12 @@ export async function describeCargo(bundle: string, executable: string, { signal
 /** Changes when any file of the bundle does: names, sizes, times, modes and links of all of them. */
 async function fingerprint(bundle: string, signal: AbortSignal): Promise<string> {
   const script = `cd "$1" && find . -printf '%P %y %s %T@ %C@ %m %l\\n' | LC_ALL=C sort | sha256sum`;
-  const { stdout, stderr, status } = await runChild(["/bin/sh", "-c", script, "sh", bundle], { env: { PATH: "/usr/bin:/bin" }, cwd: "/", signal,
-    timeoutMs: 600_000 });
+  const { stdout, stderr, status } = await runChild(["/bin/sh", "-c", script, "sh", bundle], {
+    env: { PATH: "/usr/bin:/bin" },
+    cwd: "/",
+    signal,
+    timeoutMs: 600_000,
+  });
   if (shellCode(status) !== 0 || stderr.trim() !== "") throw unreadable(bundle, stderr);
   return stdout.trim();
 }
@@ -63,8 +72,9 @@ async function shaOf(tar: ReturnType<typeof spawnPiped>, bundle: string): Promis
 }
 
 function unreadable(bundle: string, said: string): BerthError {
-  return new BerthError("TRANSFER", `Cannot read all of bundle ${bundle}: ${said.trim().split("\n", 1)[0] ?? ""}`,
-    { hint: "make its files readable for you, or put it on a file system that the nodes share" });
+  return new BerthError("TRANSFER", `Cannot read all of bundle ${bundle}: ${said.trim().split("\n", 1)[0] ?? ""}`, {
+    hint: "make its files readable for you, or put it on a file system that the nodes share",
+  });
 }
 
 async function hash(stream: AsyncIterable<Uint8Array>): Promise<string> {
@@ -93,7 +103,9 @@ class ShaMemory {
     const known = this.#known[path];
     if (known?.print === print) return known.sha;
     const sha = await compute();
-    this.#known = Object.fromEntries([[path, { print, sha }], ...Object.entries(this.#known).filter(([other]) => other !== path)].slice(0, MAX_KNOWN));
+    this.#known = Object.fromEntries(
+      [[path, { print, sha }], ...Object.entries(this.#known).filter(([other]) => other !== path)].slice(0, MAX_KNOWN),
+    );
     const part = `${this.#file}.part-${process.pid}`;
     writeFileSync(part, JSON.stringify(this.#known), { mode: 0o600 });
     renameSync(part, this.#file);

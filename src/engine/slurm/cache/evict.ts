@@ -8,11 +8,17 @@ const EVERY_MS = 3_600_000;
 /** What was used in the last hour may be about to be used by a task that starts now. */
 const SAFE_MS = 3_600_000;
 
-interface Entry { readonly name: string; readonly usedAt: number; readonly bytes: number }
+interface Entry {
+  readonly name: string;
+  readonly usedAt: number;
+  readonly bytes: number;
+}
 
 /** Pure: the entries to remove. `isInUse` entries stay, whatever they weigh. */
-export function entriesToEvict(entries: readonly Entry[], { now, isInUse, maxBytes = MAX_BYTES }:
-  { readonly now: number; readonly isInUse: (name: string) => boolean; readonly maxBytes?: number }): readonly string[] {
+export function entriesToEvict(
+  entries: readonly Entry[],
+  { now, isInUse, maxBytes = MAX_BYTES }: { readonly now: number; readonly isInUse: (name: string) => boolean; readonly maxBytes?: number },
+): readonly string[] {
   const evicted: string[] = [];
   let total = entries.reduce((sum, { bytes }) => sum + bytes, 0);
   for (const { name, usedAt, bytes } of [...entries].sort((a, b) => a.usedAt - b.usedAt)) {
@@ -45,12 +51,20 @@ export function evict(cache: string, bundlesInUse: () => readonly string[]): voi
   try {
     if (Date.now() - (statSync(stamp, { throwIfNoEntry: false })?.mtimeMs ?? 0) < EVERY_MS) return;
     writeFileSync(stamp, "");
-    const entries = readdirSync(cache).filter((name) => /^(?:bundle|berth)-[0-9a-f]{64}$/.test(name)).map((name): Entry => ({
-      name, usedAt: statSync(join(cache, name)).mtimeMs, bytes: sizeOf(join(cache, `${name}.size`)),
-    }));
+    const entries = readdirSync(cache)
+      .filter((name) => /^(?:bundle|berth)-[0-9a-f]{64}$/.test(name))
+      .map(
+        (name): Entry => ({
+          name,
+          usedAt: statSync(join(cache, name)).mtimeMs,
+          bytes: sizeOf(join(cache, `${name}.size`)),
+        }),
+      );
     const used = new Set(bundlesInUse());
-    for (const name of entriesToEvict(entries, { now: Date.now(), isInUse: (entry) => used.has(join(cache, entry)) || join(cache,
-      entry) === process.execPath })) {
+    for (const name of entriesToEvict(entries, {
+      now: Date.now(),
+      isInUse: (entry) => used.has(join(cache, entry)) || join(cache, entry) === process.execPath,
+    })) {
       rmSync(join(cache, name), { recursive: true, force: true });
       rmSync(join(cache, `${name}.size`), { force: true });
     }

@@ -14,7 +14,11 @@ import { PROBE, RECEIVE, START_CACHED } from "./node-scripts.ts";
 
 type Env = Readonly<Record<string, string>>;
 type Presence = "shared" | "cached" | "lacks";
-interface NodeAnswer { readonly node: string; readonly bundle: Presence; readonly executable: Presence }
+interface NodeAnswer {
+  readonly node: string;
+  readonly bundle: Presence;
+  readonly executable: Presence;
+}
 
 /** `BERTH_NODE_CACHE`, on the nodes; `%n` in it is the node's name. */
 export function nodeCache(env: Env): string {
@@ -22,17 +26,35 @@ export function nodeCache(env: Env): string {
 }
 
 /** The words that run `command` in the container on every node of the allocation. @throws BerthError BUNDLE_*, TRANSFER */
-export async function stageAndWrap(bundle: string, command: readonly string[], { env, executable, isCopy, signal }:
-  { readonly env: Env; readonly executable: string; readonly isCopy: boolean; readonly signal: AbortSignal }): Promise<string[]> {
+export async function stageAndWrap(
+  bundle: string,
+  command: readonly string[],
+  {
+    env,
+    executable,
+    isCopy,
+    signal,
+  }: { readonly env: Env; readonly executable: string; readonly isCopy: boolean; readonly signal: AbortSignal },
+): Promise<string[]> {
   const cargo = await describeCargo(bundle, executable, { signal });
   const cache = nodeCache(env);
   const answers = await probe(isCopy ? { ...cargo, rootfs: "/nonexistent", executable: "/nonexistent" } : cargo, cache, env);
-  if (!isCopy && answers.every((answer) => answer.bundle === "shared" && answer.executable === "shared")) return taskCommand({ bundle,
-    containerId: null }, command);
+  if (!isCopy && answers.every((answer) => answer.bundle === "shared" && answer.executable === "shared"))
+    return taskCommand({ bundle, containerId: null }, command);
   // Where one thing comes from the cache, all do: the words are the same for all nodes.
-  await send("berth", cargo.executableSha, answers.filter((answer) => answer.executable !== "cached"), { cache, env, source: `< ${quote(cargo.executable)}` });
+  await send(
+    "berth",
+    cargo.executableSha,
+    answers.filter((answer) => answer.executable !== "cached"),
+    { cache, env, source: `< ${quote(cargo.executable)}` },
+  );
   const archive = archiveCommand(bundle).map(quote).join(" ");
-  await send("bundle", cargo.bundleSha, answers.filter((answer) => answer.bundle !== "cached"), { cache, env, source: archive });
+  await send(
+    "bundle",
+    cargo.bundleSha,
+    answers.filter((answer) => answer.bundle !== "cached"),
+    { cache, env, source: archive },
+  );
   return ["/bin/sh", "-c", START_CACHED, "sh", cache, cargo.executableSha, cargo.bundleSha, ...command];
 }
 
@@ -40,35 +62,64 @@ export async function stageAndWrap(bundle: string, command: readonly string[], {
 function stepWords(nodes: readonly string[] | number): string[] {
   const count = typeof nodes === "number" ? nodes : nodes.length;
   return [
-    getSiteProgram("srun"), "--quiet", "--overlap", `--nodes=${count}`, `--ntasks=${count}`, "--ntasks-per-node=1", "--cpus-per-task=1", "--mpi=none",
-    "--job-name=berth-cache", ...(typeof nodes === "number" ? [] : [`--nodelist=${nodes.join(",")}`]),
+    getSiteProgram("srun"),
+    "--quiet",
+    "--overlap",
+    `--nodes=${count}`,
+    `--ntasks=${count}`,
+    "--ntasks-per-node=1",
+    "--cpus-per-task=1",
+    "--mpi=none",
+    "--job-name=berth-cache",
+    ...(typeof nodes === "number" ? [] : [`--nodelist=${nodes.join(",")}`]),
   ];
 }
 
 async function probe(cargo: Cargo, cache: string, env: Env): Promise<readonly NodeAnswer[]> {
   const nodes = Number(env["SLURM_JOB_NUM_NODES"] ?? env["SLURM_NNODES"] ?? 1);
-  const { stdout, status } = await captureOutput([
-    ...stepWords(nodes) as [string, ...string[]], "--input=none", "/bin/sh", "-c", PROBE, "sh", cache, cargo.bundle, cargo.rootfs, cargo.configSha,
+  const { stdout, status } = await captureOutput(
+    [
+      ...(stepWords(nodes) as [string, ...string[]]),
+      "--input=none",
+      "/bin/sh",
+      "-c",
+      PROBE,
+      "sh",
+      cache,
+      cargo.bundle,
+      cargo.rootfs,
+      cargo.configSha,
       cargo.bundleSha,
-    cargo.executable, cargo.executableStamp, cargo.executableSha,
-  ], env);
-  const answers = [...stdout.matchAll(/^berth-cache (\S+) (shared|cached|lacks) (shared|cached|lacks)$/gm)]
-    .map(([, node = "", bundle, executable]): NodeAnswer => ({ node, bundle: bundle as Presence, executable: executable as Presence }));
+      cargo.executable,
+      cargo.executableStamp,
+      cargo.executableSha,
+    ],
+    env,
+  );
+  const answers = [...stdout.matchAll(/^berth-cache (\S+) (shared|cached|lacks) (shared|cached|lacks)$/gm)].map(
+    ([, node = "", bundle, executable]): NodeAnswer => ({ node, bundle: bundle as Presence, executable: executable as Presence }),
+  );
   if (shellCode(status) !== 0 || answers.length !== nodes) {
-    throw new BerthError("TRANSFER", `Cannot ask the nodes what they have: ${answers.length} of ${nodes} answered`,
-      { hint: "see above what srun said; --transfer=never starts without asking" });
+    throw new BerthError("TRANSFER", `Cannot ask the nodes what they have: ${answers.length} of ${nodes} answered`, {
+      hint: "see above what srun said; --transfer=never starts without asking",
+    });
   }
   return answers;
 }
 
-async function send(kind: "berth" | "bundle", sha: string, lacking: readonly NodeAnswer[],
-  { cache, env, source }: { readonly cache: string; readonly env: Env; readonly source: string }): Promise<void> {
+async function send(
+  kind: "berth" | "bundle",
+  sha: string,
+  lacking: readonly NodeAnswer[],
+  { cache, env, source }: { readonly cache: string; readonly env: Env; readonly source: string },
+): Promise<void> {
   if (lacking.length === 0) return;
   const nodes = lacking.map(({ node }) => node);
   const srun = [...stepWords(nodes), "--input=all", "/bin/sh", "-c", RECEIVE, "sh", cache, kind, sha].map(quote).join(" ");
   const line = source.startsWith("<") ? `exec ${srun} ${source}` : `${source} | ${srun}`;
   const status = await spawnForeground(["/bin/sh", "-c", line], env).exited;
   if (shellCode(status) === 0) return;
-  throw new BerthError("TRANSFER", `Cannot send the ${kind === "berth" ? "Berth executable" : "bundle"} to ${nodes.join(",")}`,
-    { hint: "see above what the nodes said" });
+  throw new BerthError("TRANSFER", `Cannot send the ${kind === "berth" ? "Berth executable" : "bundle"} to ${nodes.join(",")}`, {
+    hint: "see above what the nodes said",
+  });
 }

@@ -40,7 +40,9 @@ export interface ClusterStatus {
   readonly nodeStates: readonly { readonly name: string; readonly state: string }[];
 }
 
-interface Waiting { readonly signal: AbortSignal }
+interface Waiting {
+  readonly signal: AbortSignal;
+}
 
 /** Idempotent: a cluster of the same size that works is left alone. @throws BerthError CLUSTER_* */
 export async function clusterUp(
@@ -48,7 +50,9 @@ export async function clusterUp(
 ): Promise<ClusterStatus & { readonly isNew: boolean }> {
   const { nodes, signal } = options;
   if (!Number.isInteger(nodes) || nodes < 1 || nodes > MAX_NODES) {
-    throw new BerthError("CLUSTER_NODES", `Cannot make a cluster of ${nodes} nodes`, { hint: `--nodes wants a number from 1 to ${MAX_NODES}` });
+    throw new BerthError("CLUSTER_NODES", `Cannot make a cluster of ${nodes} nodes`, {
+      hint: `--nodes wants a number from 1 to ${MAX_NODES}`,
+    });
   }
   requirePrograms();
   using _lock = await lockCluster(signal);
@@ -65,9 +69,10 @@ export async function clusterUp(
     const advice = lastLogLine(paths);
     await takeDown(paths);
     throw error instanceof BerthError && advice !== undefined && error.hint === undefined
-      ? new BerthError(error.code, error.message, { hint: `the log's last word: ${advice}`, cause: error }) : error;
+      ? new BerthError(error.code, error.message, { hint: `the log's last word: ${advice}`, cause: error })
+      : error;
   }
-  return { ...await clusterStatus({ signal }), isNew: true };
+  return { ...(await clusterStatus({ signal })), isNew: true };
 }
 
 /** Ends every process and removes every file. Idempotent. True when there was something. */
@@ -94,9 +99,13 @@ function requirePrograms(): void {
   const missing = (Object.keys(PACKAGES) as (keyof typeof PACKAGES)[]).filter((name) => findSiteProgram(name) === undefined);
   if (missing.length === 0) return;
   const packages = [...new Set(missing.map((name) => PACKAGES[name]))].join(" ");
-  throw new BerthError("CLUSTER_PROGRAMS", `Cannot start a cluster: ${missing.join(", ")} ${missing.length === 1 ? "is" : "are"} not installed`, {
-    hint: `on Debian and Ubuntu: sudo apt-get install --no-install-recommends ${packages}`,
-  });
+  throw new BerthError(
+    "CLUSTER_PROGRAMS",
+    `Cannot start a cluster: ${missing.join(", ")} ${missing.length === 1 ? "is" : "are"} not installed`,
+    {
+      hint: `on Debian and Ubuntu: sudo apt-get install --no-install-recommends ${packages}`,
+    },
+  );
 }
 
 async function lockCluster(signal: AbortSignal): Promise<Disposable> {
@@ -114,28 +123,46 @@ async function lockCluster(signal: AbortSignal): Promise<Disposable> {
   return { [Symbol.dispose]: () => closeSync(fd) };
 }
 
-async function start(paths: ClusterPaths, { nodes, cpusPerNode,
-  signal }: Waiting & { readonly nodes: number; readonly cpusPerNode: number | null }): Promise<void> {
+async function start(
+  paths: ClusterPaths,
+  { nodes, cpusPerNode, signal }: Waiting & { readonly nodes: number; readonly cpusPerNode: number | null },
+): Promise<void> {
   if (paths.mungeSocket.length > 107) {
-    throw new BerthError("CLUSTER_PATH", `The path of munge's socket is too long for a socket: ${paths.mungeSocket}`,
-      { hint: "set XDG_RUNTIME_DIR to a shorter directory of yours, mode 0700" });
+    throw new BerthError("CLUSTER_PATH", `The path of munge's socket is too long for a socket: ${paths.mungeSocket}`, {
+      hint: "set XDG_RUNTIME_DIR to a shorter directory of yours, mode 0700",
+    });
   }
   for (const dir of [paths.root, paths.logs, paths.state]) ensurePrivateDir(dir);
   const version = await slurmVersion(signal);
   const user = userName(process.getuid?.() ?? 0);
   const [controllerPort = 0, ...nodePorts] = findFreePorts(nodes + 1);
   writeFileSync(paths.mungeKey, crypto.getRandomValues(new Uint8Array(128)), { mode: 0o400 });
-  writeFileSync(paths.conf, slurmConf({
-    paths, user, host: shortHostName(), controllerPort, nodePorts, version: version.numbers,
-    cpusPerNode: cpusPerNode ?? Math.max(4, availableParallelism()),
-    memMibPerNode: Math.max(512, Math.floor(totalmem() / 2 ** 20 / nodes / 2)),
-  }), { mode: 0o600 });
+  writeFileSync(
+    paths.conf,
+    slurmConf({
+      paths,
+      user,
+      host: shortHostName(),
+      controllerPort,
+      nodePorts,
+      version: version.numbers,
+      cpusPerNode: cpusPerNode ?? Math.max(4, availableParallelism()),
+      memMibPerNode: Math.max(512, Math.floor(totalmem() / 2 ** 20 / nodes / 2)),
+    }),
+    { mode: 0o600 },
+  );
   const cgroup = cgroupConf(version.numbers);
   if (cgroup !== undefined) writeFileSync(join(paths.root, "cgroup.conf"), cgroup, { mode: 0o600 });
   const starter = new Starter(paths, { nodes, slurmVersion: version.text, mark: crypto.randomUUID(), daemons: [] });
   starter.run("munged", "munged", [
-    "--foreground", "--force", `--key-file=${paths.mungeKey}`, `--socket=${paths.mungeSocket}`, `--pid-file=${paths.root}/munged.pid`,
-    `--log-file=${paths.logs}/munged.log`, `--seed-file=${paths.root}/munge.seed`, "--num-threads=2",
+    "--foreground",
+    "--force",
+    `--key-file=${paths.mungeKey}`,
+    `--socket=${paths.mungeSocket}`,
+    `--pid-file=${paths.root}/munged.pid`,
+    `--log-file=${paths.logs}/munged.log`,
+    `--seed-file=${paths.root}/munge.seed`,
+    "--num-threads=2",
   ]);
   await until("munged makes no socket", signal, () => existsSync(paths.mungeSocket), starter);
   starter.run("slurmctld", "slurmctld", ["-D", "-c"]);
@@ -143,10 +170,15 @@ async function start(paths: ClusterPaths, { nodes, cpusPerNode,
     mkdirSync(join(paths.state, `c${index}`), { mode: 0o700, recursive: true });
     starter.run(`c${index}`, "slurmd", ["-D", "-N", `c${index}`]);
   }
-  await until("not all nodes become idle", signal, async () => {
-    const states = await readNodeStates(paths, signal);
-    return states.length === nodes && states.every(({ state }) => state === "idle");
-  }, starter);
+  await until(
+    "not all nodes become idle",
+    signal,
+    async () => {
+      const states = await readNodeStates(paths, signal);
+      return states.length === nodes && states.every(({ state }) => state === "idle");
+    },
+    starter,
+  );
 }
 
 class Starter {
@@ -165,9 +197,14 @@ class Starter {
     const logFd = openSync(join(this.#paths.logs, `${name}.out`), "a", 0o600);
     try {
       const { pid } = spawnDaemon([path, ...args], {
-        logFd, argv0: program,
-        env: { PATH: process.env["PATH"] ?? "/usr/sbin:/usr/bin:/sbin:/bin", HOME: process.env["HOME"] ?? "/", SLURM_CONF: this.#paths.conf,
-          [MARK]: this.record.mark },
+        logFd,
+        argv0: program,
+        env: {
+          PATH: process.env["PATH"] ?? "/usr/sbin:/usr/bin:/sbin:/bin",
+          HOME: process.env["HOME"] ?? "/",
+          SLURM_CONF: this.#paths.conf,
+          [MARK]: this.record.mark,
+        },
       });
       const daemon: DaemonRecord = { name, ...(identify(pid) ?? { pid, startTicks: 0 }) };
       this.record = { ...this.record, daemons: [...this.record.daemons, daemon] };
@@ -184,15 +221,21 @@ async function until(problem: string, signal: AbortSignal, isReady: () => boolea
     if (await isReady()) return;
     signal.throwIfAborted();
     const dead = deadDaemons(starter.record)[0]?.name;
-    if (dead !== undefined) throw new BerthError("CLUSTER_START",
-      `Cannot start the cluster: ${dead.startsWith("c") ? `slurmd of ${dead}` : dead} ended at once`);
-    if (performance.now() > deadline) throw new BerthError("CLUSTER_START", `Cannot start the cluster: ${problem} within ${READY_MS / 1000} s`);
+    if (dead !== undefined)
+      throw new BerthError("CLUSTER_START", `Cannot start the cluster: ${dead.startsWith("c") ? `slurmd of ${dead}` : dead} ended at once`);
+    if (performance.now() > deadline)
+      throw new BerthError("CLUSTER_START", `Cannot start the cluster: ${problem} within ${READY_MS / 1000} s`);
     await Bun.sleep(50);
   }
 }
 
 async function slurmVersion(signal: AbortSignal): Promise<{ readonly text: string; readonly numbers: readonly [number, number] }> {
-  const { stdout } = await runChild([findSiteProgram("slurmctld") ?? "slurmctld", "-V"], { env: { PATH: "/usr/bin:/bin" }, cwd: "/", signal, timeoutMs: 5000 });
+  const { stdout } = await runChild([findSiteProgram("slurmctld") ?? "slurmctld", "-V"], {
+    env: { PATH: "/usr/bin:/bin" },
+    cwd: "/",
+    signal,
+    timeoutMs: 5000,
+  });
   const [, text = "0.0", major = "0", minor = "0"] = /((\d+)\.(\d+)[.\w-]*)/.exec(stdout) ?? [];
   return { text, numbers: [Number(major), Number(minor)] };
 }
@@ -201,12 +244,18 @@ async function readNodeStates(paths: ClusterPaths, signal: AbortSignal): Promise
   const sinfo = findSiteProgram("sinfo");
   if (sinfo === undefined || !existsSync(paths.conf)) return [];
   const { stdout } = await runChild([sinfo, "-h", "-N", "-o", "%N %T"], {
-    env: { PATH: "/usr/bin:/bin", SLURM_CONF: paths.conf }, cwd: "/", signal, timeoutMs: 5000,
+    env: { PATH: "/usr/bin:/bin", SLURM_CONF: paths.conf },
+    cwd: "/",
+    signal,
+    timeoutMs: 5000,
   });
-  return stdout.split("\n").filter(Boolean).map((line) => {
-    const [name = "", state = ""] = line.split(" ");
-    return { name, state };
-  });
+  return stdout
+    .split("\n")
+    .filter(Boolean)
+    .map((line) => {
+      const [name = "", state = ""] = line.split(" ");
+      return { name, state };
+    });
 }
 
 /** Killed, not asked: nothing of its state is needed again. What is being killed may still fork, hence the rounds. */
@@ -216,8 +265,9 @@ async function takeDown(paths: ClusterPaths): Promise<void> {
     for (let round = 0; round < STOP_ROUNDS; round++) {
       const found = [
         // slurmstepd writes its title over its environment, from 23.11 on.
-        ...record.daemons.filter(isAlive).map(({ pid }) => pid), ...markedProcesses(MARK, record.mark), ...processesWithFilesIn(paths.root,
-          /^(?:slurm|munged)/),
+        ...record.daemons.filter(isAlive).map(({ pid }) => pid),
+        ...markedProcesses(MARK, record.mark),
+        ...processesWithFilesIn(paths.root, /^(?:slurm|munged)/),
       ];
       const left = [...new Set(found)].filter((pid) => !isZombie(pid));
       if (left.length === 0) break;
@@ -240,7 +290,10 @@ function lastLogLine(paths: ClusterPaths): string | undefined {
     } catch {
       continue;
     }
-    const line = text.trim().split("\n").findLast((entry) => /error|fatal|denied|insecure/i.test(entry));
+    const line = text
+      .trim()
+      .split("\n")
+      .findLast((entry) => /error|fatal|denied|insecure/i.test(entry));
     if (line !== undefined) return line;
   }
   return undefined;

@@ -37,7 +37,7 @@ export function timeOf(value: string | undefined): EpochMs | null {
   const text = textOf(value);
   if (text === null || !/^\d{4}-/.test(text)) return null;
   const at = new Date(text).getTime();
-  return Number.isNaN(at) ? null : at as EpochMs;
+  return Number.isNaN(at) ? null : (at as EpochMs);
 }
 
 /** Minutes; null is unlimited, or not said. */

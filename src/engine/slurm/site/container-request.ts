@@ -19,17 +19,24 @@ export const OWN_ROWS: readonly OptionRow[] = [{ name: "native" }, { name: "tran
 export const TAKEN = ["container", "container-id", "native", "transfer"] as const;
 
 /** Undefined when none is asked for. The command line wins over the environment, and that over the script. */
-export function containerRequest(taken: ReadonlyMap<string, string>, prefix: "SRUN" | "SBATCH" | "SALLOC", env: Env,
-  directives: ReadonlyMap<string, string> = new Map()): ContainerRequest | undefined {
+export function containerRequest(
+  taken: ReadonlyMap<string, string>,
+  prefix: "SRUN" | "SBATCH" | "SALLOC",
+  env: Env,
+  directives: ReadonlyMap<string, string> = new Map(),
+): ContainerRequest | undefined {
   const bundle = taken.get("container") ?? env[`${prefix}_CONTAINER`] ?? directives.get("container");
   const containerId = taken.get("container-id") ?? env[`${prefix}_CONTAINER_ID`] ?? directives.get("container-id") ?? null;
   if (bundle === undefined) {
     if (containerId === null) return undefined;
-    throw new BerthError("NOT_SUPPORTED", "--container-id without --container is for runtimes of the site's own",
-      { hint: "add --container BUNDLE, or --native" });
+    throw new BerthError("NOT_SUPPORTED", "--container-id without --container is for runtimes of the site's own", {
+      hint: "add --container BUNDLE, or --native",
+    });
   }
-  if (bundle === "") throw new BerthError("BUNDLE_MISSING", 'Cannot open bundle "": No such file or directory',
-    { hint: "--container wants the path of a bundle" });
+  if (bundle === "")
+    throw new BerthError("BUNDLE_MISSING", 'Cannot open bundle "": No such file or directory', {
+      hint: "--container wants the path of a bundle",
+    });
   return { bundle: resolve(bundle), containerId };
 }
 

@@ -6,8 +6,13 @@ import { OWN_ROWS, quote, TAKEN } from "./container-request.ts";
 export const SBATCH_AND_OWN_ROWS = [...SBATCH_ROWS, ...OWN_ROWS];
 
 /** The script's #SBATCH lines: what they say about containers, and how they read without that. */
-export function readDirectives(script: string, guess: (option: string) => boolean): {
-  readonly taken: ReadonlyMap<string, string>; readonly given: ReadonlySet<string>; readonly lines: ReadonlyMap<number, string>;
+export function readDirectives(
+  script: string,
+  guess: (option: string) => boolean,
+): {
+  readonly taken: ReadonlyMap<string, string>;
+  readonly given: ReadonlySet<string>;
+  readonly lines: ReadonlyMap<number, string>;
 } {
   const taken = new Map<string, string>();
   const given = new Set<string>();
@@ -19,7 +24,8 @@ export function readDirectives(script: string, guess: (option: string) => boolea
     const read = takeOptions(SBATCH_AND_OWN_ROWS, splitWords(directive[1] ?? ""), { take: TAKEN, guess });
     for (const option of read.given) given.add(option);
     for (const [option, value] of read.taken) taken.set(option, value);
-    if (read.taken.size > 0) lines.set(index, read.kept.length === 0 ? "#" : `#SBATCH ${[...read.kept, ...read.rest].map(quote).join(" ")}`);
+    if (read.taken.size > 0)
+      lines.set(index, read.kept.length === 0 ? "#" : `#SBATCH ${[...read.kept, ...read.rest].map(quote).join(" ")}`);
   }
   return { taken, given, lines };
 }

@@ -19,12 +19,21 @@ export interface SbatchCall extends SiteCall, Disposable {
 type ReadScript = (name: string | null) => Promise<string | undefined>;
 
 /** @param readScript the text of the script file of this name, of standard input for null; undefined when it cannot be read */
-export async function siteSbatch(argv: readonly string[], env: Readonly<Record<string, string>>,
-  readScript: ReadScript): Promise<SbatchCall> {
+export async function siteSbatch(
+  argv: readonly string[],
+  env: Readonly<Record<string, string>>,
+  readScript: ReadScript,
+): Promise<SbatchCall> {
   const program = getSiteProgram("sbatch");
   const guess = helpGuess(program);
   const words = takeOptions(SBATCH_AND_OWN_ROWS, argv, { take: [...TAKEN, "wrap"], guess });
-  const asIs = (words: readonly string[]): SbatchCall => ({ program, argv: ["sbatch", ...words], env, isTemporary: false, [Symbol.dispose]: () => undefined });
+  const asIs = (words: readonly string[]): SbatchCall => ({
+    program,
+    argv: ["sbatch", ...words],
+    env,
+    isTemporary: false,
+    [Symbol.dispose]: () => undefined,
+  });
   if (isNative(words.taken, env)) return asIs(argv.filter((word) => word !== "--native"));
   if (["help", "version", "usage"].some((name) => words.given.has(name))) return asIs(argv);
   const wrap = words.taken.get("wrap");
@@ -45,16 +54,26 @@ interface Facts {
 }
 
 /** What was read from standard input must reach sbatch all the same, as a file of its own name. */
-async function fromStdin(asIs: (words: readonly string[]) => SbatchCall, argv: readonly string[],
-  { readScript, ...facts }: Facts & { readonly readScript: ReadScript }): Promise<SbatchCall> {
-  const script = await readScript(null) ?? "";
+async function fromStdin(
+  asIs: (words: readonly string[]) => SbatchCall,
+  argv: readonly string[],
+  { readScript, ...facts }: Facts & { readonly readScript: ReadScript },
+): Promise<SbatchCall> {
+  const script = (await readScript(null)) ?? "";
   const call = wrapped({ ...facts, script, name: null });
   if (call !== undefined) return call;
   const file = new ScriptFile("sbatch", script);
   return { ...asIs([...argv, file.path]), isTemporary: true, [Symbol.dispose]: () => file[Symbol.dispose]() };
 }
 
-function wrapped({ script, program, words, env, name, guess }: Facts & { readonly script: string; readonly name: string | null }): SbatchCall | undefined {
+function wrapped({
+  script,
+  program,
+  words,
+  env,
+  name,
+  guess,
+}: Facts & { readonly script: string; readonly name: string | null }): SbatchCall | undefined {
   const directives = readDirectives(script, guess);
   const request = containerRequest(words.taken, "SBATCH", env, directives.taken);
   if (request === undefined) return undefined;
@@ -69,7 +88,9 @@ function wrapped({ script, program, words, env, name, guess }: Facts & { readonl
   const file = new ScriptFile(name === null ? "sbatch" : basename(name), text);
   const comment = isGiven("comment") ? [] : [`--comment=${requestComment(request)}`];
   return {
-    program, env: siteEnvironment(env, request), isTemporary: true,
+    program,
+    env: siteEnvironment(env, request),
+    isTemporary: true,
     argv: ["sbatch", ...words.kept, ...comment, file.path, ...words.rest.slice(1)],
     [Symbol.dispose]: () => file[Symbol.dispose](),
   };

@@ -24,5 +24,8 @@ export class ScriptFile implements Disposable {
 /** The script of a request. What its own #SBATCH lines say about containers is in the request, and the site must not see it. */
 export function batchScriptFor(script: string, name: string, container: ContainerRequest | undefined): ScriptFile {
   if (container === undefined) return new ScriptFile(name, script);
-  return new ScriptFile(name, wrapBatchScript(script, (firstLine) => batchTaskLine(container, firstLine), readDirectives(script, () => false).lines).text);
+  return new ScriptFile(
+    name,
+    wrapBatchScript(script, (firstLine) => batchTaskLine(container, firstLine), readDirectives(script, () => false).lines).text,
+  );
 }

@@ -59,7 +59,11 @@ function containerColumns(format: string): ContainerColumns | undefined {
   if (!columns.some(isContainer) || columns.some(({ width }) => !(width > 0))) return undefined;
   return {
     format: columns.map((column) => (isContainer(column) ? `Comment:${WIDE}` : column.asked)).join(","),
-    show: (text) => text.split("\n").map((line) => (line === "" ? line : showLine(line, columns))).join("\n"),
+    show: (text) =>
+      text
+        .split("\n")
+        .map((line) => (line === "" ? line : showLine(line, columns)))
+        .join("\n"),
   };
 }
 

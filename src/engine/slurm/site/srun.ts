@@ -39,11 +39,26 @@ export function siteSrun(argv: readonly string[], env: Env): SiteCall {
  * With something to send first: `berth stage` in the allocation, which then becomes the srun. Without an allocation salloc
  * makes it, with the options that are the job's; those that only a step has stay with srun.
  */
-function staged({ options, kept, rest }: TakenOptions, { bundle, transfer, name, comment, env, isInJob }:
-  { readonly bundle: string; readonly transfer: Transfer; readonly name: readonly string[]; readonly comment: readonly string[];
-    readonly env: Env; readonly isInJob: boolean }): SiteCall {
-  const stage = (words: readonly string[]) => selfOnDisk("stage", "--bundle", bundle, "--transfer", transfer, "--words", String(words.length),
-    ...words, ...rest);
+function staged(
+  { options, kept, rest }: TakenOptions,
+  {
+    bundle,
+    transfer,
+    name,
+    comment,
+    env,
+    isInJob,
+  }: {
+    readonly bundle: string;
+    readonly transfer: Transfer;
+    readonly name: readonly string[];
+    readonly comment: readonly string[];
+    readonly env: Env;
+    readonly isInJob: boolean;
+  },
+): SiteCall {
+  const stage = (words: readonly string[]) =>
+    selfOnDisk("stage", "--bundle", bundle, "--transfer", transfer, "--words", String(words.length), ...words, ...rest);
   if (isInJob) {
     const [program, ...words] = stage([...kept, ...name]);
     return { program, argv: [program, ...words], env };
@@ -51,7 +66,11 @@ function staged({ options, kept, rest }: TakenOptions, { bundle, transfer, name,
   const isJobs = (option: KeptOption) => option.names.length > 0 && option.names.every((option) => JOB_NAMES.has(option));
   const jobs = options.filter(isJobs).flatMap(({ words }) => words);
   const steps = options.filter((option) => !isJobs(option)).flatMap(({ words }) => words);
-  return { program: getSiteProgram("salloc"), argv: ["salloc", "--quiet", ...jobs, ...name, ...comment, ...stage([...steps, ...name])], env };
+  return {
+    program: getSiteProgram("salloc"),
+    argv: ["salloc", "--quiet", ...jobs, ...name, ...comment, ...stage([...steps, ...name])],
+    env,
+  };
 }
 
 const STEP_NAMES: ReadonlySet<string> = new Set(SRUN_OPTIONS.map(({ name }) => name));
@@ -59,8 +78,15 @@ const JOB_NAMES: ReadonlySet<string> = new Set(SALLOC_ROWS.map(({ name }) => nam
 
 /** What would run something else than the container's program, or run it outside. */
 function refuseUnwrappable(given: ReadonlySet<string>, rest: readonly string[]): void {
-  const what = given.has("multi-prog") ? "--multi-prog" : given.has("bcast") ? "--bcast"
-    : rest.includes(":") ? "more than one component (:)" : undefined;
+  const what = given.has("multi-prog")
+    ? "--multi-prog"
+    : given.has("bcast")
+      ? "--bcast"
+      : rest.includes(":")
+        ? "more than one component (:)"
+        : undefined;
   if (what === undefined) return;
-  throw new BerthError("NOT_SUPPORTED", `${what} cannot be combined with --container on this engine`, { hint: "run one srun for each program" });
+  throw new BerthError("NOT_SUPPORTED", `${what} cannot be combined with --container on this engine`, {
+    hint: "run one srun for each program",
+  });
 }

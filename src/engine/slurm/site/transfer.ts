@@ -10,8 +10,8 @@ import { findSiteProgram } from "../programs.ts";
 
 /** statfs(2) numbers of file systems that hosts share. */
 const SHARED = new Set([
-  0x6969, 0x0bd00bd0, 0x47504653, 0x19830326, 0x00c36400, 0xff534d42, 0xfe534d42, 0x65735546, 0xaad7aaea, 0x5346414f, 0x01021997, 0x7461636f,
-    0x01161970, 0x20030528,
+  0x6969, 0x0bd00bd0, 0x47504653, 0x19830326, 0x00c36400, 0xff534d42, 0xfe534d42, 0x65735546, 0xaad7aaea, 0x5346414f, 0x01021997,
+  0x7461636f, 0x01161970, 0x20030528,
 ]);
 
 export type Transfer = "none" | "lacking" | "copy";
@@ -20,11 +20,17 @@ export type Transfer = "none" | "lacking" | "copy";
 export function chooseTransfer(bundle: string, taken: ReadonlyMap<string, string>, env: Readonly<Record<string, string>>): Transfer {
   const said = taken.get("transfer") ?? env["BERTH_TRANSFER"] ?? "auto";
   switch (said) {
-    case "": case "always": return "lacking";
-    case "copy": return "copy";
-    case "never": return "none";
-    case "auto": return isShared(bundle) || isOnlyThisHost() ? "none" : "lacking";
-    default: throw new BerthError("TRANSFER", `--transfer wants auto, always, copy or never, not "${said}"`);
+    case "":
+    case "always":
+      return "lacking";
+    case "copy":
+      return "copy";
+    case "never":
+      return "none";
+    case "auto":
+      return isShared(bundle) || isOnlyThisHost() ? "none" : "lacking";
+    default:
+      throw new BerthError("TRANSFER", `--transfer wants auto, always, copy or never, not "${said}"`);
   }
 }
 
@@ -40,6 +46,11 @@ function isShared(path: string): boolean {
 function isOnlyThisHost(): boolean {
   const sinfo = findSiteProgram("sinfo");
   if (sinfo === undefined) return true;
-  const hosts = new Set(outputOf([sinfo, "-h", "-N", "-o", "%n"]).split("\n").map((line) => line.trim().split(".", 1)[0]).filter(Boolean));
+  const hosts = new Set(
+    outputOf([sinfo, "-h", "-N", "-o", "%n"])
+      .split("\n")
+      .map((line) => line.trim().split(".", 1)[0])
+      .filter(Boolean),
+  );
   return hosts.size === 0 || (hosts.size === 1 && hosts.has(shortHostName()));
 }

@@ -25,10 +25,15 @@ describe("a batch script with a shell in front", () => {
 
 describe("directives about containers", () => {
   test("are read, and taken out of their lines", () => {
-    const { taken, given, lines } = readDirectives("#!/bin/sh\n#SBATCH --container=/b -o 'a b' --time 5\n"
-      + "#SBATCH --container-id x\n#SBATCH -n2\ntrue\n#SBATCH --container=/late\n", () => false);
+    const { taken, given, lines } = readDirectives(
+      "#!/bin/sh\n#SBATCH --container=/b -o 'a b' --time 5\n" + "#SBATCH --container-id x\n#SBATCH -n2\ntrue\n#SBATCH --container=/late\n",
+      () => false,
+    );
     expect(Object.fromEntries(taken)).toEqual({ container: "/b", "container-id": "x" });
     expect([...given]).toEqual(["output", "time", "ntasks"]);
-    expect([...lines]).toEqual([[1, "#SBATCH -o 'a b' --time 5"], [2, "#"]]);
+    expect([...lines]).toEqual([
+      [1, "#SBATCH -o 'a b' --time 5"],
+      [2, "#"],
+    ]);
   });
 });

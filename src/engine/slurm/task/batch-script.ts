@@ -21,7 +21,11 @@ export interface WrappedScript {
  * @param command a line for sh(1) that runs the task; `"$0" "$@"` are the script and its arguments
  * @param directives the script's #SBATCH lines as they shall be, by line number; others stay as they are
  */
-export function wrapBatchScript(script: string, command: (firstLine: string) => string, directives: ReadonlyMap<number, string>): WrappedScript {
+export function wrapBatchScript(
+  script: string,
+  command: (firstLine: string) => string,
+  directives: ReadonlyMap<number, string>,
+): WrappedScript {
   const lines = script.split("\n");
   const [firstLine = ""] = lines;
   let end = 1;

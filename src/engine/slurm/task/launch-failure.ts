@@ -16,7 +16,7 @@ export function printLaunchFailure(token: string, failure: LaunchFailure): strin
 }
 
 export function parseLaunchFailure(token: string, line: string): LaunchFailure | undefined {
-  return line.startsWith(marker(token)) ? JSON.parse(line.slice(marker(token).length)) as LaunchFailure : undefined; // the token proves who wrote it
+  return line.startsWith(marker(token)) ? (JSON.parse(line.slice(marker(token).length)) as LaunchFailure) : undefined; // the token proves who wrote it
 }
 
 function marker(token: string): string {

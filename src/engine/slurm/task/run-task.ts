@@ -11,13 +11,14 @@ import { existsSync, readFileSync, readlinkSync, statSync, writeFileSync } from 
 import { dirname, join } from "node:path";
 import { openStepContainer, type ContainerStep, type PreparedTask, type StepContainer } from "#container/step-container.ts";
 import { BerthError } from "#job/errors.ts";
-import { shellCode, parseWaitStatus, type ExitStatus } from "#job/outcome.ts";
+import { shellCode, type ExitStatus } from "#job/outcome.ts";
 import { directories, shortHostName, SITE_CONFIG_DIR } from "#platform/directories.ts";
 import { becomeSubreaper, isTerminal, setSoftLimits, signalOnParentDeath } from "#platform/libc.ts";
 import { OrphanReaper } from "#platform/orphans.ts";
 import { sendSignal } from "#platform/process-tree.ts";
 import { spawnForeground, type RunningProcess } from "#platform/spawn.ts";
 import { userName } from "#platform/users.ts";
+import { startCreated } from "#step/created-container.ts";
 import { evict, isCached, markUsed } from "../cache/evict.ts";
 import { nodeDirs } from "../node-dirs.ts";
 import { restoreScript } from "./batch-script.ts";
@@ -50,11 +51,17 @@ export async function runTask(request: TaskRequest): Promise<ExitStatus> {
   dir.own(step, facts.localId);
   await using container = await openStepContainer(step, { signal: signals.stopped });
   const prepared = await container.prepareTask({
-    localId: facts.localId, globalId: facts.rank, args: request.command, env: programEnvironment(container),
+    localId: facts.localId,
+    globalId: facts.rank,
+    args: request.command,
+    env: programEnvironment(container),
   });
   signals.stopped.throwIfAborted();
   restoreLimits();
-  const status = container.flow === "run" ? await run(prepared, signals) : await createAndStart(container, facts.localId, { prepared, signals });
+  const status =
+    container.flow === "run"
+      ? await run(prepared, signals)
+      : await createAndStart(container, facts.localId, { prepared, signals, tell: request.tell });
   try {
     await container.finishTask(facts.localId, { pid: null });
   } catch (error) {
@@ -65,12 +72,20 @@ export async function runTask(request: TaskRequest): Promise<ExitStatus> {
   return status;
 }
 
-function describeStep(request: TaskRequest, facts: TaskFacts, { dir, stateDir }: { readonly dir: TaskDir; readonly stateDir: string }): ContainerStep {
+function describeStep(
+  request: TaskRequest,
+  facts: TaskFacts,
+  { dir, stateDir }: { readonly dir: TaskDir; readonly stateDir: string },
+): ContainerStep {
   const uid = process.getuid?.() ?? 0;
   return {
     bundle: request.bundle,
-    jobId: facts.jobId, stepKey: facts.stepKey, nodeName: facts.nodeName,
-    userName: userName(uid), userId: uid, groupId: process.getgid?.() ?? 0,
+    jobId: facts.jobId,
+    stepKey: facts.stepKey,
+    nodeName: facts.nodeName,
+    userName: userName(uid),
+    userId: uid,
+    groupId: process.getgid?.() ?? 0,
     workDir: process.cwd(),
     spoolRoot: dir.spool,
     configDir: [...facts.slurmDirs, directories().config, SITE_CONFIG_DIR].find((path) => existsSync(join(path, "oci.conf"))) ?? null,
@@ -100,8 +115,8 @@ function regularFile(fd: number): string | null {
 /** The image's own variables win over the job's, and Slurm's win over both (oci-conf §8.1). */
 function programEnvironment(container: StepContainer): Record<string, string> {
   const job: Record<string, string> = {};
-  for (const [name, value] of Object.entries(process.env)) if (value !== undefined && name !== FILE_LIMIT_VARIABLE
-    && name !== TOKEN_VARIABLE) job[name] = value;
+  for (const [name, value] of Object.entries(process.env))
+    if (value !== undefined && name !== FILE_LIMIT_VARIABLE && name !== TOKEN_VARIABLE) job[name] = value;
   const slurms = Object.entries(job).filter(([name]) => name.startsWith("SLURM"));
   return { ...container.environment(job), ...Object.fromEntries(slurms) };
 }
@@ -119,19 +134,28 @@ async function run({ argv, env }: PreparedTask, signals: PassedSignals): Promise
 }
 
 /** The container's first process becomes our child when the create command ends, and its status is the task's. */
-async function createAndStart(container: StepContainer, localId: number,
-  { prepared, signals }: { readonly prepared: PreparedTask; readonly signals: PassedSignals }): Promise<ExitStatus> {
+async function createAndStart(
+  container: StepContainer,
+  localId: number,
+  { prepared, signals, tell }: { readonly prepared: PreparedTask; readonly signals: PassedSignals; readonly tell: (line: string) => void },
+): Promise<ExitStatus> {
   becomeSubreaper();
-  const reaped = new Map<number, number>();
-  using reaper = new OrphanReaper(({ pid, waitStatus }) => { reaped.set(pid, waitStatus); });
+  using reaper = new OrphanReaper();
   const created = await run(prepared, signals);
   if (shellCode(created) !== 0) return created;
-  const { signal } = new AbortController();
-  const state = await container.startTask(localId, { pid: null, signal });
-  await container.waitTask(localId, { pid: state.pid, signal });
-  reaper.reap();
-  const waitStatus = state.pid === null ? undefined : reaped.get(state.pid);
-  return waitStatus === undefined ? { kind: "unknown" } : parseWaitStatus(waitStatus);
+  const started = await startCreated({
+    container,
+    localId,
+    spoolDir: prepared.spoolDir,
+    signal: new AbortController().signal,
+    expectOrphan: (identity) => reaper.expect(identity),
+    created: () => undefined, // nobody takes over from a task: Slurm's own daemon owns it
+  });
+  if ("reason" in started) {
+    tell(started.reason);
+    return started;
+  }
+  return await started.exited;
 }
 
 /**

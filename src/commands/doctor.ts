@@ -1,0 +1,42 @@
+/** `berth doctor`: will container jobs run here, and what is in the way. */
+import { examine } from "#container/doctor.ts";
+import { findOciConf } from "#container/oci-conf.ts";
+import { directories, ensurePrivateDir, shortHostName, SITE_CONFIG_DIR } from "#platform/directories.ts";
+import { complain, printLines } from "./terminal.ts";
+
+const USAGE = `Usage: berth doctor [--json]
+Looks at everything that containers need of this host: what was found, why it matters, and the command that mends it.
+Exit status 0 when container jobs will run here, 1 when they will not.`;
+
+const LABELS = { ok: "ok     ", info: "       ", warning: "warning", error: "ERROR  " } as const;
+
+export async function doctor(argv: readonly string[]): Promise<number> {
+  if (argv.includes("--help") || argv.includes("-h")) {
+    printLines([USAGE]);
+    return 0;
+  }
+  const unknown = argv.find((word) => word !== "--json");
+  if (unknown !== undefined) {
+    complain(`berth: error: doctor does not know ${JSON.stringify(unknown)}`, 'Try "berth doctor --help" for more information');
+    return 255;
+  }
+  ensurePrivateDir(directories().runtime);
+  const diagnoses = await examine({
+    confFile: findOciConf([directories().config, SITE_CONFIG_DIR]) ?? null,
+    stateDir: ensurePrivateDir(directories().state),
+    nodeName: shortHostName(),
+    signal: new AbortController().signal,
+  });
+  const works = diagnoses.every(({ state }) => state !== "error");
+  if (argv.includes("--json")) {
+    printLines([JSON.stringify({ works, diagnoses }, null, 2)]);
+    return works ? 0 : 1;
+  }
+  for (const { name, state, found, why, cure } of diagnoses) {
+    printLines([`${LABELS[state]}  ${name.padEnd(18)} ${found}`]);
+    if (state === "warning" || state === "error") printLines([`         ${"".padEnd(18)} why: ${why}`]);
+    if (cure !== null) printLines([`         ${"".padEnd(18)} ${state === "info" ? "if you want it" : "to mend it"}: ${cure}`]);
+  }
+  printLines(["", works ? "Container jobs will run here." : "Container jobs will not run here until the ERROR above is mended."]);
+  return works ? 0 : 1;
+}
