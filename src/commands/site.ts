@@ -14,10 +14,13 @@ type Env = Readonly<Record<string, string>>;
 
 export async function runOnSite(name: string, argv: readonly string[]): Promise<number> {
   const env = Object.fromEntries(Object.entries(process.env).filter((entry): entry is [string, string] => entry[1] !== undefined));
+  const asIs: SiteCall = { program: getSiteProgram(name), argv: [name, ...argv], env };
   switch (name) {
     case "srun":
+      if (!mayAsk(argv, env)) return become(asIs);
       return become((await import("#engine/slurm/site/srun.ts")).siteSrun(argv, env));
     case "salloc": {
+      if (!mayAsk(argv, env)) return become(asIs);
       const [{ siteSalloc }, { isTerminal }] = await Promise.all([import("#engine/slurm/site/salloc.ts"), import("#platform/libc.ts")]);
       return become(siteSalloc(argv, env, { hasTerminal: isTerminal(0) && isTerminal(1) }));
     }
@@ -33,7 +36,15 @@ export async function runOnSite(name: string, argv: readonly string[]): Promise<
       if (filter !== undefined) return await filtered(name, filter, env);
     }
   }
-  return become({ program: getSiteProgram(name), argv: [name, ...argv], env });
+  return become(asIs);
+}
+
+/** Whether srun or salloc could be asked for a container: only then their words are read, which takes two milliseconds. */
+function mayAsk(argv: readonly string[], env: Env): boolean {
+  const hasWord = argv.some((word) => /^--(?:conta|na|tr)/.test(word)); // --cont is ambiguous, and --n another option
+  return (
+    hasWord || ["SRUN_CONTAINER", "SRUN_CONTAINER_ID", "SALLOC_CONTAINER", "SALLOC_CONTAINER_ID"].some((name) => env[name] !== undefined)
+  );
 }
 
 function become({ program, argv, env }: SiteCall): never {
