@@ -260,9 +260,11 @@ export function contractOf(subject: Subject): void {
             onWaiting: () => undefined,
           },
         );
+        let cancelled: Promise<void> | undefined; // once: what the step still says comes when it may be gone
         const seen = await follow(channel, (event) => {
-          if (event.kind === "output") void engine.cancel(target(held.jobId, null, 0), { signal });
+          if (event.kind === "output") cancelled ??= engine.cancel(target(held.jobId, null, 0), { signal });
         });
+        await cancelled;
         expect(seen.exit).toEqual({ code: 0, signal: 9 });
         expect((await find(engine, held.jobId, { signal })).state).toBe("RUNNING");
         await held.release({ code: 0, signal: 0 });
