@@ -52,7 +52,9 @@ export function restoreFileLimit(libc = open()): void {
   const soft = parentFileLimit();
   const pair = new BigUint64Array(2);
   if (soft === undefined || libc.prlimit64(0, RLIMIT_NOFILE, null, ptr(pair)) !== 0) return;
-  pair[0] = soft < (pair[1] ?? soft) ? soft : (pair[1] ?? soft);
+  const [, hard = soft] = pair;
+  if (hard < soft) pair[0] = hard;
+  else pair[0] = soft;
   libc.prlimit64(0, RLIMIT_NOFILE, ptr(pair), null);
 }
 
