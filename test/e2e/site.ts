@@ -117,6 +117,7 @@ export class Site implements AsyncDisposable {
       PATH: `${this.dir}/bin:${PATH}`,
       XDG_CONFIG_HOME: join(this.dir, "config"),
       XDG_STATE_HOME: join(this.dir, "state"),
+      BERTH_ENGINE: "embedded",
       XDG_RUNTIME_DIR: join(this.dir, "run"),
       XDG_CACHE_HOME: join(this.dir, "cache"),
       TMPDIR: join(this.dir, "tmp"),

@@ -84,6 +84,7 @@ RunTimeRun="${runc} run %n.%u.%j.%s.%t -b %b"
     XDG_CONFIG_HOME: join(dir, "config"),
     XDG_STATE_HOME: join(dir, "state"),
     XDG_CACHE_HOME: join(dir, "cache"),
+    BERTH_ENGINE: "embedded",
     XDG_RUNTIME_DIR: join(dir, "xdg"),
   };
   makeBundle(join(dir, "bundle"), env);

@@ -28,6 +28,7 @@ export class Site implements AsyncDisposable {
     for (const name of ["bin", "home", "run", "berth"]) mkdirSync(join(this.dir, name), { mode: 0o700, recursive: true });
     this.env = {
       HOME: join(this.dir, "home"),
+      BERTH_ENGINE: "embedded",
       XDG_RUNTIME_DIR: join(this.dir, "run"),
       XDG_STATE_HOME: join(this.dir, "state"),
       XDG_CONFIG_HOME: this.dir,
