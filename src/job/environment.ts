@@ -2,21 +2,11 @@
  * The SLURM_* variables of jobs, batch scripts and tasks (commands.md §15). Pure: records in, variables out.
  * A variable that Slurm leaves out is left out here too.
  */
+import { foldPerNode } from "#options/tasks-per-node.ts";
 import { stepNumber, type JobId, type StepKey } from "./id.ts";
 import type { JobRecord } from "./record.ts";
 
 export type Variables = Record<string, string>;
-
-/** `2,1` for runs of different counts, `2(x3)` for equal ones (commands.md §1.4.6). */
-export function foldCounts(counts: readonly number[]): string {
-  const runs: [value: number, times: number][] = [];
-  for (const value of counts) {
-    const last = runs.at(-1);
-    if (last?.[0] === value) last[1]++;
-    else runs.push([value, 1]);
-  }
-  return runs.map(([value, times]) => (times === 1 ? String(value) : `${value}(x${times})`)).join(",");
-}
 
 export interface ClusterFacts {
   readonly clusterName: string;
@@ -39,7 +29,7 @@ export interface JobFacts {
 /** §15.4: what salloc's command sees, and the ground of everything else. */
 export function allocationVariables(facts: JobFacts): Variables {
   const { job, cluster, nodeList } = facts;
-  const perNode = foldCounts(job.shares.map((share) => share.cpuIds.length));
+  const perNode = foldPerNode(job.shares.map((share) => share.cpuIds.length));
   const variables: Variables = {
     SLURM_CLUSTER_NAME: cluster.clusterName,
     SLURM_CONF: cluster.configFile,
@@ -55,7 +45,7 @@ export function allocationVariables(facts: JobFacts): Variables {
     SLURM_NODE_ALIASES: "(null)",
     SLURM_SUBMIT_DIR: facts.submitDir,
     SLURM_SUBMIT_HOST: job.submitHost,
-    SLURM_TASKS_PER_NODE: foldCounts(facts.tasksPerNode),
+    SLURM_TASKS_PER_NODE: foldPerNode(facts.tasksPerNode),
   };
   const optional: Record<string, string | number | null> = {
     SLURM_JOB_QOS: job.qos,
@@ -171,7 +161,7 @@ export interface StepFacts {
 
 /** §15.3 without what differs from task to task. */
 export function stepVariables(facts: JobFacts, step: StepFacts): Variables {
-  const tasksPerNode = foldCounts(step.nodes.map((node) => node.ranks.length));
+  const tasksPerNode = foldPerNode(step.nodes.map((node) => node.ranks.length));
   const variables: Variables = {
     ...allocationVariables(facts),
     ...launchedVariables(facts.job),
