@@ -27,6 +27,8 @@ const ATTACH_MS = 60_000;
 const REATTACH_MS = 10_000;
 /** How long the result waits for a controller before the daemon leaves it in the spool. */
 const ACKNOWLEDGE_MS = 20_000;
+/** How often it is looked meanwhile whether the spool is still there. */
+const LOOK_FOR_SPOOL_MS = 200;
 
 /** A daemon that has served this many steps makes room for a fresh one. */
 const MAX_STEPS = 50;
@@ -126,6 +128,7 @@ class StepDaemon {
   #client: FrameConnection | undefined;
   #isReady = false;
   #result: StepResult | undefined;
+  #isAcknowledged = false;
   #isConcluded = false;
 
   constructor({ spoolDir, early }: Orders, controller: FrameConnection) {
@@ -188,12 +191,19 @@ class StepDaemon {
   /** The controller commits first, so that accounting is true when srun ends. */
   async #deliverResult(result: StepResult): Promise<void> {
     for (const controller of this.#controllers) controller.sendJson({ event: "ended", result } satisfies FromDaemon);
-    const isAcknowledged = await Promise.race([this.#acknowledged.promise.then(() => true), Bun.sleep(ACKNOWLEDGE_MS).then(() => false)]);
+    await this.#waitForAcknowledgement();
     this.#isConcluded = true;
     this.#client?.sendJson({ event: "ended", result } satisfies FromDaemon);
     this.#client?.end();
-    if (isAcknowledged) rmSync(this.#spoolDir, { recursive: true, force: true });
+    if (this.#isAcknowledged) rmSync(this.#spoolDir, { recursive: true, force: true });
     if (this.#client !== undefined) await Promise.race([this.#clientGone.promise, Bun.sleep(1000)]);
+  }
+
+  /** A controller that came while we did not listen yet has read the result in the journal, and taken the spool away. */
+  async #waitForAcknowledgement(): Promise<void> {
+    const deadline = performance.now() + ACKNOWLEDGE_MS;
+    while (!this.#isAcknowledged && performance.now() < deadline && existsSync(this.#spoolDir))
+      await Promise.race([this.#acknowledged.promise, Bun.sleep(LOOK_FOR_SPOOL_MS)]);
   }
 
   #welcome(connection: FrameConnection): void {
@@ -234,6 +244,7 @@ class StepDaemon {
         this.#publish({ event: "message", text: message.text });
         break;
       case "acknowledged":
+        this.#isAcknowledged = true;
         this.#acknowledged.resolve();
         break;
       default:

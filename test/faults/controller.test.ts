@@ -1,7 +1,8 @@
 // The controller is killed at bad moments. What it accepted is never lost, never run twice, and ends with its true result.
 import { afterEach, beforeEach, describe, expect, test } from "bun:test";
-import { existsSync, mkdirSync, writeFileSync } from "node:fs";
+import { existsSync, mkdirSync, readdirSync, readlinkSync, rmSync, writeFileSync } from "node:fs";
 import { join } from "node:path";
+import { findResult } from "#step/journal.ts";
 import {
   accounted,
   canRunContainers,
@@ -27,6 +28,16 @@ const controllers = () =>
   processesOf(site.dir)
     .filter(({ command }) => command.startsWith("berthd "))
     .map(({ pid }) => pid);
+/** What a process has open, in one text; empty when it is gone. */
+const readFds = (pid: number) => {
+  try {
+    return readdirSync(`/proc/${pid}/fd`)
+      .map((fd) => readlinkSync(`/proc/${pid}/fd/${fd}`))
+      .join(" ");
+  } catch {
+    return "";
+  }
+};
 const signal = () => AbortSignal.timeout(30_000);
 
 /** Does something while controllers are killed again and again; the number of kills. */
@@ -102,6 +113,26 @@ describe("kill -9 of the controller", () => {
           /* gone */
         }
       await expectNothingLeft();
+    },
+    LONG_MS,
+  );
+
+  test(
+    "a daemon whose result the next controller read before it could reach the daemon does not wait for one",
+    async () => {
+      const id = await site.sbatch("#!/bin/sh\necho up; while [ ! -e go ]; do sleep 0.02; done; exit 4\n");
+      await site.written(`slurm-${id}.out`, "up");
+      const busy = await site.stepDaemon(id, "batch");
+      const spares = processesOf(site.dir).filter(({ pid, command }) => command.startsWith("berth-stepd ") && pid !== busy);
+      for (const { pid } of spares) process.kill(pid, "SIGSTOP");
+      for (const socket of readdirSync(join(site.runtimeDir, "steps"))) rmSync(join(site.runtimeDir, "steps", socket));
+      await site.killController();
+      for (const { pid } of spares) kill(pid);
+      writeFileSync(site.path("go"), "");
+      await until("the result", () => findResult(site.journal(id, "batch")) !== undefined);
+      expect(await endsOf([id])).toEqual([`${id} FAILED 4:0`]);
+      await expectNothingLeft();
+      await until("the daemon to be gone, or a spare", () => !readFds(busy).includes("/spool/"));
     },
     LONG_MS,
   );

@@ -3,6 +3,7 @@
 import { afterEach, beforeEach, describe, expect, test } from "bun:test";
 import { existsSync, readFileSync, writeFileSync } from "node:fs";
 import { join } from "node:path";
+import { isChildOf } from "#platform/process-tree.ts";
 import { accounted, canRunContainers, exitText, isRunning, kill, processesOf, seeded, Site, until } from "../e2e/site.ts";
 
 const LONG_MS = 60_000;
@@ -181,7 +182,10 @@ describe("kill -9 of a step daemon", () => {
         for (let kills = 0; kills < 60 && !isOver; kills++) {
           await Bun.sleep(5 + random() * 60);
           const daemons = processesOf(site.dir).filter(({ command }) => command.startsWith("berth-stepd "));
+          const pids = daemons.map(({ pid }) => pid);
           const victim = daemons[Math.floor(random() * daemons.length)];
+          // A task between its fork and its exec still looks like its daemon.
+          if (victim !== undefined && pids.some((pid) => isChildOf(victim.pid, pid))) continue;
           if (victim !== undefined) kill(victim.pid);
         }
       })();
