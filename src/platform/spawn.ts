@@ -139,3 +139,32 @@ export function spawnDaemon(
   child.unref();
   return running(child);
 }
+
+/**
+ * Starts a program with exactly these files as its 0, 1, 2, 3 … (ours, by number; "null" is /dev/null). The caller keeps its own.
+ * @param options.isDaemon it leads its own session, and outlives us
+ */
+export function spawnWithFiles(
+  argv: readonly [string, ...string[]],
+  options: {
+    readonly files: readonly (number | "null")[];
+    readonly env: Readonly<Record<string, string>>;
+    readonly cwd: string;
+    readonly argv0?: string;
+    readonly isDaemon?: boolean;
+  },
+): RunningProcess {
+  const [stdin = "ignore", stdout = "ignore", stderr = "ignore", ...others] = options.files.map((file) =>
+    file === "null" ? ("ignore" as const) : file,
+  );
+  const child = Bun.spawn([...argv], {
+    argv0: options.argv0 ?? argv[0],
+    cwd: options.cwd,
+    env: { ...options.env },
+    detached: options.isDaemon === true,
+    stdio: [stdin, stdout, stderr, ...others],
+  });
+  if (options.isDaemon === true) child.unref();
+  registerChild(child, "tool");
+  return { pid: child.pid, exited: child.exited.then(() => exitStatusOf(child)), usage: () => usageOf(child) };
+}

@@ -21,14 +21,18 @@ import type {
   HeldAllocation,
   JobFilter,
   JobTarget,
+  OwnStep,
+  OwnStepOrder,
+  OwnStepRequest,
   SignalScope,
   StepChannel,
   StepRequest,
 } from "../engine.ts";
 import { enginePaths } from "./paths.ts";
 import { connectToController } from "./start.ts";
+import { EmbeddedOwnStep } from "./own-step.ts";
 import { EmbeddedStepChannel } from "./step-channel.ts";
-import type { AllocationNews, Answer, CreatedStep, DaemonStatus, Operation, Operations } from "./wire.ts";
+import type { AllocationNews, Answer, CreatedOwnStep, CreatedStep, DaemonStatus, Operation, Operations } from "./wire.ts";
 
 interface Pending {
   readonly parts: unknown[];
@@ -48,6 +52,7 @@ const REPEATABLE: ReadonlySet<Operation> = new Set<Operation>([
   "releaseAllocation",
   "detachAllocation",
   "findAllocation",
+  "ownStepReady",
   "tryJob",
   "cancel",
   "hold",
@@ -240,6 +245,13 @@ export class EmbeddedEngine implements Engine {
     };
     const created = (await this.#call("createStep", { request }, { signal: options.signal, onEvent })) as CreatedStep;
     return EmbeddedStepChannel.attach(created);
+  }
+
+  async openOwnStep(request: OwnStepRequest, options: Cancellable & { readonly onOrder: (order: OwnStepOrder) => void }): Promise<OwnStep> {
+    const created = (await this.#call("createOwnStep", { request }, options)) as CreatedOwnStep;
+    const step = new EmbeddedOwnStep(created, options.onOrder);
+    await this.#call("ownStepReady", { jobId: created.step.jobId, stepKey: created.step.stepKey }, options);
+    return step;
   }
 
   async tryJob(request: JobRequest, options: Cancellable): ReturnType<Engine["tryJob"]> {

@@ -7,7 +7,7 @@
  */
 import { allocationVariables, type JobFacts } from "#job/environment.ts";
 import { slurmError } from "#job/errors.ts";
-import { nowMs, type EpochMs, type JobId } from "#job/id.ts";
+import { nowMs, type EpochMs, type JobId, type StepKey } from "#job/id.ts";
 import { outcomeOf, type Outcome } from "#job/life.ts";
 import { EXIT_ZERO, type ExitPair } from "#job/outcome.ts";
 import type { JobRecord } from "#job/record.ts";
@@ -16,7 +16,7 @@ import { isTerminal } from "#job/state.ts";
 import { parseDependency, type Dependency } from "#options/dependency.ts";
 import { isAlive, type ProcessIdentity } from "#platform/process-tree.ts";
 import type { StepResult } from "#step/journal.ts";
-import type { AllocationInfo, JobTarget, StepRequest } from "../engine.ts";
+import type { AllocationInfo, JobTarget, OwnStepRequest, StepRequest } from "../engine.ts";
 import { admit, askOf, batchFiles, partitionOf, type Submitter } from "./admission.ts";
 import type { ClusterConfig } from "./config.ts";
 import type { DaemonPool } from "./daemon-pool.ts";
@@ -32,7 +32,7 @@ import { Resources } from "./resources.ts";
 import { schedule, type Holding } from "./scheduler.ts";
 import { StepManager, type StepManagerHost } from "./step-manager.ts";
 import type { Store } from "./store.ts";
-import type { CreatedStep } from "./wire.ts";
+import type { CreatedOwnStep, CreatedStep } from "./wire.ts";
 
 /** Waiting jobs that get a reservation in one pass. */
 const BACKFILL_DEPTH = 100;
@@ -272,13 +272,31 @@ export class Controller implements StepManagerHost {
     return this.#steps.create(this.findRunning(request.jobId), request, options);
   }
 
+  /** @param onOwner gets what is to be called when the owner's connection has closed */
+  createOwnStep(request: OwnStepRequest, owner: ProcessIdentity, onOwner: (check: () => void) => void): CreatedOwnStep {
+    const job = this.findRunning(request.jobId);
+    const created = this.#steps.createOwn(job, request, owner);
+    onOwner(() => this.#steps.ownerDisconnected(job, created.step.stepKey, owner));
+    return created;
+  }
+
+  async ownStepReady(jobId: number, stepKey: StepKey): Promise<void> {
+    const job = this.book.live.get(jobId as JobId);
+    if (job !== undefined) await this.#steps.ownerListens(job, stepKey);
+  }
+
   // --- Ending ---------------------------------------------------------------------------------------------------
 
   stepEnded(job: LiveJob, step: LiveStep, result: StepResult): void {
     const { stepKey } = step.record;
     if (typeof stepKey === "number") {
       this.book.apply(job, { kind: "stepEnded", exit: result.exit });
-      if (job.record.kind === "srun" && stepKey === 0) this.#endWith(job, result.exit); // its one step is what it was for
+      // Its one step is what it was for.
+      if (job.record.kind === "srun" && stepKey === 0) {
+        if (result.outOfMemory) this.book.apply(job, { kind: "exited", exit: result.exit });
+        if (result.outOfMemory) this.#end(job, { state: "OUT_OF_MEMORY", reason: "OutOfMemory", cancelledBy: null });
+        else this.#endWith(job, result.exit);
+      }
     }
     if (stepKey === "batch") {
       this.book.apply(job, { kind: "exited", exit: result.exit });
@@ -375,6 +393,8 @@ export class Controller implements StepManagerHost {
 
   #abandon(job: LiveJob): void {
     if (job.holder === null || job.holder.connection !== null) return;
+    // A holder that runs the job's step itself takes the step with it, and the step its job.
+    if ([...job.steps.values()].some((step) => step.isOwned)) return;
     this.log("job.abandoned", { job: job.id });
     this.#cancelJob(job, job.record.userId);
   }
@@ -467,6 +487,13 @@ export class Controller implements StepManagerHost {
     this.book.live.set(job.id, job);
     const holder = this.store.holder(job.id);
     if (holder !== undefined) this.#expectHolder(job, holder);
+    await this.#recoverState(job, isSameBoot);
+    // Not earlier: what a holder that is gone has written down about its end counts more than its absence.
+    this.holderDisconnected(job);
+  }
+
+  async #recoverState(job: LiveJob, isSameBoot: boolean): Promise<void> {
+    const { record } = job;
     if (job.isQueued) {
       this.book.queue.add(job);
       return;
@@ -500,7 +527,6 @@ export class Controller implements StepManagerHost {
   /** The process that held it is expected to come back; when it is gone, so is the job. */
   #expectHolder(job: LiveJob, process: ProcessIdentity): void {
     job.holder = { process, connection: null, notify: () => undefined, ended: () => undefined };
-    queueMicrotask(() => this.holderDisconnected(job));
   }
 
   #recoverAfterBoot(job: LiveJob): void {

@@ -74,6 +74,8 @@ class Client {
   readonly #connection: FrameConnection;
   readonly #options: ServerOptions;
   readonly #held = new Set<LiveJob>();
+  /** To be asked when the connection closes: steps whose owner may have died before it listened. */
+  readonly #owned = new Set<() => void>();
   readonly #gone = new AbortController();
 
   constructor(connection: FrameConnection, options: ServerOptions) {
@@ -87,6 +89,7 @@ class Client {
 
   closed(): void {
     this.#gone.abort();
+    for (const check of this.#owned) check();
     for (const job of this.#held) if (job.holder?.connection === this.#connection) this.#controller.holderDisconnected(job);
   }
 
@@ -199,6 +202,11 @@ class Client {
         signal: this.#gone.signal,
         onWait: (text) => this.#send({ id, event: { kind: "waiting", text } }),
       }),
+    createOwnStep: ({ request }) => {
+      const peer = this.#connection.peer.pid;
+      return this.#controller.createOwnStep(request, identify(peer) ?? { pid: peer, startTicks: 0 }, (check) => this.#owned.add(check));
+    },
+    ownStepReady: ({ jobId, stepKey }) => this.#controller.ownStepReady(jobId, stepKey),
     tryJob: ({ request }) => this.#controller.tryJob(request, this.#submitter),
     cancel: (target) => this.#controller.cancel(target, this.#connection.peer.uid),
     signal: (target) => this.#controller.control.signal(target, this.#connection.peer.uid),
@@ -291,6 +299,8 @@ const OPERATIONS: ReadonlySet<string> = new Set<Operation>([
   "detachAllocation",
   "findAllocation",
   "createStep",
+  "createOwnStep",
+  "ownStepReady",
   "tryJob",
   "cancel",
   "signal",

@@ -12,9 +12,9 @@
  */
 import type { JobId, StepKey } from "#job/id.ts";
 import type { ExitPair } from "#job/outcome.ts";
-import type { StepRecord } from "#job/record.ts";
+import type { JobRecord, StepRecord } from "#job/record.ts";
 import type { JobRequest } from "#job/request.ts";
-import type { AccountingFilter, AllocationInfo, JobFilter, JobTarget, SignalScope, StepRequest } from "../engine.ts";
+import type { AccountingFilter, AllocationInfo, JobFilter, JobTarget, OwnStepRequest, SignalScope, StepRequest } from "../engine.ts";
 
 export interface Operations {
   readonly info: { readonly args: Record<string, never> };
@@ -26,6 +26,9 @@ export interface Operations {
   readonly detachAllocation: { readonly args: { readonly jobId: number } };
   readonly findAllocation: { readonly args: { readonly jobId: number } };
   readonly createStep: { readonly args: { readonly request: StepRequest } };
+  /** A step that its caller runs; the caller then listens at the step's socket as a step daemon does, and says `ownStepReady`. */
+  readonly createOwnStep: { readonly args: { readonly request: OwnStepRequest } };
+  readonly ownStepReady: { readonly args: { readonly jobId: number; readonly stepKey: StepKey } };
   readonly tryJob: { readonly args: { readonly request: JobRequest } };
   readonly cancel: { readonly args: JobTarget };
   readonly signal: { readonly args: JobTarget & { readonly signalNumber: number; readonly scope: SignalScope } };
@@ -74,6 +77,16 @@ export interface CreatedStep {
   readonly step: StepRecord;
   readonly socketPath: string;
   readonly waited: boolean;
+}
+
+export interface CreatedOwnStep {
+  readonly step: StepRecord;
+  readonly job: JobRecord;
+  readonly socketPath: string;
+  readonly spoolDir: string;
+  readonly environment: Readonly<Record<string, string>>;
+  readonly gres: Readonly<Record<string, readonly number[]>>;
+  readonly killWaitSeconds: number;
 }
 
 export interface DaemonStatus {
