@@ -1,0 +1,126 @@
+// A real rootless podman with storage, configuration and a small image of its own, whose runtime is scrun, or any other.
+// It works on the private cluster of test/e2e/site.ts, so that every container is a job there.
+import { chmodSync, copyFileSync, mkdirSync, symlinkSync, writeFileSync } from "node:fs";
+import { userInfo } from "node:os";
+import { join } from "node:path";
+import { havePeers } from "../peers.ts";
+import { isRoot, type Outcome, type RunningCommand, type RunOptions, Site } from "../e2e/site.ts";
+
+export const IMAGE = "berth-test";
+
+/** Rootless podman is an ordinary user's; scripts/test runs every test as one, too. */
+export const canRunPodman = !isRoot && havePeers("podman", "conmon", "newuidmap", "runc", "busybox");
+if (isRoot) console.error("skipping the tests of rootless podman: they are an ordinary user's");
+
+export class PodmanSite extends Site {
+  readonly #config: string;
+
+  private constructor(conf: string | undefined) {
+    super(conf === undefined ? {} : { conf });
+    this.#config = join(this.dir, "containers.conf");
+    symlinkSync(join(this.dir, "bin/berth"), join(this.dir, "bin/scrun"));
+  }
+
+  static async open(options: { readonly conf?: string } = {}): Promise<PodmanSite> {
+    const site = new PodmanSite(options.conf);
+    try {
+      site.#configure();
+      // Started by scrun, it would live in podman's namespaces, and keep its state where podman's scrubbed environment says.
+      await site.expectSuccess(["berth", "daemon", "start"]);
+      await site.#importImage();
+    } catch (error) {
+      await site[Symbol.asyncDispose]();
+      throw error;
+    }
+    return site;
+  }
+
+  #configure(): void {
+    // The host's network: slirp4netns wants /dev/net/tun, which ordinary users may not have.
+    writeFileSync(
+      this.#config,
+      [
+        "[containers]",
+        'netns = "host"',
+        'log_driver = "k8s-file"',
+        "[engine]",
+        'cgroup_manager = "cgroupfs"',
+        'events_logger = "file"',
+        'runtime_supports_json = ["crun", "runc", "scrun"]',
+        "",
+      ].join("\n"),
+    );
+    mkdirSync(join(this.dir, "config/containers"));
+    const storage = ["[storage]", 'driver = "vfs"', `runroot = "${this.dir}/run/pr"`, `graphroot = "${this.dir}/pg"`, ""];
+    writeFileSync(join(this.dir, "config/containers/storage.conf"), storage.join("\n"));
+    writeFileSync(join(this.dir, "config/containers/policy.json"), '{"default": [{"type": "insecureAcceptAnything"}]}');
+  }
+
+  async #importImage(): Promise<void> {
+    const root = join(this.dir, "image");
+    for (const name of ["bin", "dev", "proc", "sys", "etc", "root", "tmp"]) mkdirSync(join(root, name), { recursive: true });
+    chmodSync(join(root, "tmp"), 0o1777);
+    const busybox = Bun.which("busybox");
+    if (busybox === null) throw new Error("busybox was there a moment ago");
+    copyFileSync(busybox, join(root, "bin/busybox"));
+    const list = Bun.spawnSync([busybox, "--list"]).stdout.toString().trim().split("\n");
+    for (const applet of list) if (applet !== "busybox") symlinkSync("busybox", join(root, "bin", applet));
+    writeFileSync(join(root, "etc/passwd"), "root:x:0:0:root:/root:/bin/sh\nme:x:1000:1000:me:/tmp:/bin/sh\n");
+    writeFileSync(join(root, "etc/group"), "root:x:0:\nme:x:1000:\n");
+    await this.expectSuccess(["/usr/bin/tar", "-C", root, "-cf", join(this.dir, "image.tar"), "."]);
+    await this.expectSuccess(this.#podman(["import", "-q", join(this.dir, "image.tar"), IMAGE]));
+  }
+
+  #podman(args: readonly string[], runtime = join(this.dir, "bin/scrun")): [string, ...string[]] {
+    // By its path: the process that cleans up after a container has none of our environment.
+    return ["/usr/bin/podman", "--runtime", runtime, ...args];
+  }
+
+  podman(args: readonly string[], options: RunOptions & { readonly runtime?: string } = {}): Promise<Outcome> {
+    return this.run(this.#podman(args, options.runtime), this.#withConfig(options));
+  }
+
+  /** In a process group of its own, which is what a terminal's Ctrl-C goes to. */
+  startPodman(args: readonly string[], options: RunOptions = {}): RunningCommand {
+    return this.start(["/usr/bin/setsid", ...this.#podman(args)], this.#withConfig(options));
+  }
+
+  /** podman under script(1), which gives it a terminal. */
+  podmanOnTerminal(args: readonly string[], options: RunOptions = {}): Promise<Outcome> {
+    const line = this.#podman(args).map((word) => `'${word.replaceAll("'", "'\\''")}'`);
+    return this.run(["/usr/bin/script", "-qec", line.join(" "), "/dev/null"], this.#withConfig(options));
+  }
+
+  #withConfig(options: RunOptions): RunOptions {
+    return {
+      timeoutMs: 60_000,
+      ...options,
+      env: { CONTAINERS_CONF: this.#config, USER: userInfo().username, LOGNAME: userInfo().username, ...options.env },
+    };
+  }
+
+  async expectSuccess(argv: readonly [string, ...string[]]): Promise<string> {
+    const { status, stdout, stderr } = await this.run(argv, this.#withConfig({}));
+    if (status !== 0) throw new Error(`${argv.join(" ")}: status ${status}\n${stderr}`);
+    return stdout;
+  }
+
+  /** A container id or name → its job as sacct tells it, `state code:signal`. */
+  async job(name: string): Promise<string> {
+    const { stdout } = await this.run(["sacct", "-X", "-n", "-P", "--name", name, "-o", "state,exitcode"]);
+    return stdout.trim().replace("|", " ");
+  }
+
+  override async [Symbol.asyncDispose](): Promise<void> {
+    try {
+      await this.podman(["rm", "-f", "-a", "-t", "0"]);
+      // Files of the image belong to users that only exist in podman's namespace.
+      await this.podman(["unshare", "rm", "-rf", join(this.dir, "pg")]);
+      // The process that keeps that namespace.
+      await this.podman(["system", "migrate"]);
+    } catch (error) {
+      console.error(`podman's clean-up: ${error instanceof Error ? error.message : String(error)}`);
+    }
+    await super[Symbol.asyncDispose]();
+  }
+}
