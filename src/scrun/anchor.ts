@@ -20,8 +20,9 @@ import { runChild } from "#platform/child.ts";
 import { failFast } from "#platform/fail-fast.ts";
 import { listenFrames, parseJsonFrame, type FrameConnection } from "#platform/frames.ts";
 import { becomeSubreaper, replaceFd, type ReapedChild } from "#platform/libc.ts";
+import { standInNamespacesOf } from "#platform/namespaces.ts";
 import { killAll, OrphanReaper } from "#platform/orphans.ts";
-import { identify, sendSignal, type ProcessIdentity } from "#platform/process-tree.ts";
+import { identify, isAlive, processesOf, sendSignal, type ProcessIdentity } from "#platform/process-tree.ts";
 import { spawnWithFiles } from "#platform/spawn.ts";
 import type { AnchorPlan, ContainerStatus, FromAnchor, ToAnchor } from "./anchor-wire.ts";
 import { readConfig, writeRuntimeConfig } from "./config.ts";
@@ -244,6 +245,8 @@ class Anchor {
     if (shellCode(result.status) === 0) {
       this.#isStarted = true;
       if (this.#status === "created") this.#status = "running";
+      // Not earlier: the runtime's hooks are run in our namespaces.
+      if (this.#init !== undefined) standInNamespacesOf(this.#init.pid);
       for (const starter of this.#starters) this.#say(starter, { event: "started" });
     } else {
       const message = lastError(readText(log)) ?? lastError(result.stderr) ?? result.stderr.trim();
@@ -332,9 +335,14 @@ class Anchor {
       signal: never,
       timeoutMs: RUNTIME_MS,
     });
-    if (shellCode(result.status) === 0) this.#status = isFrozen ? "paused" : "running";
-    // Without a freezer: every process of the container, which hears it through its first one at the least.
-    else this.#kill(isFrozen ? SIGSTOP : SIGCONT);
+    if (shellCode(result.status) !== 0) this.#stopAll(isFrozen);
+    this.#status = isFrozen ? "paused" : "running";
+  }
+
+  /** Without a freezer (no cgroup of its own): a signal to each of its processes. */
+  #stopAll(isStopped: boolean): void {
+    if (this.#init === undefined || !isAlive(this.#init)) return;
+    for (const pid of processesOf(this.#init.pid)) sendSignal(pid, isStopped ? SIGSTOP : SIGCONT);
   }
 
   // --- Commands -------------------------------------------------------------------------------------------------
@@ -384,13 +392,14 @@ class Anchor {
         break;
       case "paused":
       case "resumed":
-        void this.#follow(connection, message.op);
+        void this.#follow(connection, message);
         break;
     }
   }
 
   /** The runtime has paused or resumed the container: the job is suspended or resumed with it. */
-  async #follow(connection: FrameConnection, op: "paused" | "resumed"): Promise<void> {
+  async #follow(connection: FrameConnection, { op, isDone }: Extract<ToAnchor, { op: "paused" | "resumed" }>): Promise<void> {
+    if (!isDone) this.#stopAll(op === "paused");
     this.#status = op === "paused" ? "paused" : "running";
     const target = { jobId: this.#jobId ?? 0, arrayTasks: null, stepKey: null };
     try {

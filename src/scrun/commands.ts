@@ -189,11 +189,13 @@ export async function pauseOrResume(call: RuntimeCall, word: "pause" | "resume")
     signal: never,
     timeoutMs: RUNTIME_MS,
   });
-  if (shellCode(result.status) !== 0) {
-    throw new BerthError("RUNTIME_FAILED", lastError(result.stderr) ?? result.stderr.trim());
-  }
+  const isDone = shellCode(result.status) === 0;
+  const reason = lastError(result.stderr) ?? result.stderr.trim();
+  // crun's words where podman could not make a cgroup: signals do instead.
+  if (!isDone && !/without a cgroup|cgroup.*(not|no) /i.test(reason)) throw new BerthError("RUNTIME_FAILED", reason);
   using client = await AnchorClient.find(place);
-  await client?.ask({ op: word === "pause" ? "paused" : "resumed" });
+  if (client === undefined) throw new BerthError("CONTAINER_STOPPED", "container not running");
+  await client.ask({ op: word === "pause" ? "paused" : "resumed", isDone });
   return 0;
 }
 

@@ -47,6 +47,8 @@ export interface ControllerOptions {
   readonly store: Store;
   readonly pool: DaemonPool;
   readonly log: Log;
+  /** In a container engine's user namespace, where batch jobs must not run. */
+  readonly isConfined: boolean;
 }
 
 export class Controller implements StepManagerHost {
@@ -72,7 +74,10 @@ export class Controller implements StepManagerHost {
     this.log = options.log;
     this.book = new JobBook(options);
     this.#resources = new Resources(this.config.nodes);
-    this.#eligibility = new Eligibility(this.book, (job, state, reason) => this.#endPending(job, state, reason));
+    this.#eligibility = new Eligibility(this.book, {
+      endPending: (job, state, reason) => this.#endPending(job, state, reason),
+      isConfined: options.isConfined,
+    });
     this.#steps = new StepManager(this);
     this.control = new JobControl({
       book: this.book,
