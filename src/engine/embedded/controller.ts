@@ -278,7 +278,11 @@ export class Controller implements StepManagerHost {
     const { stepKey } = step.record;
     if (typeof stepKey === "number") {
       this.book.apply(job, { kind: "stepEnded", exit: result.exit });
-      if (job.record.kind === "srun" && stepKey === 0) this.#endWith(job, result.exit); // its one step is what it was for
+      // Its one step is what it was for. Whether the step's daemon or we see first that srun is gone makes no difference.
+      if (job.record.kind === "srun" && stepKey === 0) {
+        if (result.terminated === "clientLost") this.#cancelJob(job, job.record.userId);
+        else this.#endWith(job, result.exit);
+      }
     }
     if (stepKey === "batch") {
       this.book.apply(job, { kind: "exited", exit: result.exit });
