@@ -296,11 +296,13 @@ export class Controller implements StepManagerHost {
     const { stepKey } = step.record;
     if (typeof stepKey === "number") {
       this.book.apply(job, { kind: "stepEnded", exit: result.exit });
-      // Its one step is what it was for.
+      // Its one step is what it was for. Whether the step's daemon or we see first that srun is gone makes no difference.
       if (job.record.kind === "srun" && stepKey === 0) {
-        if (result.outOfMemory) this.book.apply(job, { kind: "exited", exit: result.exit });
-        if (result.outOfMemory) this.#end(job, { state: "OUT_OF_MEMORY", reason: "OutOfMemory", cancelledBy: null });
-        else this.#endWith(job, result.exit);
+        if (result.terminated === "clientLost") this.#cancelJob(job, job.record.userId);
+        else if (result.outOfMemory) {
+          this.book.apply(job, { kind: "exited", exit: result.exit });
+          this.#end(job, { state: "OUT_OF_MEMORY", reason: "OutOfMemory", cancelledBy: null });
+        } else this.#endWith(job, result.exit);
       }
     }
     if (stepKey === "batch") {
