@@ -79,8 +79,8 @@ export function spawnTask(command: TaskCommand): RunningProcess & { readonly ter
   };
 }
 
-function running(child: Bun.Subprocess): RunningProcess {
-  registerChild(child, "task");
+function running(child: Bun.Subprocess, role: "task" | "tool" = "task"): RunningProcess {
+  registerChild(child, role);
   return { pid: child.pid, exited: child.exited.then(() => exitStatusOf(child)), usage: () => usageOf(child) };
 }
 
@@ -137,7 +137,7 @@ export function spawnDaemon(
     stdio: ["ignore", options.logFd, options.logFd],
   });
   child.unref();
-  return running(child);
+  return running(child, "tool"); // whoever starts it may be a subreaper, and must not take it for something left behind
 }
 
 /**
@@ -165,6 +165,5 @@ export function spawnWithFiles(
     stdio: [stdin, stdout, stderr, ...others],
   });
   if (options.isDaemon === true) child.unref();
-  registerChild(child, "tool");
-  return { pid: child.pid, exited: child.exited.then(() => exitStatusOf(child)), usage: () => usageOf(child) };
+  return running(child, "tool");
 }

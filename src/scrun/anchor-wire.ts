@@ -7,7 +7,7 @@
  *   state ── state ───► anchor     `state`
  *   kill ─── kill ────► anchor     only while there is no container yet: the job is withdrawn; `done`
  *   delete ─ end ─────► anchor     the container is killed and the job ended; the connection closes when the anchor ends
- *   pause ── paused, resumed ─► anchor   the runtime has done it: the job follows; `done`
+ *   pause ── paused, resumed ─► anchor   the job follows; `done`
  */
 import type { JobId } from "#job/id.ts";
 import type { JobRequest, SubmitContext } from "#job/request.ts";
@@ -39,8 +39,8 @@ export type ToAnchor =
   | { readonly op: "cancel" }
   | { readonly op: "kill"; readonly signal: number }
   | { readonly op: "end" }
-  | { readonly op: "paused" }
-  | { readonly op: "resumed" };
+  /** `isDone`: by the runtime. Otherwise it has no freezer, and the anchor does it with signals. */
+  | { readonly op: "paused" | "resumed"; readonly isDone: boolean };
 
 export type ContainerStatus = "creating" | "created" | "running" | "paused" | "stopped";
 

@@ -20,14 +20,16 @@ import { runChild } from "#platform/child.ts";
 import { failFast } from "#platform/fail-fast.ts";
 import { listenFrames, parseJsonFrame, type FrameConnection } from "#platform/frames.ts";
 import { becomeSubreaper, replaceFd, type ReapedChild } from "#platform/libc.ts";
+import { standInNamespacesOf } from "#platform/namespaces.ts";
 import { killAll, OrphanReaper } from "#platform/orphans.ts";
-import { identify, sendSignal, type ProcessIdentity } from "#platform/process-tree.ts";
+import { identify, isAlive, processesOf, sendSignal, type ProcessIdentity } from "#platform/process-tree.ts";
 import { spawnWithFiles } from "#platform/spawn.ts";
 import type { AnchorPlan, ContainerStatus, FromAnchor, ToAnchor } from "./anchor-wire.ts";
 import { readConfig, writeRuntimeConfig } from "./config.ts";
 import { findMemoryCgroup, peakMemoryKib, wasOutOfMemory, type MemoryCgroup } from "./memory-events.ts";
 import { lastError } from "./log.ts";
 import type { ContainerPlace } from "./place.ts";
+import type { Staging, StagingContext } from "./staging.ts";
 
 const SIGTERM = 15;
 const SIGKILL = 9;
@@ -36,17 +38,23 @@ const SIGSTOP = 19;
 /** After create has gone without a word there is nothing to be an anchor of. */
 const PLAN_MS = 60_000;
 const RUNTIME_MS = 120_000;
+/** When the start is over: an anchor may live for weeks. */
+const SHRINK_MS = 500;
 const never = new AbortController().signal;
 
 /** What ended before there was a container. */
 const NOT_RUN: ExitStatus = { kind: "exited", code: 1 };
 const CANCELLED: ExitStatus = { kind: "exited", code: 130 };
 
-/** @param preserved fds for the container, beside 0, 1 and 2 */
-export async function runAnchor(
-  place: ContainerPlace,
-  options: { readonly engine: Engine; readonly preserved: readonly number[] },
-): Promise<number> {
+export interface AnchorOptions {
+  readonly engine: Engine;
+  /** Fds for the container, beside 0, 1 and 2. */
+  readonly preserved: readonly number[];
+  /** Undefined: the bundle is used where it is. */
+  readonly openStaging: () => Promise<Staging | undefined>;
+}
+
+export async function runAnchor(place: ContainerPlace, options: AnchorOptions): Promise<number> {
   failFast((error) => console.error(`scrun: error: ${error instanceof Error ? error.message : String(error)}`));
   becomeSubreaper();
   const anchor = new Anchor(place, options);
@@ -57,6 +65,7 @@ class Anchor {
   readonly #place: ContainerPlace;
   readonly #engine: Engine;
   readonly #preserved: readonly number[];
+  readonly #openStaging: () => Promise<Staging | undefined>;
   readonly #reaper = new OrphanReaper();
   readonly #planned = Promise.withResolvers<AnchorPlan>();
   readonly #startWanted = Promise.withResolvers<void>();
@@ -76,7 +85,8 @@ class Anchor {
   #killTimer: ReturnType<typeof setTimeout> | undefined;
   #ending: AbortReason | undefined;
 
-  constructor(place: ContainerPlace, options: { readonly engine: Engine; readonly preserved: readonly number[] }) {
+  constructor(place: ContainerPlace, options: AnchorOptions) {
+    this.#openStaging = options.openStaging;
     this.#place = place;
     this.#engine = options.engine;
     this.#preserved = options.preserved;
@@ -120,7 +130,10 @@ class Anchor {
       await granted;
     }
     this.#step = await this.#openStep(plan);
-    if (this.#init === undefined) await this.#makeContainer(plan, this.#step.environment);
+    if (this.#init === undefined) {
+      const staged = await this.#stageIn(plan, this.#step);
+      await this.#makeContainer(staged, this.#step.environment);
+    }
     if (this.#init !== undefined) this.#step.started(this.#init);
     if (first !== "queued") this.#created();
     const exited = this.#waitForEnd();
@@ -181,8 +194,12 @@ class Anchor {
 
   async #release(): Promise<void> {
     try {
-      // A job that had its step has ended with it.
-      if (this.#held !== undefined && this.#step === undefined) await this.#held.release({ code: 1, signal: 0 });
+      await this.#stageOut();
+      if (this.#step !== undefined) {
+        const none = { userCpuMs: 0, systemCpuMs: 0, maxRssKib: null, outOfMemory: false };
+        if (!this.#isConcluded) await this.#step.ended({ status: NOT_RUN, ...none });
+        // A job that had its step has ended with it.
+      } else if (this.#held !== undefined) await this.#held.release({ code: 1, signal: 0 });
     } catch {
       // The controller ends what nobody holds.
     }
@@ -244,9 +261,13 @@ class Anchor {
     if (shellCode(result.status) === 0) {
       this.#isStarted = true;
       if (this.#status === "created") this.#status = "running";
+      // Not earlier: the runtime's hooks are run in our namespaces.
+      if (this.#init !== undefined) standInNamespacesOf(this.#init.pid);
+      setTimeout(() => Bun.gc(true), SHRINK_MS).unref();
       for (const starter of this.#starters) this.#say(starter, { event: "started" });
     } else {
       const message = lastError(readText(log)) ?? lastError(result.stderr) ?? result.stderr.trim();
+      this.#startFailure = { kind: "exited", code: /not found|no such file/i.test(message) ? 127 : 126 };
       for (const starter of this.#starters) this.#say(starter, { event: "failed", message, hint: null, isSaid: false });
       this.#kill(SIGKILL);
     }
@@ -261,7 +282,11 @@ class Anchor {
   }
   #end: ReapedChild | undefined;
 
-  async #conclude(status: ExitStatus): Promise<ExitStatus> {
+  #isConcluded = false;
+  #startFailure: ExitStatus | undefined;
+
+  async #conclude(waited: ExitStatus): Promise<ExitStatus> {
+    const status = this.#startFailure ?? waited;
     this.#status = "stopped";
     clearTimeout(this.#killTimer);
     for (const starter of this.#starters) {
@@ -269,6 +294,8 @@ class Anchor {
     }
     await killAll(this.#reaper);
     const end = this.#end;
+    await this.#stageOut();
+    this.#isConcluded = true;
     await this.#step?.ended({
       status,
       userCpuMs: end?.userCpuMs ?? 0,
@@ -281,6 +308,46 @@ class Anchor {
 
   #kill(signal: number): void {
     if (this.#init !== undefined && identify(this.#init.pid)?.startTicks === this.#init.startTicks) sendSignal(this.#init.pid, signal);
+  }
+
+  // --- Staging --------------------------------------------------------------------------------------------------
+
+  #staged: { readonly staging: Staging; readonly context: StagingContext } | undefined;
+
+  /** Where a scrun.lua is configured, or the bundle has to go elsewhere; in place there is nothing to do. */
+  async #stageIn(plan: AnchorPlan, step: OwnStep): Promise<AnchorPlan> {
+    const staging = await this.#openStaging();
+    if (staging === undefined) return plan;
+    const context: StagingContext = {
+      id: plan.id,
+      bundle: plan.bundle,
+      originalBundle: plan.bundle,
+      rootPath: plan.rootfs,
+      originalRootPath: plan.rootfs,
+      spoolDir: this.#place.spool,
+      configFile: plan.configFile,
+      jobId: step.job.jobId,
+      userId: step.job.userId,
+      groupId: step.job.groupId,
+      jobEnvironment: Object.entries(step.environment).map(([name, value]) => `${name}=${value}`),
+    };
+    this.#staged = { staging, context };
+    const { status, bundle, rootPath, message } = await staging.stageIn(context, { signal: this.#withdraw.signal });
+    this.#staged = { staging, context: { ...context, bundle, rootPath } };
+    if (status !== 0) {
+      await this.#stageOut();
+      throw new BerthError("STAGE_IN", message ?? `Cannot stage the container in: status ${status}`);
+    }
+    return { ...plan, bundle, rootfs: rootPath, configFile: join(bundle, "config.json") };
+  }
+
+  /** Once, whatever came of the container. Its failure is told, and changes no exit status. */
+  async #stageOut(): Promise<void> {
+    const staged = this.#staged;
+    if (staged === undefined) return;
+    this.#staged = undefined;
+    const { status, message } = await staged.staging.stageOut(staged.context, { signal: never });
+    if (status !== 0) this.#print(`scrun: error: ${message ?? `Cannot stage the container out: status ${status}`}`);
   }
 
   // --- Orders ---------------------------------------------------------------------------------------------------
@@ -332,9 +399,14 @@ class Anchor {
       signal: never,
       timeoutMs: RUNTIME_MS,
     });
-    if (shellCode(result.status) === 0) this.#status = isFrozen ? "paused" : "running";
-    // Without a freezer: every process of the container, which hears it through its first one at the least.
-    else this.#kill(isFrozen ? SIGSTOP : SIGCONT);
+    if (shellCode(result.status) !== 0) this.#stopAll(isFrozen);
+    this.#status = isFrozen ? "paused" : "running";
+  }
+
+  /** Without a freezer (no cgroup of its own): a signal to each of its processes. */
+  #stopAll(isStopped: boolean): void {
+    if (this.#init === undefined || !isAlive(this.#init)) return;
+    for (const pid of processesOf(this.#init.pid)) sendSignal(pid, isStopped ? SIGSTOP : SIGCONT);
   }
 
   // --- Commands -------------------------------------------------------------------------------------------------
@@ -384,13 +456,14 @@ class Anchor {
         break;
       case "paused":
       case "resumed":
-        void this.#follow(connection, message.op);
+        void this.#follow(connection, message);
         break;
     }
   }
 
   /** The runtime has paused or resumed the container: the job is suspended or resumed with it. */
-  async #follow(connection: FrameConnection, op: "paused" | "resumed"): Promise<void> {
+  async #follow(connection: FrameConnection, { op, isDone }: Extract<ToAnchor, { op: "paused" | "resumed" }>): Promise<void> {
+    if (!isDone) this.#stopAll(op === "paused");
     this.#status = op === "paused" ? "paused" : "running";
     const target = { jobId: this.#jobId ?? 0, arrayTasks: null, stepKey: null };
     try {
@@ -405,6 +478,7 @@ class Anchor {
 
   /** Ends it, wherever it is: in the queue, or as a container. */
   #cancel(): void {
+    if (this.#plan === undefined) process.exit(1); // create has failed before there was anything
     if (this.#init !== undefined) {
       this.#kill(SIGKILL);
       if (this.#status === "paused") void this.#freeze(false);

@@ -1,16 +1,19 @@
 /** The commands that find a container by its id: start, state, kill, delete, list, and what the real runtime does for us. */
-import { existsSync } from "node:fs";
+import { existsSync, readFileSync, rmSync, writeFileSync } from "node:fs";
 import { join } from "node:path";
+import { isObject, openList, parseJson, printJson, type Json } from "#container/json.ts";
 import { BerthError } from "#job/errors.ts";
+import { shellCode } from "#job/outcome.ts";
 import { parseSignal } from "#options/signals.ts";
 import { runChild } from "#platform/child.ts";
 import { replaceProcess } from "#platform/exec.ts";
 import { isAlive } from "#platform/process-tree.ts";
+import { spawnWithFiles } from "#platform/spawn.ts";
 import { AnchorClient } from "./anchor-client.ts";
 import type { ContainerStatus } from "./anchor-wire.ts";
+import { lastValue, type Given } from "./command-line.ts";
 import { lastError, type Log } from "./log.ts";
 import { checkId, ContainerPlace, listPlaces, type ContainerState } from "./place.ts";
-import { shellCode } from "#job/outcome.ts";
 
 const never = new AbortController().signal;
 const RUNTIME_MS = 120_000;
@@ -171,13 +174,60 @@ export interface RuntimeCall {
 export function passOn(call: RuntimeCall): never {
   const { place, state } = findContainer(call.root, call.id);
   if (!hasRuntimeContainer(place)) throw new BerthError("CONTAINER_STOPPED", "the container is not created yet: its job is queued");
-  const env: Record<string, string> = {};
-  for (const [name, value] of Object.entries(process.env)) if (value !== undefined) env[name] = value;
   return replaceProcess(
     state.runtime,
     [state.runtime, "--root", place.runtimeRoot, ...call.globals, ...state.runtimeOptions, ...call.words],
-    env,
+    ownEnvironment(),
   );
+}
+
+/**
+ * exec: the job's variables are the new process's too, as far as its specification does not set them. Engines give the whole
+ * process in a file; without one there is nothing to add to.
+ */
+export async function execIn(call: RuntimeCall & { readonly given: readonly Given[] }): Promise<number> {
+  const processFile = lastValue(call.given, "process");
+  const { place, state } = findContainer(call.root, call.id);
+  if (processFile === undefined || !hasRuntimeContainer(place)) return passOn(call);
+  const extended = join(place.dir, `exec-${process.pid}.json`);
+  if (!extendProcess(processFile, extended, join(place.bundle, "config.json"))) return passOn(call);
+  try {
+    const preserved = Number(lastValue(call.given, "preserve-fds") || "0");
+    const argv = [
+      ...[state.runtime, "--root", place.runtimeRoot, ...call.globals, ...state.runtimeOptions],
+      ...call.words.map((word) => (word === processFile ? extended : word.replace(`=${processFile}`, `=${extended}`))),
+    ] as [string, ...string[]];
+    const files = [0, 1, 2, ...Array.from({ length: preserved }, (_, index) => 3 + index)];
+    return shellCode(await spawnWithFiles(argv, { files, env: ownEnvironment(), cwd: process.cwd() }).exited);
+  } finally {
+    rmSync(extended, { force: true });
+  }
+}
+
+/** False when there is nothing that could be added. */
+function extendProcess(from: string, to: string, configFile: string): boolean {
+  let specification: Json;
+  let config: Json;
+  try {
+    specification = parseJson(readFileSync(from, "utf8"));
+    config = parseJson(readFileSync(configFile, "utf8"));
+  } catch {
+    return false; // the runtime says what is wrong with it
+  }
+  const own = isObject(config) ? config.get("process") : undefined;
+  const env = isObject(own) ? own.get("env") : undefined;
+  if (!isObject(specification) || !Array.isArray(env)) return false;
+  const names = new Set(openList(specification, "env").map((entry) => String(entry).split("=", 1)[0]));
+  const missing = env.filter((entry) => typeof entry === "string" && entry.startsWith("SLURM") && !names.has(entry.split("=", 1)[0]));
+  openList(specification, "env").push(...missing);
+  writeFileSync(to, printJson(specification), { mode: 0o600 });
+  return true;
+}
+
+function ownEnvironment(): Record<string, string> {
+  const env: Record<string, string> = {};
+  for (const [name, value] of Object.entries(process.env)) if (value !== undefined) env[name] = value;
+  return env;
 }
 
 /** pause and resume: the container first, then its job. */
@@ -189,11 +239,13 @@ export async function pauseOrResume(call: RuntimeCall, word: "pause" | "resume")
     signal: never,
     timeoutMs: RUNTIME_MS,
   });
-  if (shellCode(result.status) !== 0) {
-    throw new BerthError("RUNTIME_FAILED", lastError(result.stderr) ?? result.stderr.trim());
-  }
+  const isDone = shellCode(result.status) === 0;
+  const reason = lastError(result.stderr) ?? result.stderr.trim();
+  // crun's words where podman could not make a cgroup: signals do instead.
+  if (!isDone && !/without a cgroup|cgroup.*(not|no) /i.test(reason)) throw new BerthError("RUNTIME_FAILED", reason);
   using client = await AnchorClient.find(place);
-  await client?.ask({ op: word === "pause" ? "paused" : "resumed" });
+  if (client === undefined) throw new BerthError("CONTAINER_STOPPED", "container not running");
+  await client.ask({ op: word === "pause" ? "paused" : "resumed", isDone });
   return 0;
 }
 

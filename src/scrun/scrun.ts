@@ -43,6 +43,7 @@ export function versionText(): string {
 /** Gives the exit status. */
 export async function scrun(argv: readonly string[], host: ScrunHost): Promise<number> {
   if (argv[0] === "anchor") return await anchor(argv.slice(1), host);
+  let failed = 1;
   let log = new Log({ file: undefined, format: "text", stderrLevel: 3 });
   try {
     const { given, rest } = readOptions(GLOBAL_OPTIONS, argv);
@@ -56,12 +57,14 @@ export async function scrun(argv: readonly string[], host: ScrunHost): Promise<n
       return 0;
     }
     log = openLog(given);
+    // runc's, when exec itself fails: engines tell it from the program's own status.
+    if (rest[0]?.toLowerCase() === "exec") failed = 255;
     return await command(given, rest, { log, host, argv });
   } catch (error) {
     if (error instanceof BerthError) {
       if (error.code === "RUNTIME_FAILED" && error.constructor !== BerthError) log.fileOnly("error", error.message);
       else log.error(error.message, error.hint);
-      return 1;
+      return failed;
     }
     log.error(error instanceof Error ? error.message : String(error), "this is a bug in Berth; BERTH_DEBUG=1 shows where");
     if (process.env["BERTH_DEBUG"] === "1" && error instanceof Error) log.error(error.stack ?? "");
@@ -133,6 +136,7 @@ async function command(globals: readonly Given[], words: readonly string[], scen
       return await (await import("./commands.ts")).pauseOrResume(call, word);
     }
     case "exec":
+      return await (await import("./commands.ts")).execIn({ ...call, given });
     case "ps":
     case "events":
     case "update":
@@ -175,6 +179,7 @@ async function anchor([dir = "", preserved = "0"]: readonly string[], host: Scru
   await using engine = await host.openEngine();
   return await runAnchor(new ContainerPlace(dir.slice(0, -id.length - 1), id), {
     engine,
+    openStaging: async () => undefined,
     preserved: Array.from({ length: Number(preserved) }, (_, index) => 3 + index),
   });
 }

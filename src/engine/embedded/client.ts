@@ -10,6 +10,7 @@ import type { AccountedJob, JobRecord, NodeRecord, PartitionRecord, StepRecord }
 import type { JobRequest } from "#job/request.ts";
 import { VERSION } from "#job/version.ts";
 import { connectFrames, parseJsonFrame, type FrameConnection } from "#platform/frames.ts";
+import { outsideIds } from "#platform/namespaces.ts";
 import type {
   AccountingFilter,
   AllocateEvent,
@@ -32,7 +33,16 @@ import { enginePaths } from "./paths.ts";
 import { connectToController } from "./start.ts";
 import { EmbeddedOwnStep } from "./own-step.ts";
 import { EmbeddedStepChannel } from "./step-channel.ts";
-import type { AllocationNews, Answer, CreatedOwnStep, CreatedStep, DaemonStatus, Operation, Operations } from "./wire.ts";
+import {
+  MOVED,
+  type AllocationNews,
+  type Answer,
+  type CreatedOwnStep,
+  type CreatedStep,
+  type DaemonStatus,
+  type Operation,
+  type Operations,
+} from "./wire.ts";
 
 interface Pending {
   readonly parts: unknown[];
@@ -43,6 +53,14 @@ interface Pending {
 
 /** The controller went away in the middle of a request. */
 class ConnectionLost extends Error {}
+
+/** A controller in a container engine's user namespace has done nothing but end, because we are outside. */
+class Moved extends ConnectionLost {}
+
+/** Its lock goes with it. */
+const MOVE_MS = 60;
+/** Anchors leave it to commands outside to start the next controller, if there is one just now. */
+const CONFINED_MS = 1000;
 
 /** Operations that may be repeated when nobody knows whether they were done. */
 const REPEATABLE: ReadonlySet<Operation> = new Set<Operation>([
@@ -105,6 +123,11 @@ export class EmbeddedEngine implements Engine {
     this.#pending.delete(answer.id);
     if ("error" in answer) {
       const { code, message, hint, before } = answer.error;
+      if (code === MOVED) {
+        this.#connection = undefined;
+        setTimeout(() => pending.reject(new Moved(message)), MOVE_MS);
+        return;
+      }
       pending.reject(new BerthError(code, message, { before, ...(hint === null ? {} : { hint }) }));
     } else pending.resolve(answer.result ?? pending.parts);
   }
@@ -118,7 +141,8 @@ export class EmbeddedEngine implements Engine {
       try {
         return await this.#callOnce(op, args, options);
       } catch (error) {
-        if (!(error instanceof ConnectionLost) || !REPEATABLE.has(op) || attempt === ATTEMPTS) {
+        const isHarmless = error instanceof Moved || REPEATABLE.has(op);
+        if (!(error instanceof ConnectionLost) || !isHarmless || attempt === ATTEMPTS) {
           throw error instanceof ConnectionLost ? slurmError("CONTROLLER_DOWN", { cause: error }) : error;
         }
       }
@@ -231,6 +255,7 @@ export class EmbeddedEngine implements Engine {
           : this.#callOnce("resumeAllocation", { jobId }, options))) as JobRecord;
       } catch (error) {
         if (!(error instanceof ConnectionLost) || this.#isDisposed) throw error;
+        if (!(error instanceof Moved) && outsideIds() !== undefined) await Bun.sleep(CONFINED_MS);
       }
     }
   }

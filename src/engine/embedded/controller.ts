@@ -47,6 +47,8 @@ export interface ControllerOptions {
   readonly store: Store;
   readonly pool: DaemonPool;
   readonly log: Log;
+  /** In a container engine's user namespace, where batch jobs must not run. */
+  readonly isConfined: boolean;
 }
 
 export class Controller implements StepManagerHost {
@@ -72,7 +74,10 @@ export class Controller implements StepManagerHost {
     this.log = options.log;
     this.book = new JobBook(options);
     this.#resources = new Resources(this.config.nodes);
-    this.#eligibility = new Eligibility(this.book, (job, state, reason) => this.#endPending(job, state, reason));
+    this.#eligibility = new Eligibility(this.book, {
+      endPending: (job, state, reason) => this.#endPending(job, state, reason),
+      isConfined: options.isConfined,
+    });
     this.#steps = new StepManager(this);
     this.control = new JobControl({
       book: this.book,
@@ -291,11 +296,13 @@ export class Controller implements StepManagerHost {
     const { stepKey } = step.record;
     if (typeof stepKey === "number") {
       this.book.apply(job, { kind: "stepEnded", exit: result.exit });
-      // Its one step is what it was for.
+      // Its one step is what it was for. Whether the step's daemon or we see first that srun is gone makes no difference.
       if (job.record.kind === "srun" && stepKey === 0) {
-        if (result.outOfMemory) this.book.apply(job, { kind: "exited", exit: result.exit });
-        if (result.outOfMemory) this.#end(job, { state: "OUT_OF_MEMORY", reason: "OutOfMemory", cancelledBy: null });
-        else this.#endWith(job, result.exit);
+        if (result.terminated === "clientLost") this.#cancelJob(job, job.record.userId);
+        else if (result.outOfMemory) {
+          this.book.apply(job, { kind: "exited", exit: result.exit });
+          this.#end(job, { state: "OUT_OF_MEMORY", reason: "OutOfMemory", cancelledBy: null });
+        } else this.#endWith(job, result.exit);
       }
     }
     if (stepKey === "batch") {

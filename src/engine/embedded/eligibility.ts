@@ -11,15 +11,19 @@ export type EndPending = (job: LiveJob, state: "CANCELLED" | "DEADLINE", reason:
 export class Eligibility {
   readonly #book: JobBook;
   readonly #endPending: EndPending;
+  readonly #isConfined: boolean;
 
-  constructor(book: JobBook, endPending: EndPending) {
+  constructor(book: JobBook, options: { readonly endPending: EndPending; readonly isConfined: boolean }) {
     this.#book = book;
-    this.#endPending = endPending;
+    this.#endPending = options.endPending;
+    this.#isConfined = options.isConfined;
   }
 
   /** Jobs that may start as soon as there is room; the others get their reason. `again` collects times to look once more. */
   *waiting(now: EpochMs, again: number[]): Generator<WaitingJob> {
     for (const job of this.#book.queue) {
+      // The user's programs must not find themselves as root in podman's namespaces: the next controller runs them.
+      if (this.#isConfined && job.record.kind === "batch") continue;
       const reason = this.#whyNot(job, now, again);
       if (reason === undefined) {
         const { record } = job;

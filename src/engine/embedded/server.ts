@@ -4,6 +4,7 @@ import type { JobRecord } from "#job/record.ts";
 import { shownState } from "#job/state.ts";
 import { VERSION } from "#job/version.ts";
 import { listenFrames, parseJsonFrame, type FrameConnection } from "#platform/frames.ts";
+import { sharesUserNamespace } from "#platform/namespaces.ts";
 import { identify } from "#platform/process-tree.ts";
 import { groupName, userName } from "#platform/users.ts";
 import type { AccountingFilter, EngineInfo, JobFilter } from "../engine.ts";
@@ -13,6 +14,7 @@ import type { Controller } from "./controller.ts";
 import { LiveJob, type Holder } from "./live-job.ts";
 import { applyUpdate } from "./update.ts";
 import {
+  MOVED,
   PART_SIZE,
   type AllocationNews,
   type Answer,
@@ -30,6 +32,8 @@ export interface ServerOptions {
   readonly host: string;
   /** What the predecessor left is taken up: until then nobody is answered, because half the jobs would be unknown. */
   readonly recovered: Promise<void>;
+  /** Who the user is outside, when we run in a user namespace of podman or rootlesskit (docs/scrun.md). */
+  readonly outside: { readonly uid: number; readonly gid: number } | undefined;
   readonly onStop: (options: { readonly cancelJobs: boolean; readonly by: number }) => Promise<void>;
 }
 
@@ -109,6 +113,11 @@ class Client {
           hint: "run: berth daemon restart   (jobs that run go on)",
         });
       }
+      if (this.#options.outside !== undefined && !sharesUserNamespace(this.#connection.peer.pid)) {
+        await this.#makeWay();
+        this.#send({ id, error: { code: MOVED, message: "the controller makes way for one outside", hint: null, before: [] } });
+        return;
+      }
       await this.#options.recovered;
       const handler = this.#handlers[request.op] as (args: unknown, id: number) => unknown;
       const result = await handler(request.args, id);
@@ -117,6 +126,14 @@ class Client {
     } catch (error) {
       this.#send({ id, error: this.#wireError(error, request.op) });
     }
+  }
+
+  /**
+   * Jobs of users must not run in podman's user namespace: who comes from outside gets a controller there. Nothing of this
+   * request was done.
+   */
+  async #makeWay(): Promise<void> {
+    await this.#options.onStop({ cancelJobs: false, by: this.#connection.peer.uid });
   }
 
   #wireError(error: unknown, op: string): WireError {
@@ -149,7 +166,7 @@ class Client {
   }
 
   get #submitter(): Submitter {
-    const { uid, gid } = this.#connection.peer;
+    const { uid, gid } = this.#options.outside ?? this.#connection.peer;
     return { uid, gid, userName: userName(uid), groupName: groupName(gid) };
   }
 

@@ -13,7 +13,15 @@ import type { JobRequest } from "#job/request.ts";
 import type { BaseState } from "#job/state.ts";
 import { compressHostlist } from "#options/hostlist.ts";
 import { needsPerTask } from "#options/file-pattern.ts";
-import { appendToJournal, findResult, Journal, readJournal, type StepResult, type TerminateReason } from "#step/journal.ts";
+import {
+  appendToJournal,
+  findResult,
+  Journal,
+  readJournal,
+  type JournalEntry,
+  type StepResult,
+  type TerminateReason,
+} from "#step/journal.ts";
 import { readPlan, SCRIPT_FILE, writePlan, type StepPlan, type StreamPlan } from "#step/plan.ts";
 import type { FromDaemon, ToDaemon } from "#step/wire.ts";
 import { isAlive, killTree, type ProcessIdentity } from "#platform/process-tree.ts";
@@ -476,10 +484,11 @@ export class StepManager {
     for (const job of jobs) {
       for (const stepKey of job.steps.keys()) {
         const spool = stepSpool(this.#host.paths, job.id, stepKey);
-        const isTask = readJournal(spool).some(
-          (entry) => (entry.kind === "started" || entry.kind === "created") && entry.process?.pid === orphan.pid,
-        );
-        if (isTask) appendToJournal(spool, { kind: "reaped", pid: orphan.pid, status: parseWaitStatus(orphan.waitStatus) });
+        const entries = readJournal(spool);
+        const isTask = entries.some((entry) => (entry.kind === "started" || entry.kind === "created") && entry.process?.pid === orphan.pid);
+        // A daemon that was killed while it launched may not have written the task's pid down: the next one finds the process, or not.
+        if (isTask || isLaunching(entries))
+          appendToJournal(spool, { kind: "reaped", pid: orphan.pid, status: parseWaitStatus(orphan.waitStatus) });
       }
     }
   }
@@ -565,6 +574,13 @@ export class StepManager {
       return false; // the spool is gone; its daemon, if there is one, knows
     }
   }
+}
+
+/** Whether a task's process may exist that is not written down. */
+function isLaunching(entries: readonly JournalEntry[]): boolean {
+  return entries.some(
+    (entry) => entry.kind === "launching" && !entries.some((other) => other.kind === "started" && other.task === entry.task),
+  );
 }
 
 function cpusOf(layout: StepLayout): Map<string, readonly number[]> {

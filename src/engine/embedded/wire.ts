@@ -99,5 +99,8 @@ export interface DaemonStatus {
   readonly logFile: string;
 }
 
+/** Error code: ask again, of the controller that you start now. */
+export const MOVED = "MOVED";
+
 /** Pieces of long lists: below a frame's size, and small enough to be printed while the rest is on its way. */
 export const PART_SIZE = 1000;
