@@ -235,13 +235,16 @@ class Anchor {
     this.#init = init;
     this.#exited = exited;
     this.#cgroup = findMemoryCgroup(pid, process.pid);
-    this.#letGoOfStreams();
+    this.#letGoOfStreams(plan.hasTerminal);
   }
 
-  /** The container has them now: their other ends must see its end, not ours. Standard error stays, for what ends it. */
-  #letGoOfStreams(): void {
+  /**
+   * The container has them now: their other ends must see its end, not ours. Standard error stays, for what ends it; not
+   * beside a terminal, because then it is create's own, and containerd-shim reads it to its end before it goes on.
+   */
+  #letGoOfStreams(hasTerminal: boolean): void {
     const nothing = openSync("/dev/null", "r+");
-    for (const fd of [0, 1]) replaceFd(nothing, fd);
+    for (const fd of hasTerminal ? [0, 1, 2] : [0, 1]) replaceFd(nothing, fd);
     closeSync(nothing);
     for (const fd of this.#preserved) closeSync(fd);
   }
