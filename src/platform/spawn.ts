@@ -41,6 +41,8 @@ export interface TaskCommand {
   readonly env: Readonly<Record<string, string>>;
   readonly cwd: string;
   readonly streams: TaskStreams;
+  /** The caller's; the program finds it as descriptor 3. */
+  readonly extraFd?: number | null;
 }
 
 /**
@@ -51,13 +53,20 @@ export function spawnTask(command: TaskCommand): RunningProcess & { readonly ter
   const common = { argv0: command.argv[0], cwd: command.cwd, env: { ...command.env } };
   const cmd = [command.path, ...command.argv.slice(1)];
   const { streams } = command;
+  const extra = command.extraFd == null ? [] : [command.extraFd];
   if (streams.kind === "files") {
     const slot = (stream: number | "null") => (stream === "null" ? "ignore" : stream);
-    const child = Bun.spawn(cmd, { ...common, detached: true, stdio: [slot(streams.stdin), slot(streams.stdout), slot(streams.stderr)] });
+    const child = Bun.spawn(cmd, {
+      ...common,
+      detached: true,
+      stdio: [slot(streams.stdin), slot(streams.stdout), slot(streams.stderr), ...extra],
+    });
     return { ...running(child), terminal: null };
   }
   const child = Bun.spawn(cmd, {
     ...common,
+    // The first three are the terminal.
+    ...(extra.length === 0 ? {} : { stdio: ["ignore", "ignore", "ignore", ...extra] }),
     terminal: {
       cols: streams.columns,
       rows: streams.rows,

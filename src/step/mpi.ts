@@ -1,0 +1,25 @@
+/** How the tasks of one step find each other: what the step daemon does for `--mpi=TYPE`. */
+import type { StepFacts } from "#job/environment.ts";
+
+export interface MpiTask {
+  /** On top of everything else, also inside a container. */
+  readonly environment: Readonly<Record<string, string>>;
+  /** The task finds it as descriptor 3; null: there is none. */
+  readonly fd: number | null;
+  /** The task has its copy of `fd`, or never will. */
+  spawned(): void;
+}
+
+export interface MpiStep extends AsyncDisposable {
+  /** Called once for each task, right before it is started. */
+  openTask(rank: number): Promise<MpiTask>;
+}
+
+/** Null for a step without MPI. `onAbort`: the program wants the whole step killed. */
+export async function openMpiStep(
+  facts: StepFacts,
+  options: { readonly isContainer: boolean; readonly onAbort: () => void },
+): Promise<MpiStep | null> {
+  if (facts.mpi === "pmi2") return new (await import("./pmi/pmi-step.ts")).PmiStep(facts, options);
+  return null;
+}
