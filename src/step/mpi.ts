@@ -13,13 +13,16 @@ export interface MpiTask {
 export interface MpiStep extends AsyncDisposable {
   /** Called once for each task, right before it is started. */
   openTask(rank: number): Promise<MpiTask>;
+  /** Its process has been reaped. */
+  taskEnded?(rank: number): Promise<void>;
 }
 
-/** Null for a step without MPI. `onAbort`: the program wants the whole step killed. */
+/** Null for a step without MPI. `onAbort`: the program wants the whole step killed. @throws BerthError when it cannot be served */
 export async function openMpiStep(
   facts: StepFacts,
-  options: { readonly isContainer: boolean; readonly onAbort: () => void },
+  options: { readonly isContainer: boolean; readonly spoolDir: string; readonly onAbort: () => void },
 ): Promise<MpiStep | null> {
   if (facts.mpi === "pmi2") return new (await import("./pmi/pmi-step.ts")).PmiStep(facts, options);
+  if (facts.mpi === "pmix" || facts.mpi === "pmix_v4") return await (await import("./pmix-step.ts")).PmixStep.open(facts, options);
   return null;
 }

@@ -80,6 +80,7 @@ export class RunningStep {
     try {
       this.#mpi = await openMpiStep(plan.facts, {
         isContainer: plan.container !== null,
+        spoolDir: this.#spoolDir,
         onAbort: () => this.terminate("cancelled", true),
       });
       if (plan.container === null) return undefined;
@@ -268,6 +269,7 @@ export class RunningStep {
   async #follow(task: Task): Promise<void> {
     const { rank } = task.place;
     const status = await task.run();
+    await this.#mpi?.taskEnded?.(rank);
     await this.#finishContainer(task);
     this.#running--;
     if (this.#running === 0) {

@@ -223,8 +223,6 @@ export class Task {
       const prepared = await this.#prepareContainer(container, command, env);
       if ("kind" in prepared) return prepared;
       ({ argv, env: taskEnv } = prepared);
-      // runc, crun and their kin hand the container as many descriptors from 3 on (sd_listen_fds(3)).
-      if (this.#mpi?.fd != null) taskEnv = { ...taskEnv, LISTEN_FDS: "1" };
       [path] = argv;
       if (prepared.usesConsoleSocket) this.#openCreateStreams();
       else this.#closeConsole();
@@ -242,7 +240,14 @@ export class Task {
     const merged = { ...container.environment(env), ...this.#ownVariables() };
     if (this.#hasTerminal && container.flow === "createStart") this.#console = new ConsoleSocket(`${this.#host.plan.socketPath}.tty`);
     try {
-      return await container.prepareTask({ localId, globalId: rank, args, env: merged, consoleSocket: this.#console?.path ?? null });
+      return await container.prepareTask({
+        localId,
+        globalId: rank,
+        args,
+        env: merged,
+        consoleSocket: this.#console?.path ?? null,
+        preserveFds: this.#mpi?.fd == null ? 0 : 1,
+      });
     } catch (error) {
       this.#closeConsole();
       if (!(error instanceof BerthError)) throw error;
