@@ -22,6 +22,8 @@ export interface PmixHostPlan {
   readonly uid: number;
   readonly gid: number;
   readonly jobId: string;
+  /** Each task has /dev/shm and /tmp for itself, as if it were on a node of its own. */
+  readonly isApart: boolean;
   /** Ours alone: sockets' names and what else libpmix wants to write. */
   readonly dir: string;
 }
@@ -98,8 +100,8 @@ function serve(library: Library, plan: PmixHostPlan): Record<string, string>[] {
   };
   const job = new PmixInfos(
     jobFacts(plan, ranks, {
-      nodes: generate(library.PMIx_generate_regex, plan.hostname),
-      ranks: generate(library.PMIx_generate_ppn, ranks.join(",")),
+      nodes: generate(library.PMIx_generate_regex, plan.isApart ? ranks.map((rank) => nodeName(plan, rank)).join(",") : plan.hostname),
+      ranks: generate(library.PMIx_generate_ppn, ranks.join(plan.isApart ? ";" : ",")),
     }),
   );
   const namespace = Buffer.alloc(RANK_AT);
@@ -126,6 +128,10 @@ function serverModule(callbacks: PmixCallbacks): BigUint64Array {
   return functions;
 }
 
+function nodeName({ hostname, isApart }: PmixHostPlan, rank: number): string {
+  return isApart ? `${hostname}-${rank}` : hostname;
+}
+
 /** The tasks are all on this one host, whatever virtual nodes they are on: so they may share its memory. */
 function jobFacts(
   plan: PmixHostPlan,
@@ -133,32 +139,33 @@ function jobFacts(
   maps: { readonly nodes: string; readonly ranks: string },
 ): (readonly [string, PmixValue])[] {
   const count = { type: "u32", value: plan.tasks } as const;
+  const local = { type: "u32", value: plan.isApart ? 1 : plan.tasks } as const;
   return [
     ["pmix.jobid", { type: "string", value: plan.jobId }],
     ["pmix.job.size", count],
     ["pmix.univ.size", count],
     ["pmix.max.size", count],
-    ["pmix.local.size", count],
-    ["pmix.node.size", count],
-    ["pmix.num.nodes", { type: "u32", value: 1 }],
+    ["pmix.local.size", local],
+    ["pmix.node.size", local],
+    ["pmix.num.nodes", { type: "u32", value: plan.isApart ? plan.tasks : 1 }],
     ["pmix.nmap", { type: "regex", value: maps.nodes }],
     ["pmix.pmap", { type: "regex", value: maps.ranks }],
-    ["pmix.lpeers", { type: "string", value: ranks.join(",") }],
+    ["pmix.lpeers", { type: "string", value: plan.isApart ? "" : ranks.join(",") }],
     ["pmix.lldr", { type: "rank", value: 0 }],
     ...ranks.map((rank) => ["pmix.pdata", { type: "infos", value: new PmixInfos(taskFacts(plan, rank)) }] as const),
   ];
 }
 
-function taskFacts({ hostname }: PmixHostPlan, rank: number): (readonly [string, PmixValue])[] {
+function taskFacts(plan: PmixHostPlan, rank: number): (readonly [string, PmixValue])[] {
   return [
     ["pmix.rank", { type: "rank", value: rank }],
     ["pmix.appnum", { type: "u32", value: 0 }],
     ["pmix.apprank", { type: "rank", value: rank }],
     ["pmix.grank", { type: "rank", value: rank }],
-    ["pmix.lrank", { type: "u16", value: rank }],
-    ["pmix.nrank", { type: "u16", value: rank }],
-    ["pmix.hname", { type: "string", value: hostname }],
-    ["pmix.nodeid", { type: "u32", value: 0 }],
+    ["pmix.lrank", { type: "u16", value: plan.isApart ? 0 : rank }],
+    ["pmix.nrank", { type: "u16", value: plan.isApart ? 0 : rank }],
+    ["pmix.hname", { type: "string", value: nodeName(plan, rank) }],
+    ["pmix.nodeid", { type: "u32", value: plan.isApart ? rank : 0 }],
   ];
 }
 

@@ -111,9 +111,13 @@ function usageOf(child: Bun.Subprocess): Usage | null {
   };
 }
 
-/** A command of the user's own in the foreground: our terminal, our group, our environment. salloc's command, mostly. */
-export function spawnForeground(argv: readonly [string, ...string[]], env: Readonly<Record<string, string>>): RunningProcess {
-  return running(Bun.spawn([...argv], { env: { ...env }, stdio: ["inherit", "inherit", "inherit"] }));
+/** A command of the user's own in the foreground: our terminal, our group, our environment. salloc's command, mostly. argv[0] is what is executed. */
+export function spawnForeground(
+  argv: readonly [string, ...string[]],
+  env: Readonly<Record<string, string>>,
+  calledAs: string = argv[0],
+): RunningProcess {
+  return running(Bun.spawn([...argv], { argv0: calledAs, env: { ...env }, stdio: ["inherit", "inherit", "inherit"] }));
 }
 
 /** The same, with its standard output collected. */

@@ -57,6 +57,7 @@ export class PmixStep implements MpiStep {
       uid: process.getuid?.() ?? 0,
       gid: process.getgid?.() ?? 0,
       jobId: `${facts.jobId}.${facts.stepKey}`,
+      isApart: options.isContainer,
       dir: this.#dir,
     };
     const file = join(this.#dir, "plan.json");
