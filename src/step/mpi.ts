@@ -1,5 +1,6 @@
 /** How the tasks of one step find each other: what the step daemon does for `--mpi=TYPE`. */
 import type { StepFacts } from "#job/environment.ts";
+import { isOrted, OrtedStep } from "./orted.ts";
 
 export interface MpiTask {
   /** On top of everything else, also inside a container. */
@@ -17,12 +18,23 @@ export interface MpiStep extends AsyncDisposable {
   taskEnded?(rank: number): Promise<void>;
 }
 
-/** Null for a step without MPI. `onAbort`: the program wants the whole step killed. @throws BerthError when it cannot be served */
-export async function openMpiStep(
-  facts: StepFacts,
-  options: { readonly isContainer: boolean; readonly spoolDir: string; readonly onAbort: () => void },
-): Promise<MpiStep | null> {
-  if (facts.mpi === "pmi2") return new (await import("./pmi/pmi-step.ts")).PmiStep(facts, options);
-  if (facts.mpi === "pmix" || facts.mpi === "pmix_v4") return await (await import("./pmix-step.ts")).PmixStep.open(facts, options);
-  return null;
+export interface MpiOptions {
+  readonly command: readonly string[];
+  readonly isContainer: boolean;
+  readonly spoolDir: string;
+  /** The program wants the whole step killed. */
+  readonly onAbort: () => void;
+}
+
+/** Null for a step without MPI. @throws BerthError when it cannot be served */
+export async function openMpiStep(facts: StepFacts, options: MpiOptions): Promise<MpiStep | null> {
+  switch (facts.mpi) {
+    case "pmi2":
+      return new (await import("./pmi/pmi-step.ts")).PmiStep(facts, options);
+    case "pmix":
+    case "pmix_v4":
+      return await (await import("./pmix-step.ts")).PmixStep.open(facts, options);
+    default:
+      return isOrted(options.command, facts) ? new OrtedStep(facts, options) : null;
+  }
 }

@@ -79,6 +79,7 @@ export class RunningStep {
     const { plan } = this;
     try {
       this.#mpi = await openMpiStep(plan.facts, {
+        command: plan.commands[0] ?? [],
         isContainer: plan.container !== null,
         spoolDir: this.#spoolDir,
         onAbort: () => this.terminate("cancelled", true),
