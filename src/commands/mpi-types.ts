@@ -18,12 +18,10 @@ export function mpiTypeLines(): readonly string[] {
   ];
 }
 
-/** The type by its plain name; null is none. @throws UsageError */
-export function knownMpiType(type: string | null): "pmi2" | "pmix" | null {
-  if (type === null || type === "none") return null;
-  if (type === "pmi2") return type;
+/** @throws UsageError */
+export function refuseUnknownMpi(type: string): void {
   const isPmix = type === "pmix" || type === PMIX_VERSION;
-  if (isPmix && findPmixLibrary() !== undefined) return "pmix";
+  if (type === "none" || type === "pmi2" || (isPmix && findPmixLibrary() !== undefined)) return;
   throw new UsageError(
     [
       `srun: error: Couldn't find the specified plugin name for mpi/${type} looking at all files`,

@@ -20,7 +20,7 @@ export async function srun(argv: readonly string[]): Promise<number> {
   if (informed !== undefined) return informed;
   complain(...line.warnings);
   refuseUnsupported(line);
-  if (line.step.mpi !== null) (await import("./mpi-types.ts")).knownMpiType(line.step.mpi);
+  if (line.step.mpi !== null) (await import("./mpi-types.ts")).refuseUnknownMpi(line.step.mpi);
   const exported = { ...environment(), ...containerVariables(line) };
   const submit = submitContext({ command: "srun", argv, chdir: line.step.chdir, environment: taskEnvironment(line.step.export, exported) });
   const engine = await openEngine();
