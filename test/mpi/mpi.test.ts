@@ -54,10 +54,12 @@ describe.skipIf(!haveMpich)("MPICH under --mpi=pmi2", () => {
     expect(code).not.toBe(0);
   });
 
-  test.skipIf(!haveRuntime)("in containers, which share no memory", async () => {
-    const bundle = site.makeBundle({ programs: site.dir, ownPids: false });
-    const { code, stdout } = await srun("-N2", "-n3", "--container", bundle, "hello_c");
-    expect({ code, stdout: sorted(stdout) }).toEqual({ code: 0, stdout: hello([1, 1, 1]) });
+  // Debian's UCX finds the host's shared memory by itself. Over TCP on one host it hangs now and then in MPI_Finalize, under
+  // MPICH's own mpirun as well, so that containers that share nothing are Open MPI's test.
+  test.skipIf(!haveRuntime)("in containers, each a node of its own to MPI", async () => {
+    const bundle = site.makeBundle({ programs: site.dir, isApart: false });
+    const { code, stdout, stderr } = await srun("-N2", "-n3", "--container", bundle, "hello_c");
+    expect({ code, stdout: sorted(stdout), stderr }).toEqual({ code: 0, stdout: hello([1, 1, 1]), stderr: "" });
   });
 
   test("the kind comes from SLURM_MPI_TYPE, else from MpiDefault; none is alone", async () => {
@@ -127,7 +129,7 @@ describe.skipIf(!haveOpenMpi)("Open MPI", () => {
   });
 
   test.skipIf(!haveRuntime)("hello_c and ring_c in containers", async () => {
-    const bundle = site.makeBundle({ programs: site.dir, ownPids: true });
+    const bundle = site.makeBundle({ programs: site.dir, isApart: true });
     const said = await srun("-n3", "--container", bundle, "hello_c");
     expect({ code: said.code, stdout: sorted(said.stdout) }).toEqual({ code: 0, stdout: hello([1, 1, 1]) });
     const went = await srun("-N2", "-n2", "--container", bundle, "ring_c");

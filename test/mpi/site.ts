@@ -7,7 +7,7 @@ import { havePeers } from "../peers.ts";
 const HERE = import.meta.dir;
 const BERTH = join(HERE, "../../dist/berth");
 /** Above anything that a loaded machine needs, so that a hang is told apart from slowness; no test waits for it. */
-const PATIENCE_S = 90;
+const PATIENCE_S = 40;
 
 export const haveMpich = havePeers("mpicc.mpich", "gcc");
 export const haveOpenMpi = havePeers("mpicc.openmpi", "mpirun.openmpi", "gcc");
@@ -59,31 +59,43 @@ export class MpiSite implements AsyncDisposable {
 
   /**
    * A container with the host's programs and libraries, a root file system and a /tmp of its own, and the host's network, by
-   * which its ranks talk. Everything else is apart: /dev/shm, IPC, host name and, if wanted, processes.
+   * which its ranks talk. `isApart`: it shares nothing else, neither /dev/shm nor IPC nor processes.
    */
-  makeBundle(options: { readonly programs: string; readonly ownPids: boolean }): string {
-    const bundle = join(this.dir, options.ownPids ? "bundle-pids" : "bundle");
+  makeBundle(options: { readonly programs: string; readonly isApart: boolean }): string {
+    const bundle = join(this.dir, options.isApart ? "apart" : "bundle");
     for (const name of ["usr", "etc", "proc", "dev", "sys", "tmp", "opt"]) mkdirSync(join(bundle, "rootfs", name), { recursive: true });
     for (const name of ["bin", "lib", "lib64"]) Bun.spawnSync(["ln", "-sfn", `usr/${name}`, join(bundle, "rootfs", name)]);
     const readOnly = (source: string, destination = source) => ({ destination, type: "bind", source, options: ["rbind", "ro"] });
+    // Each task of an ordinary user has a user namespace of its own: UCX may not look into the /proc of the others then.
     writeFileSync(
       join(bundle, "config.json"),
       JSON.stringify({
         ociVersion: "1.0.2",
-        process: { user: { uid: 0, gid: 0 }, args: ["never"], env: ["PATH=/opt:/usr/bin:/bin"], cwd: "/", capabilities: {} },
+        process: {
+          user: { uid: 0, gid: 0 },
+          args: ["never"],
+          env: ["PATH=/opt:/usr/bin:/bin", "UCX_POSIX_USE_PROC_LINK=n", "UCX_TLS=^cma"],
+          cwd: "/",
+          capabilities: {},
+        },
         root: { path: "rootfs", readonly: true },
         hostname: "box",
         mounts: [
-          { destination: "/proc", type: "proc", source: "proc" },
+          // Without a process namespace of its own an ordinary user may not mount one.
+          options.isApart
+            ? { destination: "/proc", type: "proc", source: "proc" }
+            : { destination: "/proc", type: "bind", source: "/proc", options: ["rbind"] },
           { destination: "/dev", type: "tmpfs", source: "tmpfs", options: ["nosuid", "mode=755"] },
-          { destination: "/dev/shm", type: "tmpfs", source: "shm", options: ["nosuid", "noexec", "nodev", "mode=1777"] },
+          options.isApart
+            ? { destination: "/dev/shm", type: "tmpfs", source: "shm", options: ["nosuid", "noexec", "nodev", "mode=1777"] }
+            : { destination: "/dev/shm", type: "bind", source: "/dev/shm", options: ["rbind", "rw"] },
           { destination: "/tmp", type: "tmpfs", source: "tmpfs", options: ["mode=1777"] },
           readOnly("/usr"),
           readOnly("/etc"),
           readOnly("/sys"),
           readOnly(options.programs, "/opt"),
         ],
-        linux: { namespaces: ["ipc", "uts", "mount", ...(options.ownPids ? ["pid"] : [])].map((type) => ({ type })) },
+        linux: { namespaces: ["uts", "mount", ...(options.isApart ? ["ipc", "pid"] : [])].map((type) => ({ type })) },
       }),
     );
     return bundle;
