@@ -95,7 +95,9 @@ describe.skipIf(!haveOpenMpi)("Open MPI", () => {
     site.compile("openmpi");
   });
   afterAll(() => site[Symbol.asyncDispose]());
-  const srun = (...argv: readonly string[]) => site.run(["srun", "--mpi=pmix", ...argv]);
+  // Ranks that are killed leave their shared memory behind: it goes with the site.
+  const srun = (...argv: readonly string[]) =>
+    site.run(["srun", "--mpi=pmix", ...argv], { OMPI_MCA_btl_vader_backing_directory: site.dir });
 
   test("--mpi=list", async () => {
     const { code, stdout } = await site.run(["srun", "--mpi=list"]);

@@ -35,6 +35,8 @@ export class MpiSite implements AsyncDisposable {
       PATH: `${join(this.dir, "bin")}:/usr/local/bin:/usr/bin:/bin:/usr/sbin:/sbin`,
       LANG: "C.UTF-8",
       TERM: "dumb",
+      // What ranks that were killed leave behind goes with the site.
+      OMPI_MCA_orte_tmpdir_base: this.dir,
       OMPI_ALLOW_RUN_AS_ROOT: "1",
       OMPI_ALLOW_RUN_AS_ROOT_CONFIRM: "1",
     };
@@ -74,7 +76,7 @@ export class MpiSite implements AsyncDisposable {
         process: {
           user: { uid: 0, gid: 0 },
           args: ["never"],
-          env: ["PATH=/opt:/usr/bin:/bin", "UCX_POSIX_USE_PROC_LINK=n", "UCX_TLS=^cma"],
+          env: ["PATH=/opt:/usr/bin:/bin", "UCX_POSIX_USE_PROC_LINK=n", "UCX_TLS=^cma", "OMPI_MCA_orte_tmpdir_base=/tmp"],
           cwd: "/",
           capabilities: {},
         },
