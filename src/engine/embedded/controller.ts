@@ -32,7 +32,7 @@ import { Resources } from "./resources.ts";
 import { schedule, type Holding } from "./scheduler.ts";
 import { StepManager, type StepManagerHost } from "./step-manager.ts";
 import type { Store } from "./store.ts";
-import type { CreatedStep } from "./wire.ts";
+import type { CreatedStep, PassTimes } from "./wire.ts";
 
 /** Waiting jobs that get a reservation in one pass. */
 const BACKFILL_DEPTH = 100;
@@ -63,6 +63,7 @@ export class Controller implements StepManagerHost {
   #isPassQueued = false;
   #timedPass: Alarm | undefined;
   readonly startedAt = nowMs();
+  passes: PassTimes = { count: 0, lastMs: 0, longestMs: 0 };
 
   constructor(options: ControllerOptions) {
     this.config = options.config;
@@ -146,7 +147,10 @@ export class Controller implements StepManagerHost {
     this.#isPassQueued = true;
     queueMicrotask(() => {
       this.#isPassQueued = false;
+      const started = performance.now();
       this.#pass();
+      const lastMs = performance.now() - started;
+      this.passes = { count: this.passes.count + 1, lastMs, longestMs: Math.max(this.passes.longestMs, lastMs) };
     });
   }
 

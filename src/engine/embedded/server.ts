@@ -252,6 +252,7 @@ class Client {
       runningSteps: this.#controller.book.runningSteps(),
       stateDir: this.#controller.paths.state,
       logFile: this.#options.logFile,
+      passes: this.#controller.passes,
     };
   }
 }

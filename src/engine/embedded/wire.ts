@@ -84,6 +84,14 @@ export interface DaemonStatus {
   readonly runningSteps: readonly { readonly jobId: JobId; readonly stepKey: StepKey }[];
   readonly stateDir: string;
   readonly logFile: string;
+  /** Looks at the queue since it started, and what they took. */
+  readonly passes: PassTimes;
+}
+
+export interface PassTimes {
+  readonly count: number;
+  readonly lastMs: number;
+  readonly longestMs: number;
 }
 
 /** Pieces of long lists: below a frame's size, and small enough to be printed while the rest is on its way. */
