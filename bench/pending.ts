@@ -17,7 +17,10 @@ const TASKS_PER_ARRAY = 1000;
 const ABREAST = 100;
 const RUNS = 9;
 
-const sizes = process.argv.slice(2).map(Number).filter((size) => size > 0);
+const sizes = process.argv
+  .slice(2)
+  .map(Number)
+  .filter((size) => size > 0);
 const dir = mkdtempSync(join(tmpdir(), "berth-bench-"));
 for (const name of ["bin", "home", "work"]) mkdirSync(join(dir, name));
 mkdirSync(join(dir, "home/.config/berth"), { recursive: true });
@@ -45,7 +48,7 @@ interface Status {
 
 async function main(): Promise<void> {
   Object.assign(process.env, env);
-  run("sbatch", "--exclusive", "--wrap", "sleep 100000");
+  run("sbatch", "--exclusive", "-t", "2000", "--wrap", "sleep 100000");
   const { EmbeddedEngine } = await import("#engine/embedded/client.ts");
   const { parseSbatch, mergeSbatch } = await import("#options/sbatch.ts");
   const { parseSbatchDirectives, wrapScript } = await import("#options/batch-script.ts");
@@ -62,7 +65,8 @@ async function main(): Promise<void> {
   const status = async () => (await engine.status({ signal })) as Status;
   const { pid } = await status();
   const memory = () => {
-    const field = (name: string) => Number(new RegExp(`^${name}:\\s+(\\d+)`, "m").exec(readFileSync(`/proc/${pid}/smaps_rollup`, "utf8"))?.[1]) / 1024;
+    const field = (name: string) =>
+      Number(new RegExp(`^${name}:\\s+(\\d+)`, "m").exec(readFileSync(`/proc/${pid}/smaps_rollup`, "utf8"))?.[1]) / 1024;
     return { rss: field("Rss"), own: field("Private_Dirty") + field("Private_Clean") };
   };
   const rows: string[][] = [];
@@ -78,7 +82,12 @@ async function main(): Promise<void> {
       passes.push((await status()).passes.lastMs);
     }
     const { rss, own } = memory();
-    rows.push([label, fillMs === null ? "–" : (fillMs / 1000).toFixed(1), ...[sbatch, squeue, one, shown, median(passes)].map((ms) => ms.toFixed(1)), `${rss.toFixed(0)} / ${own.toFixed(0)}`]);
+    rows.push([
+      label,
+      fillMs === null ? "–" : (fillMs / 1000).toFixed(1),
+      ...[sbatch, squeue, one, shown, median(passes)].map((ms) => ms.toFixed(1)),
+      `${rss.toFixed(0)} / ${own.toFixed(0)}`,
+    ]);
   };
   await measure("0", null);
   for (const size of sizes.length > 0 ? sizes : [5000, 100_000]) {
@@ -101,7 +110,18 @@ async function main(): Promise<void> {
     if (left !== "") throw new Error(`jobs are left after scancel: ${left.slice(0, 200)}`);
     rows.at(-1)?.push(memory().own.toFixed(0));
   }
-  const heads = ["pending", "fill (s)", "sbatch", "squeue -h", "squeue -j", "scontrol show job", "pass", "memory RSS / own (MB)", "scancel of all", "own memory then"];
+  const heads = [
+    "pending",
+    "fill (s)",
+    "sbatch",
+    "squeue -h",
+    "squeue -j",
+    "scontrol show job",
+    "pass",
+    "memory RSS / own (MB)",
+    "scancel of all",
+    "own memory then",
+  ];
   console.log(`Milliseconds, medians of ${RUNS}; a long list of jobs, half of them in arrays of ${TASKS_PER_ARRAY}.\n`);
   for (const row of [heads, heads.map(() => "---"), ...rows]) console.log(`| ${row.join(" | ")} |`);
 }

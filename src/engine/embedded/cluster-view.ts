@@ -12,7 +12,7 @@ const ARCHITECTURES: Readonly<Record<string, string>> = { x64: "x86_64", arm64: 
 
 export function nodeRecords(controller: Controller): NodeRecord[] {
   const { config } = controller;
-  const jobs = [...controller.book.records()].filter(
+  const jobs = [...controller.book.records(null)].filter(
     (job) => job.shares.length > 0 && (job.endedAt === null || job.flags.includes("COMPLETING")),
   );
   const bootedAt = (Date.now() - Math.round(uptime() * 1000)) as EpochMs;

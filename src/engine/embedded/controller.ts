@@ -6,7 +6,7 @@
  * `#act…` functions that may be repeated safely, because a restart repeats them.
  */
 import { allocationVariables, type JobFacts } from "#job/environment.ts";
-import { slurmError } from "#job/errors.ts";
+import { BerthError, slurmError } from "#job/errors.ts";
 import { nowMs, type EpochMs, type JobId } from "#job/id.ts";
 import { outcomeOf, type Outcome } from "#job/life.ts";
 import { EXIT_ZERO, type ExitPair } from "#job/outcome.ts";
@@ -62,6 +62,8 @@ export class Controller implements StepManagerHost {
   readonly #steps: StepManager;
   #isPassQueued = false;
   #timedPass: Alarm | undefined;
+  /** Queued since the last pass. */
+  readonly #fresh: LiveJob[] = [];
   readonly startedAt = nowMs();
   passes: PassTimes = { count: 0, lastMs: 0, longestMs: 0 };
 
@@ -134,8 +136,9 @@ export class Controller implements StepManagerHost {
   }
 
   #enqueue(job: LiveJob): void {
-    this.book.live.set(job.id, job);
+    this.book.add(job);
     this.book.queue.add(job);
+    this.#fresh.push(job);
     this.requestPass();
   }
 
@@ -156,7 +159,7 @@ export class Controller implements StepManagerHost {
 
   #pass(): void {
     const now = nowMs();
-    const again: number[] = [];
+    const again = { at: Infinity };
     const decision = schedule({
       now,
       free: this.#resources.free(),
@@ -177,9 +180,12 @@ export class Controller implements StepManagerHost {
       if (task !== job) isArrayLeft = true;
       this.#grant(task, placements, isBackfill);
     }
+    // The ones behind the last that was looked at.
+    for (const job of this.#fresh.splice(0))
+      if (job.isQueued && job.record.reason === "None") this.book.annotate(job, { reason: "Priority" });
     if (isArrayLeft) this.requestPass();
     this.#timedPass?.stop();
-    this.#timedPass = again.length === 0 ? undefined : new Alarm(Math.min(...again), () => this.requestPass());
+    this.#timedPass = again.at === Infinity ? undefined : new Alarm(again.at, () => this.requestPass());
   }
 
   #holdings(): Holding[] {
@@ -356,13 +362,39 @@ export class Controller implements StepManagerHost {
     for (const job of jobs) this.#cancelJob(job, by);
   }
 
+  /** Many targets as one change of the queue. What could not be done comes back at the target's place. */
+  cancelEach(targets: readonly JobTarget[], by: number): (BerthError | null)[] {
+    const queued = new Set<LiveJob>();
+    const outcomes = targets.map((target) => {
+      try {
+        const jobs = target.stepKey === null ? this.book.resolve(target) : [];
+        if (target.stepKey !== null) this.cancel(target, by);
+        for (const job of jobs) {
+          if (job.isQueued) queued.add(job);
+          else this.#cancelJob(job, by);
+        }
+        return null;
+      } catch (error) {
+        if (error instanceof BerthError) return error;
+        throw error;
+      }
+    });
+    this.#cancelQueued(queued, by);
+    return outcomes;
+  }
+
+  #cancelQueued(jobs: ReadonlySet<LiveJob>, by: number): void {
+    if (jobs.size === 0) return;
+    this.book.applyAll([...jobs], { kind: "cancelledPending", at: nowMs(), by });
+    if (jobs.size > 1) this.book.queue.removeAll(jobs);
+    else for (const job of jobs) this.book.queue.remove(job);
+    for (const job of jobs) this.book.retire(job);
+    this.requestPass();
+  }
+
   #cancelJob(job: LiveJob, by: number): void {
-    if (job.isQueued) {
-      this.book.queue.remove(job);
-      this.book.apply(job, { kind: "cancelledPending", at: nowMs(), by });
-      this.book.retire(job);
-      this.requestPass();
-    } else {
+    if (job.isQueued) this.#cancelQueued(new Set([job]), by);
+    else {
       job.requeue = null;
       this.#end(job, { state: "CANCELLED", reason: "None", cancelledBy: by });
     }
@@ -429,7 +461,7 @@ export class Controller implements StepManagerHost {
     const record = admit(request, { config: this.config, total: this.#resources.total(), submitter, jobId, now, priority: 1 });
     const ask = askOf(request.options, partitionOf(this.config, record.partition));
     const durationMs = (record.timeLimitMinutes ?? Infinity) * 60_000;
-    const waiting = [...this.#eligibility.waiting(now, []), { jobId, partition: record.partition, ask, durationMs }];
+    const waiting = [...this.#eligibility.waiting(now, { at: Infinity }), { jobId, partition: record.partition, ask, durationMs }];
     const decision = schedule({ now, free: this.#resources.free(), holdings: this.#holdings(), waiting, depth: waiting.length + 1 });
     const start = decision.starts.find((found) => found.jobId === jobId);
     const wait = decision.waits.find((found) => found.jobId === jobId);
@@ -472,7 +504,7 @@ export class Controller implements StepManagerHost {
     }
     const { dependency } = request.options;
     const job = this.book.liveJob(record, request, dependency === null ? null : parseDependency(dependency));
-    this.book.live.set(job.id, job);
+    this.book.add(job);
     const holder = this.store.holder(job.id);
     if (holder !== undefined) this.#expectHolder(job, holder);
     if (job.isQueued) {

@@ -65,7 +65,7 @@ export class JobControl {
         this.#hooks.end(job, { state: "PENDING", reason: requeueReason(how.isHeld), cancelledBy: null });
       } else {
         this.#book.recent.delete(job.id);
-        this.#book.live.set(job.id, job);
+        this.#book.add(job);
         this.#hooks.requeueNow(job, how);
         this.#hooks.requestPass();
       }

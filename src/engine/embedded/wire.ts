@@ -2,7 +2,8 @@
  * What commands and the controller say to each other, one JSON value a frame (platform/frames.ts).
  *
  *   request   { id, version, op, args }
- *   answers   { id, part: [...] }*      pieces of a long list, in order
+ *   answers   { id, part: [...] }*      pieces of a list, in order
+ *             { id, packed: {...} }*    the same, of many records (packed-records.ts)
  *             { id, event }*            while an allocation waits
  *             { id, result } | { id, error }
  *
@@ -15,6 +16,7 @@ import type { ExitPair } from "#job/outcome.ts";
 import type { StepRecord } from "#job/record.ts";
 import type { JobRequest } from "#job/request.ts";
 import type { AccountingFilter, AllocationInfo, JobFilter, JobTarget, SignalScope, StepRequest } from "../engine.ts";
+import type { PackedRecords } from "./packed-records.ts";
 
 export interface Operations {
   readonly info: { readonly args: Record<string, never> };
@@ -28,6 +30,8 @@ export interface Operations {
   readonly createStep: { readonly args: { readonly request: StepRequest } };
   readonly tryJob: { readonly args: { readonly request: JobRequest } };
   readonly cancel: { readonly args: JobTarget };
+  /** Answers a list, in order: null, or why it could not be done. */
+  readonly cancelEach: { readonly args: { readonly targets: readonly JobTarget[] } };
   readonly signal: { readonly args: JobTarget & { readonly signalNumber: number; readonly scope: SignalScope } };
   readonly hold: { readonly args: JobTarget };
   readonly release: { readonly args: JobTarget };
@@ -61,6 +65,7 @@ export interface WireError {
 
 export type Answer =
   | { readonly id: number; readonly part: readonly unknown[] }
+  | { readonly id: number; readonly packed: PackedRecords }
   | { readonly id: number; readonly event: AllocationNews }
   | { readonly id: number; readonly result: unknown }
   | { readonly id: number; readonly error: WireError };
@@ -94,5 +99,9 @@ export interface PassTimes {
   readonly longestMs: number;
 }
 
-/** Pieces of long lists: below a frame's size, and small enough to be printed while the rest is on its way. */
+/** Pieces of long lists: below a frame's size, and small enough that the controller does other things in between. */
 export const PART_SIZE = 1000;
+/** Fewer records are sent one by one. */
+export const PACK_LEAST = 20;
+/** Jobs that one request cancels. */
+export const CANCEL_AT_ONCE = 1000;

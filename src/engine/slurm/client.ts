@@ -240,6 +240,20 @@ export class SlurmEngine implements Engine {
     await this.#scancel(target, [], options);
   }
 
+  async cancelEach(targets: readonly JobTarget[], options: Cancellable): Promise<readonly (BerthError | null)[]> {
+    const outcomes: (BerthError | null)[] = [];
+    for (const target of targets) {
+      try {
+        await this.cancel(target, options);
+        outcomes.push(null);
+      } catch (error) {
+        if (!(error instanceof BerthError)) throw error;
+        outcomes.push(error);
+      }
+    }
+    return outcomes;
+  }
+
   async sendSignal(
     target: JobTarget & { readonly signalNumber: number; readonly scope: SignalScope },
     options: Cancellable,
