@@ -15,15 +15,15 @@ type Plain = Readonly<Record<string, unknown>>;
 
 /** `records` is not empty. */
 export function packRecords(records: readonly object[]): PackedRecords {
-  const list = records as readonly Plain[];
+  const { keys, rows } = rowsOf(records as readonly Plain[]);
   const same: Record<string, unknown> = {};
   const columns: Record<string, unknown[]> = {};
-  for (const key of keysOf(list)) {
-    const first = list[0]?.[key];
-    if (list.every((record) => isEqual(record[key], first))) same[key] = first;
-    else columns[key] = list.map((record) => record[key]);
+  const varies = varyingColumns(rows, keys.length);
+  for (const [index, key] of keys.entries()) {
+    if (varies[index] === true) columns[key] = rows.map((row) => row[index]);
+    else same[key] = rows[0]?.[index];
   }
-  return { count: list.length, same, columns };
+  return { count: rows.length, same, columns };
 }
 
 /** A field that a record does not have (one of an older version in the store) comes back as null. */
@@ -37,10 +37,30 @@ export function unpackRecords({ count, same, columns }: PackedRecords): object[]
   });
 }
 
-function keysOf(list: readonly Plain[]): readonly string[] {
+/** Values by position: reading fields by name, a different one each time, would take ten times as long. */
+function rowsOf(list: readonly Plain[]): { readonly keys: readonly string[]; readonly rows: readonly (readonly unknown[])[] } {
   const keys = Object.keys(list[0] ?? {});
-  if (list.every((record) => Object.keys(record).length === keys.length)) return keys;
-  return [...new Set(list.flatMap((record) => Object.keys(record)))];
+  if (list.every((record) => isSameList(Object.keys(record), keys))) return { keys, rows: list.map((record) => Object.values(record)) };
+  const all = [...new Set(list.flatMap((record) => Object.keys(record)))];
+  return { keys: all, rows: list.map((record) => all.map((key) => record[key])) };
+}
+
+/** The hot loop of a long squeue: mostly values that are the same one. */
+function varyingColumns(rows: readonly (readonly unknown[])[], count: number): boolean[] {
+  const varies = new Array<boolean>(count).fill(false);
+  const first = rows[0] ?? [];
+  for (const row of rows) {
+    for (let index = 0; index < count; index++) {
+      if (row[index] !== first[index] && varies[index] === false && !isEqual(row[index], first[index])) varies[index] = true;
+    }
+  }
+  return varies;
+}
+
+function isSameList(a: readonly string[], b: readonly string[]): boolean {
+  if (a.length !== b.length) return false;
+  for (let index = 0; index < a.length; index++) if (a[index] !== b[index]) return false;
+  return true;
 }
 
 /** Plain data, compared by value. */
