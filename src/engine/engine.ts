@@ -172,6 +172,10 @@ export interface Engine extends AsyncDisposable {
   /** `changes` in scontrol's own key names, already canonical (`TimeLimit`), values as typed. */
   update(target: JobTarget & { readonly changes: Readonly<Record<string, string>> }, options: Cancellable): Promise<void>;
 
+  /** `State=`, `Reason=` of nodes, and what may be changed of a partition, in scontrol's names. */
+  updateNodes(names: readonly string[], changes: Readonly<Record<string, string>>, options: Cancellable): Promise<void>;
+  updatePartition(name: string, changes: Readonly<Record<string, string>>, options: Cancellable): Promise<void>;
+
   /** Jobs the controller remembers: live ones, and ended ones for MinJobAge. */
   jobs(filter: JobFilter, options: Cancellable): Promise<readonly JobRecord[]>;
   /** Live steps. */

@@ -296,6 +296,13 @@ export class EmbeddedEngine implements Engine {
     await this.#call("update", target, options);
   }
 
+  async updateNodes(names: readonly string[], changes: Readonly<Record<string, string>>, options: Cancellable): Promise<void> {
+    await this.#call("updateNodes", { names, changes }, options);
+  }
+  async updatePartition(name: string, changes: Readonly<Record<string, string>>, options: Cancellable): Promise<void> {
+    await this.#call("updatePartition", { name, changes }, options);
+  }
+
   async jobs(filter: JobFilter, options: Cancellable): Promise<readonly JobRecord[]> {
     return (await this.#call("jobs", filter, options)) as JobRecord[];
   }

@@ -18,11 +18,13 @@ import { isAlive, type ProcessIdentity } from "#platform/process-tree.ts";
 import type { StepResult } from "#step/journal.ts";
 import type { AllocationInfo, JobTarget, StepRequest } from "../engine.ts";
 import { admit, askOf, batchFiles, partitionOf, type Submitter } from "./admission.ts";
+import { ClusterControl } from "./cluster-control.ts";
 import type { ClusterConfig } from "./config.ts";
 import type { DaemonPool } from "./daemon-pool.ts";
 import { Eligibility } from "./eligibility.ts";
 import { JobBook, type Log } from "./job-book.ts";
 import { JobControl } from "./job-control.ts";
+import { heldShare } from "./cluster-view.ts";
 import { allocatedTres, jobFacts } from "./job-facts.ts";
 import { Alarm, type LiveJob, type Holder, type LiveStep } from "./live-job.ts";
 import type { Paths } from "./paths.ts";
@@ -58,7 +60,8 @@ export class Controller implements StepManagerHost {
   readonly book: JobBook;
   readonly control: JobControl;
   readonly #eligibility: Eligibility;
-  readonly #resources: Resources;
+  readonly cluster: ClusterControl;
+  readonly resources: Resources;
   readonly #steps: StepManager;
   #isPassQueued = false;
   #timedPass: Alarm | undefined;
@@ -73,8 +76,9 @@ export class Controller implements StepManagerHost {
     this.store = options.store;
     this.pool = options.pool;
     this.log = options.log;
+    this.cluster = new ClusterControl(this.config, this.store);
     this.book = new JobBook(options);
-    this.#resources = new Resources(this.config.nodes);
+    this.resources = new Resources(this.config.nodes);
     this.#eligibility = new Eligibility(this.book, (job, state, reason) => this.#endPending(job, state, reason));
     this.#steps = new StepManager(this);
     this.control = new JobControl({
@@ -83,7 +87,8 @@ export class Controller implements StepManagerHost {
       hooks: {
         end: (job, outcome) => this.#end(job, outcome),
         requeueNow: (job, how) => this.#requeueNow(job, how),
-        setAlarms: (job) => this.#setAlarms(job),
+        setAlarms: (job) => this.setAlarms(job),
+        lendCpus: (job, isLent) => this.#lendCpus(job, isLent),
         requestPass: () => this.requestPass(),
         cancel: (target, by) => this.cancel(target, by),
       },
@@ -103,12 +108,12 @@ export class Controller implements StepManagerHost {
       const found = this.book.live.get(known) ?? this.book.recent.get(known);
       if (found !== undefined) return found;
     }
-    const dependency = this.#parseDependency(request.options.dependency);
+    const dependency = this.parseDependency(request.options.dependency);
     const job = this.store.transaction(() => {
       const jobId = this.store.nextJobId(this.config.firstJobId);
       const record = admit(request, {
         config: this.config,
-        total: this.#resources.total(),
+        total: this.resources.total(),
         submitter,
         jobId,
         now: nowMs(),
@@ -124,7 +129,8 @@ export class Controller implements StepManagerHost {
     return job;
   }
 
-  #parseDependency(text: string | null): Dependency | null {
+  /** @throws BerthError DEPENDENCY, also for one that names a job which nobody knows */
+  parseDependency(text: string | null): Dependency | null {
     if (text === null || text === "") return null;
     const dependency = parseDependency(text);
     for (const { type, jobs } of dependency.terms) {
@@ -162,7 +168,7 @@ export class Controller implements StepManagerHost {
     const again = { at: Infinity };
     const decision = schedule({
       now,
-      free: this.#resources.free(),
+      free: this.resources.free(),
       holdings: this.#holdings(),
       waiting: this.#eligibility.waiting(now, again),
       depth: BACKFILL_DEPTH,
@@ -192,13 +198,15 @@ export class Controller implements StepManagerHost {
     const holdings: Holding[] = [];
     for (const { record } of this.book.occupying) {
       if (record.startedAt === null) continue;
-      const placements = record.shares.map((share) => ({
-        node: share.node,
-        tasks: 0,
-        cpus: share.cpuIds.length,
-        memMib: share.memMib,
-        gres: Object.fromEntries(Object.entries(share.gres).map(([name, ids]) => [name, ids.length])),
-      }));
+      const placements = record.shares
+        .map((held) => heldShare(record, held))
+        .map((share) => ({
+          node: share.node,
+          tasks: 0,
+          cpus: share.cpuIds.length,
+          memMib: share.memMib,
+          gres: Object.fromEntries(Object.entries(share.gres).map(([name, ids]) => [name, ids.length])),
+        }));
       holdings.push({
         until: record.timeLimitMinutes === null ? Infinity : record.startedAt + record.timeLimitMinutes * 60_000,
         placements,
@@ -211,7 +219,7 @@ export class Controller implements StepManagerHost {
 
   #grant(job: LiveJob, placements: readonly Placement[], isBackfill: boolean): void {
     this.book.queue.remove(job);
-    const shares = placements.map((placement) => this.#resources.take(placement));
+    const shares = placements.map((placement) => this.resources.take(placement));
     this.book.occupying.add(job);
     this.book.apply(job, { kind: "granted", at: nowMs(), shares, allocated: allocatedTres(shares, job.record), isBackfill });
     this.#actRunning(job);
@@ -219,7 +227,7 @@ export class Controller implements StepManagerHost {
 
   /** What a running job needs: its alarms, and its script or its holder. Harmless to repeat. */
   #actRunning(job: LiveJob): void {
-    this.#setAlarms(job);
+    this.setAlarms(job);
     if (job.record.kind === "batch") {
       if (job.steps.has("batch")) return;
       void this.#launchBatch(job);
@@ -238,7 +246,19 @@ export class Controller implements StepManagerHost {
     }
   }
 
-  #setAlarms(job: LiveJob): void {
+  /** A suspended job's CPUs are free for others; once it resumes it has them back, though others may use them too. */
+  #lendCpus(job: LiveJob, isLent: boolean): void {
+    if (job.lacksCpus === isLent) return;
+    job.lacksCpus = isLent;
+    for (const { node, cpuIds } of job.record.shares) {
+      const cpus = { node, cpuIds, memMib: 0, gres: {} };
+      if (isLent) this.resources.giveBack(cpus);
+      else this.resources.hold(cpus);
+    }
+    this.requestPass();
+  }
+
+  setAlarms(job: LiveJob): void {
     job.stopAlarms();
     const { record } = job;
     if (record.startedAt === null || record.timeLimitMinutes === null) return;
@@ -325,7 +345,8 @@ export class Controller implements StepManagerHost {
 
   #releaseWhenEmpty(job: LiveJob): void {
     if (job.steps.size > 0 || !job.record.flags.includes("COMPLETING")) return;
-    for (const share of job.record.shares) this.#resources.giveBack(share);
+    for (const share of job.record.shares) this.resources.giveBack(job.lacksCpus ? { ...share, cpuIds: [] } : share);
+    job.lacksCpus = false;
     this.book.occupying.delete(job);
     if (job.requeue !== null) this.#requeueNow(job, job.requeue);
     else {
@@ -400,6 +421,17 @@ export class Controller implements StepManagerHost {
     }
   }
 
+  /** What ran on nodes that are down now is lost: batch jobs that may run again do, the others have failed. */
+  nodesFell(names: readonly string[]): void {
+    for (const job of [...this.book.occupying]) {
+      if (!job.isRunning || !job.record.nodes.some((node) => names.includes(node))) continue;
+      if (job.record.kind === "batch" && job.record.requeue) {
+        job.requeue = { isHeld: false, description: null };
+        this.#end(job, { state: "PENDING", reason: requeueReason(false), cancelledBy: null });
+      } else this.#end(job, { state: "NODE_FAIL", reason: "NodeDown", cancelledBy: null });
+    }
+  }
+
   // --- Holders of interactive allocations -----------------------------------------------------------------------
 
   /** The holder's connection closed: the job ends when its process is gone, or does not come back soon. */
@@ -458,16 +490,16 @@ export class Controller implements StepManagerHost {
   ): { jobId: JobId; startAt: EpochMs; cpus: number; nodes: readonly string[]; partition: string } {
     const now = nowMs();
     const jobId = Math.max(Number(this.store.meta("nextJobId") ?? 1), this.config.firstJobId) as JobId;
-    const record = admit(request, { config: this.config, total: this.#resources.total(), submitter, jobId, now, priority: 1 });
+    const record = admit(request, { config: this.config, total: this.resources.total(), submitter, jobId, now, priority: 1 });
     const ask = askOf(request.options, partitionOf(this.config, record.partition));
     const durationMs = (record.timeLimitMinutes ?? Infinity) * 60_000;
     const waiting = [...this.#eligibility.waiting(now, { at: Infinity }), { jobId, partition: record.partition, ask, durationMs }];
-    const decision = schedule({ now, free: this.#resources.free(), holdings: this.#holdings(), waiting, depth: waiting.length + 1 });
+    const decision = schedule({ now, free: this.resources.free(), holdings: this.#holdings(), waiting, depth: waiting.length + 1 });
     const start = decision.starts.find((found) => found.jobId === jobId);
     const wait = decision.waits.find((found) => found.jobId === jobId);
     const total = schedule({
       now,
-      free: this.#resources.total(),
+      free: this.resources.total(),
       holdings: [],
       waiting: [{ jobId, partition: record.partition, ask, durationMs }],
       depth: 1,
@@ -497,7 +529,7 @@ export class Controller implements StepManagerHost {
   }
 
   async #recoverJob(record: JobRecord, isSameBoot: boolean): Promise<void> {
-    const request = this.store.request(record.array?.jobId ?? record.jobId);
+    const request = this.store.request(record.jobId) ?? this.store.request(record.array?.jobId ?? record.jobId);
     if (request === undefined) {
       this.log("job.unreadable", { job: record.jobId });
       return;
@@ -515,7 +547,8 @@ export class Controller implements StepManagerHost {
       const isHeld = record.reason === requeueReason(true);
       job.requeue = { isHeld, description: isHeld ? REQUEUED_HELD : null };
     }
-    for (const share of record.shares) this.#resources.hold(share);
+    job.lacksCpus = record.state === "SUSPENDED";
+    for (const share of record.shares) this.resources.hold(job.lacksCpus ? { ...share, cpuIds: [] } : share);
     this.book.occupying.add(job);
     if (!isSameBoot) {
       this.#recoverAfterBoot(job);
@@ -533,7 +566,7 @@ export class Controller implements StepManagerHost {
 
   #recoverRunning(job: LiveJob): void {
     const hasRun = this.store.stepKeys(job.id).includes("batch");
-    if (job.record.kind === "batch" && (job.steps.has("batch") || hasRun)) this.#setAlarms(job);
+    if (job.record.kind === "batch" && (job.steps.has("batch") || hasRun)) this.setAlarms(job);
     else this.#actRunning(job);
   }
 

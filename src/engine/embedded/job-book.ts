@@ -67,6 +67,22 @@ export class JobBook {
     for (const id of dependsOn(job)) addTo(this.#dependents, id, job);
   }
 
+  /** Other options for a job that waits, and what follows from them: kept, so that they outlive the controller. */
+  reconsider(
+    job: LiveJob,
+    change: { readonly record: JobRecord; readonly request: JobRequest; readonly ask: Ask; readonly dependency: Dependency | null },
+  ): void {
+    this.store.transaction(() => {
+      this.store.saveRequest(job.id, change.request);
+      this.store.saveJob(change.record);
+    });
+    for (const id of dependsOn(job)) removeFrom(this.#dependents, id, job);
+    job.dependency = change.dependency;
+    job.ask = change.ask;
+    for (const id of dependsOn(job)) addTo(this.#dependents, id, job);
+    this.#replace(job, change.record);
+  }
+
   #addToArray({ array, jobId }: JobRecord): void {
     if (array !== null) addTo(this.#arrays, array.jobId, jobId);
   }
@@ -147,7 +163,8 @@ export class JobBook {
   }
 
   request(job: LiveJob): JobRequest {
-    const request = this.store.request(job.record.array?.jobId ?? job.id);
+    // A task of an array has one of its own only when it was changed by itself.
+    const request = this.store.request(job.id) ?? this.store.request(job.record.array?.jobId ?? job.id);
     if (request === undefined) throw new Error(`the request of job ${job.id} is not in the store`);
     return request;
   }
@@ -189,7 +206,7 @@ export class JobBook {
     const ended = this.recent.get(target.jobId as JobId);
     if (ended === undefined) throw slurmError("INVALID_JOB_ID");
     if (options.orEnded !== true) throw slurmError("ALREADY_DONE");
-    const request = this.store.request(ended.array?.jobId ?? ended.jobId);
+    const request = this.store.request(ended.jobId) ?? this.store.request(ended.array?.jobId ?? ended.jobId);
     if (request === undefined) throw slurmError("INVALID_JOB_ID");
     return [this.liveJob(ended, request, null)];
   }

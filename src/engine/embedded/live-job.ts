@@ -44,6 +44,8 @@ export class LiveJob {
   holder: Holder | null = null;
   #steps: Map<StepKey, LiveStep> | undefined;
   nextStep = 0;
+  /** Suspended: its CPUs were given back. */
+  lacksCpus = false;
   #stepWaiters: Set<() => void> | undefined;
   #alarms: Alarm[] | undefined;
   grace: Alarm | undefined;
@@ -70,6 +72,12 @@ export class LiveJob {
 
   get dependency(): Dependency | null {
     return this.#dependency;
+  }
+
+  /** Only the book, which knows who waits for whom. */
+  set dependency(dependency: Dependency | null) {
+    this.#dependency = dependency;
+    this.judged = undefined;
   }
 
   // Made when they are needed: most jobs of a long queue wait, and have none of these.

@@ -218,6 +218,14 @@ class Client {
     suspend: (target) => this.#controller.control.suspend(target),
     resume: (target) => this.#controller.control.resume(target),
     update: (target) => applyUpdate(this.#controller, target),
+    updateNodes: ({ names, changes }) => {
+      this.#controller.nodesFell(this.#controller.cluster.updateNodes(names, changes, this.#submitter.userName));
+      this.#controller.requestPass();
+    },
+    updatePartition: ({ name, changes }) => {
+      this.#controller.cluster.updatePartition(name, changes);
+      this.#controller.requestPass();
+    },
     jobs: (filter) => this.#controller.book.records(filter.jobIds).filter((job) => matches(job, filter)),
     steps: ({ jobId }) => [...this.#controller.book.stepRecords()].filter((step) => jobId === null || step.jobId === jobId),
     nodes: () => nodeRecords(this.#controller),
@@ -315,6 +323,8 @@ const OPERATIONS: ReadonlySet<string> = new Set<Operation>([
   "suspend",
   "resume",
   "update",
+  "updateNodes",
+  "updatePartition",
   "jobs",
   "steps",
   "nodes",

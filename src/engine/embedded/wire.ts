@@ -39,6 +39,8 @@ export interface Operations {
   readonly suspend: { readonly args: JobTarget };
   readonly resume: { readonly args: JobTarget };
   readonly update: { readonly args: JobTarget & { readonly changes: Readonly<Record<string, string>> } };
+  readonly updateNodes: { readonly args: { readonly names: readonly string[]; readonly changes: Readonly<Record<string, string>> } };
+  readonly updatePartition: { readonly args: { readonly name: string; readonly changes: Readonly<Record<string, string>> } };
   readonly jobs: { readonly args: JobFilter };
   readonly steps: { readonly args: { readonly jobId: number | null } };
   readonly nodes: { readonly args: Record<string, never> };

@@ -295,6 +295,16 @@ export class SlurmEngine implements Engine {
     );
   }
 
+  async updateNodes(names: readonly string[], changes: Readonly<Record<string, string>>, options: Cancellable): Promise<void> {
+    await this.#scontrol(
+      ["update", `NodeName=${names.join(",")}`, ...Object.entries(changes).map(([name, value]) => `${name}=${value}`)],
+      options,
+    );
+  }
+  async updatePartition(name: string, changes: Readonly<Record<string, string>>, options: Cancellable): Promise<void> {
+    await this.#scontrol(["update", `PartitionName=${name}`, ...Object.entries(changes).map(([key, value]) => `${key}=${value}`)], options);
+  }
+
   async #scontrol(args: readonly string[], options: Cancellable): Promise<void> {
     await this.#site.ask("scontrol", args, options);
   }
