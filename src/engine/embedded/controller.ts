@@ -315,7 +315,8 @@ export class Controller implements StepManagerHost {
       }
     }
     if (stepKey === "batch") {
-      this.book.apply(job, { kind: "exited", exit: result.exit });
+      // How a script ends on a node that is down says nothing about the script.
+      if (job.record.state !== "NODE_FAIL") this.book.apply(job, { kind: "exited", exit: result.exit });
       if (result.terminated === "nodeFailure") this.#end(job, { state: "NODE_FAIL", reason: "NodeDown", cancelledBy: null });
       else if (result.launchFailure === null) this.#end(job, outcomeOf(result.exit));
       else this.#end(job, { state: "FAILED", reason: "JobLaunchFailure", cancelledBy: null });

@@ -275,7 +275,7 @@ class Client {
 }
 
 function isObject(value: unknown): value is object {
-  return typeof value === "object" && value !== null;
+  return typeof value === "object" && value !== null && !Array.isArray(value);
 }
 
 /** The disk is full, or refuses to be written to. */
