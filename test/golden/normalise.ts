@@ -99,6 +99,7 @@ const ID_CONTEXTS: readonly RegExp[] = [
   /\b[Jj]ob step (\d+)\./g,
   /"job_id": (\d+)/g,
   /\bJOB_?ID\| ?(\d+)/g,
+  /\bout\.(\d+)\.\d/g,
 ];
 
 /** All job ids of a transcript, ascending: ids are given out in order, so the ranks of two runs correspond. */

@@ -2,7 +2,7 @@
 import type { EpochMs } from "#job/id.ts";
 import { partitionOf, wantsTooManyNodes } from "./admission.ts";
 import type { JobRecord } from "#job/record.ts";
-import { judge, type Standing } from "./dependencies.ts";
+import { judge, type DependencyStanding, type Standing } from "./dependencies.ts";
 import type { JobBook } from "./job-book.ts";
 import type { LiveJob } from "./live-job.ts";
 import type { WaitingJob } from "./scheduler.ts";
@@ -33,7 +33,7 @@ export class Eligibility {
           ask: job.ask,
           durationMs: record.timeLimitMinutes === null ? Infinity : record.timeLimitMinutes * 60_000,
         };
-      } else if (reason !== "ended") this.#book.annotate(job, { reason });
+      } else if (reason !== "ended" && reason !== job.record.reason) this.#book.annotate(job, { reason, lastSchedEvalAt: now });
     }
   }
 
@@ -73,17 +73,16 @@ export class Eligibility {
   }
 
   #judge(job: LiveJob, now: EpochMs, again: { at: number }): Standing {
-    if (job.dependency === null) return "fulfilled";
-    const { standing, text, againAt } = judge(job.dependency, {
-      now,
-      self: job.record,
-      find: (wanted) => this.#book.findRecords(wanted),
-      hasTwin: () => this.#hasTwin(job.record),
-    });
+    const { dependency } = job;
+    if (dependency === null) return "fulfilled";
+    const judgeAs = (self: JobRecord) =>
+      judge(dependency, { now, self, find: (wanted) => this.#book.findRecords(wanted), hasTwin: () => this.#hasTwin(self) });
+    const isTaskByTask = job.pendingTasks !== null && dependency.terms.some(({ type }) => type === "aftercorr");
+    const { standing, text, againAt } = isTaskByTask ? firstToGo(job, judgeAs) : judgeAs(job.record);
     if (againAt !== null) again.at = Math.min(again.at, againAt);
     this.#book.annotate(job, { dependency: text });
     // It stays so until a job that it names changes; time and other jobs of its name may change it too.
-    const isLasting = againAt === null && job.dependency.terms.every(({ type }) => type !== "singleton");
+    const isLasting = againAt === null && !isTaskByTask && dependency.terms.every(({ type }) => type !== "singleton");
     if (isLasting) job.judged = standing;
     return standing;
   }
@@ -126,4 +125,19 @@ export class Eligibility {
     });
     return fits;
   }
+}
+
+/**
+ * With aftercorr each task of an array waits for its own. A task that may go is put in front, because the first one is
+ * what starts; as long as one may go or wait, the others' failures are their own.
+ */
+function firstToGo(job: LiveJob, judgeAs: (self: JobRecord) => DependencyStanding): DependencyStanding {
+  const { array } = job.record;
+  const tasks = job.pendingTasks;
+  if (array === null || tasks === null) return judgeAs(job.record);
+  const judged = tasks.map((taskId) => ({ taskId, ...judgeAs({ ...job.record, array: { ...array, taskId } }) }));
+  const ready = judged.find(({ standing }) => standing === "fulfilled");
+  if (ready !== undefined) job.pendingTasks = [ready.taskId, ...tasks.filter((taskId) => taskId !== ready.taskId)];
+  const best = ready ?? judged.find(({ standing }) => standing === "waiting") ?? judged[0];
+  return best ?? judgeAs(job.record);
 }

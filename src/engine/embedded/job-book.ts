@@ -125,7 +125,7 @@ export class JobBook {
   splitTask(master: LiveJob, taskId: number): LiveJob {
     const { array } = master.record;
     if (array === null || master.pendingTasks === null) throw new Error(`job ${master.id} has no tasks to split`);
-    const rest = master.pendingTasks.filter((index) => index !== taskId);
+    const rest = master.pendingTasks.filter((index) => index !== taskId).sort((a, b) => a - b);
     const request = this.request(master);
     if (rest.length === 0) {
       master.pendingTasks = null;
