@@ -494,7 +494,9 @@ export class Controller implements StepManagerHost {
     const record = admit(request, { config: this.config, total: this.resources.total(), submitter, jobId, now, priority: 1 });
     const ask = askOf(request.options, partitionOf(this.config, record.partition));
     const durationMs = (record.timeLimitMinutes ?? Infinity) * 60_000;
-    const waiting = [...this.#eligibility.waiting(now, { at: Infinity }), { jobId, partition: record.partition, ask, durationMs }];
+    // As many before it as a pass would look at: the answer is an estimate, and a long queue must not hold up everybody.
+    const before = this.#eligibility.waiting(now, { at: Infinity }).take(BACKFILL_DEPTH);
+    const waiting = [...before, { jobId, partition: record.partition, ask, durationMs }];
     const decision = schedule({ now, free: this.resources.free(), holdings: this.#holdings(), waiting, depth: waiting.length + 1 });
     const start = decision.starts.find((found) => found.jobId === jobId);
     const wait = decision.waits.find((found) => found.jobId === jobId);
