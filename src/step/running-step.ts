@@ -390,7 +390,8 @@ export class RunningStep {
     const { facts, isBatch } = this.plan;
     const what = isBatch ? `JOB ${facts.jobId}` : `STEP ${facts.jobId}.${facts.stepKey}`;
     const time = localTime(new Date());
-    const why = reason === "timeLimit" ? " DUE TO TIME LIMIT" : reason === "nodeFailure" ? " DUE TO NODE FAILURE" : "";
+    const why =
+      reason === "timeLimit" ? " DUE TO TIME LIMIT" : reason === "nodeFailure" ? " DUE TO NODE FAILURE, SEE SLURMCTLD LOG FOR DETAILS" : "";
     return `slurmstepd: error: *** ${what} ON ${facts.nodes[0]?.name ?? ""} CANCELLED AT ${time}${why} ***`;
   }
 

@@ -25,10 +25,20 @@ import type {
   StepChannel,
   StepRequest,
 } from "../engine.ts";
+import { unpackRecords } from "./packed-records.ts";
 import { enginePaths } from "./paths.ts";
 import { connectToController } from "./start.ts";
 import { EmbeddedStepChannel } from "./step-channel.ts";
-import type { AllocationNews, Answer, CreatedStep, DaemonStatus, Operation, Operations } from "./wire.ts";
+import {
+  CANCEL_AT_ONCE,
+  type AllocationNews,
+  type Answer,
+  type CreatedStep,
+  type DaemonStatus,
+  type Operation,
+  type Operations,
+  type WireError,
+} from "./wire.ts";
 
 interface Pending {
   readonly parts: unknown[];
@@ -50,6 +60,7 @@ const REPEATABLE: ReadonlySet<Operation> = new Set<Operation>([
   "findAllocation",
   "tryJob",
   "cancel",
+  "cancelEach",
   "hold",
   "release",
   "jobs",
@@ -93,14 +104,17 @@ export class EmbeddedEngine implements Engine {
       pending.parts.push(...answer.part);
       return;
     }
+    if ("packed" in answer) {
+      for (const record of unpackRecords(answer.packed)) pending.parts.push(record);
+      return;
+    }
     if ("event" in answer) {
       pending.onEvent?.(answer.event);
       return;
     }
     this.#pending.delete(answer.id);
     if ("error" in answer) {
-      const { code, message, hint, before } = answer.error;
-      pending.reject(new BerthError(code, message, { before, ...(hint === null ? {} : { hint }) }));
+      pending.reject(errorOf(answer.error));
     } else pending.resolve(answer.result ?? pending.parts);
   }
 
@@ -249,6 +263,14 @@ export class EmbeddedEngine implements Engine {
   async cancel(target: JobTarget, options: Cancellable): Promise<void> {
     await this.#call("cancel", target, options);
   }
+  async cancelEach(targets: readonly JobTarget[], options: Cancellable): Promise<readonly (BerthError | null)[]> {
+    const outcomes: (BerthError | null)[] = [];
+    for (let start = 0; start < targets.length; start += CANCEL_AT_ONCE) {
+      const answers = await this.#call("cancelEach", { targets: targets.slice(start, start + CANCEL_AT_ONCE) }, options);
+      for (const error of answers as (WireError | null)[]) outcomes.push(error === null ? null : errorOf(error));
+    }
+    return outcomes;
+  }
   async sendSignal(
     target: JobTarget & { readonly signalNumber: number; readonly scope: SignalScope },
     options: Cancellable,
@@ -272,6 +294,13 @@ export class EmbeddedEngine implements Engine {
   }
   async update(target: JobTarget & { readonly changes: Readonly<Record<string, string>> }, options: Cancellable): Promise<void> {
     await this.#call("update", target, options);
+  }
+
+  async updateNodes(names: readonly string[], changes: Readonly<Record<string, string>>, options: Cancellable): Promise<void> {
+    await this.#call("updateNodes", { names, changes }, options);
+  }
+  async updatePartition(name: string, changes: Readonly<Record<string, string>>, options: Cancellable): Promise<void> {
+    await this.#call("updatePartition", { name, changes }, options);
   }
 
   async jobs(filter: JobFilter, options: Cancellable): Promise<readonly JobRecord[]> {
@@ -312,6 +341,10 @@ export class EmbeddedEngine implements Engine {
     const connection = await this.#connection?.catch(() => undefined);
     connection?.end();
   }
+}
+
+function errorOf({ code, message, hint, before }: WireError): BerthError {
+  return new BerthError(code, message, { before, ...(hint === null ? {} : { hint }) });
 }
 
 /** Whether a controller answers, without starting one. */

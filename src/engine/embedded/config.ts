@@ -23,16 +23,18 @@ export interface NodeConfig {
   readonly features: readonly string[];
   /** Counts by name, `gpu` or `gpu:a100`. */
   readonly gres: Readonly<Record<string, number>>;
-  readonly state: "UP" | "DOWN" | "DRAIN";
+  /** May be changed while the controller runs (cluster-control.ts). */
+  state: "UP" | "DOWN" | "DRAIN";
 }
 
 export interface PartitionConfig {
   readonly name: string;
   readonly isDefault: boolean;
   readonly nodes: readonly string[];
-  readonly state: "UP" | "DOWN" | "DRAIN" | "INACTIVE";
-  readonly maxTimeMinutes: number | null;
-  readonly defaultTimeMinutes: number | null;
+  // These may be changed while the controller runs (cluster-control.ts).
+  state: "UP" | "DOWN" | "DRAIN" | "INACTIVE";
+  maxTimeMinutes: number | null;
+  defaultTimeMinutes: number | null;
   readonly minNodes: number;
   readonly maxNodes: number | null;
   readonly priorityTier: number;
