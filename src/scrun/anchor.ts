@@ -252,13 +252,10 @@ class Anchor {
 
   async #start(plan: AnchorPlan): Promise<void> {
     const log = join(this.#place.dir, "start.log");
-    const result = await runChild([...this.#runtime(plan, log), "start", plan.id], {
-      env: plan.environment,
-      cwd: "/",
-      signal: never,
-      timeoutMs: RUNTIME_MS,
-    });
-    if (shellCode(result.status) === 0) {
+    // Its words are in the log.
+    const files = ["null", "null", "null"] as const;
+    const status = await spawnWithFiles([...this.#runtime(plan, log), "start", plan.id], { files, env: plan.environment, cwd: "/" }).exited;
+    if (shellCode(status) === 0) {
       this.#isStarted = true;
       if (this.#status === "created") this.#status = "running";
       // Not earlier: the runtime's hooks are run in our namespaces.
@@ -266,7 +263,7 @@ class Anchor {
       setTimeout(() => Bun.gc(true), SHRINK_MS).unref();
       for (const starter of this.#starters) this.#say(starter, { event: "started" });
     } else {
-      const message = lastError(readText(log)) ?? lastError(result.stderr) ?? result.stderr.trim();
+      const message = lastError(readText(log)) ?? `${plan.runtime} start failed with status ${shellCode(status)}`;
       this.#startFailure = { kind: "exited", code: /not found|no such file/i.test(message) ? 127 : 126 };
       for (const starter of this.#starters) this.#say(starter, { event: "failed", message, hint: null, isSaid: false });
       this.#kill(SIGKILL);

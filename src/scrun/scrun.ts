@@ -111,8 +111,10 @@ async function command(globals: readonly Given[], words: readonly string[], scen
   switch (word) {
     case "create": {
       refuseMore(args);
+      const { takeIdAndStartAnchor } = await import("./start-anchor.ts");
+      const started = takeIdAndStartAnchor({ root, id, given });
       const { createContainer } = await import("./create.ts");
-      await createContainer({ root, given, id, runtimeOptions, submitLine: ["scrun", ...scene.argv].join(" ") });
+      await createContainer({ started, given, runtimeOptions, submitLine: ["scrun", ...scene.argv].join(" ") });
       return 0;
     }
     case "start": {
@@ -136,7 +138,7 @@ async function command(globals: readonly Given[], words: readonly string[], scen
       return await (await import("./commands.ts")).pauseOrResume(call, word);
     }
     case "exec":
-      return await (await import("./commands.ts")).execIn({ ...call, given });
+      return await (await import("./exec.ts")).execIn({ ...call, given });
     case "ps":
     case "events":
     case "update":
