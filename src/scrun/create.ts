@@ -10,6 +10,7 @@ import { nowMs, parseJobId } from "#job/id.ts";
 import { shellCode } from "#job/outcome.ts";
 import type { SubmitContext } from "#job/request.ts";
 import { sessionId } from "#platform/libc.ts";
+import { sendSignal } from "#platform/process-tree.ts";
 import type { RunningProcess } from "#platform/spawn.ts";
 import { AnchorClient } from "./anchor-client.ts";
 import type { AnchorPlan } from "./anchor-wire.ts";
@@ -22,6 +23,8 @@ import { findRealRuntime } from "./real-runtime.ts";
 import { definedVariables, type StartedAnchor } from "./start-anchor.ts";
 
 const SOCKET_WAIT_MS = 20_000;
+const STOP_MS = 5000;
+const SIGKILL = 9;
 const never = new AbortController().signal;
 
 export interface CreateCall {
@@ -44,10 +47,12 @@ export async function createContainer(
   const { place, anchor, preserved } = call.started;
   const { id } = place;
   const bundle = resolve(lastValue(given, "bundle") || ".");
+  let hasPlan = false;
   try {
     const configFile = lastValue(given, "config");
     const config = configFile === undefined ? readConfig(bundle) : readConfig(bundle, resolve(configFile));
     const plan = await makePlan(call, { id, bundle, config, preserved });
+    hasPlan = true;
     await handOver(place, anchor, plan);
     if (onExit !== undefined) void anchor.exited.then((status) => onExit(shellCode(status)));
     const pidFile = lastValue(given, "pid-file");
@@ -55,8 +60,7 @@ export async function createContainer(
     if (pidFile !== undefined && pidFile !== "") writeFileSync(pidFile, String(anchor.pid));
     return place;
   } catch (error) {
-    // Its connection is closed, or never was: it ends, and with it the job.
-    await stopAnchor(place, anchor);
+    await stopAnchor(place, { anchor, hasPlan });
     place.remove();
     throw error;
   }
@@ -167,8 +171,16 @@ function submitContext(call: CreateCall, bundle: string): SubmitContext {
   };
 }
 
-async function stopAnchor(place: ContainerPlace, anchor: RunningProcess): Promise<void> {
-  using client = await AnchorClient.find(place);
-  client?.say({ op: "end" });
-  if ((await Promise.race([anchor.exited, Bun.sleep(2000)])) === undefined) process.kill(anchor.pid, "SIGKILL");
+/** Without a plan it has nothing to take back. With one it ends its job first, which it does by itself when that was refused. */
+async function stopAnchor(
+  place: ContainerPlace,
+  { anchor, hasPlan }: { readonly anchor: RunningProcess; readonly hasPlan: boolean },
+): Promise<void> {
+  if (hasPlan) {
+    using client = await AnchorClient.find(place);
+    client?.say({ op: "end" });
+    if ((await Promise.race([anchor.exited, Bun.sleep(STOP_MS)])) !== undefined) return;
+  }
+  sendSignal(anchor.pid, SIGKILL);
+  await anchor.exited;
 }
