@@ -20,7 +20,7 @@ import { runChild } from "#platform/child.ts";
 import { failFast } from "#platform/fail-fast.ts";
 import { listenFrames, parseJsonFrame, type FrameConnection } from "#platform/frames.ts";
 import { becomeSubreaper, replaceFd, type ReapedChild } from "#platform/libc.ts";
-import { standInNamespacesOf } from "#platform/namespaces.ts";
+import { outsideIds, standInNamespacesOf } from "#platform/namespaces.ts";
 import { killAll, OrphanReaper } from "#platform/orphans.ts";
 import { identify, isAlive, processesOf, sendSignal, type ProcessIdentity } from "#platform/process-tree.ts";
 import { spawnWithFiles } from "#platform/spawn.ts";
@@ -210,6 +210,11 @@ class Anchor {
   async #makeContainer(plan: AnchorPlan, environment: Readonly<Record<string, string>>): Promise<void> {
     const place = this.#place;
     const config = readConfig(plan.bundle, plan.configFile);
+    const gres = this.#step?.gres ?? {};
+    if (Object.keys(gres).length > 0) {
+      const { addDevices } = await import("./devices.ts");
+      addDevices(config.config, gres, { isConfined: process.getuid?.() !== 0 || outsideIds() !== undefined });
+    }
     writeRuntimeConfig(config, { bundle: plan.bundle, target: join(place.bundle, "config.json"), environment });
     const argv: [string, ...string[]] = [
       ...this.#runtime(plan, place.runtimeLog),
