@@ -26,6 +26,7 @@ import { identify, isAlive, processesOf, sendSignal, type ProcessIdentity } from
 import { spawnWithFiles } from "#platform/spawn.ts";
 import type { AnchorPlan, ContainerStatus, FromAnchor, ToAnchor } from "./anchor-wire.ts";
 import { readConfig, writeRuntimeConfig } from "./config.ts";
+import { jobEnvironment } from "./job-environment.ts";
 import { findMemoryCgroup, peakMemoryKib, wasOutOfMemory, type MemoryCgroup } from "./memory-events.ts";
 import { lastError } from "./log.ts";
 import type { ContainerPlace } from "./place.ts";
@@ -331,7 +332,7 @@ class Anchor {
       jobId: step.job.jobId,
       userId: step.job.userId,
       groupId: step.job.groupId,
-      jobEnvironment: Object.entries(step.environment).map(([name, value]) => `${name}=${value}`),
+      jobEnvironment: Object.entries(jobEnvironment(plan, step, this.#place)).map(([name, value]) => `${name}=${value}`),
     };
     this.#staged = { staging, context };
     const { status, bundle, rootPath, message } = await staging.stageIn(context, { signal: this.#withdraw.signal });

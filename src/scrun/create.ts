@@ -31,6 +31,7 @@ export interface CreateCall {
   readonly started: StartedAnchor;
   readonly given: readonly Given[];
   readonly submitLine: string;
+  readonly log: { readonly file: string; readonly format: string } | null;
   /** Global options for the real runtime. */
   readonly runtimeOptions: readonly string[];
 }
@@ -89,6 +90,8 @@ async function makePlan(
     rootfs: config.rootfs,
     configFile: config.file,
     hasTerminal: config.hasTerminal,
+    pidFile: lastValue(given, "pid-file") ?? null,
+    log: call.log,
     annotations: { ...config.annotations, ...(origin.image === undefined ? {} : { "berth.image": origin.image }) },
     ociVersion: config.ociVersion,
     runtime,

@@ -18,6 +18,7 @@ export interface MoreCall extends RuntimeCall {
   readonly given: readonly Given[];
   readonly runtimeOptions: readonly string[];
   readonly log: Log;
+  readonly logFile: { readonly file: string; readonly format: string } | null;
   readonly host: { print(text: string): void };
   readonly argv: readonly string[];
 }
@@ -82,6 +83,7 @@ async function run(call: MoreCall): Promise<number> {
     {
       started: takeIdAndStartAnchor(call),
       given: call.given,
+      log: call.logFile,
       runtimeOptions: call.runtimeOptions,
       submitLine: ["scrun", ...call.argv].join(" "),
     },

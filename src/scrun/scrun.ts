@@ -114,7 +114,7 @@ async function command(globals: readonly Given[], words: readonly string[], scen
       const { takeIdAndStartAnchor } = await import("./start-anchor.ts");
       const started = takeIdAndStartAnchor({ root, id, given });
       const { createContainer } = await import("./create.ts");
-      await createContainer({ started, given, runtimeOptions, submitLine: ["scrun", ...scene.argv].join(" ") });
+      await createContainer({ started, given, runtimeOptions, log: logFileOf(globals), submitLine: ["scrun", ...scene.argv].join(" ") });
       return 0;
     }
     case "start": {
@@ -147,7 +147,13 @@ async function command(globals: readonly Given[], words: readonly string[], scen
     case "features":
     case "spec":
     case "run":
-      return await (await import("./more-commands.ts")).moreCommands(word, { ...call, given, runtimeOptions, ...scene });
+      return await (await import("./more-commands.ts")).moreCommands(word, {
+        ...call,
+        given,
+        runtimeOptions,
+        logFile: logFileOf(globals),
+        ...scene,
+      });
     default:
       throw new Error(`no command ${String(word satisfies never)}`);
   }
@@ -164,6 +170,11 @@ function refuseMore(args: readonly string[]): void {
 /** Global options that change what the real runtime does. */
 function optionsForRuntime(globals: readonly Given[]): string[] {
   return has(globals, "systemd-cgroup") || lastValue(globals, "cgroup-manager") === "systemd" ? ["--systemd-cgroup"] : [];
+}
+
+function logFileOf(globals: readonly Given[]): { readonly file: string; readonly format: string } | null {
+  const file = lastValue(globals, "log") ?? "";
+  return file === "" ? null : { file, format: lastValue(globals, "log-format") ?? "text" };
 }
 
 function logOptions(globals: readonly Given[]): string[] {
