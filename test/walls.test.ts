@@ -34,6 +34,7 @@ const EXTRA: Readonly<Record<string, readonly string[]>> = {
   "commands/task.ts": ["engine/slurm"], // is a task's process on a node
   "commands/pmix-host.ts": ["platform"], // is the process that serves PMIx
   "commands/mpi-types.ts": ["platform"], // which kinds of MPI can be served here
+  "commands/scrun.ts": ["scrun"], // is the OCI runtime proxy
   "commands/stepd.ts": ["step"], // is the step daemon's process
   "commands/context.ts": ["platform"], // who asks, from where: user, groups, working directory
   "commands/doctor.ts": ["container", "platform"], // looks at the host, outside any engine

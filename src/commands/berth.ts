@@ -13,6 +13,7 @@ Berth's own:
   info [JOB]         which engine is in use and why; or what a job waits for
   cluster COMMAND    up, down, status of a private real Slurm, to try things on
   daemon COMMAND     start, stop, restart, status, logs of the embedded engine's controller
+  scrun …            an OCI runtime for podman and docker: each container is a job
   doctor [--json]    whether container jobs will run here, and what is in the way
   oci COMMAND        make, try and explain an oci.conf
   bundle COMMAND     make and check bundles for --container

@@ -21,7 +21,11 @@ const SLURM_COMMANDS: Readonly<Record<string, () => Promise<CommandRun>>> = {
   sbcast: async () => (await import("./sbcast.ts")).sbcast,
 };
 
+/** Its links are made too, but it is never the site's: it asks whichever engine is in use. */
+const RUNTIME_PROXY = "scrun";
+
 const OWN_COMMANDS: Readonly<Record<string, () => Promise<CommandRun>>> = {
+  scrun: async () => (await import("./scrun.ts")).scrunCommand,
   daemon: async () => (await import("./daemon.ts")).daemon,
   stepd: async () => (await import("./stepd.ts")).stepd,
   link: async () => (await import("./link.ts")).link,
@@ -35,11 +39,11 @@ const OWN_COMMANDS: Readonly<Record<string, () => Promise<CommandRun>>> = {
   cluster: async () => (await import("./cluster.ts")).cluster,
 };
 
-export const LINK_NAMES: readonly string[] = Object.keys(SLURM_COMMANDS);
+export const LINK_NAMES: readonly string[] = [...Object.keys(SLURM_COMMANDS), RUNTIME_PROXY];
 
 export async function runCommand(call: { readonly calledAs: string; readonly argv: readonly string[] }): Promise<number> {
   const name = basename(call.calledAs);
-  if (Object.hasOwn(SLURM_COMMANDS, name)) return await run(name, takeEngine(call.argv));
+  if (LINK_NAMES.includes(name)) return await run(name, takeEngine(call.argv));
   const [word = "", ...rest] = takeEngine(call.argv);
   if (lookUp(word) !== undefined) return await run(word, takeEngine(rest));
   const { berth } = await import("./berth.ts");

@@ -8,7 +8,7 @@ import { complain, printLines } from "./terminal.ts";
 
 const USAGE = `Usage: berth link [--all] DIR
 Makes links to this executable in DIR, named after Slurm's commands (${LINK_NAMES.join(" ")}).
-Where Slurm's own commands are installed nothing is linked, so that they are not hidden; --all links them all the same.`;
+Where Slurm's own commands are installed only scrun is linked, so that they are not hidden; --all links them all the same.`;
 
 export function link(argv: readonly string[]): number {
   if (argv.includes("--help") || argv.includes("-h")) {
@@ -25,16 +25,16 @@ export function link(argv: readonly string[]): number {
   if (target === undefined) throw new BerthError("NOT_COMPILED", "Only the built executable can be linked", { hint: "run: npm run build" });
   const directory = resolve(dir);
   const installed = isAll ? undefined : findSlurm(directory, target);
+  const names = installed === undefined ? LINK_NAMES : ["scrun"];
   if (installed !== undefined) {
     complain(
-      `berth: Slurm's own commands are installed (${installed}): nothing is linked`,
+      `berth: Slurm's own commands are installed (${installed}): only scrun is linked`,
       "berth: run berth link --all DIR to link all the same",
     );
-    return 0;
   }
   mkdirSync(directory, { recursive: true });
-  for (const name of LINK_NAMES) makeLink(join(directory, name), target);
-  printLines([`Linked ${LINK_NAMES.join(" ")} in ${directory}`]);
+  for (const name of names) makeLink(join(directory, name), target);
+  printLines([`Linked ${names.join(" ")} in ${directory}`]);
   return 0;
 }
 

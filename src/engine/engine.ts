@@ -135,6 +135,47 @@ export interface StepChannel extends AsyncIterable<StepEvent>, AsyncDisposable {
   resize(size: { readonly rows: number; readonly columns: number }): void;
 }
 
+/**
+ * A step whose one process its caller starts and watches, because no step daemon could: a container that has to be made
+ * inside the namespaces of podman or dockerd. The engine records it, tells its owner what it wants, and ends it when the
+ * owner is gone.
+ */
+export interface OwnStepRequest {
+  readonly jobId: JobId;
+  readonly name: string;
+  readonly submit: SubmitContext;
+  readonly container: string | null;
+  readonly containerId: string | null;
+  readonly annotations: Readonly<Record<string, string>>;
+}
+
+export type OwnStepOrder =
+  | { readonly kind: "terminate"; readonly reason: AbortReason; readonly hard: boolean }
+  | { readonly kind: "signal"; readonly signal: number }
+  | { readonly kind: "message"; readonly text: string };
+
+export interface OwnStepEnd {
+  readonly status: ExitStatus;
+  readonly userCpuMs: number;
+  readonly systemCpuMs: number;
+  readonly maxRssKib: number | null;
+  readonly outOfMemory: boolean;
+}
+
+export interface OwnStep {
+  readonly step: StepRecord;
+  readonly job: JobRecord;
+  /** SLURM_* of its process. */
+  readonly environment: Readonly<Record<string, string>>;
+  /** Indices of generic resources by name. */
+  readonly gres: Readonly<Record<string, readonly number[]>>;
+  readonly killWaitSeconds: number;
+  /** Written down before it resolves: whoever takes over knows what to kill. A pid alone is no identity. */
+  started(process: { readonly pid: number; readonly startTicks: number }): void;
+  /** Written down at once; resolves when the engine has it too, or is away for longer than its caller can wait. */
+  ended(end: OwnStepEnd): Promise<void>;
+}
+
 export type SignalScope = "steps" | "batch" | "full";
 
 export interface Engine extends AsyncDisposable {
@@ -148,6 +189,8 @@ export interface Engine extends AsyncDisposable {
   findAllocation(jobId: number, options: Cancellable): Promise<AllocationInfo>;
   /** Waits for room in the allocation; `onWaiting` hears why. Tasks start once it resolves. */
   runStep(request: StepRequest, options: Cancellable & { readonly onWaiting: (text: string) => void }): Promise<StepChannel>;
+  /** Adds a step to a running job that the caller runs itself. `onOrder` may be called from then on, until it has ended. */
+  openOwnStep(request: OwnStepRequest, options: Cancellable & { readonly onOrder: (order: OwnStepOrder) => void }): Promise<OwnStep>;
   /** When and where the job would start. */
   tryJob(
     request: JobRequest,

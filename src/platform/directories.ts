@@ -3,9 +3,10 @@
  * directory is often shared by many hosts and SQLite's locks are not.
  */
 import { lstatSync, mkdirSync } from "node:fs";
-import { homedir, hostname } from "node:os";
+import { hostname } from "node:os";
 import { join } from "node:path";
 import { BerthError } from "#job/errors.ts";
+import { ownAccount, realUserId } from "./users.ts";
 
 export interface Directories {
   /** berth.conf and oci.conf of the user. */
@@ -23,7 +24,8 @@ export function shortHostName(): string {
 }
 
 export function directories(env: Readonly<Record<string, string | undefined>> = process.env): Directories {
-  const home = env["HOME"] ?? homedir();
+  // Container engines start programs without HOME, in a user namespace where getpwuid(3) says root.
+  const home = env["HOME"] ?? ownAccount().home;
   const base = (name: string, fallback: string) => {
     const value = env[name];
     return value?.startsWith("/") === true ? value : join(home, fallback);
@@ -34,7 +36,7 @@ export function directories(env: Readonly<Record<string, string | undefined>> = 
   return {
     config: confFile?.startsWith("/") === true ? join(confFile, "..") : join(base("XDG_CONFIG_HOME", ".config"), "berth"),
     state: join(base("XDG_STATE_HOME", ".local/state"), "berth", shortHostName()),
-    runtime: isUsableRuntimeDir(runtimeBase, uid) ? join(runtimeBase, "berth") : `/tmp/berth-${uid}`,
+    runtime: isUsableRuntimeDir(runtimeBase, uid) ? join(runtimeBase, "berth") : `/tmp/berth-${realUserId()}`,
   };
 }
 

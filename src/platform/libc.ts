@@ -6,6 +6,7 @@ import { dlopen, type Pointer, ptr, read } from "bun:ffi";
 
 const symbols = dlopen("libc.so.6", {
   __errno_location: { args: [], returns: "ptr" },
+  dup2: { args: ["i32", "i32"], returns: "i32" },
   flock: { args: ["i32", "i32"], returns: "i32" },
   getsid: { args: ["i32"], returns: "i32" },
   getsockopt: { args: ["i32", "i32", "i32", "ptr", "ptr"], returns: "i32" },
@@ -78,6 +79,11 @@ export function becomeSubreaper(): void {
 /** TIOCSWINSZ (ioctl_tty(2)); a terminal that has gone is no error. */
 export function setWindowSize(fd: number, { rows, columns }: { readonly rows: number; readonly columns: number }): void {
   symbols.ioctl(fd, 0x5414n, ptr(new Uint16Array([rows, columns, 0, 0])));
+}
+
+/** dup2(2): `to` becomes another name of `from`; what it was before is closed. */
+export function replaceFd(from: number, to: number): void {
+  if (symbols.dup2(from, to) < 0) throw new SystemError("dup2", errno());
 }
 
 /** FIONBIO (ioctl(2)): reads and writes of this open file do not wait. */

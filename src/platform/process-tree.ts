@@ -129,3 +129,17 @@ function isMarked(pid: number, mark: Parameters<typeof findProcess>[0]): boolean
     return false; // gone, or somebody else's
   }
 }
+
+/** The processes of a container: those in its pid namespace when it has one of its own, else its first one and all below it. */
+export function processesOf(init: number): number[] {
+  const namespaceOf = (pid: number | string) => {
+    try {
+      return readlinkSync(`/proc/${pid}/ns/pid`);
+    } catch {
+      return undefined; // gone, or somebody else's
+    }
+  };
+  const namespace = namespaceOf(init);
+  if (namespace === undefined || namespace === namespaceOf("self")) return [init, ...descendants(init).map(({ pid }) => pid)];
+  return readdirSync("/proc").flatMap((name) => (/^\d+$/.test(name) && namespaceOf(name) === namespace ? [Number(name)] : []));
+}

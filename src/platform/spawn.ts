@@ -88,8 +88,8 @@ export function spawnTask(command: TaskCommand): RunningProcess & { readonly ter
   };
 }
 
-function running(child: Bun.Subprocess): RunningProcess {
-  registerChild(child, "task");
+function running(child: Bun.Subprocess, role: "task" | "tool" = "task"): RunningProcess {
+  registerChild(child, role);
   return { pid: child.pid, exited: child.exited.then(() => exitStatusOf(child)), usage: () => usageOf(child) };
 }
 
@@ -150,5 +150,33 @@ export function spawnDaemon(
     stdio: ["ignore", options.logFd, options.logFd],
   });
   child.unref();
-  return running(child);
+  return running(child, "tool"); // whoever starts it may be a subreaper, and must not take it for something left behind
+}
+
+/**
+ * Starts a program with exactly these files as its 0, 1, 2, 3 … (ours, by number; "null" is /dev/null). The caller keeps its own.
+ * @param options.isDaemon it leads its own session, and outlives us
+ */
+export function spawnWithFiles(
+  argv: readonly [string, ...string[]],
+  options: {
+    readonly files: readonly (number | "null")[];
+    readonly env: Readonly<Record<string, string>>;
+    readonly cwd: string;
+    readonly argv0?: string;
+    readonly isDaemon?: boolean;
+  },
+): RunningProcess {
+  const [stdin = "ignore", stdout = "ignore", stderr = "ignore", ...others] = options.files.map((file) =>
+    file === "null" ? ("ignore" as const) : file,
+  );
+  const child = Bun.spawn([...argv], {
+    argv0: options.argv0 ?? argv[0],
+    cwd: options.cwd,
+    env: { ...options.env },
+    detached: options.isDaemon === true,
+    stdio: [stdin, stdout, stderr, ...others],
+  });
+  if (options.isDaemon === true) child.unref();
+  return running(child, "tool");
 }

@@ -36,15 +36,30 @@ export function groupName(gid: number): string {
   return lookUp("group", gid);
 }
 
+/**
+ * Who we are outside: in a user namespace of podman or rootlesskit everybody is root, and the user's real id is what the
+ * namespace maps 0 to (user_namespaces(7)).
+ */
+export function realUserId(): number {
+  const uid = process.getuid?.() ?? 0;
+  if (uid !== 0) return uid;
+  try {
+    const [inside, outside] = readFileSync("/proc/self/uid_map", "latin1").trim().split(/\s+/).map(Number);
+    return inside === 0 && outside !== undefined ? outside : uid;
+  } catch {
+    return uid; // no /proc
+  }
+}
+
 export interface Account {
   readonly name: string;
   readonly home: string;
   readonly shell: string;
 }
 
-/** The caller's own account by its uid, whatever the environment says. */
+/** The caller's own account by its uid, whatever the environment and the user namespace say. */
 export function ownAccount(): Account {
-  const uid = process.getuid?.() ?? 0;
+  const uid = realUserId();
   const line = lineOf(readFileSync("/etc/passwd", "utf8"), uid) ?? lineOf(getent("passwd", uid), uid) ?? "";
   const [name, , , , , home, shell] = line.split(":");
   return { name: name || String(uid), home: home || "/", shell: shell || "/bin/sh" };

@@ -42,6 +42,8 @@ export interface StepPlan {
     readonly gres?: Readonly<Record<string, Readonly<Record<string, readonly number[]>>>>;
   } | null;
   readonly isBatch: boolean;
+  /** Run by its owner, not by a step daemon (engine.ts, OwnStep). */
+  readonly isOwned?: boolean;
   readonly taskProlog: string | null;
   readonly taskEpilog: string | null;
   readonly killWaitSeconds: number;

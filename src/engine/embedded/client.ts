@@ -10,6 +10,7 @@ import type { AccountedJob, JobRecord, NodeRecord, PartitionRecord, StepRecord }
 import type { JobRequest } from "#job/request.ts";
 import { VERSION } from "#job/version.ts";
 import { connectFrames, parseJsonFrame, type FrameConnection } from "#platform/frames.ts";
+import { outsideIds } from "#platform/namespaces.ts";
 import type {
   AccountingFilter,
   AllocateEvent,
@@ -21,6 +22,9 @@ import type {
   HeldAllocation,
   JobFilter,
   JobTarget,
+  OwnStep,
+  OwnStepOrder,
+  OwnStepRequest,
   SignalScope,
   StepChannel,
   StepRequest,
@@ -28,11 +32,14 @@ import type {
 import { unpackRecords } from "./packed-records.ts";
 import { enginePaths } from "./paths.ts";
 import { connectToController } from "./start.ts";
+import { EmbeddedOwnStep } from "./own-step.ts";
 import { EmbeddedStepChannel } from "./step-channel.ts";
 import {
   CANCEL_AT_ONCE,
+  MOVED,
   type AllocationNews,
   type Answer,
+  type CreatedOwnStep,
   type CreatedStep,
   type DaemonStatus,
   type Operation,
@@ -50,6 +57,14 @@ interface Pending {
 /** The controller went away in the middle of a request. */
 class ConnectionLost extends Error {}
 
+/** A controller in a container engine's user namespace has done nothing but end, because we are outside. */
+class Moved extends ConnectionLost {}
+
+/** Its lock goes with it. */
+const MOVE_MS = 60;
+/** Anchors leave it to commands outside to start the next controller, if there is one just now. */
+const CONFINED_MS = 1000;
+
 /** Operations that may be repeated when nobody knows whether they were done. */
 const REPEATABLE: ReadonlySet<Operation> = new Set<Operation>([
   "info",
@@ -58,6 +73,7 @@ const REPEATABLE: ReadonlySet<Operation> = new Set<Operation>([
   "releaseAllocation",
   "detachAllocation",
   "findAllocation",
+  "ownStepReady",
   "tryJob",
   "cancel",
   "cancelEach",
@@ -114,6 +130,12 @@ export class EmbeddedEngine implements Engine {
     }
     this.#pending.delete(answer.id);
     if ("error" in answer) {
+      if (answer.error.code === MOVED) {
+        const { message } = answer.error;
+        this.#connection = undefined;
+        setTimeout(() => pending.reject(new Moved(message)), MOVE_MS);
+        return;
+      }
       pending.reject(errorOf(answer.error));
     } else pending.resolve(answer.result ?? pending.parts);
   }
@@ -127,7 +149,8 @@ export class EmbeddedEngine implements Engine {
       try {
         return await this.#callOnce(op, args, options);
       } catch (error) {
-        if (!(error instanceof ConnectionLost) || !REPEATABLE.has(op) || attempt === ATTEMPTS) {
+        const isHarmless = error instanceof Moved || REPEATABLE.has(op);
+        if (!(error instanceof ConnectionLost) || !isHarmless || attempt === ATTEMPTS) {
           throw error instanceof ConnectionLost ? slurmError("CONTROLLER_DOWN", { cause: error }) : error;
         }
       }
@@ -240,6 +263,7 @@ export class EmbeddedEngine implements Engine {
           : this.#callOnce("resumeAllocation", { jobId }, options))) as JobRecord;
       } catch (error) {
         if (!(error instanceof ConnectionLost) || this.#isDisposed) throw error;
+        if (!(error instanceof Moved) && outsideIds() !== undefined) await Bun.sleep(CONFINED_MS);
       }
     }
   }
@@ -254,6 +278,13 @@ export class EmbeddedEngine implements Engine {
     };
     const created = (await this.#call("createStep", { request }, { signal: options.signal, onEvent })) as CreatedStep;
     return EmbeddedStepChannel.attach(created);
+  }
+
+  async openOwnStep(request: OwnStepRequest, options: Cancellable & { readonly onOrder: (order: OwnStepOrder) => void }): Promise<OwnStep> {
+    const created = (await this.#call("createOwnStep", { request }, options)) as CreatedOwnStep;
+    const step = new EmbeddedOwnStep(created, options.onOrder);
+    await this.#call("ownStepReady", { jobId: created.step.jobId, stepKey: created.step.stepKey }, options);
+    return step;
   }
 
   async tryJob(request: JobRequest, options: Cancellable): ReturnType<Engine["tryJob"]> {

@@ -7,7 +7,7 @@
  */
 import { allocationVariables, type JobFacts } from "#job/environment.ts";
 import { BerthError, slurmError } from "#job/errors.ts";
-import { nowMs, type EpochMs, type JobId } from "#job/id.ts";
+import { nowMs, type EpochMs, type JobId, type StepKey } from "#job/id.ts";
 import { outcomeOf, type Outcome } from "#job/life.ts";
 import { EXIT_ZERO, type ExitPair } from "#job/outcome.ts";
 import type { JobRecord } from "#job/record.ts";
@@ -16,7 +16,7 @@ import { isTerminal } from "#job/state.ts";
 import { parseDependency, type Dependency } from "#options/dependency.ts";
 import { isAlive, type ProcessIdentity } from "#platform/process-tree.ts";
 import type { StepResult } from "#step/journal.ts";
-import type { AllocationInfo, JobTarget, StepRequest } from "../engine.ts";
+import type { AllocationInfo, JobTarget, OwnStepRequest, StepRequest } from "../engine.ts";
 import { admit, askOf, batchFiles, partitionOf, type Submitter } from "./admission.ts";
 import { ClusterControl } from "./cluster-control.ts";
 import type { ClusterConfig } from "./config.ts";
@@ -34,7 +34,7 @@ import { Resources } from "./resources.ts";
 import { schedule, type Holding } from "./scheduler.ts";
 import { StepManager, type StepManagerHost } from "./step-manager.ts";
 import type { Store } from "./store.ts";
-import type { CreatedStep, PassTimes } from "./wire.ts";
+import type { CreatedOwnStep, CreatedStep, PassTimes } from "./wire.ts";
 
 /** Waiting jobs that get a reservation in one pass. */
 const BACKFILL_DEPTH = 100;
@@ -49,6 +49,8 @@ export interface ControllerOptions {
   readonly store: Store;
   readonly pool: DaemonPool;
   readonly log: Log;
+  /** In a container engine's user namespace, where batch jobs must not run. */
+  readonly isConfined: boolean;
 }
 
 export class Controller implements StepManagerHost {
@@ -79,7 +81,10 @@ export class Controller implements StepManagerHost {
     this.cluster = new ClusterControl(this.config, this.store);
     this.book = new JobBook(options);
     this.resources = new Resources(this.config.nodes);
-    this.#eligibility = new Eligibility(this.book, (job, state, reason) => this.#endPending(job, state, reason));
+    this.#eligibility = new Eligibility(this.book, {
+      endPending: (job, state, reason) => this.#endPending(job, state, reason),
+      isConfined: options.isConfined,
+    });
     this.#steps = new StepManager(this);
     this.control = new JobControl({
       book: this.book,
@@ -302,6 +307,19 @@ export class Controller implements StepManagerHost {
     return this.#steps.create(this.findRunning(request.jobId), request, options);
   }
 
+  /** @param onOwner gets what is to be called when the owner's connection has closed */
+  createOwnStep(request: OwnStepRequest, owner: ProcessIdentity, onOwner: (check: () => void) => void): CreatedOwnStep {
+    const job = this.findRunning(request.jobId);
+    const created = this.#steps.createOwn(job, request, owner);
+    onOwner(() => this.#steps.ownerDisconnected(job, created.step.stepKey, owner));
+    return created;
+  }
+
+  async ownStepReady(jobId: number, stepKey: StepKey): Promise<void> {
+    const job = this.book.live.get(jobId as JobId);
+    if (job !== undefined) await this.#steps.ownerListens(job, stepKey);
+  }
+
   // --- Ending ---------------------------------------------------------------------------------------------------
 
   stepEnded(job: LiveJob, step: LiveStep, result: StepResult): void {
@@ -311,7 +329,10 @@ export class Controller implements StepManagerHost {
       // Its one step is what it was for. Whether the step's daemon or we see first that srun is gone makes no difference.
       if (job.record.kind === "srun" && stepKey === 0) {
         if (result.terminated === "clientLost") this.#cancelJob(job, job.record.userId);
-        else this.#endWith(job, result.exit);
+        else if (result.outOfMemory) {
+          this.book.apply(job, { kind: "exited", exit: result.exit });
+          this.#end(job, { state: "OUT_OF_MEMORY", reason: "OutOfMemory", cancelledBy: null });
+        } else this.#endWith(job, result.exit);
       }
     }
     if (stepKey === "batch") {
@@ -448,6 +469,8 @@ export class Controller implements StepManagerHost {
 
   #abandon(job: LiveJob): void {
     if (job.holder === null || job.holder.connection !== null) return;
+    // A holder that runs the job's step itself takes the step with it, and the step its job.
+    if ([...job.steps.values()].some((step) => step.isOwned)) return;
     this.log("job.abandoned", { job: job.id });
     this.#cancelJob(job, job.record.userId);
   }
@@ -542,6 +565,13 @@ export class Controller implements StepManagerHost {
     this.book.add(job);
     const holder = this.store.holder(job.id);
     if (holder !== undefined) this.#expectHolder(job, holder);
+    await this.#recoverState(job, isSameBoot);
+    // Not earlier: what a holder that is gone has written down about its end counts more than its absence.
+    this.holderDisconnected(job);
+  }
+
+  async #recoverState(job: LiveJob, isSameBoot: boolean): Promise<void> {
+    const { record } = job;
     if (job.isQueued) {
       this.book.queue.add(job);
       return;
@@ -576,7 +606,6 @@ export class Controller implements StepManagerHost {
   /** The process that held it is expected to come back; when it is gone, so is the job. */
   #expectHolder(job: LiveJob, process: ProcessIdentity): void {
     job.holder = { process, connection: null, notify: () => undefined, ended: () => undefined };
-    queueMicrotask(() => this.holderDisconnected(job));
   }
 
   #recoverAfterBoot(job: LiveJob): void {

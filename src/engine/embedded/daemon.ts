@@ -7,6 +7,7 @@ import { VERSION } from "#job/version.ts";
 import { ensurePrivateDir, shortHostName } from "#platform/directories.ts";
 import { failFast } from "#platform/fail-fast.ts";
 import { becomeSubreaper, tryLock } from "#platform/libc.ts";
+import { outsideIds } from "#platform/namespaces.ts";
 import { OrphanReaper } from "#platform/orphans.ts";
 import { selfCommand } from "#platform/self.ts";
 import { spawnDaemon } from "#platform/spawn.ts";
@@ -34,7 +35,8 @@ export async function runController(): Promise<number> {
     void daemon.exited.then(() => pool.lost());
   });
   const config = readConfig(paths.configDirs);
-  const controller = new Controller({ config, paths, store, pool, log });
+  const outside = outsideIds();
+  const controller = new Controller({ config, paths, store, pool, log, isConfined: outside !== undefined });
   becomeSubreaper();
   new OrphanReaper((orphan) => controller.orphanReaped(orphan));
   const done = Promise.withResolvers<void>();
@@ -54,6 +56,7 @@ export async function runController(): Promise<number> {
     socketPath: paths.socket,
     logFile: logPath(paths.state),
     host: shortHostName(),
+    outside,
     onStop: stop,
   });
   for (const signal of ["SIGTERM", "SIGINT"] as const)

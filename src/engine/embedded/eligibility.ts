@@ -14,16 +14,20 @@ export class Eligibility {
   readonly #endPending: EndPending;
   /** The lowest id of each user's live jobs of a name, for one pass. */
   #firstOfName: Map<string, number> | undefined;
+  readonly #isConfined: boolean;
 
-  constructor(book: JobBook, endPending: EndPending) {
+  constructor(book: JobBook, options: { readonly endPending: EndPending; readonly isConfined: boolean }) {
     this.#book = book;
-    this.#endPending = endPending;
+    this.#endPending = options.endPending;
+    this.#isConfined = options.isConfined;
   }
 
   /** Jobs that may start as soon as there is room; the others get their reason. `again` learns when to look once more. */
   *waiting(now: EpochMs, again: { at: number }): Generator<WaitingJob> {
     this.#firstOfName = undefined;
     for (const job of this.#book.queue) {
+      // The user's programs must not find themselves as root in podman's namespaces: the next controller runs them.
+      if (this.#isConfined && job.record.kind === "batch") continue;
       const reason = this.#whyNot(job, now, again);
       if (reason === undefined) {
         const { record } = job;

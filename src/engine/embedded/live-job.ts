@@ -14,6 +14,8 @@ export interface LiveStep {
   /** CPUs it holds, by node; nothing when it overlaps others. */
   readonly cpuIds: ReadonlyMap<string, readonly number[]>;
   daemon: FrameConnection | null;
+  /** Run by the process that asked for it, which speaks as a step daemon does; nobody can take over from it. */
+  readonly isOwned: boolean;
   /** The engine has ended it; the daemon that takes over from one that was killed has to be told again. */
   terminating: { readonly reason: TerminateReason; readonly hard: boolean } | null;
   /** When its daemons were lost, lately; of the monotonic clock. */

@@ -4,6 +4,7 @@ import type { JobRecord } from "#job/record.ts";
 import { shownState } from "#job/state.ts";
 import { VERSION } from "#job/version.ts";
 import { listenFrames, parseJsonFrame, type FrameConnection } from "#platform/frames.ts";
+import { sharesUserNamespace } from "#platform/namespaces.ts";
 import { identify } from "#platform/process-tree.ts";
 import { groupName, userName } from "#platform/users.ts";
 import type { AccountingFilter, EngineInfo, JobFilter } from "../engine.ts";
@@ -14,6 +15,7 @@ import { LiveJob, type Holder } from "./live-job.ts";
 import { packRecords } from "./packed-records.ts";
 import { applyUpdate } from "./update.ts";
 import {
+  MOVED,
   PACK_LEAST,
   PART_SIZE,
   type AllocationNews,
@@ -32,6 +34,8 @@ export interface ServerOptions {
   readonly host: string;
   /** What the predecessor left is taken up: until then nobody is answered, because half the jobs would be unknown. */
   readonly recovered: Promise<void>;
+  /** Who the user is outside, when we run in a user namespace of podman or rootlesskit (docs/scrun.md). */
+  readonly outside: { readonly uid: number; readonly gid: number } | undefined;
   readonly onStop: (options: { readonly cancelJobs: boolean; readonly by: number }) => Promise<void>;
 }
 
@@ -76,6 +80,8 @@ class Client {
   readonly #connection: FrameConnection;
   readonly #options: ServerOptions;
   readonly #held = new Set<LiveJob>();
+  /** To be asked when the connection closes: steps whose owner may have died before it listened. */
+  readonly #owned = new Set<() => void>();
   readonly #gone = new AbortController();
 
   constructor(connection: FrameConnection, options: ServerOptions) {
@@ -89,6 +95,7 @@ class Client {
 
   closed(): void {
     this.#gone.abort();
+    for (const check of this.#owned) check();
     for (const job of this.#held) if (job.holder?.connection === this.#connection) this.#controller.holderDisconnected(job);
   }
 
@@ -108,6 +115,11 @@ class Client {
           hint: "run: berth daemon restart   (jobs that run go on)",
         });
       }
+      if (this.#options.outside !== undefined && !sharesUserNamespace(this.#connection.peer.pid)) {
+        await this.#makeWay();
+        this.#send({ id, error: { code: MOVED, message: "the controller makes way for one outside", hint: null, before: [] } });
+        return;
+      }
       await this.#options.recovered;
       const handler = this.#handlers[request.op] as (args: unknown, id: number) => unknown;
       const result = await handler(request.args, id);
@@ -116,6 +128,14 @@ class Client {
     } catch (error) {
       this.#send({ id, error: this.#wireError(error, request.op) });
     }
+  }
+
+  /**
+   * Jobs of users must not run in podman's user namespace: who comes from outside gets a controller there. Nothing of this
+   * request was done.
+   */
+  async #makeWay(): Promise<void> {
+    await this.#options.onStop({ cancelJobs: false, by: this.#connection.peer.uid });
   }
 
   #wireError(error: unknown, op: string): WireError {
@@ -152,7 +172,7 @@ class Client {
   }
 
   get #submitter(): Submitter {
-    const { uid, gid } = this.#connection.peer;
+    const { uid, gid } = this.#options.outside ?? this.#connection.peer;
     return { uid, gid, userName: userName(uid), groupName: groupName(gid) };
   }
 
@@ -205,6 +225,11 @@ class Client {
         signal: this.#gone.signal,
         onWait: (text) => this.#send({ id, event: { kind: "waiting", text } }),
       }),
+    createOwnStep: ({ request }) => {
+      const peer = this.#connection.peer.pid;
+      return this.#controller.createOwnStep(request, identify(peer) ?? { pid: peer, startTicks: 0 }, (check) => this.#owned.add(check));
+    },
+    ownStepReady: ({ jobId, stepKey }) => this.#controller.ownStepReady(jobId, stepKey),
     tryJob: ({ request }) => this.#controller.tryJob(request, this.#submitter),
     cancel: (target) => this.#controller.cancel(target, this.#connection.peer.uid),
     cancelEach: ({ targets }) =>
@@ -313,6 +338,8 @@ const OPERATIONS: ReadonlySet<string> = new Set<Operation>([
   "detachAllocation",
   "findAllocation",
   "createStep",
+  "createOwnStep",
+  "ownStepReady",
   "tryJob",
   "cancel",
   "cancelEach",

@@ -4,7 +4,7 @@
  */
 import { mkdirSync, rmSync, writeFileSync } from "node:fs";
 import { connectFrames, parseJsonFrame, type FrameConnection } from "#platform/frames.ts";
-import { stepVariables, batchVariables, type JobFacts, type StepFacts } from "#job/environment.ts";
+import { stepVariables, batchVariables, taskVariables, type JobFacts, type StepFacts } from "#job/environment.ts";
 import { slurmError } from "#job/errors.ts";
 import { nowMs, type StepKey } from "#job/id.ts";
 import { EXIT_ZERO, parseWaitStatus } from "#job/outcome.ts";
@@ -13,11 +13,19 @@ import type { JobRequest } from "#job/request.ts";
 import type { BaseState } from "#job/state.ts";
 import { compressHostlist } from "#options/hostlist.ts";
 import { needsPerTask } from "#options/file-pattern.ts";
-import { appendToJournal, findResult, readJournal, type JournalEntry, type StepResult, type TerminateReason } from "#step/journal.ts";
-import { SCRIPT_FILE, writePlan, type StepPlan, type StreamPlan } from "#step/plan.ts";
+import {
+  appendToJournal,
+  findResult,
+  Journal,
+  readJournal,
+  type JournalEntry,
+  type StepResult,
+  type TerminateReason,
+} from "#step/journal.ts";
+import { readPlan, SCRIPT_FILE, writePlan, type StepPlan, type StreamPlan } from "#step/plan.ts";
 import type { FromDaemon, ToDaemon } from "#step/wire.ts";
-import { isAlive, killTree } from "#platform/process-tree.ts";
-import type { StepRequest } from "../engine.ts";
+import { isAlive, killTree, type ProcessIdentity } from "#platform/process-tree.ts";
+import type { OwnStepRequest, StepRequest } from "../engine.ts";
 import { defaultOutput } from "./admission.ts";
 import type { ClusterConfig } from "./config.ts";
 import type { DaemonPool } from "./daemon-pool.ts";
@@ -25,7 +33,7 @@ import { Alarm, type LiveJob, type LiveStep } from "./live-job.ts";
 import { stepSocket, stepSpool, type Paths } from "./paths.ts";
 import { layOut, type StepLayout } from "./step-layout.ts";
 import type { Store } from "./store.ts";
-import type { CreatedStep } from "./wire.ts";
+import type { CreatedOwnStep, CreatedStep } from "./wire.ts";
 
 export interface StepManagerHost {
   readonly config: ClusterConfig;
@@ -38,6 +46,7 @@ export interface StepManagerHost {
   log(event: string, facts: Readonly<Record<string, unknown>>): void;
 }
 
+const SIGKILL = 9;
 /** How long a daemon may take from "run" to "ready" before the step is given up. */
 const READY_MS = 60_000;
 /** After a result could not be saved. */
@@ -131,6 +140,75 @@ export class StepManager {
 
   #mpiOf({ kind, options }: StepRequest): string | null {
     return options.mpi ?? (kind === "interactive" ? null : this.#host.config.mpiDefault);
+  }
+
+  /** A step that `owner` runs. Spool and record are there before it hears of it, so that its end is found whatever dies. */
+  createOwn(job: LiveJob, request: OwnStepRequest, owner: ProcessIdentity): CreatedOwnStep {
+    const [share] = job.record.shares;
+    if (share === undefined) throw new Error(`job ${job.id} has no nodes`);
+    const { paths, store, config } = this.#host;
+    const layout: StepLayout = {
+      tasks: 1,
+      isCyclic: false,
+      nodes: [{ name: share.node, ranks: [0], cpuIds: share.cpuIds, gres: share.gres }],
+    };
+    const stepKey = job.nextStep++;
+    const record: StepRecord = {
+      ...this.#stepRecord(job, stepKey, {
+        name: request.name,
+        layout,
+        submitLine: request.submit.submitLine,
+        timeLimitMinutes: null,
+        container: request.container,
+        containerId: request.containerId,
+        srun: { host: request.submit.host, pid: owner.pid },
+      }),
+      annotations: request.annotations,
+    };
+    const facts = this.#stepFacts(job, stepKey, layout, { umask: request.submit.umask, mpi: null });
+    const environment = { ...stepVariables(this.#host.jobFacts(job), facts), ...taskVariables(facts, { rank: 0 }) };
+    const plan: StepPlan = {
+      ...this.#commonPlan(job, stepKey, facts),
+      isOwned: true,
+      commands: [],
+      environment,
+      workDir: request.submit.workDir,
+      rlimits: {},
+      stdin: { kind: "null" },
+      stdout: { kind: "null" },
+      stderr: { kind: "null" },
+      terminal: null,
+      container: request.container === null ? null : { bundle: request.container, gres: gresOf(layout) },
+      isBatch: false,
+      taskProlog: null,
+      taskEpilog: null,
+    };
+    const spoolDir = this.#makeSpool(job, stepKey, plan);
+    using journal = new Journal(spoolDir);
+    journal.append({ kind: "daemon", process: owner });
+    store.saveStep(record);
+    this.#track(job, record, { cpuIds: new Map(), isOwned: true });
+    return {
+      step: record,
+      job: job.record,
+      socketPath: stepSocket(paths, job.id, stepKey),
+      spoolDir,
+      environment,
+      gres: share.gres,
+      killWaitSeconds: config.killWaitSeconds,
+    };
+  }
+
+  /** From now on we hear from the owner, and notice when it is gone. */
+  async ownerListens(job: LiveJob, stepKey: StepKey): Promise<void> {
+    const step = job.steps.get(stepKey);
+    if (step?.isOwned === true && step.daemon === null) await this.#reconnect(job, step);
+  }
+
+  /** An owner that died before it listened: nobody else would notice. */
+  ownerDisconnected(job: LiveJob, stepKey: StepKey, owner: ProcessIdentity): void {
+    const step = job.steps.get(stepKey);
+    if (step?.isOwned === true && step.daemon === null && !isAlive(owner)) this.#daemonLost(job, step);
   }
 
   /** Starts the batch script as step `batch` on the job's first node. */
@@ -280,24 +358,29 @@ export class StepManager {
 
   /** Spool first, then the record, then the daemon: what a crash leaves between two of them is swept at the next start, or made anew. */
   async #start(job: LiveJob, record: StepRecord, plan: StepPlan, cpuIds: LiveStep["cpuIds"], script?: string): Promise<LiveStep> {
-    const { paths, store, pool } = this.#host;
-    const spool = stepSpool(paths, job.id, record.stepKey);
-    rmSync(spool, { recursive: true, force: true }); // of a controller that was killed before it had recorded the step
-    mkdirSync(spool, { mode: 0o700 });
-    writePlan(spool, plan);
+    const { store, pool } = this.#host;
+    const spool = this.#makeSpool(job, record.stepKey, plan);
     if (script !== undefined) writeFileSync(`${spool}/${SCRIPT_FILE}`, script, { mode: 0o700, flag: "wx" });
     store.saveStep(record);
-    const step = this.#track(job, record, cpuIds);
+    const step = this.#track(job, record, { cpuIds, isOwned: false });
     const daemon = await pool.take();
     this.#attach(job, step, daemon);
     this.#run(step, spool);
     return step;
   }
 
-  #track(job: LiveJob, record: StepRecord, cpuIds: LiveStep["cpuIds"]): LiveStep {
+  #makeSpool(job: LiveJob, stepKey: StepKey, plan: StepPlan): string {
+    const spool = stepSpool(this.#host.paths, job.id, stepKey);
+    rmSync(spool, { recursive: true, force: true }); // of a controller that was killed before it had recorded the step
+    mkdirSync(spool, { mode: 0o700 });
+    writePlan(spool, plan);
+    return spool;
+  }
+
+  #track(job: LiveJob, record: StepRecord, how: Pick<LiveStep, "cpuIds" | "isOwned">): LiveStep {
     const step: LiveStep = {
       record,
-      cpuIds,
+      ...how,
       daemon: null,
       terminating: null,
       losses: [],
@@ -343,9 +426,17 @@ export class StepManager {
     }
     const now = performance.now();
     step.losses = [...step.losses.filter((at) => now - at < LOSSES_WITHIN_MS), now];
+    if (step.isOwned) {
+      this.#host.log("step.ownerLost", { job: job.id, step: step.record.stepKey });
+      this.#abandonTasks(job, step, { exit: { code: 0, signal: SIGKILL }, terminated: step.terminating?.reason ?? null });
+      return;
+    }
     this.#host.log("step.daemonLost", { job: job.id, step: step.record.stepKey, times: step.losses.length });
-    if (step.losses.length > MAX_LOSSES) this.#giveUp(job, step, spool);
-    else void this.#takeOver(job, step, spool);
+    if (step.losses.length > MAX_LOSSES) {
+      // No daemon survives this step: it ends like on a node that failed.
+      this.#host.log("step.givenUp", { job: job.id, step: step.record.stepKey });
+      this.#abandonTasks(job, step, { exit: EXIT_ZERO, terminated: "nodeFailure" });
+    } else void this.#takeOver(job, step, spool);
   }
 
   /**
@@ -373,19 +464,12 @@ export class StepManager {
     return true;
   }
 
-  /** No daemon survives this step: it ends like on a node that failed. */
-  #giveUp(job: LiveJob, step: LiveStep, spool: string): void {
+  /** Ends a step that nobody looks after any more: what its journal names is killed. */
+  #abandonTasks(job: LiveJob, step: LiveStep, end: Pick<StepResult, "exit" | "terminated">): void {
+    const spool = stepSpool(this.#host.paths, job.id, step.record.stepKey);
     for (const entry of readJournal(spool)) if (entry.kind === "started" && isAlive(entry.process)) killTree(entry.process.pid);
     const usage = { userCpuMs: 0, systemCpuMs: 0, maxRssKib: null, maxRssTask: null, maxRssNode: null };
-    this.#host.log("step.givenUp", { job: job.id, step: step.record.stepKey });
-    this.#finish(job, step, {
-      exit: EXIT_ZERO,
-      usage,
-      endedAt: nowMs(),
-      launchFailure: null,
-      terminated: "nodeFailure",
-      outOfMemory: false,
-    });
+    this.#finish(job, step, { ...end, usage, endedAt: nowMs(), launchFailure: null, outOfMemory: false });
     this.#removeSpool(spool);
   }
 
@@ -423,11 +507,13 @@ export class StepManager {
         ? "TIMEOUT"
         : result.terminated === "nodeFailure"
           ? "NODE_FAIL"
-          : result.terminated === "cancelled" || exit.signal !== 0
-            ? "CANCELLED"
-            : exit.code !== 0
-              ? "FAILED"
-              : "COMPLETED";
+          : result.outOfMemory
+            ? "OUT_OF_MEMORY"
+            : result.terminated === "cancelled" || exit.signal !== 0
+              ? "CANCELLED"
+              : exit.code !== 0
+                ? "FAILED"
+                : "COMPLETED";
     const { annotations = {} } = result;
     const ended: StepRecord = {
       ...step.record,
@@ -478,13 +564,19 @@ export class StepManager {
 
   /** After a restart: connects to the daemon of a step that was running, or reads what it left. */
   async recover(job: LiveJob, record: StepRecord): Promise<void> {
-    const step = this.#track(
-      job,
-      record,
-      new Map(record.stepKey === "batch" ? [] : job.record.shares.map((share) => [share.node, share.cpuIds])),
-    );
+    const isOwned = this.#isOwned(job, record.stepKey);
+    const cpuIds = new Map(record.stepKey === "batch" || isOwned ? [] : job.record.shares.map((share) => [share.node, share.cpuIds]));
+    const step = this.#track(job, record, { cpuIds, isOwned });
     if (typeof record.stepKey === "number") job.nextStep = Math.max(job.nextStep, record.stepKey + 1);
     if (!(await this.#reconnect(job, step))) this.#daemonLost(job, step);
+  }
+
+  #isOwned(job: LiveJob, stepKey: StepKey): boolean {
+    try {
+      return readPlan(stepSpool(this.#host.paths, job.id, stepKey)).isOwned === true;
+    } catch {
+      return false; // the spool is gone; its daemon, if there is one, knows
+    }
   }
 }
 

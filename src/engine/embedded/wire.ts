@@ -13,9 +13,9 @@
  */
 import type { JobId, StepKey } from "#job/id.ts";
 import type { ExitPair } from "#job/outcome.ts";
-import type { StepRecord } from "#job/record.ts";
+import type { JobRecord, StepRecord } from "#job/record.ts";
 import type { JobRequest } from "#job/request.ts";
-import type { AccountingFilter, AllocationInfo, JobFilter, JobTarget, SignalScope, StepRequest } from "../engine.ts";
+import type { AccountingFilter, AllocationInfo, JobFilter, JobTarget, OwnStepRequest, SignalScope, StepRequest } from "../engine.ts";
 import type { PackedRecords } from "./packed-records.ts";
 
 export interface Operations {
@@ -28,6 +28,9 @@ export interface Operations {
   readonly detachAllocation: { readonly args: { readonly jobId: number } };
   readonly findAllocation: { readonly args: { readonly jobId: number } };
   readonly createStep: { readonly args: { readonly request: StepRequest } };
+  /** A step that its caller runs; the caller then listens at the step's socket as a step daemon does, and says `ownStepReady`. */
+  readonly createOwnStep: { readonly args: { readonly request: OwnStepRequest } };
+  readonly ownStepReady: { readonly args: { readonly jobId: number; readonly stepKey: StepKey } };
   readonly tryJob: { readonly args: { readonly request: JobRequest } };
   readonly cancel: { readonly args: JobTarget };
   /** Answers a list, in order: null, or why it could not be done. */
@@ -83,6 +86,16 @@ export interface CreatedStep {
   readonly waited: boolean;
 }
 
+export interface CreatedOwnStep {
+  readonly step: StepRecord;
+  readonly job: JobRecord;
+  readonly socketPath: string;
+  readonly spoolDir: string;
+  readonly environment: Readonly<Record<string, string>>;
+  readonly gres: Readonly<Record<string, readonly number[]>>;
+  readonly killWaitSeconds: number;
+}
+
 export interface DaemonStatus {
   readonly pid: number;
   readonly version: string;
@@ -100,6 +113,9 @@ export interface PassTimes {
   readonly lastMs: number;
   readonly longestMs: number;
 }
+
+/** Error code: ask again, of the controller that you start now. */
+export const MOVED = "MOVED";
 
 /** Pieces of long lists: below a frame's size, and small enough that the controller does other things in between. */
 export const PART_SIZE = 1000;

@@ -22,6 +22,7 @@ import type {
   HeldAllocation,
   JobFilter,
   JobTarget,
+  OwnStep,
   SignalScope,
   StepChannel,
   StepRequest,
@@ -219,6 +220,10 @@ export class SlurmEngine implements Engine {
         };
       },
     });
+  }
+
+  openOwnStep(): Promise<OwnStep> {
+    throw slurmError("NOT_SUPPORTED", { hint: "containers of podman and docker run on the embedded engine: set BERTH_ENGINE=embedded" });
   }
 
   async tryJob(request: JobRequest, options: Cancellable): ReturnType<Engine["tryJob"]> {

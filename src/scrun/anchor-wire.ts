@@ -1,0 +1,56 @@
+/**
+ * What scrun's commands and a container's anchor say to each other at ROOT/ID/anchor.sock, one JSON value a frame
+ * (platform/frames.ts).
+ *
+ *   create ─ create ──► anchor     the plan; answered by `created` or `failed`
+ *   start ── start ───► anchor     `waiting` while the job is queued, then `started` or `failed`
+ *   state ── state ───► anchor     `state`
+ *   kill ─── kill ────► anchor     only while there is no container yet: the job is withdrawn; `done`
+ *   delete ─ end ─────► anchor     the container is killed and the job ended; the connection closes when the anchor ends
+ *   pause ── paused, resumed ─► anchor   the job follows; `done`
+ */
+import type { JobId } from "#job/id.ts";
+import type { JobRequest, SubmitContext } from "#job/request.ts";
+
+export interface AnchorPlan {
+  readonly id: string;
+  readonly bundle: string;
+  readonly rootfs: string;
+  readonly configFile: string;
+  readonly hasTerminal: boolean;
+  readonly pidFile: string | null;
+  readonly log: { readonly file: string; readonly format: string } | null;
+  readonly annotations: Readonly<Record<string, string>>;
+  readonly ociVersion: string;
+  readonly runtime: string;
+  readonly runtimeOptions: readonly string[];
+  /** For the runtime's create: --console-socket, --no-pivot … */
+  readonly createOptions: readonly string[];
+  /** Null runs in the existing job `jobId`. */
+  readonly request: JobRequest | null;
+  readonly jobId: JobId | null;
+  readonly submit: SubmitContext;
+  readonly name: string;
+  readonly environment: Readonly<Record<string, string>>;
+}
+
+export type ToAnchor =
+  | { readonly op: "create"; readonly plan: AnchorPlan }
+  | { readonly op: "start" }
+  | { readonly op: "state" }
+  | { readonly op: "cancel" }
+  | { readonly op: "kill"; readonly signal: number }
+  | { readonly op: "end" }
+  /** `isDone`: by the runtime. Otherwise it has no freezer, and the anchor does it with signals. */
+  | { readonly op: "paused" | "resumed"; readonly isDone: boolean };
+
+export type ContainerStatus = "creating" | "created" | "running" | "paused" | "stopped";
+
+export type FromAnchor =
+  | { readonly event: "created"; readonly jobId: number | null }
+  | { readonly event: "waiting"; readonly text: string }
+  | { readonly event: "started" }
+  | { readonly event: "done" }
+  | { readonly event: "state"; readonly status: ContainerStatus; readonly jobId: number | null; readonly isMade: boolean }
+  /** `isSaid`: stderr has it already, from the runtime itself. */
+  | { readonly event: "failed"; readonly message: string; readonly hint: string | null; readonly isSaid: boolean };

@@ -1,0 +1,569 @@
+/**
+ * The anchor: the process that an engine (podman, dockerd) takes for the container. It is there from `create` to the container's end,
+ * holds the job, and ends with the container's exit status.
+ *
+ *   plan ─► ask for the job ─┬─ granted ─► step ─► runtime create ─► CREATED ─► start ─► RUNNING ─► ended ─► exit status
+ *                            └─ queued: CREATED for the engine; the rest follows `start`, when the job is granted
+ *
+ * A subreaper, so that the container's first process, whose parent (the runtime's create) ends, becomes its child: that child's wait status is
+ * the container's. The container has the anchor's own stdio, handed on; a terminal goes from the runtime to the engine without us. When
+ * the anchor is killed, the controller kills the container and ends the job; when the controller is killed, the anchor
+ * goes on, and the next one takes up the step (engine.ts, OwnStep).
+ */
+import { closeSync, openSync, readFileSync, rmSync } from "node:fs";
+import { join } from "node:path";
+import type { AbortReason, AllocationInfo, Engine, HeldAllocation, OwnStep, OwnStepOrder } from "#engine/engine.ts";
+import { BerthError } from "#job/errors.ts";
+import type { JobId } from "#job/id.ts";
+import { shellCode, parseWaitStatus, type ExitStatus } from "#job/outcome.ts";
+import { runChild } from "#platform/child.ts";
+import { failFast } from "#platform/fail-fast.ts";
+import { listenFrames, parseJsonFrame, type FrameConnection } from "#platform/frames.ts";
+import { becomeSubreaper, replaceFd, type ReapedChild } from "#platform/libc.ts";
+import { outsideIds, standInNamespacesOf } from "#platform/namespaces.ts";
+import { killAll, OrphanReaper } from "#platform/orphans.ts";
+import { identify, isAlive, processesOf, sendSignal, type ProcessIdentity } from "#platform/process-tree.ts";
+import { spawnWithFiles } from "#platform/spawn.ts";
+import type { AnchorPlan, ContainerStatus, FromAnchor, ToAnchor } from "./anchor-wire.ts";
+import { readConfig, writeRuntimeConfig } from "./config.ts";
+import { jobEnvironment } from "./job-environment.ts";
+import { findMemoryCgroup, peakMemoryKib, wasOutOfMemory, type MemoryCgroup } from "./memory-events.ts";
+import { lastError } from "./log.ts";
+import type { ContainerPlace } from "./place.ts";
+import type { Staging, StagingContext } from "./staging.ts";
+
+const SIGTERM = 15;
+const SIGKILL = 9;
+const SIGCONT = 18;
+const SIGSTOP = 19;
+/** After create has gone without a word there is nothing to be an anchor of. */
+const PLAN_MS = 60_000;
+const RUNTIME_MS = 120_000;
+/** When the start is over: an anchor may live for weeks. */
+const SHRINK_MS = 500;
+const never = new AbortController().signal;
+
+/** What ended before there was a container. */
+const NOT_RUN: ExitStatus = { kind: "exited", code: 1 };
+const CANCELLED: ExitStatus = { kind: "exited", code: 130 };
+
+export interface AnchorOptions {
+  readonly engine: Engine;
+  /** Fds for the container, beside 0, 1 and 2. */
+  readonly preserved: readonly number[];
+  /** Undefined: the bundle is used where it is. */
+  readonly openStaging: () => Promise<Staging | undefined>;
+}
+
+export async function runAnchor(place: ContainerPlace, options: AnchorOptions): Promise<number> {
+  failFast((error) => console.error(`scrun: error: ${error instanceof Error ? error.message : String(error)}`));
+  becomeSubreaper();
+  const anchor = new Anchor(place, options);
+  return shellCode(await anchor.run());
+}
+
+class Anchor {
+  readonly #place: ContainerPlace;
+  readonly #engine: Engine;
+  readonly #preserved: readonly number[];
+  readonly #openStaging: () => Promise<Staging | undefined>;
+  readonly #reaper = new OrphanReaper();
+  readonly #planned = Promise.withResolvers<AnchorPlan>();
+  readonly #startWanted = Promise.withResolvers<void>();
+  readonly #withdraw = new AbortController();
+  readonly #starters = new Set<FrameConnection>();
+  #creator: FrameConnection | undefined;
+  #plan: AnchorPlan | undefined;
+  #status: ContainerStatus = "creating";
+  #jobId: JobId | null = null;
+  #step: OwnStep | undefined;
+  #held: HeldAllocation | undefined;
+  #init: ProcessIdentity | undefined;
+  #exited: Promise<ReapedChild> | undefined;
+  #cgroup: MemoryCgroup | undefined;
+  #isQueued = false;
+  #isStarted = false;
+  #killTimer: ReturnType<typeof setTimeout> | undefined;
+  #ending: AbortReason | undefined;
+
+  constructor(place: ContainerPlace, options: AnchorOptions) {
+    this.#openStaging = options.openStaging;
+    this.#place = place;
+    this.#engine = options.engine;
+    this.#preserved = options.preserved;
+  }
+
+  async run(): Promise<ExitStatus> {
+    // Signals for "the container" that come by its pid; to cancel is what scrun(1) says of the first two.
+    for (const name of ["SIGINT", "SIGHUP"] as const) process.on(name, () => this.#cancel());
+    process.on("SIGTERM", () => (this.#init === undefined ? this.#cancel() : this.#kill(SIGTERM)));
+    const socket = this.#place.socket();
+    const server = listenFrames(socket, (connection) => this.#welcome(connection));
+    // The engine's first answer takes as long as create needs to read the bundle.
+    const warming = this.#engine.info({ signal: never }).catch(() => undefined);
+    const patience = setTimeout(() => process.exit(1), PLAN_MS);
+    const plan = await this.#planned.promise;
+    clearTimeout(patience);
+    this.#plan = plan;
+    await warming;
+    try {
+      const status = await this.#live(plan);
+      this.#status = "stopped";
+      return status;
+    } catch (error) {
+      this.#fail(error);
+      return this.#withdraw.signal.aborted ? CANCELLED : NOT_RUN;
+    } finally {
+      await this.#release();
+      server.stop();
+      rmSync(join(this.#place.dir, "anchor.sock"), { force: true });
+    }
+  }
+
+  async #live(plan: AnchorPlan): Promise<ExitStatus> {
+    const granted = this.#allocate(plan);
+    const queued = this.#queuedSignal.promise.then(() => "queued" as const);
+    const first = await Promise.race([granted, queued]);
+    if (first === "queued") {
+      // The terminal has to be there when create ends, so that the container cannot wait for its job.
+      if (plan.hasTerminal) await this.#makeContainer(plan, queuedEnvironment(plan, this.#jobId));
+      this.#created();
+      await granted;
+    }
+    this.#step = await this.#openStep(plan);
+    if (this.#init === undefined) {
+      const staged = await this.#stageIn(plan, this.#step);
+      await this.#makeContainer(staged, this.#step.environment);
+    }
+    if (this.#init !== undefined) this.#step.started(this.#init);
+    if (first !== "queued") this.#created();
+    const exited = this.#waitForEnd();
+    // A container may be killed before it is started.
+    if ((await Promise.race([this.#startWanted.promise, exited])) === undefined) await this.#start(plan);
+    return await this.#conclude(await exited);
+  }
+
+  // --- The job --------------------------------------------------------------------------------------------------
+
+  readonly #queuedSignal = Promise.withResolvers<void>();
+
+  async #allocate(plan: AnchorPlan): Promise<void> {
+    if (plan.request === null) {
+      this.#jobId = plan.jobId;
+      return;
+    }
+    let info: AllocationInfo | undefined;
+    this.#held = await this.#engine.allocate(plan.request, {
+      signal: this.#withdraw.signal,
+      onEvent: (event) => {
+        if (event.kind === "granted") {
+          ({ info } = event);
+          this.#jobId = event.info.job.jobId;
+          return;
+        }
+        this.#jobId = event.jobId;
+        this.#isQueued = true;
+        this.#tellWaiting();
+        this.#queuedSignal.resolve();
+      },
+    });
+    this.#isQueued = false;
+    this.#jobId = info?.job.jobId ?? this.#held.jobId;
+  }
+
+  #tellWaiting(): void {
+    if (!this.#isQueued) return;
+    for (const starter of this.#starters)
+      this.#say(starter, { event: "waiting", text: `job ${this.#jobId} queued and waiting for resources` });
+  }
+
+  async #openStep(plan: AnchorPlan): Promise<OwnStep> {
+    const jobId = this.#jobId;
+    if (jobId === null) throw new Error("no job");
+    return await this.#engine.openOwnStep(
+      {
+        jobId,
+        name: plan.name,
+        submit: plan.submit,
+        container: plan.bundle,
+        containerId: plan.id,
+        annotations: plan.annotations,
+      },
+      { signal: never, onOrder: (order) => this.#obey(order) },
+    );
+  }
+
+  async #release(): Promise<void> {
+    try {
+      await this.#stageOut();
+      if (this.#step !== undefined) {
+        const none = { userCpuMs: 0, systemCpuMs: 0, maxRssKib: null, outOfMemory: false };
+        if (!this.#isConcluded) await this.#step.ended({ status: NOT_RUN, ...none });
+        // A job that had its step has ended with it.
+      } else if (this.#held !== undefined) await this.#held.release({ code: 1, signal: 0 });
+    } catch {
+      // The controller ends what nobody holds.
+    }
+  }
+
+  // --- The container --------------------------------------------------------------------------------------------
+
+  async #makeContainer(plan: AnchorPlan, environment: Readonly<Record<string, string>>): Promise<void> {
+    const place = this.#place;
+    const config = readConfig(plan.bundle, plan.configFile);
+    const gres = this.#step?.gres ?? {};
+    if (Object.keys(gres).length > 0) {
+      const { addDevices } = await import("./devices.ts");
+      addDevices(config.config, gres, { isConfined: process.getuid?.() !== 0 || outsideIds() !== undefined });
+    }
+    writeRuntimeConfig(config, { bundle: plan.bundle, target: join(place.bundle, "config.json"), environment });
+    const argv: [string, ...string[]] = [
+      ...this.#runtime(plan, place.runtimeLog),
+      "create",
+      "--bundle",
+      place.bundle,
+      "--pid-file",
+      place.initPidFile,
+      ...plan.createOptions,
+      plan.id,
+    ];
+    const files = [0, 1, 2, ...this.#preserved];
+    const child = spawnWithFiles(argv, { files, env: plan.environment, cwd: plan.bundle });
+    const status = await child.exited;
+    if (status.kind !== "exited" || status.code !== 0) {
+      const message = lastError(readText(place.runtimeLog)) ?? `${plan.runtime} create failed with status ${shellCode(status)}`;
+      throw new CreateFailure(message);
+    }
+    const pid = Number(readText(place.initPidFile));
+    const init = Number.isInteger(pid) && pid > 1 ? identify(pid) : undefined;
+    const exited = init === undefined ? undefined : this.#reaper.expect(init);
+    if (init === undefined || exited === undefined) throw new CreateFailure(`${plan.runtime} made no process that could be watched`);
+    this.#init = init;
+    this.#exited = exited;
+    this.#cgroup = findMemoryCgroup(pid, process.pid);
+    this.#letGoOfStreams();
+  }
+
+  /** The container has them now: their other ends must see its end, not ours. Standard error stays, for what ends it. */
+  #letGoOfStreams(): void {
+    const nothing = openSync("/dev/null", "r+");
+    for (const fd of [0, 1]) replaceFd(nothing, fd);
+    closeSync(nothing);
+    for (const fd of this.#preserved) closeSync(fd);
+  }
+
+  #runtime(plan: AnchorPlan, log: string): [string, ...string[]] {
+    return [plan.runtime, "--root", this.#place.runtimeRoot, "--log", log, "--log-format", "json", ...plan.runtimeOptions];
+  }
+
+  async #start(plan: AnchorPlan): Promise<void> {
+    const log = join(this.#place.dir, "start.log");
+    // Its words are in the log.
+    const files = ["null", "null", "null"] as const;
+    const status = await spawnWithFiles([...this.#runtime(plan, log), "start", plan.id], { files, env: plan.environment, cwd: "/" }).exited;
+    if (shellCode(status) === 0) {
+      this.#isStarted = true;
+      if (this.#status === "created") this.#status = "running";
+      // Not earlier: the runtime's hooks are run in our namespaces.
+      if (this.#init !== undefined) standInNamespacesOf(this.#init.pid);
+      setTimeout(() => Bun.gc(true), SHRINK_MS).unref();
+      for (const starter of this.#starters) this.#say(starter, { event: "started" });
+    } else {
+      const message = lastError(readText(log)) ?? `${plan.runtime} start failed with status ${shellCode(status)}`;
+      this.#startFailure = { kind: "exited", code: /not found|no such file/i.test(message) ? 127 : 126 };
+      for (const starter of this.#starters) this.#say(starter, { event: "failed", message, hint: null, isSaid: false });
+      this.#kill(SIGKILL);
+    }
+    this.#starters.clear();
+  }
+
+  async #waitForEnd(): Promise<ExitStatus> {
+    const end = await this.#exited;
+    if (end === undefined) throw new Error("no container");
+    this.#end = end;
+    return parseWaitStatus(end.waitStatus);
+  }
+  #end: ReapedChild | undefined;
+
+  #isConcluded = false;
+  #startFailure: ExitStatus | undefined;
+
+  async #conclude(waited: ExitStatus): Promise<ExitStatus> {
+    const status = this.#startFailure ?? waited;
+    this.#status = "stopped";
+    clearTimeout(this.#killTimer);
+    for (const starter of this.#starters) {
+      this.#say(starter, { event: "failed", message: "the container has ended before it was started", hint: null, isSaid: false });
+    }
+    await killAll(this.#reaper);
+    const end = this.#end;
+    await this.#stageOut();
+    this.#isConcluded = true;
+    await this.#step?.ended({
+      status,
+      userCpuMs: end?.userCpuMs ?? 0,
+      systemCpuMs: end?.systemCpuMs ?? 0,
+      maxRssKib: peakMemoryKib(this.#cgroup) ?? end?.maxRssKib ?? null,
+      outOfMemory: wasOutOfMemory(this.#cgroup),
+    });
+    return status;
+  }
+
+  #kill(signal: number): void {
+    if (this.#init !== undefined && identify(this.#init.pid)?.startTicks === this.#init.startTicks) sendSignal(this.#init.pid, signal);
+  }
+
+  // --- Staging --------------------------------------------------------------------------------------------------
+
+  #staged: { readonly staging: Staging; readonly context: StagingContext } | undefined;
+
+  /** Where a scrun.lua is configured, or the bundle has to go elsewhere; in place there is nothing to do. */
+  async #stageIn(plan: AnchorPlan, step: OwnStep): Promise<AnchorPlan> {
+    const staging = await this.#openStaging();
+    if (staging === undefined) return plan;
+    const context: StagingContext = {
+      id: plan.id,
+      bundle: plan.bundle,
+      originalBundle: plan.bundle,
+      rootPath: plan.rootfs,
+      originalRootPath: plan.rootfs,
+      spoolDir: this.#place.spool,
+      configFile: plan.configFile,
+      jobId: step.job.jobId,
+      userId: step.job.userId,
+      groupId: step.job.groupId,
+      jobEnvironment: Object.entries(jobEnvironment(plan, step, this.#place)).map(([name, value]) => `${name}=${value}`),
+    };
+    this.#staged = { staging, context };
+    const { status, bundle, rootPath, message } = await staging.stageIn(context, { signal: this.#withdraw.signal });
+    this.#staged = { staging, context: { ...context, bundle, rootPath } };
+    if (status !== 0) {
+      await this.#stageOut();
+      throw new BerthError("STAGE_IN", message ?? `Cannot stage the container in: status ${status}`);
+    }
+    return { ...plan, bundle, rootfs: rootPath, configFile: join(bundle, "config.json") };
+  }
+
+  /** Once, whatever came of the container. Its failure is told, and changes no exit status. */
+  async #stageOut(): Promise<void> {
+    const staged = this.#staged;
+    if (staged === undefined) return;
+    this.#staged = undefined;
+    const { status, message } = await staged.staging.stageOut(staged.context, { signal: never });
+    if (status !== 0) this.#print(`scrun: error: ${message ?? `Cannot stage the container out: status ${status}`}`);
+  }
+
+  // --- Orders ---------------------------------------------------------------------------------------------------
+
+  #obey(order: OwnStepOrder): void {
+    switch (order.kind) {
+      case "terminate":
+        this.#terminate(order);
+        break;
+      case "signal":
+        if (order.signal === SIGSTOP || order.signal === SIGCONT) void this.#freeze(order.signal === SIGSTOP);
+        else this.#kill(order.signal);
+        break;
+      case "message":
+        this.#print(order.text);
+        break;
+    }
+  }
+
+  /** Gentle: TERM, and KILL after KillWait; whatever is frozen has to be thawed to die. */
+  #terminate({ reason, hard }: { readonly reason: AbortReason; readonly hard: boolean }): void {
+    if (this.#ending === undefined) {
+      this.#ending = reason;
+      const why = reason === "timeLimit" ? " DUE TO TIME LIMIT" : reason === "nodeFailure" ? " DUE TO NODE FAILURE" : "";
+      this.#print(`scrun: error: *** JOB ${this.#jobId} CANCELLED AT ${localTime(new Date())}${why} ***`);
+    }
+    const killNow = () => {
+      this.#kill(SIGKILL);
+      if (this.#status === "paused") void this.#freeze(false);
+    };
+    if (hard || !this.#isStarted) {
+      clearTimeout(this.#killTimer);
+      killNow();
+      return;
+    }
+    this.#kill(SIGTERM);
+    if (this.#status === "paused") void this.#freeze(false);
+    clearTimeout(this.#killTimer);
+    this.#killTimer = setTimeout(killNow, (this.#step?.killWaitSeconds ?? 30) * 1000);
+  }
+
+  async #freeze(isFrozen: boolean): Promise<void> {
+    const plan = this.#plan;
+    if (plan === undefined || (isFrozen ? this.#status !== "running" : this.#status !== "paused")) return;
+    const log = join(this.#place.dir, "pause.log");
+    const result = await runChild([...this.#runtime(plan, log), isFrozen ? "pause" : "resume", plan.id], {
+      env: plan.environment,
+      cwd: "/",
+      signal: never,
+      timeoutMs: RUNTIME_MS,
+    });
+    if (shellCode(result.status) !== 0) this.#stopAll(isFrozen);
+    this.#status = isFrozen ? "paused" : "running";
+  }
+
+  /** Without a freezer (no cgroup of its own): a signal to each of its processes. */
+  #stopAll(isStopped: boolean): void {
+    if (this.#init === undefined || !isAlive(this.#init)) return;
+    for (const pid of processesOf(this.#init.pid)) sendSignal(pid, isStopped ? SIGSTOP : SIGCONT);
+  }
+
+  // --- Commands -------------------------------------------------------------------------------------------------
+
+  #welcome(connection: FrameConnection): void {
+    connection.handle({
+      frame: (_type, payload) => this.#hear(connection, parseJsonFrame(payload) as ToAnchor),
+      closed: () => {
+        this.#starters.delete(connection);
+        // create was killed: nobody will ever ask for this container.
+        if (connection === this.#creator && this.#status === "creating") this.#cancel();
+      },
+    });
+  }
+
+  #hear(connection: FrameConnection, message: ToAnchor): void {
+    switch (message.op) {
+      case "create":
+        this.#creator = connection;
+        this.#planned.resolve(message.plan);
+        break;
+      case "start":
+        if (this.#status !== "created") {
+          const why =
+            this.#status === "stopped" ? "cannot start a container that has stopped" : "cannot start an already running container";
+          this.#say(connection, { event: "failed", message: why, hint: null, isSaid: false });
+          break;
+        }
+        this.#starters.add(connection);
+        this.#tellWaiting();
+        this.#startWanted.resolve();
+        break;
+      case "state":
+        this.#say(connection, { event: "state", status: this.#status, jobId: this.#jobId, isMade: this.#init !== undefined });
+        break;
+      case "cancel":
+        this.#cancel();
+        this.#say(connection, { event: "done" });
+        break;
+      case "kill":
+        if (this.#init !== undefined) this.#kill(message.signal);
+        else if (message.signal !== SIGCONT && message.signal !== SIGSTOP) this.#cancel();
+        this.#say(connection, { event: "done" });
+        break;
+      case "end":
+        this.#cancel();
+        break;
+      case "paused":
+      case "resumed":
+        void this.#follow(connection, message);
+        break;
+    }
+  }
+
+  /** The runtime has paused or resumed the container: the job is suspended or resumed with it. */
+  async #follow(connection: FrameConnection, { op, isDone }: Extract<ToAnchor, { op: "paused" | "resumed" }>): Promise<void> {
+    if (!isDone) this.#stopAll(op === "paused");
+    this.#status = op === "paused" ? "paused" : "running";
+    const target = { jobId: this.#jobId ?? 0, arrayTasks: null, stepKey: null };
+    try {
+      // An allocation that others use too goes on.
+      if (this.#plan?.request != null)
+        await (op === "paused" ? this.#engine.suspend(target, { signal: never }) : this.#engine.resume(target, { signal: never }));
+    } catch (error) {
+      if (!(error instanceof BerthError)) throw error; // suspended by somebody already
+    }
+    this.#say(connection, { event: "done" });
+  }
+
+  /** Ends it, wherever it is: in the queue, or as a container. */
+  #cancel(): void {
+    if (this.#plan === undefined) process.exit(1); // create has failed before there was anything
+    if (this.#init !== undefined) {
+      this.#kill(SIGKILL);
+      if (this.#status === "paused") void this.#freeze(false);
+    } else
+      this.#withdraw.abort(
+        new BerthError("CANCELLED", this.#jobId === null ? "the container was cancelled" : `job ${this.#jobId} was cancelled`),
+      );
+  }
+
+  #created(): void {
+    const plan = this.#plan;
+    if (plan === undefined) return;
+    this.#status = "created";
+    const self = identify(process.pid);
+    if (self === undefined) throw new Error("no /proc");
+    this.#place.write({
+      id: plan.id,
+      ociVersion: plan.ociVersion,
+      bundle: plan.bundle,
+      rootfs: plan.rootfs,
+      annotations: plan.annotations,
+      createdAt: new Date().toISOString(),
+      anchor: self,
+      runtime: plan.runtime,
+      runtimeOptions: plan.runtimeOptions,
+      jobId: this.#jobId,
+    });
+    if (this.#creator !== undefined) this.#say(this.#creator, { event: "created", jobId: this.#jobId });
+  }
+
+  #fail(error: unknown): void {
+    const isExpected = error instanceof BerthError || error instanceof CreateFailure;
+    const message = error instanceof Error ? error.message : String(error);
+    const failure: FromAnchor = {
+      event: "failed",
+      message: isExpected ? message : `internal error: ${message}`,
+      hint: error instanceof BerthError ? (error.hint ?? null) : null,
+      isSaid: error instanceof CreateFailure,
+    };
+    for (const listener of this.#starters) this.#say(listener, failure);
+    if (this.#status === "creating" && this.#creator !== undefined) this.#say(this.#creator, failure);
+    else if (this.#starters.size === 0) this.#print(`scrun: error: ${failure.message}`);
+    if (this.#init !== undefined) this.#kill(SIGKILL);
+    this.#status = "stopped";
+  }
+
+  #say(connection: FrameConnection, message: FromAnchor): void {
+    connection.sendJson(message);
+  }
+
+  /** On the container's own standard error, where the engine's logs have it. */
+  #print(line: string): void {
+    try {
+      console.error(line);
+    } catch {
+      // nobody reads any more
+    }
+  }
+}
+
+/** The runtime's own words, which it has written to the container's standard error too. */
+class CreateFailure extends Error {}
+
+/** What is known of a job that waits. */
+function queuedEnvironment(plan: AnchorPlan, jobId: JobId | null): Record<string, string> {
+  const text = String(jobId ?? "");
+  return { SLURM_JOB_ID: text, SLURM_JOBID: text, SLURM_JOB_NAME: plan.request?.options.name ?? plan.name, SLURM_CONTAINER: plan.bundle };
+}
+
+function readText(path: string): string {
+  try {
+    return readFileSync(path, "utf8");
+  } catch {
+    return "";
+  }
+}
+
+/** `2026-11-21T03:09:40`, as Slurm prints it. */
+function localTime(date: Date): string {
+  const two = (value: number) => String(value).padStart(2, "0");
+  return (
+    `${date.getFullYear()}-${two(date.getMonth() + 1)}-${two(date.getDate())}` +
+    `T${two(date.getHours())}:${two(date.getMinutes())}:${two(date.getSeconds())}`
+  );
+}

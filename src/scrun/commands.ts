@@ -1,0 +1,205 @@
+/** The commands that find a container by its id: start, state, kill, delete, list, and what the real runtime does for us. */
+import { existsSync } from "node:fs";
+import { join } from "node:path";
+import { BerthError } from "#job/errors.ts";
+import { shellCode } from "#job/outcome.ts";
+import { parseSignal } from "#options/signals.ts";
+import { runChild } from "#platform/child.ts";
+import { replaceProcess } from "#platform/exec.ts";
+import { isAlive } from "#platform/process-tree.ts";
+import { AnchorClient } from "./anchor-client.ts";
+import type { ContainerStatus } from "./anchor-wire.ts";
+import { lastError, type Log } from "./log.ts";
+import { definedVariables } from "./start-anchor.ts";
+import { checkId, ContainerPlace, listPlaces, type ContainerState } from "./place.ts";
+
+const never = new AbortController().signal;
+const RUNTIME_MS = 120_000;
+const SIGKILL = 9;
+
+/** @throws BerthError CONTAINER_MISSING, in runc's words: engines look for them */
+export function findContainer(root: string, id: string | undefined): { readonly place: ContainerPlace; readonly state: ContainerState } {
+  const place = new ContainerPlace(root, checkId(id));
+  const state = place.read();
+  if (state === undefined) throw missing();
+  return { place, state };
+}
+
+function missing(): BerthError {
+  return new BerthError("CONTAINER_MISSING", "container does not exist");
+}
+
+export interface LiveStatus {
+  readonly status: ContainerStatus;
+  /** The real runtime has a container. */
+  readonly isMade: boolean;
+}
+
+/** The anchor knows; without one the container is over. */
+export async function statusOf(place: ContainerPlace): Promise<LiveStatus> {
+  using client = await AnchorClient.find(place);
+  const answer = await client?.ask({ op: "state" });
+  if (answer?.event === "state") return { status: answer.status, isMade: answer.isMade };
+  return { status: "stopped", isMade: hasRuntimeContainer(place) };
+}
+
+export function hasRuntimeContainer(place: ContainerPlace): boolean {
+  return existsSync(join(place.runtimeRoot, place.id));
+}
+
+/** Waits for the job, and says so. Ctrl-C withdraws it. */
+export async function startContainer(root: string, id: string | undefined, log: Log): Promise<number> {
+  const { place } = findContainer(root, id);
+  using client = await AnchorClient.find(place);
+  if (client === undefined) throw new BerthError("CONTAINER_STOPPED", "cannot start a container that has stopped");
+  for (const signal of ["SIGINT", "SIGTERM"] as const) process.on(signal, () => client.say({ op: "cancel" }));
+  client.say({ op: "start" });
+  let hasWaited = false;
+  for (;;) {
+    const answer = await client.next();
+    switch (answer?.event) {
+      case "waiting":
+        if (!hasWaited) log.info(answer.text);
+        hasWaited = true;
+        break;
+      case "started":
+        return 0;
+      case "failed":
+        throw new BerthError("START_FAILED", answer.message, answer.hint === null ? {} : { hint: answer.hint });
+      case undefined:
+        throw new BerthError("ANCHOR_LOST", "Cannot start container: its anchor has gone");
+      default:
+        break; // the answer to a cancel
+    }
+  }
+}
+
+export async function stateOf(root: string, id: string | undefined): Promise<Record<string, unknown>> {
+  const { place, state } = findContainer(root, id);
+  const { status } = await statusOf(place);
+  return {
+    ociVersion: state.ociVersion,
+    id: state.id,
+    pid: status === "stopped" ? 0 : state.anchor.pid,
+    status,
+    bundle: state.bundle,
+    rootfs: state.rootfs,
+    created: state.createdAt,
+    annotations: state.annotations,
+    owner: "",
+    jobId: state.jobId,
+  };
+}
+
+/** With a container, its runtime's business; without one yet, the job in the queue is withdrawn. */
+export async function killContainer(call: RuntimeCall & { readonly signalText: string | undefined }): Promise<number> {
+  const { place } = findContainer(call.root, call.id);
+  const signal = signalNumber(call.signalText ?? "TERM");
+  const live = await statusOf(place);
+  if (live.isMade) {
+    if (live.status === "paused" && signal === SIGKILL) await (await AnchorClient.find(place))?.ask({ op: "kill", signal });
+    return passOn(call);
+  }
+  if (live.status === "stopped") throw new BerthError("CONTAINER_STOPPED", "container not running");
+  using client = await AnchorClient.find(place);
+  await client?.ask({ op: "kill", signal });
+  return 0;
+}
+
+function signalNumber(text: string): number {
+  const signal = parseSignal(text);
+  if (signal === undefined) throw new BerthError("USAGE", `unknown signal "${text}"`);
+  return signal;
+}
+
+export async function deleteContainer(
+  root: string,
+  id: string | undefined,
+  options: { readonly isForced: boolean; readonly log: Log },
+): Promise<number> {
+  const place = new ContainerPlace(root, checkId(id));
+  if (!existsSync(place.dir)) {
+    if (options.isForced) return 0;
+    throw missing();
+  }
+  const { status } = await statusOf(place);
+  if (!options.isForced && (status === "running" || status === "paused")) {
+    throw new BerthError("CONTAINER_RUNNING", `cannot delete container ${place.id} that is not stopped: ${status}`);
+  }
+  if (status !== "stopped") await endAnchor(place);
+  await deleteReal(place, options.log);
+  place.remove();
+  return 0;
+}
+
+/** Over when the anchor has ended: the job is accounted then. */
+async function endAnchor(place: ContainerPlace): Promise<void> {
+  using client = await AnchorClient.find(place);
+  if (client === undefined) return;
+  client.say({ op: "end" });
+  while ((await client.next()) !== undefined) {
+    // until it closes
+  }
+  const anchor = place.read()?.anchor;
+  while (anchor !== undefined && isAlive(anchor)) await Bun.sleep(1);
+}
+
+/** Its record, its cgroup, and what is left in there; poststop hooks. */
+async function deleteReal(place: ContainerPlace, log: Log): Promise<void> {
+  const state = place.read();
+  if (state === undefined || !hasRuntimeContainer(place)) return;
+  const result = await runChild([state.runtime, "--root", place.runtimeRoot, ...state.runtimeOptions, "delete", "--force", place.id], {
+    env: {
+      PATH: process.env["PATH"] ?? "/usr/local/bin:/usr/bin:/bin:/usr/sbin:/sbin",
+      XDG_RUNTIME_DIR: process.env["XDG_RUNTIME_DIR"] ?? "",
+    },
+    cwd: "/",
+    signal: never,
+    timeoutMs: RUNTIME_MS,
+  });
+  if (shellCode(result.status) !== 0) log.error(`${state.runtime} delete: ${lastError(result.stderr) ?? result.stderr.trim()}`);
+}
+
+export interface RuntimeCall {
+  readonly root: string;
+  readonly id: string | undefined;
+  readonly globals: readonly string[];
+  /** The command's word with everything behind it, as given. */
+  readonly words: readonly string[];
+}
+
+/** Becomes the real runtime: streams, terminal, signals and exit status are its own. */
+export function passOn(call: RuntimeCall): never {
+  const { place, state } = findContainer(call.root, call.id);
+  if (!hasRuntimeContainer(place)) throw new BerthError("CONTAINER_STOPPED", "the container is not created yet: its job is queued");
+  return replaceProcess(
+    state.runtime,
+    [state.runtime, "--root", place.runtimeRoot, ...call.globals, ...state.runtimeOptions, ...call.words],
+    definedVariables(process.env),
+  );
+}
+
+/** pause and resume: the container first, then its job. */
+export async function pauseOrResume(call: RuntimeCall, word: "pause" | "resume"): Promise<number> {
+  const { place, state } = findContainer(call.root, call.id);
+  const result = await runChild([state.runtime, "--root", place.runtimeRoot, ...call.globals, ...state.runtimeOptions, ...call.words], {
+    env: { PATH: process.env["PATH"] ?? "/usr/bin:/bin", XDG_RUNTIME_DIR: process.env["XDG_RUNTIME_DIR"] ?? "" },
+    cwd: "/",
+    signal: never,
+    timeoutMs: RUNTIME_MS,
+  });
+  const isDone = shellCode(result.status) === 0;
+  const reason = lastError(result.stderr) ?? result.stderr.trim();
+  // crun's words where podman could not make a cgroup: signals do instead.
+  if (!isDone && !/without a cgroup|cgroup.*(not|no) /i.test(reason)) throw new BerthError("RUNTIME_FAILED", reason);
+  using client = await AnchorClient.find(place);
+  if (client === undefined) throw new BerthError("CONTAINER_STOPPED", "container not running");
+  await client.ask({ op: word === "pause" ? "paused" : "resumed", isDone });
+  return 0;
+}
+
+export async function listContainers(root: string): Promise<readonly Record<string, unknown>[]> {
+  const found: Record<string, unknown>[] = [];
+  for (const place of listPlaces(root)) if (place.read() !== undefined) found.push(await stateOf(root, place.id));
+  return found;
+}

@@ -1,0 +1,172 @@
+/**
+ * Where scrun keeps a container, so that every later command finds it with nothing but its id and XDG_RUNTIME_DIR:
+ *
+ *   ROOT/ID/state.json     what `create` was told and made (ContainerState); written once, beside and renamed
+ *   ROOT/ID/anchor.sock    the anchor listens (anchor-wire.ts); nobody listens once the container has ended
+ *   ROOT/ID/bundle/        config.json as the real runtime gets it: the job's variables and devices added
+ *   ROOT/ID/runtime/       --root of the real runtime
+ *   ROOT/ID/spool/         for staging
+ *
+ * ROOT (spec: scrun §5.1): --root, $XDG_RUNTIME_DIR/scrun, /run/user/UID/scrun, $TMPDIR/UID/scrun, /tmp/berth-UID/scrun. All of it is 0700.
+ */
+import {
+  accessSync,
+  closeSync,
+  constants,
+  mkdirSync,
+  openSync,
+  readdirSync,
+  readFileSync,
+  renameSync,
+  rmSync,
+  writeFileSync,
+} from "node:fs";
+import { join } from "node:path";
+import { BerthError } from "#job/errors.ts";
+import { ensurePrivateDir, isUsableRuntimeDir } from "#platform/directories.ts";
+import type { ProcessIdentity } from "#platform/process-tree.ts";
+import { realUserId } from "#platform/users.ts";
+
+export interface ContainerState {
+  readonly id: string;
+  readonly ociVersion: string;
+  /** Absolute, as given to create. */
+  readonly bundle: string;
+  readonly rootfs: string;
+  readonly annotations: Readonly<Record<string, string>>;
+  readonly createdAt: string;
+  readonly anchor: ProcessIdentity;
+  /** The real one, absolute. */
+  readonly runtime: string;
+  /** Its global options beside --root and --log: --systemd-cgroup and the like. */
+  readonly runtimeOptions: readonly string[];
+  readonly jobId: number | null;
+}
+
+export class ContainerPlace {
+  readonly root: string;
+  readonly dir: string;
+  readonly id: string;
+
+  constructor(root: string, id: string) {
+    this.root = root;
+    this.id = id;
+    this.dir = join(root, id);
+  }
+
+  get stateFile(): string {
+    return join(this.dir, "state.json");
+  }
+  get bundle(): string {
+    return join(this.dir, "bundle");
+  }
+  get runtimeRoot(): string {
+    return join(this.dir, "runtime");
+  }
+  get runtimeLog(): string {
+    return join(this.dir, "runtime.log");
+  }
+  get initPidFile(): string {
+    return join(this.dir, "init.pid");
+  }
+  get spool(): string {
+    return join(this.dir, "spool");
+  }
+
+  /**
+   * A path to the anchor's socket that fits into sun_path (unix(7)), whatever the root's length: through an open directory
+   * where it must be. The fd stays open, for the life of a short command or of the anchor.
+   */
+  socket(): string {
+    const path = join(this.dir, "anchor.sock");
+    if (Buffer.byteLength(path) <= SUN_PATH) return path;
+    this.#dirFd ??= openSync(this.dir, constants.O_RDONLY | constants.O_DIRECTORY);
+    return `/proc/self/fd/${this.#dirFd}/anchor.sock`;
+  }
+  #dirFd: number | undefined;
+
+  /** Takes the id. @throws BerthError CONTAINER_EXISTS */
+  make(): void {
+    try {
+      mkdirSync(this.dir, { mode: 0o700 });
+    } catch (error) {
+      if ((error as NodeJS.ErrnoException).code !== "EEXIST") throw directoryError(this.dir, error);
+      throw new BerthError("CONTAINER_EXISTS", "container with given ID already exists");
+    }
+    for (const dir of [this.bundle, this.runtimeRoot, this.spool]) mkdirSync(dir, { mode: 0o700 });
+  }
+
+  write(state: ContainerState): void {
+    const part = `${this.stateFile}.part`;
+    writeFileSync(part, JSON.stringify(state), { mode: 0o600 });
+    renameSync(part, this.stateFile);
+  }
+
+  /** Undefined when there is no such container, or its create has not come so far. */
+  read(): ContainerState | undefined {
+    try {
+      return JSON.parse(readFileSync(this.stateFile, "utf8")) as ContainerState; // our own file in our own 0700 directory
+    } catch (error) {
+      if ((error as NodeJS.ErrnoException).code === "ENOENT") return undefined;
+      throw error;
+    }
+  }
+
+  remove(): void {
+    rmSync(this.dir, { recursive: true, force: true });
+    if (this.#dirFd !== undefined) closeSync(this.#dirFd);
+    this.#dirFd = undefined;
+  }
+}
+
+/** sun_path has 108 bytes with its zero. */
+const SUN_PATH = 107;
+
+/** As runc's. @throws BerthError CONTAINER_ID */
+export function checkId(id: string | undefined): string {
+  if (id === undefined || id === "") throw new BerthError("CONTAINER_ID", "container id cannot be empty");
+  if (!/^[\w+.-]+$/.test(id) || id === "." || id === "..") throw new BerthError("CONTAINER_ID", `invalid container id format: "${id}"`);
+  return id;
+}
+
+/** @throws BerthError DIRECTORY, DIRECTORY_UNSAFE */
+export function findRoot(given: string | undefined): string {
+  if (given !== undefined && given !== "") {
+    try {
+      mkdirSync(given, { recursive: true, mode: 0o700 });
+    } catch (error) {
+      throw directoryError(given, error);
+    }
+    return given;
+  }
+  const env = process.env;
+  const uid = realUserId();
+  const own = process.getuid?.() ?? 0;
+  const bases = [
+    env["XDG_RUNTIME_DIR"],
+    `/run/user/${uid}`,
+    env["TMPDIR"]?.startsWith("/") === true ? join(env["TMPDIR"], String(uid)) : undefined,
+  ];
+  for (const base of bases) if (isUsableRuntimeDir(base, own) && isWritable(base)) return ensurePrivateDir(join(base, "scrun"));
+  return ensurePrivateDir(join(ensurePrivateDir(`/tmp/berth-${uid}`), "scrun"));
+}
+
+function isWritable(path: string): boolean {
+  try {
+    accessSync(path, constants.R_OK | constants.W_OK);
+    return true;
+  } catch {
+    return false;
+  }
+}
+
+function directoryError(path: string, cause: unknown): BerthError {
+  return new BerthError("DIRECTORY", `Cannot make directory ${path}: ${(cause as Error).message}`, { cause });
+}
+
+/** Every container below a root. */
+export function listPlaces(root: string): readonly ContainerPlace[] {
+  return readdirSync(root, { withFileTypes: true })
+    .filter((entry) => entry.isDirectory())
+    .map((entry) => new ContainerPlace(root, entry.name));
+}

@@ -1,0 +1,76 @@
+// kill -9 of the anchor, of the controller, and of both: no container goes on without its job, and no end is lost.
+import { afterAll, beforeAll, describe, expect, setDefaultTimeout, test } from "bun:test";
+import { existsSync, readFileSync } from "node:fs";
+import { join } from "node:path";
+import { havePeers } from "../peers.ts";
+import { ScrunSite, until } from "./place.ts";
+
+setDefaultTimeout(120_000);
+
+function isGone(pid: number): boolean {
+  try {
+    return readFileSync(`/proc/${pid}/stat`, "latin1").includes(") Z ");
+  } catch {
+    return true;
+  }
+}
+
+describe.skipIf(!havePeers("runc", "busybox"))(`scrun's processes killed, as uid ${process.geteuid?.()}`, () => {
+  let site: ScrunSite;
+  beforeAll(() => {
+    site = new ScrunSite();
+  });
+  afterAll(async () => await site[Symbol.asyncDispose]());
+
+  async function start(id: string): Promise<{ readonly anchor: number; readonly init: number; readonly jobId: unknown }> {
+    expect((await site.scrun(["create", "--bundle", ".", id])).code).toBe(0);
+    expect((await site.scrun(["start", id])).code).toBe(0);
+    const { pid, jobId } = await site.state(id);
+    return { anchor: Number(pid), init: Number(readFileSync(join(site.root, id, "init.pid"), "utf8")), jobId };
+  }
+
+  async function controller(): Promise<number> {
+    return Number(/process (\d+)/.exec((await site.run(["daemon", "status"])).stdout)?.[1]);
+  }
+
+  test("without its anchor the container ends, and the job", async () => {
+    site.program("sleep 1000");
+    const { anchor, init, jobId } = await start("a1");
+    process.kill(anchor, "SIGKILL");
+    await until("the container's end", () => isGone(init));
+    await site.untilOver(jobId);
+    expect((await site.accounted(jobId))[1]).toBe(`${String(jobId)}.0|CANCELLED|0:9`);
+    expect((await site.state("a1"))["status"]).toBe("stopped");
+    expect((await site.scrun(["delete", "a1"])).code).toBe(0);
+    expect(existsSync(join(site.root, "a1"))).toBe(false);
+  });
+
+  test("without the controller the container goes on, and its end is accounted", async () => {
+    site.program("while [ ! -e /w/go ]; do sleep 0.1; done; exit 6", (config) => {
+      config["root"].readonly = false;
+    });
+    const { anchor, init, jobId } = await start("a2");
+    process.kill(await controller(), "SIGKILL");
+    expect(isGone(init)).toBe(false);
+    await Bun.write(join(site.bundle, "rootfs/w/go"), "");
+    await until("the anchor's end", () => isGone(anchor));
+    await site.untilOver(jobId);
+    expect(await site.accounted(jobId)).toEqual([`${String(jobId)}|FAILED|6:0`, `${String(jobId)}.0|FAILED|6:0`]);
+    await site.scrun(["delete", "a2"]);
+  });
+
+  test("without both the container ends with the next controller", async () => {
+    site.program("sleep 1000");
+    const { anchor, init, jobId } = await start("a3");
+    // Stopped first, so that it cannot notice.
+    const pid = await controller();
+    process.kill(pid, "SIGSTOP");
+    process.kill(anchor, "SIGKILL");
+    await until("the anchor's end", () => isGone(anchor));
+    process.kill(pid, "SIGKILL");
+    await site.untilOver(jobId);
+    await until("the container's end", () => isGone(init));
+    expect((await site.accounted(jobId))[1]).toBe(`${String(jobId)}.0|CANCELLED|0:9`);
+    await site.scrun(["delete", "--force", "a3"]);
+  });
+});

@@ -1,0 +1,198 @@
+// The life of a container, in order and out of order: scrun answers as runc does, in the same situations.
+import { afterAll, afterEach, beforeAll, describe, expect, setDefaultTimeout, test } from "bun:test";
+import { existsSync, readdirSync, readFileSync } from "node:fs";
+import { join } from "node:path";
+import { havePeers } from "../peers.ts";
+import { ScrunSite, until, type Called } from "./place.ts";
+
+setDefaultTimeout(120_000);
+
+/** A step of a story: the words of the call, or a state to wait for. `ID` is the container. */
+type Step = string | { readonly until: string };
+
+const STORIES: readonly (readonly [name: string, steps: readonly Step[]])[] = [
+  ["created, started, ended, deleted", ["create", "state", "start", "state", "kill ID KILL", { until: "stopped" }, "delete ID", "state"]],
+  ["start twice", ["create", "start", "start"]],
+  ["start after the end", ["create", "start", "kill ID KILL", { until: "stopped" }, "start"]],
+  ["kill what has stopped", ["create", "start", "kill ID KILL", { until: "stopped" }, "kill ID TERM"]],
+  ["delete what runs", ["create", "start", "delete ID", "state"]],
+  ["delete what runs by force", ["create", "start", "delete --force ID", "state"]],
+  ["delete what was only created", ["create", "delete ID", "state"]],
+  ["kill what was only created", ["create", "kill ID KILL", { until: "stopped" }, "start"]],
+  ["an unknown id", ["start", "state", "kill ID TERM", "delete ID", "delete --force ID", "ps ID", "pause ID", "exec ID true"]],
+  ["the same id twice", ["create", "create", "start", "create"]],
+  ["an id twice in a row", ["create", "delete --force ID", "create", "start"]],
+  ["processes", ["create", "start", "exec ID true", "exec ID sh -c 'exit 9'", "exec ID no-such-program", "ps ID"]],
+  ["an unknown signal", ["create", "start", "kill ID NOSUCH", "kill ID 0x1"]],
+];
+
+function wordsOf(step: string, id: string): string[] {
+  if (step === "create") return ["create", "--bundle", ".", id];
+  const words = (step.match(/'[^']*'|\S+/g) ?? []).map((word) => word.replace(/^'(.*)'$/, "$1").replace(/^ID$/, id));
+  return words.length === 1 ? [...words, id] : words;
+}
+
+/** What counts: success or not, and the state that was printed. exec's exit status is the program's. */
+function essence(step: string, { code, stdout }: Called): string {
+  if (step.startsWith("exec")) return `${step}: ${code}`;
+  if (step === "state" && code === 0) return `state: ${String((JSON.parse(stdout) as { status: unknown }).status)}`;
+  return `${step}: ${code === 0 ? "done" : "refused"}`;
+}
+
+describe.skipIf(!havePeers("runc", "busybox"))(`scrun and runc, as uid ${process.geteuid?.()}`, () => {
+  let site: ScrunSite;
+  beforeAll(() => {
+    site = new ScrunSite();
+  });
+  afterEach(async () => {
+    for (const id of existsSync(site.root) ? readdirSync(site.root) : []) await site.scrun(["delete", "--force", id]);
+    for (const id of existsSync(site.runcRoot) ? readdirSync(site.runcRoot) : []) await site.runc(["delete", "--force", id]);
+    expect(existsSync(site.root) ? readdirSync(site.root) : []).toEqual([]);
+  });
+  afterAll(async () => await site[Symbol.asyncDispose]());
+
+  async function tell(steps: readonly Step[], call: (words: readonly string[]) => Promise<Called>): Promise<string[]> {
+    const told: string[] = [];
+    for (const step of steps) {
+      if (typeof step === "string") {
+        told.push(essence(step, await call(wordsOf(step, "c1"))));
+        continue;
+      }
+      for (const end = Date.now() + 20_000; ; await Bun.sleep(50)) {
+        const { stdout } = await call(["state", "c1"]);
+        if ((JSON.parse(stdout) as { status: string }).status === step.until) break;
+        if (Date.now() > end) throw new Error(`never ${step.until}`);
+      }
+    }
+    return told;
+  }
+
+  test.each(STORIES)("%s", async (_name, steps) => {
+    const theirs = await tell(steps, (words) => site.runc(words));
+    expect(await tell(steps, (words) => site.scrun(words))).toEqual(theirs);
+  });
+
+  test("a container is a job, from the outside and from the inside", async () => {
+    site.program("env > /w/env; sleep 1000", (config) => {
+      config["root"].readonly = false;
+    });
+    expect((await site.scrun(["create", "--bundle", ".", "--pid-file", join(site.dir, "pid"), "c1"])).code).toBe(0);
+    const created = await site.state("c1");
+    expect(created).toMatchObject({
+      id: "c1",
+      status: "created",
+      bundle: site.bundle,
+      annotations: { "test.note": "kept" },
+      ociVersion: "1.0.2",
+    });
+    expect(readFileSync(join(site.dir, "pid"), "utf8")).toBe(String(created["pid"]));
+    expect((await site.scrun(["start", "c1"])).code).toBe(0);
+    const file = join(site.bundle, "rootfs/w/env");
+    await until("its environment", () => existsSync(file) && readFileSync(file, "utf8").includes("SLURM_STEP_ID"));
+    expect(readFileSync(file, "utf8")).toContain(`SLURM_JOB_ID=${String(created["jobId"])}\n`);
+    const shown = (await site.run(["scontrol", "show", "job", String(created["jobId"])])).stdout;
+    expect(shown).toContain(`Container=${site.bundle} ContainerID=c1`);
+    await site.scrun(["kill", "c1", "KILL"]);
+    await site.untilOver(created["jobId"]);
+    expect(await site.accounted(created["jobId"])).toEqual([
+      `${String(created["jobId"])}|FAILED|0:9`,
+      `${String(created["jobId"])}.0|CANCELLED|0:9`,
+    ]);
+  });
+
+  test("run ends with the container's exit status, and so does its job", async () => {
+    for (const status of [0, 1, 77, 255]) {
+      site.program(`exit ${status}`);
+      expect((await site.scrun(["run", "--bundle", ".", "c1"])).code).toBe(status);
+      expect(existsSync(join(site.root, "c1"))).toBe(false);
+    }
+    site.program("sleep 1000");
+  });
+
+  test("cancelling the job stops the container, which says so", async () => {
+    site.program("trap 'exit 5' TERM; while :; do sleep 0.1; done");
+    const running = site.scrun(["run", "--bundle", ".", "c1"]);
+    await until("the container", () => existsSync(join(site.root, "c1/state.json")));
+    await site.untilStatus("c1", "running");
+    const { jobId } = await site.state("c1");
+    await site.run(["scancel", String(jobId)]);
+    const { code, stderr } = await running;
+    expect(stderr).toMatch(new RegExp(`\\*\\*\\* JOB ${String(jobId)} CANCELLED AT \\S+ \\*\\*\\*`));
+    expect(code).toBe(5);
+    expect((await site.accounted(jobId))[0]).toMatch(/^\d+\|CANCELLED by \d+\|/);
+    site.program("sleep 1000");
+  });
+
+  test("create does not wait for the queue, start does, and a kill withdraws the job", async () => {
+    const cpus = Number((await site.run(["sinfo", "-h", "-o", "%c"])).stdout.trim());
+    const blocker = site.start(["salloc", "-n", String(cpus), "sleep", "1000"]);
+    try {
+      for (const end = Date.now() + 20_000; Date.now() < end; await Bun.sleep(50)) {
+        if ((await site.run(["squeue", "-h", "-o", "%T"])).stdout.trim() === "RUNNING") break;
+      }
+      expect((await site.scrun(["create", "--bundle", ".", "c1"])).code).toBe(0);
+      expect((await site.state("c1"))["status"]).toBe("created");
+      const starting = site.scrun(["start", "c1"]);
+      await until("start to wait", () =>
+        readdirSync(site.dir).some(
+          (name) => name.endsWith(".err") && readFileSync(join(site.dir, name), "utf8").includes("queued and waiting for resources"),
+        ),
+      );
+      expect((await site.scrun(["exec", "c1", "true"])).stderr).toContain("its job is queued");
+      expect((await site.scrun(["kill", "c1", "TERM"])).code).toBe(0);
+      const { code, stderr } = await starting;
+      expect(code).toBe(1);
+      expect(stderr).toContain("was cancelled");
+      expect((await site.state("c1"))["status"]).toBe("stopped");
+      // and one that gets its turn
+      expect((await site.scrun(["create", "--bundle", ".", "c2"])).code).toBe(0);
+      const second = site.scrun(["start", "c2"]);
+      blocker.kill();
+      expect((await second).code).toBe(0);
+      expect((await site.state("c2"))["status"]).toBe("running");
+    } finally {
+      blocker.kill();
+      await blocker.exited;
+    }
+  });
+
+  test("what can never be granted, and what cannot be read, fails create with the reason in its log", async () => {
+    const log = join(site.dir, "log.json");
+    const fails = async (env: Record<string, string>, reason: string) => {
+      expect((await site.scrun(["--log", log, "--log-format", "json", "create", "--bundle", ".", "c1"], env)).code).toBe(1);
+      const last = JSON.parse(readFileSync(log, "utf8").trimEnd().split("\n").at(-1) ?? "") as Record<string, string>;
+      expect(last["level"]).toBe("error");
+      expect(last["msg"]).toContain(reason);
+      expect(last["time"]).toMatch(/^\d{4}-\d\d-\d\dT[\d:.]+(Z|[+-]\d\d:\d\d)$/);
+      expect(existsSync(join(site.root, "c1"))).toBe(false);
+    };
+    await fails({ SCRUN_PARTITION: "nowhere" }, "Invalid partition name specified");
+    await fails({ SCRUN_TIMELIMIT: "soon" }, 'Invalid --time specification (from SCRUN_TIMELIMIT: "soon")');
+    await fails({ SCRUN_CPUS_PER_TASK: "100000" }, "");
+    site.program("true", (config) => {
+      config["root"].path = 7;
+    });
+    await fails({}, "root.path is no text");
+    site.program("true", (config) => {
+      config["process"].args = ["/no/such/program"];
+    });
+    await site.scrun(["--log", log, "--log-format", "json", "run", "--bundle", ".", "c1"]);
+    expect(readFileSync(log, "utf8").trimEnd().split("\n").at(-1)).toContain("/no/such/program");
+    expect((await site.run(["squeue", "-h"])).stdout).toBe("");
+    site.program("sleep 1000");
+  });
+
+  test("in an existing allocation a container is a step, and never ends the job", async () => {
+    const holder = site.start(["salloc", "--no-shell"]);
+    await holder.exited;
+    const jobId = (await site.run(["squeue", "-h", "-o", "%i"])).stdout.trim();
+    expect((await site.scrun(["create", "--bundle", ".", "c1"], { SLURM_JOB_ID: jobId })).code).toBe(0);
+    expect((await site.scrun(["start", "c1"])).code).toBe(0);
+    expect((await site.state("c1"))["jobId"]).toBe(Number(jobId));
+    expect((await site.scrun(["delete", "--force", "c1"])).code).toBe(0);
+    expect((await site.run(["squeue", "-h", "-o", "%T"])).stdout.trim()).toBe("RUNNING");
+    await site.run(["scancel", jobId]);
+    await site.untilOver(jobId);
+    expect((await site.accounted(jobId)).at(-1)).toBe(`${jobId}.0|CANCELLED|0:9`);
+  });
+});
