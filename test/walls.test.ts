@@ -32,6 +32,8 @@ const EXTRA: Readonly<Record<string, readonly string[]>> = {
   "commands/cluster.ts": ["engine/slurm"], // looks after a Slurm of its own
   "commands/stage.ts": ["engine/slurm", "platform"], // sends itself to nodes, then becomes the site's srun
   "commands/task.ts": ["engine/slurm"], // is a task's process on a node
+  "commands/pmix-host.ts": ["platform"], // is the process that serves PMIx
+  "commands/mpi-types.ts": ["platform"], // which kinds of MPI can be served here
   "commands/scrun.ts": ["scrun"], // is the OCI runtime proxy
   "commands/stepd.ts": ["step"], // is the step daemon's process
   "commands/context.ts": ["platform"], // who asks, from where: user, groups, working directory

@@ -84,6 +84,7 @@ async function status(asJson: boolean): Promise<number> {
   printLines([
     `Controller:  process ${found.pid}, Berth ${found.version}, since ${new Date(found.startedAt).toLocaleString("sv-SE")}`,
     `Jobs:        ${found.liveJobs} live, ${found.runningSteps.length} running steps`,
+    `Scheduler:   ${found.passes.count} passes, the last ${found.passes.lastMs.toFixed(1)} ms, the longest ${found.passes.longestMs.toFixed(1)} ms`,
     `State:       ${found.stateDir}`,
     `Log:         ${found.logFile}`,
   ]);

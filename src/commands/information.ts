@@ -2,7 +2,7 @@
 import type { Action } from "#options/job-draft.ts";
 import type { HelpCommand } from "#options/help.ts";
 import { SLURM_VERSION } from "#job/version.ts";
-import { printLines, complain } from "./terminal.ts";
+import { printLines } from "./terminal.ts";
 
 /** Undefined when the command is to go on. */
 export async function informationAction(command: HelpCommand, action: Action): Promise<number | undefined> {
@@ -19,7 +19,7 @@ export async function informationAction(command: HelpCommand, action: Action): P
       return 0;
     }
     case "mpiList":
-      complain("MPI plugin types are...", "\tnone");
+      printLines((await import("./mpi-types.ts")).mpiTypeLines());
       return 0;
     case "gresHelp":
       printLines(["Valid gres options are:", "gpu"]);

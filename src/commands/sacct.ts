@@ -6,12 +6,13 @@ import type { AnyState } from "#job/state.ts";
 import { isTerminal } from "#job/state.ts";
 import { BerthError } from "#job/errors.ts";
 import { parseSacct, type SacctLine } from "#options/sacct.ts";
+import type { AccountingFlag, Range, SacctFilters } from "#options/sacct-filters.ts";
 import { BRIEF_SACCT_FORMAT, LONG_SACCT_FORMAT, renderSacct, sacctHelpFormat } from "#format/sacct.ts";
 import { seconds, timeFormatter } from "#format/times.ts";
 import { openEngine } from "./engine.ts";
 import { findUserId, ownUserId } from "./identity.ts";
 import { informationAction } from "./information.ts";
-import { isAllowed, isOnNodes, isTargetJob } from "./job-filter.ts";
+import { isAllowed, isOnNodes, isTargetJob, pendingTasks } from "./job-filter.ts";
 import { findCluster, printMachineOutput, timeFormat, UNTIL_ENDED } from "./query.ts";
 import { complain, printError, printLines } from "./terminal.ts";
 
@@ -112,7 +113,7 @@ async function load({ line, userIds }: Query, engine: Engine): Promise<Accounted
   const jobIds = line.jobs?.map(({ jobId }) => jobId) ?? null;
   // States are those of the window, which only the times tell: a job that has ended was running once.
   const found = await engine.accounting({ jobIds, userIds, states: null, names, partitions, from, to }, UNTIL_ENDED);
-  const wanted = found.filter((job) => isWanted(job, line));
+  const wanted = found.filter((job) => isWanted(job, line)).flatMap((job) => (line.array ? eachTask(job) : [job]));
   return wanted.map((job) => {
     const chosen = withSteps(job, line);
     return line.truncate ? truncate(chosen, line) : chosen;
@@ -132,8 +133,36 @@ function isWanted(job: AccountedJob, line: SacctLine): boolean {
     isAllowed(job.qos, line.qos) &&
     isAllowed(job.wckey, line.wckeys) &&
     (line.groups === null || line.groups.includes(job.groupName) || line.groups.includes(String(job.groupId))) &&
-    isOnNodes(job.nodes, line.nodes)
+    isOnNodes(job.nodes, line.nodes) &&
+    isOfSize(job, line.filters)
   );
+}
+
+function isOfSize(job: AccountedJob, { ncpus, nnodes, timeLimit, constraints, flags, reasons }: SacctFilters): boolean {
+  const { cpus, nodes } = job.allocated ?? job.requested;
+  const isIn = (value: number, range: Range | null) => range === null || (value >= range.min && value <= range.max);
+  const features = (job.constraint ?? "").split(/[&|,[\]()*]+/);
+  return (
+    isIn(cpus, ncpus) &&
+    isIn(nodes, nnodes) &&
+    isIn(job.timeLimitMinutes ?? Infinity, timeLimit) &&
+    (constraints === null || constraints.every((wanted) => features.includes(wanted))) &&
+    (flags === null || flags.some((flag) => flagsOf(job).includes(flag))) &&
+    isAllowed(job.reason, reasons)
+  );
+}
+
+function flagsOf(job: AccountedJob): AccountingFlag[] {
+  if (job.startedAt === null) return [];
+  return [`Sched${job.scheduler ?? "Main"}`, "StartReceived"];
+}
+
+/** An array's record for the tasks that wait, as one for each. */
+function eachTask(job: AccountedJob): AccountedJob[] {
+  const tasks = pendingTasks(job);
+  if (tasks === undefined || job.array === null) return [job];
+  const { array } = job;
+  return tasks.map((taskId) => ({ ...job, array: { ...array, taskId, pendingIndices: null } }));
 }
 
 function wasInState(job: AccountedJob, state: AnyState, line: SacctLine): boolean {

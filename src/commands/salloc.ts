@@ -114,7 +114,8 @@ async function runHere(line: SallocLine, { held, info }: Allocated, submit: Subm
     }
   });
   try {
-    child = spawnForeground([path, ...argv.slice(1)], { ...submit.environment, ...info.environment });
+    // The name as it was said, not where it was found: Open MPI's mpirun takes a path for its --prefix, and would look there for srun.
+    child = spawnForeground([path, ...argv.slice(1)], { ...submit.environment, ...info.environment }, argv[0]);
     const status = await child.exited;
     return killed ? 1 : commandExit(status, isRevoked);
   } catch (error) {

@@ -44,8 +44,7 @@ function exitStatusOf(error: BerthError): number {
 /** Each target as it was typed. Unknown jobs and ended ones are silent; unknown steps are not. */
 async function cancelNamed(line: ScancelLine, targets: readonly JobTarget[], engine: Engine): Promise<number> {
   let status = 0;
-  for (const target of targets) {
-    const error = await end(line, target, engine);
+  for await (const [target, error] of endEach(line, targets, engine)) {
     if (error === undefined) continue;
     if (error.code !== "INVALID_JOB_ID" && error.code !== "ALREADY_DONE") {
       report(target, error);
@@ -65,10 +64,26 @@ function report(target: JobTarget, error: BerthError): void {
   );
 }
 
-/** Cancels or signals; an operating error comes back. */
-async function end(line: ScancelLine, target: JobTarget, engine: Engine): Promise<BerthError | undefined> {
+type Ended = readonly [target: JobTarget, error: BerthError | undefined];
+
+/** Cancels in one request, however many there are; signals one by one. The targets come back, with operating errors. */
+async function* endEach(line: ScancelLine, targets: readonly JobTarget[], engine: Engine): AsyncGenerator<Ended> {
+  const isCancelled = (line.signal === null || line.signal === KILL) && !line.batch;
+  const together = isCancelled ? targets.filter(({ stepKey }) => line.signal === null || stepKey === null) : [];
+  const outcomes = new Map<JobTarget, BerthError | null>();
+  for (const [index, error] of (together.length < 2 ? [] : await engine.cancelEach(together, UNTIL_ENDED)).entries()) {
+    const target = together[index];
+    if (target !== undefined) outcomes.set(target, error);
+  }
+  for (const target of targets) {
+    announce(line, target);
+    const outcome = outcomes.get(target);
+    yield [target, outcome === undefined ? await end(line, target, engine) : (outcome ?? undefined)];
+  }
+}
+
+function announce(line: ScancelLine, target: JobTarget): void {
   const { signal: signalNumber } = line;
-  const scope: SignalScope = line.batch ? "batch" : line.full ? "full" : "steps";
   const isKill = signalNumber === null || signalNumber === KILL;
   if (line.verbose > 0) {
     const what = target.stepKey === null ? "job" : "step";
@@ -76,6 +91,12 @@ async function end(line: ScancelLine, target: JobTarget, engine: Engine): Promis
       isKill ? `scancel: Terminating ${what} ${targetText(target)}` : `scancel: Signal ${signalNumber} to ${what} ${targetText(target)}`,
     );
   }
+}
+
+/** Cancels or signals; an operating error comes back. */
+async function end(line: ScancelLine, target: JobTarget, engine: Engine): Promise<BerthError | undefined> {
+  const { signal: signalNumber } = line;
+  const scope: SignalScope = line.batch ? "batch" : line.full ? "full" : "steps";
   try {
     if (signalNumber === null && scope !== "batch") await engine.cancel(target, UNTIL_ENDED);
     else await engine.sendSignal({ ...target, signalNumber: signalNumber ?? KILL, scope }, UNTIL_ENDED);
@@ -108,15 +129,18 @@ async function cancelChosen(line: ScancelLine, userId: number | null, engine: En
   const chosen = known.filter((job) => isChosen(job, line, userId));
   const pendingFirst = [...chosen.filter(isPending), ...chosen.filter((job) => !isPending(job))];
   const answers = stdinLines();
-  for (const { target, job } of targetsOf(pendingFirst, line, known)) {
-    if (line.interactive && !(await confirm(target, job, answers))) continue;
-    const error = await end(line, target, engine);
-    if (error === undefined) continue;
-    const isOver = error.code === "ALREADY_DONE" || error.code === "INVALID_JOB_ID"; // it ended meanwhile
-    if (!isOver || line.verbose > 0 || target.stepKey !== null) report(target, error);
-    if (!isOver) status = exitStatusOf(error);
-    else if (target.stepKey !== null) status = 1;
-  }
+  const take = async (targets: readonly JobTarget[]) => {
+    for await (const [target, error] of endEach(line, targets, engine)) {
+      if (error === undefined) continue;
+      const isOver = error.code === "ALREADY_DONE" || error.code === "INVALID_JOB_ID"; // it ended meanwhile
+      if (!isOver || line.verbose > 0 || target.stepKey !== null) report(target, error);
+      if (!isOver) status = exitStatusOf(error);
+      else if (target.stepKey !== null) status = 1;
+    }
+  };
+  const named = targetsOf(pendingFirst, line, known);
+  if (!line.interactive) await take(Array.from(named, ({ target }) => target));
+  else for (const { target, job } of named) if (await confirm(target, job, answers)) await take([target]);
   return status;
 }
 

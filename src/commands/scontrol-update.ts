@@ -1,5 +1,7 @@
 /** `scontrol update` (commands.md §8.4): finds out what is to be changed, and which job it is. */
+import type { Engine } from "#engine/engine.ts";
 import { BerthError } from "#job/errors.ts";
+import { expandHostlist } from "#options/hostlist.ts";
 import { changeEach } from "./scontrol-change.ts";
 import type { ScontrolSession } from "./scontrol-session.ts";
 import { UNTIL_ENDED } from "./query.ts";
@@ -21,8 +23,18 @@ export async function update(words: readonly string[], session: ScontrolSession)
       pairs.filter(({ tag }) => !isTag(tag, "JobId", 3)),
       session,
     );
+  const nodes = pairs.find(({ tag }) => isTag(tag, "NodeName", 3))?.value;
+  if (nodes !== undefined)
+    return await updateCluster(pairs, NODE_KEYS, session, (engine, changes) =>
+      engine.updateNodes(expandHostlist(nodes), changes, UNTIL_ENDED),
+    );
+  const partition = pairs.find(({ tag }) => isTag(tag, "PartitionName", 3))?.value;
+  if (partition !== undefined)
+    return await updateCluster(pairs, PARTITION_KEYS, session, (engine, changes) =>
+      engine.updatePartition(partition, changes, UNTIL_ENDED),
+    );
   const isAdministrators = pairs.some(({ tag }) => ADMINISTRATORS.some((name) => isTag(tag, name, 3)));
-  // Only root and SlurmUser may change these; the embedded engine has its nodes from berth.conf.
+  // Only root and SlurmUser may change these; the embedded engine has none of them.
   if (isAdministrators) return session.fail("slurm_update error: Invalid user id");
   return session.fail(
     "No valid entity in update command",
@@ -30,7 +42,34 @@ export async function update(words: readonly string[], session: ScontrolSession)
   );
 }
 
-const ADMINISTRATORS = ["NodeName", "PartitionName", "ReservationName", "FrontendName", "SlurmctldDebug", "StepId"];
+const NODE_KEYS = ["State", "Reason"];
+const PARTITION_KEYS = ["State", "MaxTime", "DefaultTime"];
+
+/** Nodes and partitions: any other key is refused by its name. */
+async function updateCluster(
+  pairs: readonly Pair[],
+  keys: readonly string[],
+  session: ScontrolSession,
+  change: (engine: Engine, changes: Record<string, string>) => Promise<void>,
+): Promise<number> {
+  const changes: Record<string, string> = {};
+  for (const { tag, value, text } of pairs) {
+    if (isTag(tag, "NodeName", 3) || isTag(tag, "PartitionName", 3)) continue;
+    const key = keys.find((name) => isTag(tag, name, 3));
+    if (key === undefined) return session.fail(`Update of this parameter is not supported: ${text}`, "Request aborted");
+    changes[key] = value;
+  }
+  if (Object.keys(changes).length === 0) return session.fail("No changes specified");
+  try {
+    await change(await session.engine(), changes);
+    return 0;
+  } catch (error) {
+    if (!(error instanceof BerthError)) throw error;
+    return session.fail(isAboutRequest(error) ? error.message : `slurm_update error: ${error.message}`);
+  }
+}
+
+const ADMINISTRATORS = ["ReservationName", "FrontendName", "SlurmctldDebug", "StepId"];
 
 /** `Key=Value`, `Key+=Value`, `key value`, and `Nice` alone. A word that needs a value and has none comes back. */
 function parsePairs(words: readonly string[]): Pair[] | string {

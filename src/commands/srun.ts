@@ -20,6 +20,7 @@ export async function srun(argv: readonly string[]): Promise<number> {
   if (informed !== undefined) return informed;
   complain(...line.warnings);
   refuseUnsupported(line);
+  if (line.step.mpi !== null) (await import("./mpi-types.ts")).refuseUnknownMpi(line.step.mpi);
   const exported = { ...environment(), ...containerVariables(line) };
   const submit = submitContext({ command: "srun", argv, chdir: line.step.chdir, environment: taskEnvironment(line.step.export, exported) });
   const engine = await openEngine();
@@ -35,13 +36,7 @@ export async function srun(argv: readonly string[]): Promise<number> {
 /** What is parsed but cannot be done yet is refused, not forgotten. */
 function refuseUnsupported(line: SrunLine): void {
   const { step } = line;
-  const refused = step.multiProg
-    ? "--multi-prog"
-    : step.bcast !== null
-      ? "--bcast"
-      : step.mpi !== null && step.mpi !== "none"
-        ? `--mpi=${step.mpi}`
-        : undefined;
+  const refused = step.multiProg ? "--multi-prog" : step.bcast !== null ? "--bcast" : undefined;
   if (refused !== undefined) throw new BerthError("NOT_SUPPORTED", `${refused} is not supported on the embedded engine`);
 }
 

@@ -13,13 +13,15 @@ export interface ChosenRuntime {
 /** Options come before the id: crun reads none after it. */
 export function chosenOperations(
   runtime: Pick<ChosenRuntime, "path">,
-  where: { readonly root: string; readonly bundle: string; readonly id: string },
+  where: { readonly root: string; readonly bundle: string; readonly id: string; readonly preserveFds?: number },
 ): Operations & { readonly run: Argv } {
   const call = (...rest: readonly string[]): Argv => [runtime.path, "--root", where.root, ...rest];
+  const { preserveFds = 0 } = where;
+  const preserve = preserveFds === 0 ? [] : ["--preserve-fds", String(preserveFds)];
   return {
     create: undefined,
     start: undefined,
-    run: call("run", "--bundle", where.bundle, where.id),
+    run: call("run", ...preserve, "--bundle", where.bundle, where.id),
     query: call("state", where.id),
     kill: call("kill", where.id, "TERM"),
     delete: call("delete", "--force", where.id),
@@ -57,10 +59,13 @@ export function stateDirOf(queryCommand: string): string | undefined {
 }
 
 /** A runtime by name or path, its global options, and the verb. */
-const CREATE_COMMAND = new RegExp(
-  String.raw`^\s*(?:/[\w+./@-]*/)?(?:runc|crun|nvidia-container-runtime|youki)` +
-    String.raw`(?:\s+--?[\w-]+(?:[= ]/[\w+./@-]*|=[\w+./@-]*)?)*\s+create(?=\s)`,
-);
+const START_OF = (verbs: string) =>
+  new RegExp(
+    String.raw`^\s*(?:/[\w+./@-]*/)?(?:runc|crun|nvidia-container-runtime|youki)` +
+      String.raw`(?:\s+--?[\w-]+(?:[= ]/[\w+./@-]*|=[\w+./@-]*)?)*\s+(?:${verbs})(?=\s)`,
+  );
+const CREATE_COMMAND = START_OF("create");
+const MAKING_COMMAND = START_OF("create|run");
 
 /**
  * A create command with `--console-socket`, for a task on a terminal: the guide's templates have none, and the runtimes
@@ -70,4 +75,14 @@ export function withConsoleSocket(createCommand: string, socketPath: string): st
   const match = CREATE_COMMAND.exec(createCommand);
   if (match === null || createCommand.includes("--console-socket")) return undefined;
   return `${match[0]} --console-socket ${quoteCommand([socketPath])}${createCommand.slice(match[0].length)}`;
+}
+
+/**
+ * A create or run command that hands the container `count` descriptors from 3 on. Other runtimes than these are no more
+ * than a program that is executed, and hand on what they have.
+ */
+export function withPreservedFds(command: string, count: number): string {
+  const match = MAKING_COMMAND.exec(command);
+  if (match === null || count === 0 || command.includes("--preserve-fds")) return command;
+  return `${match[0]} --preserve-fds ${count}${command.slice(match[0].length)}`;
 }

@@ -22,7 +22,7 @@ import { execSimple, expandPattern, NO_TASK, quoteCommand, usesField, type Patte
 import { resolveCommand } from "./rootfs.ts";
 import { chooseRuntime } from "./runtime-choice.ts";
 import { cleanupError, explain, RuntimeCalls, type Argv, type Operations, type RuntimeState } from "./runtime-calls.ts";
-import { chosenOperations, containerId, safeName, stateDirOf, withConsoleSocket, type ChosenRuntime } from "./runtime.ts";
+import { chosenOperations, containerId, safeName, stateDirOf, withConsoleSocket, withPreservedFds, type ChosenRuntime } from "./runtime.ts";
 import { makeSpoolDir, removeDir, removeFile, spoolPath, writeSpoolFile, type Owner } from "./spool.ts";
 import type { Ids } from "./rootless.ts";
 import { subordinateIdsFor } from "./subordinate-ids.ts";
@@ -66,6 +66,8 @@ export interface ContainerTask {
   readonly env: Environment;
   /** Create and start flow, for the task on a terminal: where its master may be sent. */
   readonly consoleSocket?: string | null;
+  /** So many descriptors from 3 on are for the task. */
+  readonly preserveFds?: number;
 }
 
 export interface PreparedTask {
@@ -148,6 +150,7 @@ interface TaskRecord {
   readonly spoolDir: string;
   readonly command: string;
   readonly files: readonly string[];
+  readonly preserveFds: number;
   isFinished: boolean;
 }
 
@@ -212,7 +215,7 @@ class OpenedStep implements StepContainer {
       files.push(path);
     };
     const command = this.#bundle === undefined ? quoteCommand(this.#resolve(this.#rootfs, task.args, env)) : "";
-    this.#tasks.set(localId, { spoolDir, command, files, isFinished: false });
+    this.#tasks.set(localId, { spoolDir, command, files, preserveFds: task.preserveFds ?? 0, isFinished: false });
     const onSocket = this.#createOnSocket(task);
     const hasTerminal = this.#step.hasPty && task.globalId === 0 && (this.flow === "run" || onSocket !== undefined);
     try {
@@ -246,6 +249,7 @@ class OpenedStep implements StepContainer {
     this.#tasks.set(localId, {
       spoolDir,
       command: "",
+      preserveFds: 0,
       isFinished: false,
       files: [join(spoolDir, "config.json"), join(spoolDir, "environment")],
     });
@@ -365,7 +369,12 @@ class OpenedStep implements StepContainer {
   #operations(localId: number, { pid }: TaskProcess): Operations {
     const task = this.#tasks.get(localId) as TaskRecord;
     if (this.#runtime !== undefined) {
-      return chosenOperations(this.#runtime, { root: this.#step.runtimeRoot, bundle: task.spoolDir, id: this.#containerId(localId) });
+      return chosenOperations(this.#runtime, {
+        root: this.#step.runtimeRoot,
+        bundle: task.spoolDir,
+        id: this.#containerId(localId),
+        preserveFds: task.preserveFds,
+      });
     }
     const command = (operation: Operation): Argv | undefined => {
       const text = this.#command(operation, localId, { pid });
@@ -385,8 +394,8 @@ class OpenedStep implements StepContainer {
   #command(operation: Operation, localId: number, { pid }: TaskProcess): string | undefined {
     const task = this.#tasks.get(localId) as TaskRecord;
     const pattern = this.#conf?.operations[operation];
-    return (
-      pattern &&
+    if (pattern === undefined) return undefined;
+    return withPreservedFds(
       expandPattern(
         pattern,
         this.#values({
@@ -397,7 +406,8 @@ class OpenedStep implements StepContainer {
           taskId: String(localId),
           workDir: this.#step.workDir,
         }),
-      )
+      ),
+      task.preserveFds,
     );
   }
 

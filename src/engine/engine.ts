@@ -2,6 +2,7 @@
  * What every engine can do, in the domain's terms. Commands know only this file; `embedded/` and `slurm/`
  * implement it. Operating failures are BerthErrors with the codes of job/errors.ts.
  */
+import type { BerthError } from "#job/errors.ts";
 import type { EpochMs, JobId, StepKey } from "#job/id.ts";
 import type { ExitPair, ExitStatus } from "#job/outcome.ts";
 import type { AccountedJob, JobRecord, NodeRecord, PartitionRecord, StepRecord } from "#job/record.ts";
@@ -203,6 +204,8 @@ export interface Engine extends AsyncDisposable {
   }>;
 
   cancel(target: JobTarget, options: Cancellable): Promise<void>;
+  /** Cancels many. What could not be done comes back at the target's place, null stands for success. */
+  cancelEach(targets: readonly JobTarget[], options: Cancellable): Promise<readonly (BerthError | null)[]>;
   sendSignal(target: JobTarget & { readonly signalNumber: number; readonly scope: SignalScope }, options: Cancellable): Promise<void>;
   hold(target: JobTarget, options: Cancellable): Promise<void>;
   release(target: JobTarget, options: Cancellable): Promise<void>;
@@ -211,6 +214,10 @@ export interface Engine extends AsyncDisposable {
   resume(target: JobTarget, options: Cancellable): Promise<void>;
   /** `changes` in scontrol's own key names, already canonical (`TimeLimit`), values as typed. */
   update(target: JobTarget & { readonly changes: Readonly<Record<string, string>> }, options: Cancellable): Promise<void>;
+
+  /** `State=`, `Reason=` of nodes, and what may be changed of a partition, in scontrol's names. */
+  updateNodes(names: readonly string[], changes: Readonly<Record<string, string>>, options: Cancellable): Promise<void>;
+  updatePartition(name: string, changes: Readonly<Record<string, string>>, options: Cancellable): Promise<void>;
 
   /** Jobs the controller remembers: live ones, and ended ones for MinJobAge. */
   jobs(filter: JobFilter, options: Cancellable): Promise<readonly JobRecord[]>;

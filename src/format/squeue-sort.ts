@@ -101,16 +101,22 @@ function sortRows<R>(
   keys: readonly { readonly key: Key<R>; readonly descending: boolean }[],
   tie: (a: R, b: R) => number,
 ): R[] {
-  const columns = keys.map(({ key, descending }) => ({ values: rows.map(key), less: descending ? 1 : -1 }));
-  const order = rows.map((_row, index) => index);
-  order.sort((a, b) => {
+  const columns = keys
+    .map(({ key, descending }) => ({ values: rows.map(key), less: descending ? 1 : -1 }))
+    .filter(({ values }) => values.some((value) => value !== values[0])); // most queues have one partition
+  const compare = (a: number, b: number) => {
     for (const { values, less } of columns) {
       const left = values[a] as number | string;
       const right = values[b] as number | string;
       if (left !== right) return left < right ? less : -less;
     }
     return tie(rows[a] as R, rows[b] as R);
-  });
+  };
+  // Long queues come in the order in which they were submitted, which is the default one: nothing to sort then.
+  let isSorted = true;
+  for (let index = 1; index < rows.length && isSorted; index++) isSorted = compare(index - 1, index) <= 0;
+  if (isSorted) return [...rows];
+  const order = rows.map((_row, index) => index).sort(compare);
   return order.map((index) => rows[index] as R);
 }
 

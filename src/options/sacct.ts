@@ -17,6 +17,7 @@ import {
   type QueryAction,
   type QueryRow,
 } from "./said.ts";
+import { sacctFiltersOf, type SacctFilters } from "./sacct-filters.ts";
 import type { Env } from "./site.ts";
 import { parseTimePoint } from "./time-point.ts";
 import { UsageError } from "./usage-error.ts";
@@ -88,6 +89,9 @@ export interface SacctLine {
   readonly qos: readonly string[] | null;
   readonly wckeys: readonly string[] | null;
   readonly clusters: string | null;
+  readonly filters: SacctFilters;
+  /** One line for each task of an array that waits. */
+  readonly array: boolean;
   readonly allocations: boolean;
   readonly duplicates: boolean;
   readonly truncate: boolean;
@@ -138,6 +142,8 @@ export function parseSacct(argv: readonly string[], env: Env, { now }: { readonl
     qos: listOf(said.value("qos")),
     wckeys: listOf(said.value("wckeys")),
     clusters: said.has("allclusters") ? "all" : said.value("clusters"),
+    filters: sacctFiltersOf(said),
+    array: said.has("array"),
     allocations: said.has("allocations"),
     duplicates: said.has("duplicates"),
     truncate: said.has("truncate"),

@@ -61,6 +61,8 @@ export interface ScancelLine {
 /** @throws UsageError; BerthError INVALID_NODE_NAME for an unreadable host list */
 export function parseScancel(argv: readonly string[], env: Env): ScancelLine {
   const said = new Said("scancel", SCANCEL_ROWS, argv);
+  // Left out it would end the whole job.
+  if (said.has("sibling")) throw new UsageError(["scancel: error: --sibling is not supported: there is no federation"], 1);
   const nodes = said.value("nodelist");
   const filters = {
     user: said.value("user") ?? env["SCANCEL_USER"] ?? null,

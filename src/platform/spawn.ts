@@ -41,6 +41,8 @@ export interface TaskCommand {
   readonly env: Readonly<Record<string, string>>;
   readonly cwd: string;
   readonly streams: TaskStreams;
+  /** The caller's; the program finds it as descriptor 3. */
+  readonly extraFd?: number | null;
 }
 
 /**
@@ -51,13 +53,20 @@ export function spawnTask(command: TaskCommand): RunningProcess & { readonly ter
   const common = { argv0: command.argv[0], cwd: command.cwd, env: { ...command.env } };
   const cmd = [command.path, ...command.argv.slice(1)];
   const { streams } = command;
+  const extra = command.extraFd == null ? [] : [command.extraFd];
   if (streams.kind === "files") {
     const slot = (stream: number | "null") => (stream === "null" ? "ignore" : stream);
-    const child = Bun.spawn(cmd, { ...common, detached: true, stdio: [slot(streams.stdin), slot(streams.stdout), slot(streams.stderr)] });
+    const child = Bun.spawn(cmd, {
+      ...common,
+      detached: true,
+      stdio: [slot(streams.stdin), slot(streams.stdout), slot(streams.stderr), ...extra],
+    });
     return { ...running(child), terminal: null };
   }
   const child = Bun.spawn(cmd, {
     ...common,
+    // The first three are the terminal.
+    ...(extra.length === 0 ? {} : { stdio: ["ignore", "ignore", "ignore", ...extra] }),
     terminal: {
       cols: streams.columns,
       rows: streams.rows,
@@ -102,9 +111,13 @@ function usageOf(child: Bun.Subprocess): Usage | null {
   };
 }
 
-/** A command of the user's own in the foreground: our terminal, our group, our environment. salloc's command, mostly. */
-export function spawnForeground(argv: readonly [string, ...string[]], env: Readonly<Record<string, string>>): RunningProcess {
-  return running(Bun.spawn([...argv], { env: { ...env }, stdio: ["inherit", "inherit", "inherit"] }));
+/** A command of the user's own in the foreground: our terminal, our group, our environment. salloc's command, mostly. argv[0] is what is executed. */
+export function spawnForeground(
+  argv: readonly [string, ...string[]],
+  env: Readonly<Record<string, string>>,
+  calledAs: string = argv[0],
+): RunningProcess {
+  return running(Bun.spawn([...argv], { argv0: calledAs, env: { ...env }, stdio: ["inherit", "inherit", "inherit"] }));
 }
 
 /** The same, with its standard output collected. */

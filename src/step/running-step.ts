@@ -18,6 +18,7 @@ import { killAll, livingBelow, OrphanReaper } from "#platform/orphans.ts";
 import { findProcess, identify, isAlive, sendSignal, type ProcessIdentity } from "#platform/process-tree.ts";
 import { adoptProcess } from "./adopted-process.ts";
 import { Journal, readJournal, type JournalEntry, type StepResult, type TaskUsage, type TerminateReason } from "./journal.ts";
+import { openMpiStep, type MpiStep } from "./mpi.ts";
 import { SCRIPT_FILE, type StepPlan } from "./plan.ts";
 import { StreamOpener } from "./stdio.ts";
 import { Task, type OutputStream, type TaskHost } from "./task.ts";
@@ -45,6 +46,7 @@ export class RunningStep {
   readonly #killed = new AbortController();
   /** By node: several nodes of one step may be this host. */
   readonly #containers = new Map<string, StepContainer>();
+  #mpi: MpiStep | null = null;
   #annotations: Readonly<Record<string, string>> = {};
   #terminated: TerminateReason | null = null;
   #killTimer: ReturnType<typeof setTimeout> | undefined;
@@ -75,8 +77,14 @@ export class RunningStep {
   /** Prepares the containers, if there are any. A result: the launch failed. */
   async open(): Promise<StepResult | undefined> {
     const { plan } = this;
-    if (plan.container === null) return undefined;
     try {
+      this.#mpi = await openMpiStep(plan.facts, {
+        command: plan.commands[0] ?? [],
+        isContainer: plan.container !== null,
+        spoolDir: this.#spoolDir,
+        onAbort: () => this.terminate("cancelled", true),
+      });
+      if (plan.container === null) return undefined;
       for (const { name } of plan.facts.nodes) {
         const container = await this.#openContainer(name, plan.container.bundle);
         this.#containers.set(name, container);
@@ -218,6 +226,7 @@ export class RunningStep {
     return {
       plan: this.plan,
       container: (node) => this.#containers.get(node) ?? null,
+      mpi: this.#mpi,
       streams: new StreamOpener({ spoolDir: this.#spoolDir, workDir: this.plan.workDir, umask: this.plan.facts.umask }),
       expand: (pattern, rank) => this.#expand(pattern, rank),
       output: (rank, stream, bytes) => this.#listener.output(rank, stream, bytes),
@@ -261,6 +270,7 @@ export class RunningStep {
   async #follow(task: Task): Promise<void> {
     const { rank } = task.place;
     const status = await task.run();
+    await this.#mpi?.taskEnded?.(rank);
     await this.#finishContainer(task);
     this.#running--;
     if (this.#running === 0) {
@@ -320,6 +330,8 @@ export class RunningStep {
   async cleanUp(): Promise<void> {
     for (const container of this.#containers.values()) await container[Symbol.asyncDispose]();
     this.#containers.clear();
+    await this.#mpi?.[Symbol.asyncDispose]();
+    this.#mpi = null;
   }
 
   async writeInput(rank: number, bytes: Uint8Array): Promise<void> {
@@ -378,7 +390,8 @@ export class RunningStep {
     const { facts, isBatch } = this.plan;
     const what = isBatch ? `JOB ${facts.jobId}` : `STEP ${facts.jobId}.${facts.stepKey}`;
     const time = localTime(new Date());
-    const why = reason === "timeLimit" ? " DUE TO TIME LIMIT" : reason === "nodeFailure" ? " DUE TO NODE FAILURE" : "";
+    const why =
+      reason === "timeLimit" ? " DUE TO TIME LIMIT" : reason === "nodeFailure" ? " DUE TO NODE FAILURE, SEE SLURMCTLD LOG FOR DETAILS" : "";
     return `slurmstepd: error: *** ${what} ON ${facts.nodes[0]?.name ?? ""} CANCELLED AT ${time}${why} ***`;
   }
 

@@ -12,6 +12,7 @@ import { spawnTask, type TaskStreams, type TerminalHandle } from "#platform/spaw
 import type { ProcessIdentity } from "#platform/process-tree.ts";
 import { startCreated, type TaskLife } from "./created-container.ts";
 import { errnoText, execFailure, findCommand } from "./command.ts";
+import type { MpiStep, MpiTask } from "./mpi.ts";
 import type { StepPlan } from "./plan.ts";
 import { appendLine, StreamError, withUmask, type OpenedStreams, type StreamOpener } from "./stdio.ts";
 
@@ -20,6 +21,7 @@ export type OutputStream = "stdout" | "stderr";
 export interface TaskHost {
   readonly plan: StepPlan;
   container(node: string): StepContainer | null;
+  readonly mpi: MpiStep | null;
   readonly streams: StreamOpener;
   expand(pattern: string, rank: number): string;
   /** A promise means: wait, the client is slow. */
@@ -58,6 +60,7 @@ export class Task {
   #console: ConsoleSocket | undefined;
   #pumps: Promise<void> = Promise.resolve();
   #status: ExitStatus | undefined;
+  #mpi: MpiTask | undefined;
   #adopted: TaskLife | undefined;
   /** Create and start flow: what the daemon before us wrote of the container. */
   #adoptedContainer: ProcessIdentity | null | undefined;
@@ -208,7 +211,8 @@ export class Task {
     const cwd = this.#findWorkDir(plan.workDir);
     if (cwd === undefined) return this.#notStarted(os.errno.ENOENT, `couldn't chdir to \`${plan.workDir}': ${errnoText(os.errno.ENOENT)}`);
     const command = plan.commands[rank] ?? plan.commands[0] ?? [];
-    const env = { ...plan.environment, ...taskVariables(plan.facts, { rank }) };
+    this.#mpi = await this.#host.mpi?.openTask(rank);
+    const env = { ...plan.environment, ...this.#ownVariables() };
     const [name = ""] = command;
     let path: string | undefined;
     let argv: readonly [string, ...string[]] = [name, ...command.slice(1)];
@@ -233,15 +237,27 @@ export class Task {
   ): Promise<PreparedTask | ExitStatus> {
     const { localId, rank } = this.place;
     // The image's own variables win over the job's, and Slurm's win over both (spec: oci-conf §8.1).
-    const merged = { ...container.environment(env), ...taskVariables(this.#host.plan.facts, { rank }) };
+    const merged = { ...container.environment(env), ...this.#ownVariables() };
     if (this.#hasTerminal && container.flow === "createStart") this.#console = new ConsoleSocket(`${this.#host.plan.socketPath}.tty`);
     try {
-      return await container.prepareTask({ localId, globalId: rank, args, env: merged, consoleSocket: this.#console?.path ?? null });
+      return await container.prepareTask({
+        localId,
+        globalId: rank,
+        args,
+        env: merged,
+        consoleSocket: this.#console?.path ?? null,
+        preserveFds: this.#mpi?.fd == null ? 0 : 1,
+      });
     } catch (error) {
       this.#closeConsole();
       if (!(error instanceof BerthError)) throw error;
       return this.#notStarted(1, error.hint === undefined ? error.message : `${error.message}; ${error.hint}`);
     }
+  }
+
+  /** Slurm's variables for this task alone, and those of its MPI. */
+  #ownVariables(): Record<string, string> {
+    return { ...taskVariables(this.#host.plan.facts, { rank: this.place.rank }), ...this.#mpi?.environment };
   }
 
   async #spawn(command: {
@@ -257,12 +273,15 @@ export class Task {
     let process: ReturnType<typeof spawnTask>;
     this.#host.launching(this.place.rank);
     try {
-      process = withUmask(this.#host.plan.facts.umask, () => spawnTask({ argv, path, env, cwd, streams: this.#taskStreams() }));
+      process = withUmask(this.#host.plan.facts.umask, () =>
+        spawnTask({ argv, path, env, cwd, streams: this.#taskStreams(), extraFd: this.#mpi?.fd ?? null }),
+      );
     } catch (error) {
       return this.#execFailed(name, path, cwd, error);
     } finally {
       setSoftLimits(before);
       this.#streams?.closeTaskEnds();
+      this.#mpi?.spawned();
     }
     this.#process = process;
     if (process.terminal !== null) this.#terminal = process.terminal;

@@ -49,10 +49,13 @@ function normaliseLine(raw: string, place: Place): string {
   line = replaceInColumn(line, place.user, "alice").replaceAll(`_${place.user}_`, "_alice_");
   // Id 0 after a bare "uid=" may also be root inside a container, so a root's own ids are swapped only beside the name.
   const swap = (own: number) => (all: string, head: string, id: string) =>
-    Number(id) === own && (own !== 0 || head.endsWith("(")) ? `${head}2001` : all;
+    Number(id) === own && (own !== 0 || head.endsWith("(") || /^(UserId|GroupId)/.test(head)) ? `${head}2001` : all;
+  const own = (id: number) => (all: string, head: string, found: string) => (Number(found) === id ? `${head}2001` : all);
   return line
     .replace(/((?:UserId|user_id|uid|UID)=(?:\w+\()?)(\d+)/g, swap(place.uid))
     .replace(/((?:GroupId|group_id|gid|GID|groups)=(?:\w+\()?)(\d+)/g, swap(place.gid))
+    .replace(/\b(CANCELLED by |(?:UID|USERID)\| ?|(?<=alice)\|)(\d+)(?=\||$)/g, own(place.uid))
+    .replace(/((?:\bG(?:ROUP|ID)\| ?)|(?<=\|alice\|(?:\d+)\|alice)\|)(\d+)(?=\||$)/g, own(place.gid))
     .replace(/\b20[0-2]\d-\d\d-\d\dT\d\d:\d\d:\d\d(\.\d+)?/g, "YYYY-MM-DDTHH:MM:SS")
     .replace(/(?<![\d:-]|ExitCode=)0:[0-5]\d(?![\d:])/g, "0:SS") // not "0:15", killed by signal 15
     .replace(/(?<![\d:-])00:0[01]:[0-5]\d(?![\d:])/g, "00:00:SS")
@@ -60,6 +63,10 @@ function normaliseLine(raw: string, place: Place): string {
     .replace(/\b((?:SLURM_TASK_PID|SLURM_SRUN_COMM_PORT|SLURM_STEP_LAUNCHER_PORT|PID|pid)[=:])\d+/g, "$1N")
     .replace(/\bAllocNode:Sid=\w+:\d+/g, "AllocNode:Sid=login:N")
     .replace(/\bPriority=\d{3,}/g, "Priority=N")
+    .replace(/(?<=\|)4294\d{6}(?=\||$)/g, "PRIORITY")
+    .replace(/\b((?:PRIORITY|FREE_MEM|CPU_LOAD|ALLOC_SID|PENDING_TIME)\| ?)[\d.]+/g, "$1N")
+    .replace(/\b(TIME_LEFT\| ?9):5\d/g, "$1:5S")
+    .replace(/\bSrunHost:Pid=login:\d+/g, "SrunHost:Pid=login:N")
     .replace(/\bslurmstepd-n\d+:/g, "slurmstepd:")
     .replace(/\/dev\/pts\/\d+/g, "/dev/pts/N");
 }
@@ -91,6 +98,8 @@ const ID_CONTEXTS: readonly RegExp[] = [
   /\bafter\w*:(\d+)/g,
   /\b[Jj]ob step (\d+)\./g,
   /"job_id": (\d+)/g,
+  /\bJOB_?ID\| ?(\d+)/g,
+  /\bout\.(\d+)\.\d/g,
 ];
 
 /** All job ids of a transcript, ascending: ids are given out in order, so the ranks of two runs correspond. */

@@ -44,7 +44,7 @@ export interface Replay {
 /** Names of all transcripts, each with the directory that it is in. */
 export function transcripts(): Map<string, string> {
   const found = new Map<string, string>();
-  for (const dir of ["slurm-22.05", "berth"]) {
+  for (const dir of ["slurm-22.05", "slurm-26.11", "berth"]) {
     const path = join(HERE, dir);
     if (!existsSync(path)) continue;
     for (const file of readdirSync(path).sort()) {

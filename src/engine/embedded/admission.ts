@@ -45,7 +45,6 @@ export function admit(request: JobRequest, facts: AdmissionFacts): JobRecord {
     options.timeLimitMinutes === "unlimited"
       ? null
       : (options.timeLimitMinutes ?? partition.defaultTimeMinutes ?? partition.maxTimeMinutes);
-  const gres = gresText(options);
   const isHeld = options.hold || options.priority === 0;
   const record: JobRecord = {
     jobId: facts.jobId,
@@ -104,6 +103,42 @@ export function admit(request: JobRequest, facts: AdmissionFacts): JobRecord {
     mailTypes: options.mailTypes ?? [],
     container: options.container,
     containerId: options.containerId,
+    ...wishes(options, ask, config),
+    nodes: [],
+    batchHost: null,
+    shares: [],
+    allocated: null,
+  };
+  return { ...record, ...batchFiles(request, record) };
+}
+
+type Wishes = Pick<
+  JobRecord,
+  | "requestedNodes"
+  | "excludedNodes"
+  | "nodesMin"
+  | "nodesMax"
+  | "tasks"
+  | "cpusPerTask"
+  | "tasksPerNode"
+  | "minCpusPerNode"
+  | "memPerNodeMib"
+  | "memPerCpuMib"
+  | "tmpDiskMib"
+  | "gresPerNode"
+  | "gpus"
+  | "constraint"
+  | "licenses"
+  | "exclusive"
+  | "oversubscribe"
+  | "contiguous"
+  | "distribution"
+  | "requested"
+>;
+
+/** What a job wants to get, as the show commands have it. */
+function wishes(options: JobOptions, ask: Ask, config: ClusterConfig): Wishes {
+  return {
     requestedNodes: inNodeOrder(options.nodeList, config),
     excludedNodes: inNodeOrder(options.excludeNodes, config),
     nodesMin: ask.nodesMin,
@@ -115,7 +150,7 @@ export function admit(request: JobRequest, facts: AdmissionFacts): JobRecord {
     memPerNodeMib: options.memPerNodeMib,
     memPerCpuMib: options.memPerCpuMib,
     tmpDiskMib: options.tmpDiskMib ?? 0,
-    gresPerNode: gres,
+    gresPerNode: gresText(options),
     gpus: options.gpus,
     constraint: options.constraint,
     licenses: options.licenses,
@@ -124,12 +159,32 @@ export function admit(request: JobRequest, facts: AdmissionFacts): JobRecord {
     contiguous: options.contiguous,
     distribution: options.distribution,
     requested: requestedTres(ask),
-    nodes: [],
-    batchHost: null,
-    shares: [],
-    allocated: null,
   };
-  return { ...record, ...batchFiles(request, record) };
+}
+
+/**
+ * The same job with other options (scontrol update). What is unknown is refused; what does not fit waits.
+ * @throws BerthError
+ */
+export function readmit(job: JobRecord, request: JobRequest, config: ClusterConfig): { readonly record: JobRecord; readonly ask: Ask } {
+  const { options } = request;
+  const partition = findPartition(config, options.partition ?? job.partition);
+  checkNodes(config, options);
+  const ask = askOf(options, partition);
+  const record = {
+    ...job,
+    ...wishes(options, ask, config),
+    partition: partition.name,
+    account: options.account,
+    qos: options.qos ?? "normal",
+    wckey: options.wckey,
+    reservation: options.reservation,
+    deadlineAt: options.deadlineAt,
+    timeMinMinutes: options.timeMinMinutes,
+    mailTypes: options.mailTypes ?? [],
+    workDir: request.submit.workDir,
+  };
+  return { record: { ...record, ...batchFiles(request, record) }, ask };
 }
 
 function findPartition(config: ClusterConfig, wanted: string | null): PartitionConfig {

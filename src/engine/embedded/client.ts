@@ -29,11 +29,13 @@ import type {
   StepChannel,
   StepRequest,
 } from "../engine.ts";
+import { unpackRecords } from "./packed-records.ts";
 import { enginePaths } from "./paths.ts";
 import { connectToController } from "./start.ts";
 import { EmbeddedOwnStep } from "./own-step.ts";
 import { EmbeddedStepChannel } from "./step-channel.ts";
 import {
+  CANCEL_AT_ONCE,
   MOVED,
   type AllocationNews,
   type Answer,
@@ -42,6 +44,7 @@ import {
   type DaemonStatus,
   type Operation,
   type Operations,
+  type WireError,
 } from "./wire.ts";
 
 interface Pending {
@@ -73,6 +76,7 @@ const REPEATABLE: ReadonlySet<Operation> = new Set<Operation>([
   "ownStepReady",
   "tryJob",
   "cancel",
+  "cancelEach",
   "hold",
   "release",
   "jobs",
@@ -116,19 +120,23 @@ export class EmbeddedEngine implements Engine {
       pending.parts.push(...answer.part);
       return;
     }
+    if ("packed" in answer) {
+      for (const record of unpackRecords(answer.packed)) pending.parts.push(record);
+      return;
+    }
     if ("event" in answer) {
       pending.onEvent?.(answer.event);
       return;
     }
     this.#pending.delete(answer.id);
     if ("error" in answer) {
-      const { code, message, hint, before } = answer.error;
-      if (code === MOVED) {
+      if (answer.error.code === MOVED) {
+        const { message } = answer.error;
         this.#connection = undefined;
         setTimeout(() => pending.reject(new Moved(message)), MOVE_MS);
         return;
       }
-      pending.reject(new BerthError(code, message, { before, ...(hint === null ? {} : { hint }) }));
+      pending.reject(errorOf(answer.error));
     } else pending.resolve(answer.result ?? pending.parts);
   }
 
@@ -286,6 +294,14 @@ export class EmbeddedEngine implements Engine {
   async cancel(target: JobTarget, options: Cancellable): Promise<void> {
     await this.#call("cancel", target, options);
   }
+  async cancelEach(targets: readonly JobTarget[], options: Cancellable): Promise<readonly (BerthError | null)[]> {
+    const outcomes: (BerthError | null)[] = [];
+    for (let start = 0; start < targets.length; start += CANCEL_AT_ONCE) {
+      const answers = await this.#call("cancelEach", { targets: targets.slice(start, start + CANCEL_AT_ONCE) }, options);
+      for (const error of answers as (WireError | null)[]) outcomes.push(error === null ? null : errorOf(error));
+    }
+    return outcomes;
+  }
   async sendSignal(
     target: JobTarget & { readonly signalNumber: number; readonly scope: SignalScope },
     options: Cancellable,
@@ -309,6 +325,13 @@ export class EmbeddedEngine implements Engine {
   }
   async update(target: JobTarget & { readonly changes: Readonly<Record<string, string>> }, options: Cancellable): Promise<void> {
     await this.#call("update", target, options);
+  }
+
+  async updateNodes(names: readonly string[], changes: Readonly<Record<string, string>>, options: Cancellable): Promise<void> {
+    await this.#call("updateNodes", { names, changes }, options);
+  }
+  async updatePartition(name: string, changes: Readonly<Record<string, string>>, options: Cancellable): Promise<void> {
+    await this.#call("updatePartition", { name, changes }, options);
   }
 
   async jobs(filter: JobFilter, options: Cancellable): Promise<readonly JobRecord[]> {
@@ -349,6 +372,10 @@ export class EmbeddedEngine implements Engine {
     const connection = await this.#connection?.catch(() => undefined);
     connection?.end();
   }
+}
+
+function errorOf({ code, message, hint, before }: WireError): BerthError {
+  return new BerthError(code, message, { before, ...(hint === null ? {} : { hint }) });
 }
 
 /** Whether a controller answers, without starting one. */

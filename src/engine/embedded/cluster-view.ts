@@ -2,7 +2,7 @@
 import { readFileSync } from "node:fs";
 import { arch, freemem, loadavg, release, uptime, version } from "node:os";
 import { nowMs, type EpochMs } from "#job/id.ts";
-import type { NodeRecord, PartitionRecord } from "#job/record.ts";
+import type { JobRecord, NodeRecord, NodeShare, PartitionRecord } from "#job/record.ts";
 import { SLURM_VERSION } from "#job/version.ts";
 import type { EngineConfig } from "../engine.ts";
 import type { ClusterConfig } from "./config.ts";
@@ -12,12 +12,13 @@ const ARCHITECTURES: Readonly<Record<string, string>> = { x64: "x86_64", arm64: 
 
 export function nodeRecords(controller: Controller): NodeRecord[] {
   const { config } = controller;
-  const jobs = [...controller.book.records()].filter(
+  const jobs = [...controller.book.records(null)].filter(
     (job) => job.shares.length > 0 && (job.endedAt === null || job.flags.includes("COMPLETING")),
   );
   const bootedAt = (Date.now() - Math.round(uptime() * 1000)) as EpochMs;
   return config.nodes.map((node) => {
-    const shares = jobs.flatMap((job) => job.shares.filter((share) => share.node === node.name));
+    const note = controller.cluster.noteOf(node.name);
+    const shares = jobs.flatMap((job) => job.shares.filter((share) => share.node === node.name).map((share) => heldShare(job, share)));
     const allocatedGres: Record<string, number> = {};
     for (const share of shares)
       for (const [name, ids] of Object.entries(share.gres)) allocatedGres[name] = (allocatedGres[name] ?? 0) + ids.length;
@@ -43,9 +44,9 @@ export function nodeRecords(controller: Controller): NodeRecord[] {
       gres: gres === "" ? null : gres,
       partitions: config.partitions.filter((partition) => partition.nodes.includes(node.name)).map((partition) => partition.name),
       state: node.state,
-      reason: null,
-      reasonUser: null,
-      reasonAt: null,
+      reason: note?.text ?? null,
+      reasonUser: note?.user ?? null,
+      reasonAt: note?.at ?? null,
       allocatedCpus: shares.reduce((sum, share) => sum + share.cpuIds.length, 0),
       allocatedMemMib: shares.reduce((sum, share) => sum + share.memMib, 0),
       allocatedGres,
@@ -56,6 +57,11 @@ export function nodeRecords(controller: Controller): NodeRecord[] {
       version: SLURM_VERSION,
     };
   });
+}
+
+/** A suspended job keeps its memory and devices, and leaves its CPUs to others. */
+export function heldShare(job: JobRecord, share: NodeShare): NodeShare {
+  return job.state === "SUSPENDED" ? { ...share, cpuIds: [] } : share;
 }
 
 /** What programs could still get, which is more than what is unused (proc(5), MemAvailable). */

@@ -20,6 +20,7 @@ describe("parseConfig", () => {
       "NodeName=n[1-3] CPUs=2 RealMemory=100",
       { nodes: [{ name: "n1", cpus: 2, memMib: 100 }, { name: "n2" }, { name: "n3" }] },
     ],
+    ["the MPI of steps that name none", "MpiDefault=pmi2", { mpiDefault: "pmi2" }],
     ["keys in any case, blanks around =", "nodename = n1  cpus= 4", { nodes: [{ name: "n1", cpus: 4 }] }],
     [
       "CPUs from sockets, cores and threads",

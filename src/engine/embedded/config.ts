@@ -23,20 +23,25 @@ export interface NodeConfig {
   readonly features: readonly string[];
   /** Counts by name, `gpu` or `gpu:a100`. */
   readonly gres: Readonly<Record<string, number>>;
-  readonly state: "UP" | "DOWN" | "DRAIN";
+  /** May be changed while the controller runs (cluster-control.ts). */
+  state: "UP" | "DOWN" | "DRAIN";
 }
 
 export interface PartitionConfig {
   readonly name: string;
   readonly isDefault: boolean;
   readonly nodes: readonly string[];
-  readonly state: "UP" | "DOWN" | "DRAIN" | "INACTIVE";
-  readonly maxTimeMinutes: number | null;
-  readonly defaultTimeMinutes: number | null;
+  // These may be changed while the controller runs (cluster-control.ts).
+  state: "UP" | "DOWN" | "DRAIN" | "INACTIVE";
+  maxTimeMinutes: number | null;
+  defaultTimeMinutes: number | null;
   readonly minNodes: number;
   readonly maxNodes: number | null;
   readonly priorityTier: number;
 }
+
+const MPI_DEFAULTS = ["pmi2", "pmix", "pmix_v4"] as const;
+export type MpiDefault = (typeof MPI_DEFAULTS)[number];
 
 export interface ClusterConfig {
   readonly file: string;
@@ -46,6 +51,8 @@ export interface ClusterConfig {
   readonly maxArraySize: number;
   readonly firstJobId: number;
   readonly jobRequeue: boolean;
+  /** For steps that name none. */
+  readonly mpiDefault: MpiDefault | null;
   readonly licenses: Readonly<Record<string, number>>;
   readonly nodes: readonly NodeConfig[];
   readonly partitions: readonly PartitionConfig[];
@@ -150,8 +157,16 @@ function finish(parsed: {
     maxArraySize: number("maxarraysize", 1001),
     firstJobId: number("firstjobid", 1),
     jobRequeue: number("jobrequeue", 1) !== 0,
+    mpiDefault: parseMpiDefault(globals.get("mpidefault") ?? "none", file),
     others: Object.fromEntries(globals),
   };
+}
+
+function parseMpiDefault(value: string, file: string): MpiDefault | null {
+  if (value === "none") return null;
+  const known = MPI_DEFAULTS.find((type) => type === value);
+  if (known === undefined) throw new BerthError("CONFIG", `${file}: MpiDefault wants none, ${MPI_DEFAULTS.join(", ")}, not "${value}"`);
+  return known;
 }
 
 /** Lines as key → value with keys in lower case; comments, continuation lines and quotes as slurm.conf has them. */

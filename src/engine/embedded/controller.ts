@@ -6,7 +6,7 @@
  * `#act…` functions that may be repeated safely, because a restart repeats them.
  */
 import { allocationVariables, type JobFacts } from "#job/environment.ts";
-import { slurmError } from "#job/errors.ts";
+import { BerthError, slurmError } from "#job/errors.ts";
 import { nowMs, type EpochMs, type JobId, type StepKey } from "#job/id.ts";
 import { outcomeOf, type Outcome } from "#job/life.ts";
 import { EXIT_ZERO, type ExitPair } from "#job/outcome.ts";
@@ -18,11 +18,13 @@ import { isAlive, type ProcessIdentity } from "#platform/process-tree.ts";
 import type { StepResult } from "#step/journal.ts";
 import type { AllocationInfo, JobTarget, OwnStepRequest, StepRequest } from "../engine.ts";
 import { admit, askOf, batchFiles, partitionOf, type Submitter } from "./admission.ts";
+import { ClusterControl } from "./cluster-control.ts";
 import type { ClusterConfig } from "./config.ts";
 import type { DaemonPool } from "./daemon-pool.ts";
 import { Eligibility } from "./eligibility.ts";
 import { JobBook, type Log } from "./job-book.ts";
 import { JobControl } from "./job-control.ts";
+import { heldShare } from "./cluster-view.ts";
 import { allocatedTres, jobFacts } from "./job-facts.ts";
 import { Alarm, type LiveJob, type Holder, type LiveStep } from "./live-job.ts";
 import type { Paths } from "./paths.ts";
@@ -32,7 +34,7 @@ import { Resources } from "./resources.ts";
 import { schedule, type Holding } from "./scheduler.ts";
 import { StepManager, type StepManagerHost } from "./step-manager.ts";
 import type { Store } from "./store.ts";
-import type { CreatedOwnStep, CreatedStep } from "./wire.ts";
+import type { CreatedOwnStep, CreatedStep, PassTimes } from "./wire.ts";
 
 /** Waiting jobs that get a reservation in one pass. */
 const BACKFILL_DEPTH = 100;
@@ -60,11 +62,15 @@ export class Controller implements StepManagerHost {
   readonly book: JobBook;
   readonly control: JobControl;
   readonly #eligibility: Eligibility;
-  readonly #resources: Resources;
+  readonly cluster: ClusterControl;
+  readonly resources: Resources;
   readonly #steps: StepManager;
   #isPassQueued = false;
   #timedPass: Alarm | undefined;
+  /** Queued since the last pass. */
+  readonly #fresh: LiveJob[] = [];
   readonly startedAt = nowMs();
+  passes: PassTimes = { count: 0, lastMs: 0, longestMs: 0 };
 
   constructor(options: ControllerOptions) {
     this.config = options.config;
@@ -72,8 +78,9 @@ export class Controller implements StepManagerHost {
     this.store = options.store;
     this.pool = options.pool;
     this.log = options.log;
+    this.cluster = new ClusterControl(this.config, this.store);
     this.book = new JobBook(options);
-    this.#resources = new Resources(this.config.nodes);
+    this.resources = new Resources(this.config.nodes);
     this.#eligibility = new Eligibility(this.book, {
       endPending: (job, state, reason) => this.#endPending(job, state, reason),
       isConfined: options.isConfined,
@@ -85,7 +92,8 @@ export class Controller implements StepManagerHost {
       hooks: {
         end: (job, outcome) => this.#end(job, outcome),
         requeueNow: (job, how) => this.#requeueNow(job, how),
-        setAlarms: (job) => this.#setAlarms(job),
+        setAlarms: (job) => this.setAlarms(job),
+        lendCpus: (job, isLent) => this.#lendCpus(job, isLent),
         requestPass: () => this.requestPass(),
         cancel: (target, by) => this.cancel(target, by),
       },
@@ -105,12 +113,12 @@ export class Controller implements StepManagerHost {
       const found = this.book.live.get(known) ?? this.book.recent.get(known);
       if (found !== undefined) return found;
     }
-    const dependency = this.#parseDependency(request.options.dependency);
+    const dependency = this.parseDependency(request.options.dependency);
     const job = this.store.transaction(() => {
       const jobId = this.store.nextJobId(this.config.firstJobId);
       const record = admit(request, {
         config: this.config,
-        total: this.#resources.total(),
+        total: this.resources.total(),
         submitter,
         jobId,
         now: nowMs(),
@@ -126,7 +134,8 @@ export class Controller implements StepManagerHost {
     return job;
   }
 
-  #parseDependency(text: string | null): Dependency | null {
+  /** @throws BerthError DEPENDENCY, also for one that names a job which nobody knows */
+  parseDependency(text: string | null): Dependency | null {
     if (text === null || text === "") return null;
     const dependency = parseDependency(text);
     for (const { type, jobs } of dependency.terms) {
@@ -138,8 +147,9 @@ export class Controller implements StepManagerHost {
   }
 
   #enqueue(job: LiveJob): void {
-    this.book.live.set(job.id, job);
+    this.book.add(job);
     this.book.queue.add(job);
+    this.#fresh.push(job);
     this.requestPass();
   }
 
@@ -151,16 +161,19 @@ export class Controller implements StepManagerHost {
     this.#isPassQueued = true;
     queueMicrotask(() => {
       this.#isPassQueued = false;
+      const started = performance.now();
       this.#pass();
+      const lastMs = performance.now() - started;
+      this.passes = { count: this.passes.count + 1, lastMs, longestMs: Math.max(this.passes.longestMs, lastMs) };
     });
   }
 
   #pass(): void {
     const now = nowMs();
-    const again: number[] = [];
+    const again = { at: Infinity };
     const decision = schedule({
       now,
-      free: this.#resources.free(),
+      free: this.resources.free(),
       holdings: this.#holdings(),
       waiting: this.#eligibility.waiting(now, again),
       depth: BACKFILL_DEPTH,
@@ -178,22 +191,27 @@ export class Controller implements StepManagerHost {
       if (task !== job) isArrayLeft = true;
       this.#grant(task, placements, isBackfill);
     }
+    // The ones behind the last that was looked at.
+    for (const job of this.#fresh.splice(0))
+      if (job.isQueued && job.record.reason === "None") this.book.annotate(job, { reason: "Priority" });
     if (isArrayLeft) this.requestPass();
     this.#timedPass?.stop();
-    this.#timedPass = again.length === 0 ? undefined : new Alarm(Math.min(...again), () => this.requestPass());
+    this.#timedPass = again.at === Infinity ? undefined : new Alarm(again.at, () => this.requestPass());
   }
 
   #holdings(): Holding[] {
     const holdings: Holding[] = [];
     for (const { record } of this.book.occupying) {
       if (record.startedAt === null) continue;
-      const placements = record.shares.map((share) => ({
-        node: share.node,
-        tasks: 0,
-        cpus: share.cpuIds.length,
-        memMib: share.memMib,
-        gres: Object.fromEntries(Object.entries(share.gres).map(([name, ids]) => [name, ids.length])),
-      }));
+      const placements = record.shares
+        .map((held) => heldShare(record, held))
+        .map((share) => ({
+          node: share.node,
+          tasks: 0,
+          cpus: share.cpuIds.length,
+          memMib: share.memMib,
+          gres: Object.fromEntries(Object.entries(share.gres).map(([name, ids]) => [name, ids.length])),
+        }));
       holdings.push({
         until: record.timeLimitMinutes === null ? Infinity : record.startedAt + record.timeLimitMinutes * 60_000,
         placements,
@@ -206,7 +224,7 @@ export class Controller implements StepManagerHost {
 
   #grant(job: LiveJob, placements: readonly Placement[], isBackfill: boolean): void {
     this.book.queue.remove(job);
-    const shares = placements.map((placement) => this.#resources.take(placement));
+    const shares = placements.map((placement) => this.resources.take(placement));
     this.book.occupying.add(job);
     this.book.apply(job, { kind: "granted", at: nowMs(), shares, allocated: allocatedTres(shares, job.record), isBackfill });
     this.#actRunning(job);
@@ -214,7 +232,7 @@ export class Controller implements StepManagerHost {
 
   /** What a running job needs: its alarms, and its script or its holder. Harmless to repeat. */
   #actRunning(job: LiveJob): void {
-    this.#setAlarms(job);
+    this.setAlarms(job);
     if (job.record.kind === "batch") {
       if (job.steps.has("batch")) return;
       void this.#launchBatch(job);
@@ -233,7 +251,19 @@ export class Controller implements StepManagerHost {
     }
   }
 
-  #setAlarms(job: LiveJob): void {
+  /** A suspended job's CPUs are free for others; once it resumes it has them back, though others may use them too. */
+  #lendCpus(job: LiveJob, isLent: boolean): void {
+    if (job.lacksCpus === isLent) return;
+    job.lacksCpus = isLent;
+    for (const { node, cpuIds } of job.record.shares) {
+      const cpus = { node, cpuIds, memMib: 0, gres: {} };
+      if (isLent) this.resources.giveBack(cpus);
+      else this.resources.hold(cpus);
+    }
+    this.requestPass();
+  }
+
+  setAlarms(job: LiveJob): void {
     job.stopAlarms();
     const { record } = job;
     if (record.startedAt === null || record.timeLimitMinutes === null) return;
@@ -306,7 +336,8 @@ export class Controller implements StepManagerHost {
       }
     }
     if (stepKey === "batch") {
-      this.book.apply(job, { kind: "exited", exit: result.exit });
+      // How a script ends on a node that is down says nothing about the script.
+      if (job.record.state !== "NODE_FAIL") this.book.apply(job, { kind: "exited", exit: result.exit });
       if (result.terminated === "nodeFailure") this.#end(job, { state: "NODE_FAIL", reason: "NodeDown", cancelledBy: null });
       else if (result.launchFailure === null) this.#end(job, outcomeOf(result.exit));
       else this.#end(job, { state: "FAILED", reason: "JobLaunchFailure", cancelledBy: null });
@@ -336,7 +367,8 @@ export class Controller implements StepManagerHost {
 
   #releaseWhenEmpty(job: LiveJob): void {
     if (job.steps.size > 0 || !job.record.flags.includes("COMPLETING")) return;
-    for (const share of job.record.shares) this.#resources.giveBack(share);
+    for (const share of job.record.shares) this.resources.giveBack(job.lacksCpus ? { ...share, cpuIds: [] } : share);
+    job.lacksCpus = false;
     this.book.occupying.delete(job);
     if (job.requeue !== null) this.#requeueNow(job, job.requeue);
     else {
@@ -373,15 +405,52 @@ export class Controller implements StepManagerHost {
     for (const job of jobs) this.#cancelJob(job, by);
   }
 
+  /** Many targets as one change of the queue. What could not be done comes back at the target's place. */
+  cancelEach(targets: readonly JobTarget[], by: number): (BerthError | null)[] {
+    const queued = new Set<LiveJob>();
+    const outcomes = targets.map((target) => {
+      try {
+        const jobs = target.stepKey === null ? this.book.resolve(target) : [];
+        if (target.stepKey !== null) this.cancel(target, by);
+        for (const job of jobs) {
+          if (job.isQueued) queued.add(job);
+          else this.#cancelJob(job, by);
+        }
+        return null;
+      } catch (error) {
+        if (error instanceof BerthError) return error;
+        throw error;
+      }
+    });
+    this.#cancelQueued(queued, by);
+    return outcomes;
+  }
+
+  #cancelQueued(jobs: ReadonlySet<LiveJob>, by: number): void {
+    if (jobs.size === 0) return;
+    this.book.applyAll([...jobs], { kind: "cancelledPending", at: nowMs(), by });
+    if (jobs.size > 1) this.book.queue.removeAll(jobs);
+    else for (const job of jobs) this.book.queue.remove(job);
+    for (const job of jobs) this.book.retire(job);
+    this.requestPass();
+  }
+
   #cancelJob(job: LiveJob, by: number): void {
-    if (job.isQueued) {
-      this.book.queue.remove(job);
-      this.book.apply(job, { kind: "cancelledPending", at: nowMs(), by });
-      this.book.retire(job);
-      this.requestPass();
-    } else {
+    if (job.isQueued) this.#cancelQueued(new Set([job]), by);
+    else {
       job.requeue = null;
       this.#end(job, { state: "CANCELLED", reason: "None", cancelledBy: by });
+    }
+  }
+
+  /** What ran on nodes that are down now is lost: batch jobs that may run again do, the others have failed. */
+  nodesFell(names: readonly string[]): void {
+    for (const job of [...this.book.occupying]) {
+      if (!job.isRunning || !job.record.nodes.some((node) => names.includes(node))) continue;
+      if (job.record.kind === "batch" && job.record.requeue) {
+        job.requeue = { isHeld: false, description: null };
+        this.#end(job, { state: "PENDING", reason: requeueReason(false), cancelledBy: null });
+      } else this.#end(job, { state: "NODE_FAIL", reason: "NodeDown", cancelledBy: null });
     }
   }
 
@@ -445,16 +514,18 @@ export class Controller implements StepManagerHost {
   ): { jobId: JobId; startAt: EpochMs; cpus: number; nodes: readonly string[]; partition: string } {
     const now = nowMs();
     const jobId = Math.max(Number(this.store.meta("nextJobId") ?? 1), this.config.firstJobId) as JobId;
-    const record = admit(request, { config: this.config, total: this.#resources.total(), submitter, jobId, now, priority: 1 });
+    const record = admit(request, { config: this.config, total: this.resources.total(), submitter, jobId, now, priority: 1 });
     const ask = askOf(request.options, partitionOf(this.config, record.partition));
     const durationMs = (record.timeLimitMinutes ?? Infinity) * 60_000;
-    const waiting = [...this.#eligibility.waiting(now, []), { jobId, partition: record.partition, ask, durationMs }];
-    const decision = schedule({ now, free: this.#resources.free(), holdings: this.#holdings(), waiting, depth: waiting.length + 1 });
+    // As many before it as a pass would look at: the answer is an estimate, and a long queue must not hold up everybody.
+    const before = this.#eligibility.waiting(now, { at: Infinity }).take(BACKFILL_DEPTH);
+    const waiting = [...before, { jobId, partition: record.partition, ask, durationMs }];
+    const decision = schedule({ now, free: this.resources.free(), holdings: this.#holdings(), waiting, depth: waiting.length + 1 });
     const start = decision.starts.find((found) => found.jobId === jobId);
     const wait = decision.waits.find((found) => found.jobId === jobId);
     const total = schedule({
       now,
-      free: this.#resources.total(),
+      free: this.resources.total(),
       holdings: [],
       waiting: [{ jobId, partition: record.partition, ask, durationMs }],
       depth: 1,
@@ -484,14 +555,14 @@ export class Controller implements StepManagerHost {
   }
 
   async #recoverJob(record: JobRecord, isSameBoot: boolean): Promise<void> {
-    const request = this.store.request(record.array?.jobId ?? record.jobId);
+    const request = this.store.request(record.jobId) ?? this.store.request(record.array?.jobId ?? record.jobId);
     if (request === undefined) {
       this.log("job.unreadable", { job: record.jobId });
       return;
     }
     const { dependency } = request.options;
     const job = this.book.liveJob(record, request, dependency === null ? null : parseDependency(dependency));
-    this.book.live.set(job.id, job);
+    this.book.add(job);
     const holder = this.store.holder(job.id);
     if (holder !== undefined) this.#expectHolder(job, holder);
     await this.#recoverState(job, isSameBoot);
@@ -509,7 +580,8 @@ export class Controller implements StepManagerHost {
       const isHeld = record.reason === requeueReason(true);
       job.requeue = { isHeld, description: isHeld ? REQUEUED_HELD : null };
     }
-    for (const share of record.shares) this.#resources.hold(share);
+    job.lacksCpus = record.state === "SUSPENDED";
+    for (const share of record.shares) this.resources.hold(job.lacksCpus ? { ...share, cpuIds: [] } : share);
     this.book.occupying.add(job);
     if (!isSameBoot) {
       this.#recoverAfterBoot(job);
@@ -527,7 +599,7 @@ export class Controller implements StepManagerHost {
 
   #recoverRunning(job: LiveJob): void {
     const hasRun = this.store.stepKeys(job.id).includes("batch");
-    if (job.record.kind === "batch" && (job.steps.has("batch") || hasRun)) this.#setAlarms(job);
+    if (job.record.kind === "batch" && (job.steps.has("batch") || hasRun)) this.setAlarms(job);
     else this.#actRunning(job);
   }
 

@@ -1,7 +1,8 @@
 /** Why a pending job may not start yet, apart from room: holds, times, dependencies, limits, licences (lifecycle §3). */
 import type { EpochMs } from "#job/id.ts";
 import { partitionOf, wantsTooManyNodes } from "./admission.ts";
-import { judge } from "./dependencies.ts";
+import type { JobRecord } from "#job/record.ts";
+import { judge, type DependencyStanding, type Standing } from "./dependencies.ts";
 import type { JobBook } from "./job-book.ts";
 import type { LiveJob } from "./live-job.ts";
 import type { WaitingJob } from "./scheduler.ts";
@@ -11,6 +12,8 @@ export type EndPending = (job: LiveJob, state: "CANCELLED" | "DEADLINE", reason:
 export class Eligibility {
   readonly #book: JobBook;
   readonly #endPending: EndPending;
+  /** The lowest id of each user's live jobs of a name, for one pass. */
+  #firstOfName: Map<string, number> | undefined;
   readonly #isConfined: boolean;
 
   constructor(book: JobBook, options: { readonly endPending: EndPending; readonly isConfined: boolean }) {
@@ -19,8 +22,9 @@ export class Eligibility {
     this.#isConfined = options.isConfined;
   }
 
-  /** Jobs that may start as soon as there is room; the others get their reason. `again` collects times to look once more. */
-  *waiting(now: EpochMs, again: number[]): Generator<WaitingJob> {
+  /** Jobs that may start as soon as there is room; the others get their reason. `again` learns when to look once more. */
+  *waiting(now: EpochMs, again: { at: number }): Generator<WaitingJob> {
+    this.#firstOfName = undefined;
     for (const job of this.#book.queue) {
       // The user's programs must not find themselves as root in podman's namespaces: the next controller runs them.
       if (this.#isConfined && job.record.kind === "batch") continue;
@@ -33,11 +37,11 @@ export class Eligibility {
           ask: job.ask,
           durationMs: record.timeLimitMinutes === null ? Infinity : record.timeLimitMinutes * 60_000,
         };
-      } else if (reason !== "ended") this.#book.annotate(job, { reason });
+      } else if (reason !== "ended" && reason !== job.record.reason) this.#book.annotate(job, { reason, lastSchedEvalAt: now });
     }
   }
 
-  #whyNot(job: LiveJob, now: EpochMs, again: number[]): string | undefined {
+  #whyNot(job: LiveJob, now: EpochMs, again: { at: number }): string | undefined {
     const { record } = job;
     if (record.deadlineAt !== null && now >= record.deadlineAt) {
       this.#endPending(job, "DEADLINE", "DeadLine");
@@ -47,7 +51,7 @@ export class Eligibility {
     const dependency = this.#dependencyReason(job, now, again);
     if (dependency !== undefined) return dependency;
     if (record.eligibleAt !== null && record.eligibleAt > now) {
-      again.push(record.eligibleAt);
+      again.at = Math.min(again.at, record.eligibleAt);
       return "BeginTime";
     }
     if (record.eligibleAt === null) this.#book.annotate(job, { eligibleAt: now });
@@ -60,19 +64,9 @@ export class Eligibility {
     return undefined;
   }
 
-  #dependencyReason(job: LiveJob, now: EpochMs, again: number[]): string | undefined {
+  #dependencyReason(job: LiveJob, now: EpochMs, again: { at: number }): string | undefined {
     if (job.dependency === null) return undefined;
-    const { standing, text, againAt } = judge(job.dependency, {
-      now,
-      self: job.record,
-      find: (wanted) => this.#book.findRecords(wanted),
-      hasTwin: () =>
-        [...this.#book.live.values()].some(
-          ({ record }) => record.jobId < job.id && record.name === job.record.name && record.userId === job.record.userId,
-        ),
-    });
-    if (againAt !== null) again.push(againAt);
-    this.#book.annotate(job, { dependency: text });
+    const standing = job.judged ?? this.#judge(job, now, again);
     if (standing === "fulfilled") return undefined;
     if (standing === "waiting") return "Dependency";
     if (job.killOnInvalidDependency) {
@@ -80,6 +74,33 @@ export class Eligibility {
       return "ended";
     }
     return "DependencyNeverSatisfied";
+  }
+
+  #judge(job: LiveJob, now: EpochMs, again: { at: number }): Standing {
+    const { dependency } = job;
+    if (dependency === null) return "fulfilled";
+    const judgeAs = (self: JobRecord) =>
+      judge(dependency, { now, self, find: (wanted) => this.#book.findRecords(wanted), hasTwin: () => this.#hasTwin(self) });
+    const isTaskByTask = job.pendingTasks !== null && dependency.terms.some(({ type }) => type === "aftercorr");
+    const { standing, text, againAt } = isTaskByTask ? firstToGo(job, judgeAs) : judgeAs(job.record);
+    if (againAt !== null) again.at = Math.min(again.at, againAt);
+    this.#book.annotate(job, { dependency: text });
+    // It stays so until a job that it names changes; time and other jobs of its name may change it too.
+    const isLasting = againAt === null && !isTaskByTask && dependency.terms.every(({ type }) => type !== "singleton");
+    if (isLasting) job.judged = standing;
+    return standing;
+  }
+
+  #hasTwin(record: JobRecord): boolean {
+    const keyOf = ({ userId, name }: JobRecord) => `${userId} ${name}`;
+    if (this.#firstOfName === undefined) {
+      this.#firstOfName = new Map();
+      for (const { record: other } of this.#book.live.values()) {
+        const key = keyOf(other);
+        this.#firstOfName.set(key, Math.min(other.jobId, this.#firstOfName.get(key) ?? Infinity));
+      }
+    }
+    return (this.#firstOfName.get(keyOf(record)) ?? Infinity) < record.jobId;
   }
 
   #isThrottled(job: LiveJob): boolean {
@@ -108,4 +129,19 @@ export class Eligibility {
     });
     return fits;
   }
+}
+
+/**
+ * With aftercorr each task of an array waits for its own. A task that may go is put in front, because the first one is
+ * what starts; as long as one may go or wait, the others' failures are their own.
+ */
+function firstToGo(job: LiveJob, judgeAs: (self: JobRecord) => DependencyStanding): DependencyStanding {
+  const { array } = job.record;
+  const tasks = job.pendingTasks;
+  if (array === null || tasks === null) return judgeAs(job.record);
+  const judged = tasks.map((taskId) => ({ taskId, ...judgeAs({ ...job.record, array: { ...array, taskId } }) }));
+  const ready = judged.find(({ standing }) => standing === "fulfilled");
+  if (ready !== undefined) job.pendingTasks = [ready.taskId, ...tasks.filter((taskId) => taskId !== ready.taskId)];
+  const best = ready ?? judged.find(({ standing }) => standing === "waiting") ?? judged[0];
+  return best ?? judgeAs(job.record);
 }

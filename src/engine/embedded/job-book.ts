@@ -13,6 +13,8 @@ import type { JobTarget } from "../engine.ts";
 import { askOf, batchFiles, partitionOf } from "./admission.ts";
 import type { ClusterConfig } from "./config.ts";
 import { LiveJob } from "./live-job.ts";
+import { isEqual, sharingWith } from "./packed-records.ts";
+import type { Ask } from "./placement.ts";
 import { Queue } from "./queue.ts";
 import type { Store } from "./store.ts";
 
@@ -29,6 +31,15 @@ export class JobBook {
   /** Live jobs that hold resources. */
   readonly occupying = new Set<LiveJob>();
   readonly #endWaiters = new Map<JobId, Set<() => void>>();
+  /** An array's jobs, live and ended, by its id: the record of the tasks that wait, and the tasks. */
+  readonly #arrays = new Map<number, Set<JobId>>();
+  /** Waiting jobs by the ids that their dependencies name. */
+  readonly #dependents = new Map<number, Set<LiveJob>>();
+  /** In the order in which they are to be forgotten. */
+  #fading: { readonly record: JobRecord; readonly at: number }[] = [];
+  #fadeTimer: ReturnType<typeof setTimeout> | undefined;
+  #lastRecord: JobRecord | undefined;
+  #lastAsk: Ask | undefined;
 
   constructor(options: { readonly config: ClusterConfig; readonly store: Store; readonly log: Log }) {
     this.config = options.config;
@@ -39,19 +50,64 @@ export class JobBook {
 
   liveJob(record: JobRecord, request: JobRequest, dependency: Dependency | null): LiveJob {
     const pending = record.array?.pendingIndices ?? null;
-    return new LiveJob(record, {
-      ask: askOf(request.options, partitionOf(this.config, record.partition)),
+    this.#lastRecord = sharingWith(record, this.#lastRecord);
+    this.#lastAsk = sharingAsk(askOf(request.options, partitionOf(this.config, record.partition)), this.#lastAsk);
+    return new LiveJob(this.#lastRecord, {
+      ask: this.#lastAsk,
       killOnInvalidDependency: request.options.killOnInvalidDependency === true,
       dependency,
       pendingTasks: pending === null ? null : (parseIndexList(pending, this.config.maxArraySize) ?? []),
     });
   }
 
+  /** Takes up a job that lives. */
+  add(job: LiveJob): void {
+    this.live.set(job.id, job);
+    this.#addToArray(job.record);
+    for (const id of dependsOn(job)) addTo(this.#dependents, id, job);
+  }
+
+  /** Other options for a job that waits, and what follows from them: kept, so that they outlive the controller. */
+  reconsider(
+    job: LiveJob,
+    change: { readonly record: JobRecord; readonly request: JobRequest; readonly ask: Ask; readonly dependency: Dependency | null },
+  ): void {
+    this.store.transaction(() => {
+      this.store.saveRequest(job.id, change.request);
+      this.store.saveJob(change.record);
+    });
+    for (const id of dependsOn(job)) removeFrom(this.#dependents, id, job);
+    job.dependency = change.dependency;
+    job.ask = change.ask;
+    for (const id of dependsOn(job)) addTo(this.#dependents, id, job);
+    this.#replace(job, change.record);
+  }
+
+  #addToArray({ array, jobId }: JobRecord): void {
+    if (array !== null) addTo(this.#arrays, array.jobId, jobId);
+  }
+
+  #forgetInArray({ array, jobId }: JobRecord): void {
+    if (array !== null && !this.live.has(jobId) && !this.recent.has(jobId)) removeFrom(this.#arrays, array.jobId, jobId);
+  }
+
+  /** Live or ended, while it is shown. */
+  record(jobId: JobId): JobRecord | undefined {
+    return this.live.get(jobId)?.record ?? this.recent.get(jobId);
+  }
+
+  /** The id itself, and those of the array's tasks when it is an array's. */
+  #family(jobId: number): JobId[] {
+    return [...new Set([jobId as JobId, ...(this.#arrays.get(jobId) ?? [])])];
+  }
+
   findRecords(wanted: DependencyJob): readonly JobRecord[] {
     const matches = (job: JobRecord) =>
       (job.jobId === wanted.jobId && wanted.arrayTask === null) ||
       (job.array?.jobId === wanted.jobId && (wanted.arrayTask === null || job.array.taskId === wanted.arrayTask));
-    const found = [...[...this.live.values()].map((job) => job.record), ...this.recent.values()].filter(matches);
+    const found = this.#family(wanted.jobId)
+      .flatMap((id) => this.record(id) ?? [])
+      .filter(matches);
     return found.length > 0 ? found : this.store.accounting({ jobIds: [wanted.jobId], from: null, to: null }).filter(matches);
   }
 
@@ -69,7 +125,7 @@ export class JobBook {
   splitTask(master: LiveJob, taskId: number): LiveJob {
     const { array } = master.record;
     if (array === null || master.pendingTasks === null) throw new Error(`job ${master.id} has no tasks to split`);
-    const rest = master.pendingTasks.filter((index) => index !== taskId);
+    const rest = master.pendingTasks.filter((index) => index !== taskId).sort((a, b) => a - b);
     const request = this.request(master);
     if (rest.length === 0) {
       master.pendingTasks = null;
@@ -87,7 +143,7 @@ export class JobBook {
         { ...record, ...batchFiles(request, record) },
         { ask: master.ask, killOnInvalidDependency: master.killOnInvalidDependency, dependency: master.dependency, pendingTasks: null },
       );
-      this.live.set(task.id, task);
+      this.add(task);
       this.queue.add(task);
       this.store.saveJob(task.record);
       master.pendingTasks = rest;
@@ -107,7 +163,8 @@ export class JobBook {
   }
 
   request(job: LiveJob): JobRequest {
-    const request = this.store.request(job.record.array?.jobId ?? job.id);
+    // A task of an array has one of its own only when it was changed by itself.
+    const request = this.store.request(job.id) ?? this.store.request(job.record.array?.jobId ?? job.id);
     if (request === undefined) throw new Error(`the request of job ${job.id} is not in the store`);
     return request;
   }
@@ -116,10 +173,13 @@ export class JobBook {
   retire(job: LiveJob): void {
     job.stopAlarms();
     this.live.delete(job.id);
+    for (const id of dependsOn(job)) removeFrom(this.#dependents, id, job);
     const { record } = job;
     this.remember(record);
-    job.holder?.ended(record);
-    this.store.setHolder(job.id, undefined);
+    if (job.holder !== null) {
+      job.holder.ended(record);
+      this.store.setHolder(job.id, undefined);
+    }
     // A task of an array is waited for by its own id, or by the array's.
     for (const id of new Set([job.id, record.array?.jobId ?? job.id])) for (const wake of this.#endWaiters.get(id) ?? []) wake();
     this.log("job.ended", { job: job.id, state: record.state, exit: record.exit });
@@ -130,7 +190,9 @@ export class JobBook {
     const found: LiveJob[] = [];
     const single = target.arrayTasks === null ? this.live.get(target.jobId as JobId) : undefined;
     if (single !== undefined && single.record.array === null) return [single];
-    for (const job of [...this.live.values()]) {
+    for (const id of this.#family(target.jobId)) {
+      const job = this.live.get(id);
+      if (job === undefined) continue;
       const { array } = job.record;
       if (target.arrayTasks === null) {
         if (job.id === target.jobId || array?.jobId === target.jobId) found.push(job);
@@ -144,18 +206,20 @@ export class JobBook {
     const ended = this.recent.get(target.jobId as JobId);
     if (ended === undefined) throw slurmError("INVALID_JOB_ID");
     if (options.orEnded !== true) throw slurmError("ALREADY_DONE");
-    const request = this.store.request(ended.array?.jobId ?? ended.jobId);
+    const request = this.store.request(ended.jobId) ?? this.store.request(ended.array?.jobId ?? ended.jobId);
     if (request === undefined) throw slurmError("INVALID_JOB_ID");
     return [this.liveJob(ended, request, null)];
   }
 
-  *records(): Generator<JobRecord> {
-    for (const record of this.recent.values()) yield record;
-    for (const job of this.live.values()) yield job.record;
+  /** All, or those of the ids (an array's stands for its tasks): ended ones first. */
+  records(jobIds: readonly number[] | null): JobRecord[] {
+    if (jobIds === null) return [...this.recent.values(), ...Array.from(this.live.values(), (job) => job.record)];
+    const ids = [...new Set(jobIds.flatMap((id) => this.#family(id)))];
+    return [...ids.flatMap((id) => this.recent.get(id) ?? []), ...ids.flatMap((id) => this.live.get(id)?.record ?? [])];
   }
 
   *stepRecords(): Generator<StepRecord> {
-    for (const job of this.live.values()) for (const step of job.steps.values()) yield step.record;
+    for (const job of this.live.values()) if (job.hasSteps) for (const step of job.steps.values()) yield step.record;
   }
 
   get liveJobs(): number {
@@ -168,7 +232,7 @@ export class JobBook {
 
   /** Resolves with the records of the job, or of its array's tasks, when none of them is live. */
   async waitForEnd(jobId: number, signal: AbortSignal): Promise<readonly JobRecord[]> {
-    const isLive = () => [...this.live.values()].some((job) => job.id === jobId || job.record.array?.jobId === jobId);
+    const isLive = () => this.#family(jobId).some((id) => this.live.has(id));
     const key = jobId as JobId;
     while (isLive() && !signal.aborted) {
       const { promise, resolve } = Promise.withResolvers<void>();
@@ -197,7 +261,24 @@ export class JobBook {
 
   save(job: LiveJob, record: JobRecord): void {
     this.store.saveJob(record); // first: what could not be saved has not happened
+    this.#replace(job, record);
+  }
+
+  /** One event for many jobs, saved together or not at all. */
+  applyAll(jobs: readonly LiveJob[], event: JobEvent): void {
+    const records = jobs.map((job) => next(job.record, event));
+    this.store.transaction(() => {
+      for (const record of records) this.store.saveJob(record);
+    });
+    for (const [index, job] of jobs.entries()) this.#replace(job, records[index] ?? job.record);
+  }
+
+  #replace(job: LiveJob, record: JobRecord): void {
     job.record = record;
+    // Whoever waits for it, or for its array, has to look again.
+    for (const id of new Set([job.id, record.array?.jobId ?? job.id])) {
+      for (const dependent of this.#dependents.get(id) ?? []) dependent.judged = undefined;
+    }
   }
 
   /** What the scheduler thinks of a waiting job: shown, but not worth a write. */
@@ -205,12 +286,56 @@ export class JobBook {
     job: LiveJob,
     facts: Partial<Pick<JobRecord, "reason" | "expectedStartAt" | "lastSchedEvalAt" | "dependency" | "eligibleAt">>,
   ): void {
-    job.record = { ...job.record, ...facts };
+    const record = job.record;
+    if (Object.entries(facts).some(([key, value]) => record[key as keyof JobRecord] !== value)) job.record = { ...job.record, ...facts };
   }
 
   /** Shows an ended job for the rest of MinJobAge. */
   remember(record: JobRecord): void {
     this.recent.set(record.jobId, record);
-    setTimeout(() => this.recent.delete(record.jobId), this.config.minJobAgeSeconds * 1000).unref();
+    this.#addToArray(record);
+    this.#fading.push({ record, at: Date.now() + this.config.minJobAgeSeconds * 1000 });
+    this.#fade();
   }
+
+  /** One timer for all of them: a hundred thousand jobs may end in a second. */
+  #fade(): void {
+    if (this.#fadeTimer !== undefined) return;
+    const [first] = this.#fading;
+    if (first === undefined) return;
+    this.#fadeTimer = setTimeout(
+      () => {
+        this.#fadeTimer = undefined;
+        const now = Date.now();
+        const kept = this.#fading.findIndex(({ at }) => at > now);
+        for (const { record } of this.#fading.splice(0, kept < 0 ? this.#fading.length : kept)) {
+          if (this.recent.get(record.jobId) !== record) continue; // it ran once more
+          this.recent.delete(record.jobId);
+          this.#forgetInArray(record);
+        }
+        this.#fade();
+      },
+      Math.max(0, first.at - Date.now()),
+    ).unref();
+  }
+}
+
+function dependsOn(job: LiveJob): readonly number[] {
+  return job.dependency === null ? [] : [...new Set(job.dependency.terms.flatMap(({ jobs }) => jobs.map(({ jobId }) => jobId)))];
+}
+
+function addTo<K, V>(map: Map<K, Set<V>>, key: K, value: V): void {
+  const set = map.get(key);
+  if (set === undefined) map.set(key, new Set([value]));
+  else set.add(value);
+}
+
+function removeFrom<K, V>(map: Map<K, Set<V>>, key: K, value: V): void {
+  const set = map.get(key);
+  if (set?.delete(value) === true && set.size === 0) map.delete(key);
+}
+
+/** Asks never change: jobs that want the same may have the same one. */
+function sharingAsk(ask: Ask, other: Ask | undefined): Ask {
+  return other !== undefined && isEqual(ask, other) ? other : ask;
 }

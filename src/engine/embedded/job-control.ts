@@ -2,7 +2,6 @@
 import { slurmError } from "#job/errors.ts";
 import { nowMs } from "#job/id.ts";
 import type { Outcome } from "#job/life.ts";
-import type { JobRecord } from "#job/record.ts";
 import type { JobTarget, SignalScope } from "../engine.ts";
 import type { JobBook } from "./job-book.ts";
 import type { LiveJob } from "./live-job.ts";
@@ -14,6 +13,7 @@ export interface JobControlHooks {
   end(job: LiveJob, outcome: Outcome): void;
   requeueNow(job: LiveJob, how: NonNullable<LiveJob["requeue"]>): void;
   setAlarms(job: LiveJob): void;
+  lendCpus(job: LiveJob, isLent: boolean): void;
   requestPass(): void;
   cancel(target: JobTarget, by: number): void;
 }
@@ -65,7 +65,7 @@ export class JobControl {
         this.#hooks.end(job, { state: "PENDING", reason: requeueReason(how.isHeld), cancelledBy: null });
       } else {
         this.#book.recent.delete(job.id);
-        this.#book.live.set(job.id, job);
+        this.#book.add(job);
         this.#hooks.requeueNow(job, how);
         this.#hooks.requestPass();
       }
@@ -79,6 +79,7 @@ export class JobControl {
       for (const step of job.steps.values()) this.#steps.signal(step, SIGSTOP, "full");
       this.#book.apply(job, { kind: "suspended", at: nowMs() });
       job.stopAlarms();
+      this.#hooks.lendCpus(job, true);
     }
   }
 
@@ -86,22 +87,10 @@ export class JobControl {
     for (const job of this.#book.resolve(target)) {
       if (job.record.state !== "SUSPENDED") throw slurmError("ALREADY_DONE");
       this.#book.apply(job, { kind: "resumed", at: nowMs() });
+      this.#hooks.lendCpus(job, false);
       for (const step of job.steps.values()) this.#steps.signal(step, SIGCONT, "full");
       this.#hooks.setAlarms(job);
     }
-  }
-
-  /** Changes that were checked already (update.ts); a pending job is looked at again, a running one gets new alarms. */
-  change(target: JobTarget, edit: (job: JobRecord) => JobRecord): void {
-    for (const job of this.#book.resolve(target)) {
-      const edited = edit(job.record);
-      const { isQueued } = job;
-      if (isQueued) this.#book.queue.remove(job);
-      this.#book.save(job, edited);
-      if (isQueued) this.#book.queue.add(job);
-      else if (job.isRunning) this.#hooks.setAlarms(job);
-    }
-    this.#hooks.requestPass();
   }
 
   signal(target: JobTarget & { readonly signalNumber: number; readonly scope: SignalScope }, by: number): void {

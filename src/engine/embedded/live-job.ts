@@ -5,6 +5,7 @@ import type { JobId, StepKey } from "#job/id.ts";
 import type { JobRecord, StepRecord } from "#job/record.ts";
 import type { Dependency } from "#options/dependency.ts";
 import type { StepResult, TerminateReason } from "#step/journal.ts";
+import type { Standing } from "./dependencies.ts";
 import type { Ask } from "./placement.ts";
 import type { AllocationNews } from "./wire.ts";
 
@@ -39,13 +40,16 @@ export class LiveJob {
   record: JobRecord;
   ask: Ask;
   readonly killOnInvalidDependency: boolean;
-  readonly dependency: Dependency | null;
+  #dependency: Dependency | null;
+  /** How its dependency stands, until a job that it names changes; undefined when it is to be looked at. */
+  judged: Standing | undefined;
   holder: Holder | null = null;
-  readonly steps = new Map<StepKey, LiveStep>();
+  #steps: Map<StepKey, LiveStep> | undefined;
   nextStep = 0;
-  /** Called when a step has ended, for the ones that wait for its CPUs. */
-  readonly stepWaiters = new Set<() => void>();
-  readonly alarms: Alarm[] = [];
+  /** Suspended: its CPUs were given back. */
+  lacksCpus = false;
+  #stepWaiters: Set<() => void> | undefined;
+  #alarms: Alarm[] | undefined;
   grace: Alarm | undefined;
   /** Tasks of an array that have not started, in order; null for single jobs. */
   pendingTasks: number[] | null;
@@ -64,8 +68,39 @@ export class LiveJob {
     this.record = record;
     this.ask = facts.ask;
     this.killOnInvalidDependency = facts.killOnInvalidDependency;
-    this.dependency = facts.dependency;
+    this.#dependency = facts.dependency;
     this.pendingTasks = facts.pendingTasks;
+  }
+
+  get dependency(): Dependency | null {
+    return this.#dependency;
+  }
+
+  /** Only the book, which knows who waits for whom. */
+  set dependency(dependency: Dependency | null) {
+    this.#dependency = dependency;
+    this.judged = undefined;
+  }
+
+  // Made when they are needed: most jobs of a long queue wait, and have none of these.
+  get steps(): Map<StepKey, LiveStep> {
+    this.#steps ??= new Map();
+    return this.#steps;
+  }
+
+  get hasSteps(): boolean {
+    return this.#steps !== undefined && this.#steps.size > 0;
+  }
+
+  /** Called when a step has ended, for the ones that wait for its CPUs. */
+  get stepWaiters(): Set<() => void> {
+    this.#stepWaiters ??= new Set();
+    return this.#stepWaiters;
+  }
+
+  get alarms(): Alarm[] {
+    this.#alarms ??= [];
+    return this.#alarms;
   }
 
   get id(): JobId {
@@ -82,7 +117,7 @@ export class LiveJob {
   }
 
   stopAlarms(): void {
-    for (const alarm of this.alarms.splice(0)) alarm.stop();
+    if (this.#alarms !== undefined) for (const alarm of this.#alarms.splice(0)) alarm.stop();
     this.grace?.stop();
     this.grace = undefined;
   }

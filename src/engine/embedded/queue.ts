@@ -24,6 +24,13 @@ export class Queue {
     if (index >= 0) this.#jobs.splice(index, 1);
   }
 
+  /** Many at once: one by one each would move all that stand behind it. */
+  removeAll(jobs: ReadonlySet<LiveJob>): void {
+    let kept = 0;
+    for (const job of this.#jobs) if (!jobs.has(job)) this.#jobs[kept++] = job;
+    this.#jobs.length = kept;
+  }
+
   /** The one that was just given may be removed meanwhile. */
   *[Symbol.iterator](): Generator<LiveJob> {
     for (let index = 0; index < this.#jobs.length; ) {

@@ -6,6 +6,8 @@ import type { NodeFree, Placement } from "./placement.ts";
 interface NodeState {
   readonly config: NodeConfig;
   readonly freeCpus: Set<number>;
+  /** How many hold each CPU: a job that resumes has its own back, even where another one started meanwhile. */
+  readonly cpuHolders: number[];
   freeMemMib: number;
   readonly freeGres: Map<string, Set<number>>;
 }
@@ -17,6 +19,7 @@ export class Resources {
     this.#nodes = nodes.map((config) => ({
       config,
       freeCpus: new Set(Array.from({ length: config.cpus }, (_, id) => id)),
+      cpuHolders: new Array<number>(config.cpus).fill(0),
       freeMemMib: config.memMib,
       freeGres: new Map(Object.entries(config.gres).map(([name, count]) => [name, new Set(Array.from({ length: count }, (_, id) => id))])),
     }));
@@ -66,7 +69,10 @@ export class Resources {
   hold(share: NodeShare): void {
     const node = this.#find(share.node);
     if (node === undefined) return; // the node is no longer configured; the job runs to its end all the same
-    for (const id of share.cpuIds) node.freeCpus.delete(id);
+    for (const id of share.cpuIds) {
+      node.freeCpus.delete(id);
+      node.cpuHolders[id] = (node.cpuHolders[id] ?? 0) + 1;
+    }
     node.freeMemMib -= share.memMib;
     for (const [name, ids] of Object.entries(share.gres)) for (const id of ids) node.freeGres.get(name)?.delete(id);
   }
@@ -74,7 +80,11 @@ export class Resources {
   giveBack(share: NodeShare): void {
     const node = this.#find(share.node);
     if (node === undefined) return;
-    for (const id of share.cpuIds) if (id < node.config.cpus) node.freeCpus.add(id);
+    for (const id of share.cpuIds) {
+      const left = Math.max(0, (node.cpuHolders[id] ?? 0) - 1);
+      node.cpuHolders[id] = left;
+      if (left === 0 && id < node.config.cpus) node.freeCpus.add(id);
+    }
     node.freeMemMib += share.memMib;
     for (const [name, ids] of Object.entries(share.gres)) for (const id of ids) node.freeGres.get(name)?.add(id);
   }

@@ -59,46 +59,43 @@ export function schedule(input: SchedulerInput): Decision {
   return { starts, waits };
 }
 
-/** Free resources over time. */
-class Profile {
-  readonly #now: number;
-  readonly #free: readonly NodeFree[];
-  /** Signed changes: negative takes, positive gives back. */
-  readonly #takes: { readonly from: number; readonly to: number; readonly placements: readonly Placement[] }[] = [];
-  readonly #releases: readonly Holding[];
+/** What is free from `at` until the next point. */
+interface Point {
+  readonly at: number;
+  readonly free: NodeFree[];
+}
 
-  constructor(input: SchedulerInput) {
-    this.#now = input.now;
-    this.#free = input.free;
-    this.#releases = input.holdings;
+/** Free resources over time, as steps: they change when something starts or ends, and only then. */
+class Profile {
+  readonly #points: Point[];
+
+  constructor({ now, free, holdings }: SchedulerInput) {
+    this.#points = [{ at: now, free: free.map(copyOf) }];
+    // Whatever should have ended by now ends at any moment, but not yet.
+    for (const { until, placements } of holdings) this.#change(Math.max(until, now + 1), Infinity, placements, 1);
   }
 
   reserve(at: number, durationMs: number, placements: readonly Placement[]): void {
-    this.#takes.push({ from: at, to: at + durationMs, placements });
+    this.#change(at, at + durationMs, placements, -1);
   }
 
   /** Undefined when it never fits as long as running jobs without a limit run. */
   earliest(job: WaitingJob): { readonly at: number; readonly placements: Placement[] } | undefined {
-    for (const at of this.#points()) {
-      const placements = place(job.ask, this.#lowest(at, at + job.durationMs));
+    for (const [index, { at, free }] of this.#points.entries()) {
+      if (!hasRoom(job.ask, free)) continue;
+      const placements = place(job.ask, this.#lowest(index, at + job.durationMs));
       if (placements !== undefined) return { at, placements };
     }
     return undefined;
   }
 
-  #points(): number[] {
-    const points = new Set([this.#now]);
-    for (const { until } of this.#releases) if (Number.isFinite(until)) points.add(Math.max(until, this.#now + 1));
-    for (const { to } of this.#takes) if (Number.isFinite(to)) points.add(to);
-    return [...points].sort((a, b) => a - b);
-  }
-
-  /** The least that is free on each node at any time of the window. */
-  #lowest(from: number, to: number): NodeFree[] {
-    const nodes = this.#at(from);
-    for (const { from: start } of this.#takes) {
-      if (start <= from || start >= to) continue;
-      for (const [index, later] of this.#at(start).entries()) {
+  /** The least that is free on each node at any time from a point to `to`. */
+  #lowest(first: number, to: number): NodeFree[] {
+    const nodes = (this.#points[first]?.free ?? []).map(copyOf);
+    for (let next = first + 1; next < this.#points.length; next++) {
+      const point = this.#points[next];
+      if (point === undefined || point.at >= to) break;
+      for (const [index, later] of point.free.entries()) {
         const node = nodes[index];
         if (node === undefined) continue;
         node.cpus = Math.min(node.cpus, later.cpus);
@@ -109,20 +106,42 @@ class Profile {
     return nodes;
   }
 
-  #at(time: number): NodeFree[] {
-    const nodes = this.#free.map((node) => ({ ...node, gres: { ...node.gres } }));
-    const byName = new Map(nodes.map((node) => [node.name, node]));
-    const change = (placements: readonly Placement[], sign: 1 | -1) => {
+  #change(from: number, to: number, placements: readonly Placement[], sign: 1 | -1): void {
+    if (from === Infinity) return;
+    const end = to === Infinity ? undefined : this.#split(to);
+    for (let index = this.#points.indexOf(this.#split(from)); index < this.#points.length; index++) {
+      const point = this.#points[index];
+      if (point === undefined || point === end) break;
       for (const placement of placements) {
-        const node = byName.get(placement.node);
+        const node = point.free.find(({ name }) => name === placement.node);
         if (node === undefined) continue;
         node.cpus += sign * placement.cpus;
         node.memMib += sign * placement.memMib;
         for (const [name, count] of Object.entries(placement.gres)) node.gres[name] = (node.gres[name] ?? 0) + sign * count;
       }
-    };
-    for (const { until, placements } of this.#releases) if (until <= time && time > this.#now) change(placements, 1);
-    for (const { from, to, placements } of this.#takes) if (from <= time && time < to) change(placements, -1);
-    return nodes;
+    }
   }
+
+  /** The point at this time, made when there is none. Nothing is asked about the time before the first. */
+  #split(at: number): Point {
+    const index = this.#points.findLastIndex((point) => point.at <= at);
+    const before = this.#points[Math.max(0, index)];
+    if (before === undefined) throw new Error("a profile has points");
+    if (before.at >= at) return before;
+    const point = { at, free: before.free.map(copyOf) };
+    this.#points.splice(index + 1, 0, point);
+    return point;
+  }
+}
+
+function copyOf(node: NodeFree): NodeFree {
+  return { ...node, gres: { ...node.gres } };
+}
+
+/** Tells most of the points that cannot do without asking where the job would go. */
+function hasRoom({ partitionNodes, tasks, cpusPerTask, overcommit }: Ask, free: readonly NodeFree[]): boolean {
+  const wanted = overcommit ? 1 : tasks * cpusPerTask;
+  let cpus = 0;
+  for (const node of free) if (partitionNodes.includes(node.name)) cpus += Math.max(0, node.cpus);
+  return cpus >= wanted;
 }

@@ -12,9 +12,11 @@ import type { Submitter } from "./admission.ts";
 import { describeConfig, nodeRecords, partitionRecords } from "./cluster-view.ts";
 import type { Controller } from "./controller.ts";
 import { LiveJob, type Holder } from "./live-job.ts";
+import { packRecords } from "./packed-records.ts";
 import { applyUpdate } from "./update.ts";
 import {
   MOVED,
+  PACK_LEAST,
   PART_SIZE,
   type AllocationNews,
   type Answer,
@@ -161,7 +163,11 @@ class Client {
   }
 
   #sendList(id: number, list: readonly unknown[]): void {
-    for (let start = 0; start < list.length; start += PART_SIZE) this.#send({ id, part: list.slice(start, start + PART_SIZE) });
+    for (let start = 0; start < list.length; start += PART_SIZE) {
+      const part: readonly unknown[] = list.slice(start, start + PART_SIZE);
+      if (part.length >= PACK_LEAST && part.every(isObject)) this.#send({ id, packed: packRecords(part) });
+      else this.#send({ id, part });
+    }
     this.#send({ id, result: null });
   }
 
@@ -226,6 +232,10 @@ class Client {
     ownStepReady: ({ jobId, stepKey }) => this.#controller.ownStepReady(jobId, stepKey),
     tryJob: ({ request }) => this.#controller.tryJob(request, this.#submitter),
     cancel: (target) => this.#controller.cancel(target, this.#connection.peer.uid),
+    cancelEach: ({ targets }) =>
+      this.#controller
+        .cancelEach(targets, this.#connection.peer.uid)
+        .map((error) => (error === null ? null : this.#wireError(error, "cancelEach"))),
     signal: (target) => this.#controller.control.signal(target, this.#connection.peer.uid),
     hold: (target) => this.#controller.control.hold(target),
     release: (target) => this.#controller.control.releaseHold(target),
@@ -233,7 +243,15 @@ class Client {
     suspend: (target) => this.#controller.control.suspend(target),
     resume: (target) => this.#controller.control.resume(target),
     update: (target) => applyUpdate(this.#controller, target),
-    jobs: (filter) => [...this.#controller.book.records()].filter((job) => matches(job, filter)),
+    updateNodes: ({ names, changes }) => {
+      this.#controller.nodesFell(this.#controller.cluster.updateNodes(names, changes, this.#submitter.userName));
+      this.#controller.requestPass();
+    },
+    updatePartition: ({ name, changes }) => {
+      this.#controller.cluster.updatePartition(name, changes);
+      this.#controller.requestPass();
+    },
+    jobs: (filter) => this.#controller.book.records(filter.jobIds).filter((job) => matches(job, filter)),
     steps: ({ jobId }) => [...this.#controller.book.stepRecords()].filter((step) => jobId === null || step.jobId === jobId),
     nodes: () => nodeRecords(this.#controller),
     partitions: () => partitionRecords(this.#controller.config),
@@ -248,10 +266,9 @@ class Client {
   };
 
   #accounting(filter: AccountingFilter): readonly JobRecord[] {
-    const volatile = new Map([...this.#controller.book.records()].map((job) => [job.jobId, job]));
     return this.#controller.store
       .accounting(filter)
-      .map((job) => ({ ...job, ...volatile.get(job.jobId) }))
+      .map((job) => ({ ...job, ...this.#controller.book.record(job.jobId) }))
       .filter((job) => matches(job, filter));
   }
 
@@ -277,8 +294,13 @@ class Client {
       runningSteps: this.#controller.book.runningSteps(),
       stateDir: this.#controller.paths.state,
       logFile: this.#options.logFile,
+      passes: this.#controller.passes,
     };
   }
+}
+
+function isObject(value: unknown): value is object {
+  return typeof value === "object" && value !== null && !Array.isArray(value);
 }
 
 /** The disk is full, or refuses to be written to. */
@@ -320,6 +342,7 @@ const OPERATIONS: ReadonlySet<string> = new Set<Operation>([
   "ownStepReady",
   "tryJob",
   "cancel",
+  "cancelEach",
   "signal",
   "hold",
   "release",
@@ -327,6 +350,8 @@ const OPERATIONS: ReadonlySet<string> = new Set<Operation>([
   "suspend",
   "resume",
   "update",
+  "updateNodes",
+  "updatePartition",
   "jobs",
   "steps",
   "nodes",

@@ -118,7 +118,7 @@ export class StepManager {
       containerId: request.containerId,
       srun: { host: request.submit.host, pid: request.submit.sid },
     });
-    const facts = this.#stepFacts(job, stepKey, layout, { umask: request.submit.umask, mpi: request.options.mpi });
+    const facts = this.#stepFacts(job, stepKey, layout, { umask: request.submit.umask, mpi: this.#mpiOf(request) });
     const preserved = request.options.preserveEnv ? request.submit.environment : {};
     const plan: StepPlan = {
       ...this.#commonPlan(job, stepKey, facts),
@@ -136,6 +136,10 @@ export class StepManager {
     const step = await this.#start(job, record, plan, overlaps ? new Map() : cpusOf(layout));
     await Promise.race([step.ready.promise, step.ended.promise, Bun.sleep(READY_MS)]);
     return { step: step.record, socketPath: plan.socketPath };
+  }
+
+  #mpiOf({ kind, options }: StepRequest): string | null {
+    return options.mpi ?? (kind === "interactive" ? null : this.#host.config.mpiDefault);
   }
 
   /** A step that `owner` runs. Spool and record are there before it hears of it, so that its end is found whatever dies. */

@@ -135,6 +135,13 @@ export class Store implements Disposable {
     this.#db.query("INSERT INTO requests (job_id, token, request) VALUES (?, ?, ?)").run(jobId, token, JSON.stringify(request));
   }
 
+  /** In the place of what the job was submitted with. */
+  saveRequest(jobId: JobId, request: JobRequest): void {
+    this.#db
+      .query("INSERT INTO requests (job_id, request) VALUES (?1, ?2) ON CONFLICT (job_id) DO UPDATE SET request = ?2")
+      .run(jobId, JSON.stringify(request));
+  }
+
   /** The job that this token was spent on, if it was. */
   findToken(token: string): JobId | undefined {
     return this.#db.query<{ job_id: number }, [string]>("SELECT job_id FROM requests WHERE token = ?").get(token)?.job_id as

@@ -2,7 +2,8 @@
  * What commands and the controller say to each other, one JSON value a frame (platform/frames.ts).
  *
  *   request   { id, version, op, args }
- *   answers   { id, part: [...] }*      pieces of a long list, in order
+ *   answers   { id, part: [...] }*      pieces of a list, in order
+ *             { id, packed: {...} }*    the same, of many records (packed-records.ts)
  *             { id, event }*            while an allocation waits
  *             { id, result } | { id, error }
  *
@@ -15,6 +16,7 @@ import type { ExitPair } from "#job/outcome.ts";
 import type { JobRecord, StepRecord } from "#job/record.ts";
 import type { JobRequest } from "#job/request.ts";
 import type { AccountingFilter, AllocationInfo, JobFilter, JobTarget, OwnStepRequest, SignalScope, StepRequest } from "../engine.ts";
+import type { PackedRecords } from "./packed-records.ts";
 
 export interface Operations {
   readonly info: { readonly args: Record<string, never> };
@@ -31,6 +33,8 @@ export interface Operations {
   readonly ownStepReady: { readonly args: { readonly jobId: number; readonly stepKey: StepKey } };
   readonly tryJob: { readonly args: { readonly request: JobRequest } };
   readonly cancel: { readonly args: JobTarget };
+  /** Answers a list, in order: null, or why it could not be done. */
+  readonly cancelEach: { readonly args: { readonly targets: readonly JobTarget[] } };
   readonly signal: { readonly args: JobTarget & { readonly signalNumber: number; readonly scope: SignalScope } };
   readonly hold: { readonly args: JobTarget };
   readonly release: { readonly args: JobTarget };
@@ -38,6 +42,8 @@ export interface Operations {
   readonly suspend: { readonly args: JobTarget };
   readonly resume: { readonly args: JobTarget };
   readonly update: { readonly args: JobTarget & { readonly changes: Readonly<Record<string, string>> } };
+  readonly updateNodes: { readonly args: { readonly names: readonly string[]; readonly changes: Readonly<Record<string, string>> } };
+  readonly updatePartition: { readonly args: { readonly name: string; readonly changes: Readonly<Record<string, string>> } };
   readonly jobs: { readonly args: JobFilter };
   readonly steps: { readonly args: { readonly jobId: number | null } };
   readonly nodes: { readonly args: Record<string, never> };
@@ -64,6 +70,7 @@ export interface WireError {
 
 export type Answer =
   | { readonly id: number; readonly part: readonly unknown[] }
+  | { readonly id: number; readonly packed: PackedRecords }
   | { readonly id: number; readonly event: AllocationNews }
   | { readonly id: number; readonly result: unknown }
   | { readonly id: number; readonly error: WireError };
@@ -97,10 +104,22 @@ export interface DaemonStatus {
   readonly runningSteps: readonly { readonly jobId: JobId; readonly stepKey: StepKey }[];
   readonly stateDir: string;
   readonly logFile: string;
+  /** Looks at the queue since it started, and what they took. */
+  readonly passes: PassTimes;
+}
+
+export interface PassTimes {
+  readonly count: number;
+  readonly lastMs: number;
+  readonly longestMs: number;
 }
 
 /** Error code: ask again, of the controller that you start now. */
 export const MOVED = "MOVED";
 
-/** Pieces of long lists: below a frame's size, and small enough to be printed while the rest is on its way. */
+/** Pieces of long lists: below a frame's size, and small enough that the controller does other things in between. */
 export const PART_SIZE = 1000;
+/** Fewer records are sent one by one. */
+export const PACK_LEAST = 20;
+/** Jobs that one request cancels. */
+export const CANCEL_AT_ONCE = 1000;

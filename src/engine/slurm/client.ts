@@ -245,6 +245,20 @@ export class SlurmEngine implements Engine {
     await this.#scancel(target, [], options);
   }
 
+  async cancelEach(targets: readonly JobTarget[], options: Cancellable): Promise<readonly (BerthError | null)[]> {
+    const outcomes: (BerthError | null)[] = [];
+    for (const target of targets) {
+      try {
+        await this.cancel(target, options);
+        outcomes.push(null);
+      } catch (error) {
+        if (!(error instanceof BerthError)) throw error;
+        outcomes.push(error);
+      }
+    }
+    return outcomes;
+  }
+
   async sendSignal(
     target: JobTarget & { readonly signalNumber: number; readonly scope: SignalScope },
     options: Cancellable,
@@ -284,6 +298,16 @@ export class SlurmEngine implements Engine {
       ["update", `JobId=${targetText(target)}`, ...Object.entries(target.changes).map(([name, value]) => `${name}=${value}`)],
       options,
     );
+  }
+
+  async updateNodes(names: readonly string[], changes: Readonly<Record<string, string>>, options: Cancellable): Promise<void> {
+    await this.#scontrol(
+      ["update", `NodeName=${names.join(",")}`, ...Object.entries(changes).map(([name, value]) => `${name}=${value}`)],
+      options,
+    );
+  }
+  async updatePartition(name: string, changes: Readonly<Record<string, string>>, options: Cancellable): Promise<void> {
+    await this.#scontrol(["update", `PartitionName=${name}`, ...Object.entries(changes).map(([key, value]) => `${key}=${value}`)], options);
   }
 
   async #scontrol(args: readonly string[], options: Cancellable): Promise<void> {
