@@ -118,6 +118,7 @@ describe.skipIf(rest === undefined)("through slurmrestd", () => {
     expect((await on.berth(["sbatch", "--gres", "gpu:1", "--wrap", "true"])).stderr).toContain(
       "cannot send this through slurmrestd: --gres",
     );
+    expect((await on.berth(["sbatch", "--no-requeue", "--wrap", "true"])).stderr).toContain("--no-requeue");
     expect((await on.berth(["info"], { SLURM_JWT: "a.b.c" })).stdout).toContain("does not accept the token");
     expect((await on.berth(["info"], { BERTH_SLURM_REST: "unix:/nowhere" })).stdout).toContain(
       "slurmrestd does not answer at unix:/nowhere",

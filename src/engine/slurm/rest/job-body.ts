@@ -30,12 +30,10 @@ const CARRIED = {
   licenses: true,
   timeLimitMinutes: true,
   timeMinMinutes: true,
-  beginAt: true,
   dependency: true,
   hold: true,
   priority: true,
   nice: true,
-  requeue: true,
   // These are not the job's: they became the script, or say nothing to a batch job.
   container: true,
   containerId: true,
@@ -78,12 +76,10 @@ export function jobBody({
     licenses: options.licenses,
     time_limit: options.timeLimitMinutes === "unlimited" ? unlimited(isNew) : numberFor(options.timeLimitMinutes, isNew),
     time_minimum: numberFor(options.timeMinMinutes, isNew),
-    begin_time: numberFor(options.beginAt === null ? null : Math.floor(options.beginAt / 1000), isNew),
     dependency: options.dependency,
     hold: options.hold ? true : null,
     priority: priorityOf(options.priority, isNew),
     nice: options.nice,
-    requeue: options.requeue,
     array: batch.array,
     standard_input: batch.input,
     standard_output: batch.output,
@@ -118,9 +114,13 @@ function unlimited(isNew: boolean): unknown {
 
 function refuseOthers(options: JobOptions, batch: BatchRequest): void {
   const others = (Object.entries(options) as [keyof JobOptions, unknown][])
-    .filter(([name, value]) => !Object.hasOwn(CARRIED, name) && name !== "unused" && isSaid(value))
+    .filter(
+      ([name, value]) => !Object.hasOwn(CARRIED, name) && name !== "unused" && !(name === "requeue" && value === false) && isSaid(value),
+    )
     .map(([name]) => `--${name.replace(/[A-Z]/g, (letter) => `-${letter.toLowerCase()}`)}`);
   others.push(...Object.keys(options.unused).map((name) => `--${name}`));
+  // 22.05 takes "requeue": false and forgets it.
+  if (options.requeue === false) others.push("--no-requeue");
   if (options.priority === "top") others.push("--priority=TOP");
   if (batch.args.length > 0) others.push("arguments of the script");
   if (others.length === 0) return;
