@@ -11,7 +11,13 @@ die() {
   printf '%s\n' "$@" >&2
   exit 1
 }
-have() { command -v "$1" >/dev/null 2>&1; }
+# A command in PATH, or a file: a pattern with an absolute path.
+have() {
+  case $1 in
+    /*) compgen -G "$1" >/dev/null ;;
+    *) command -v "$1" >/dev/null 2>&1 ;;
+  esac
+}
 
 # The packages of the lock file. A second call is free: npm leaves node_modules/.package-lock.json behind.
 need_npm_packages() {

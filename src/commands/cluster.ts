@@ -2,18 +2,19 @@
 import { clusterDown, clusterStatus, clusterUp, type ClusterStatus } from "#engine/slurm/cluster/cluster.ts";
 import { complain, printLines } from "./terminal.ts";
 
-const USAGE = `Usage: berth cluster up [--nodes N] [--cpus N] [--json] | down | status [--json]
+const USAGE = `Usage: berth cluster up [--nodes N] [--cpus N] [--jwt] [--json] | down | status [--json]
 A private, throw-away cluster of the Slurm that is installed here: its own munge, controller and nodes c1…cN, on this
 machine, as whoever calls. Everything is in one directory; down leaves no process and no file.
 
-  up       start it (4 nodes, unless --nodes says otherwise); a second call changes nothing
+  up       start it (4 nodes, unless --nodes says otherwise); a second call changes nothing;
+           --jwt: it accepts tokens too (scontrol token), as a slurmrestd in front of it needs
   down     end all of it, jobs too
   status   whether it works; exit status 0 when it does, 1 when not`;
 
 const DEFAULT_NODES = 4;
 
 export async function cluster(argv: readonly string[]): Promise<number> {
-  const { words, values, isJson, isHelp } = read(argv);
+  const { words, values, isJson, isHelp, hasTokens } = read(argv);
   const [verb, ...extra] = words;
   if (isHelp) {
     printLines([USAGE]);
@@ -26,7 +27,13 @@ export async function cluster(argv: readonly string[]): Promise<number> {
   if (extra.length === 0) {
     switch (verb) {
       case "up":
-        return await up({ nodes: values.get("nodes") ?? DEFAULT_NODES, cpusPerNode: values.get("cpus") ?? null, isJson, signal });
+        return await up({
+          nodes: values.get("nodes") ?? DEFAULT_NODES,
+          cpusPerNode: values.get("cpus") ?? null,
+          hasTokens,
+          isJson,
+          signal,
+        });
       case "down": {
         const existed = await clusterDown({ signal });
         printLines([existed ? "The private cluster is down; nothing of it is left" : "There was no private cluster"]);
@@ -43,7 +50,13 @@ export async function cluster(argv: readonly string[]): Promise<number> {
   return 255;
 }
 
-function read(argv: readonly string[]): { words: string[]; values: Map<string, number>; isJson: boolean; isHelp: boolean } {
+function read(argv: readonly string[]): {
+  words: string[];
+  values: Map<string, number>;
+  isJson: boolean;
+  isHelp: boolean;
+  hasTokens: boolean;
+} {
   const words: string[] = [];
   const values = new Map<string, number>();
   for (let i = 0; i < argv.length; i++) {
@@ -54,9 +67,10 @@ function read(argv: readonly string[]): { words: string[]; values: Map<string, n
   }
   const isGiven = (...names: string[]) => words.some((word) => names.includes(word));
   return {
-    words: words.filter((word) => !["--json", "--help", "-h"].includes(word)),
+    words: words.filter((word) => !["--json", "--jwt", "--help", "-h"].includes(word)),
     values,
     isJson: isGiven("--json"),
+    hasTokens: isGiven("--jwt"),
     isHelp: isGiven("--help", "-h"),
   };
 }
@@ -64,6 +78,7 @@ function read(argv: readonly string[]): { words: string[]; values: Map<string, n
 async function up(options: {
   readonly nodes: number;
   readonly cpusPerNode: number | null;
+  readonly hasTokens: boolean;
   readonly isJson: boolean;
   readonly signal: AbortSignal;
 }): Promise<number> {

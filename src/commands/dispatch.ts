@@ -66,8 +66,10 @@ function lookUp(word: string): (() => Promise<CommandRun>) | undefined {
 
 async function run(name: string, argv: readonly string[]): Promise<number> {
   try {
-    if (Object.hasOwn(SLURM_COMMANDS, name) && (await import("./engine.ts")).chooseEngine().engine === "slurm") {
-      return await (await import("./site.ts")).runOnSite(name, argv);
+    const engine = Object.hasOwn(SLURM_COMMANDS, name) ? await import("./engine.ts") : undefined;
+    if (engine?.chooseEngine().engine === "slurm") {
+      if (!engine.isThroughRest()) return await (await import("./site.ts")).runOnSite(name, argv);
+      engine.refuseLiveStep(name);
     }
     const load = lookUp(name);
     if (load === undefined) throw new Error(`there is no command ${name}`);

@@ -4,6 +4,7 @@ import { basename, join } from "node:path";
 import { BerthError } from "#job/errors.ts";
 import type { Engine } from "#engine/engine.ts";
 import { directories, SITE_CONFIG_DIR } from "#platform/directories.ts";
+import { findRestAddress } from "#engine/slurm/rest/access.ts";
 import { findSiteProgram } from "#engine/slurm/programs.ts";
 
 export interface EngineChoice {
@@ -26,6 +27,8 @@ export function chooseEngine(): EngineChoice {
   const configured = wanted === "auto" ? undefined : configuredEngine();
   if (configured !== undefined) return configured;
   const conf = process.env["SLURM_CONF"];
+  const rest = basename(conf ?? "") === "berth.conf" ? undefined : findRestAddress();
+  if (rest !== undefined) return { engine: "slurm", reason: rest.reason };
   // Jobs of the embedded engine have SLURM_CONF too: it names berth.conf.
   if (conf !== undefined && conf !== "") {
     if (basename(conf) === "berth.conf") return { engine: "embedded", reason: "SLURM_CONF names a berth.conf" };
@@ -64,9 +67,32 @@ function configuredEngine(): EngineChoice | undefined {
 /** @throws BerthError ENGINE_UNKNOWN */
 export async function openEngine(): Promise<Engine> {
   if (chooseEngine().engine === "slurm") {
+    const address = findRestAddress();
+    if (address !== undefined) {
+      const [{ RestEngine }, { readToken }] = await Promise.all([
+        import("#engine/slurm/rest/client.ts"),
+        import("#engine/slurm/rest/access.ts"),
+      ]);
+      return new RestEngine(address, readToken());
+    }
     const { SlurmEngine } = await import("#engine/slurm/client.ts");
     return new SlurmEngine();
   }
   const { EmbeddedEngine } = await import("#engine/embedded/client.ts");
   return new EmbeddedEngine();
+}
+
+/** Whether the slurm engine speaks to slurmrestd, so that our own commands are used and not the site's. */
+export function isThroughRest(): boolean {
+  return findRestAddress() !== undefined;
+}
+
+const LIVE_STEP_COMMANDS: readonly string[] = ["srun", "salloc", "sbcast", "sstat"];
+
+/** @throws BerthError NOT_SUPPORTED for what slurmrestd cannot carry: streams, and what is held while a command runs */
+export function refuseLiveStep(name: string): void {
+  if (!LIVE_STEP_COMMANDS.includes(name)) return;
+  throw new BerthError("NOT_SUPPORTED", `slurmrestd cannot carry ${name}: it has no way for a live step`, {
+    hint: "use sbatch, or run it on a login host of the cluster, without BERTH_SLURM_REST",
+  });
 }

@@ -1,7 +1,7 @@
 /** `berth info [JOB]`: which engine answers and why, and where things are; or what a job waits for, in words. */
 import { enginePaths } from "#engine/embedded/paths.ts";
 import { REASON_WORDS } from "#job/reason-words.ts";
-import { slurmError } from "#job/errors.ts";
+import { BerthError, slurmError } from "#job/errors.ts";
 import { chooseEngine, openEngine } from "./engine.ts";
 import { complain, printLines } from "./terminal.ts";
 
@@ -60,6 +60,21 @@ async function embeddedFacts(reason: string) {
 
 /** A site that does not answer is a fact too: what is wrong, and what to do. */
 async function slurmFacts(reason: string) {
+  const { findRestAddress, readToken } = await import("#engine/slurm/rest/access.ts");
+  const address = findRestAddress();
+  if (address !== undefined) {
+    const { RestEngine } = await import("#engine/slurm/rest/client.ts");
+    const facts = { engine: "slurm", reason, through: `slurmrestd, ${address.reason}` };
+    try {
+      await using engine = new RestEngine(address, readToken());
+      const options = { signal: new AbortController().signal };
+      const { version, host } = await engine.info(options);
+      return { ...facts, version, interface: await engine.interfaceVersion(options), host };
+    } catch (error) {
+      if (!(error instanceof BerthError)) throw error;
+      return { ...facts, problem: error.message, advice: error.hint ?? null };
+    }
+  }
   const { describeSite, findTrouble } = await import("#engine/slurm/describe-site.ts");
   const { signal } = new AbortController();
   const site = describeSite();
@@ -70,6 +85,7 @@ async function slurmFacts(reason: string) {
   return {
     engine: found.engine,
     reason,
+    through: "Slurm's own commands on this host: no slurmrestd is set (BERTH_SLURM_REST)",
     version: found.version,
     cluster: found.clusterName,
     host: found.host,

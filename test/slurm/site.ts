@@ -29,7 +29,7 @@ export class SlurmSite implements AsyncDisposable {
   readonly runtime = join(this.dir, "r");
   readonly env: Record<string, string>;
 
-  constructor(options: { readonly nodes: number; readonly cpus: number }) {
+  constructor(options: { readonly nodes: number; readonly cpus: number; readonly hasTokens?: boolean }) {
     for (const dir of [this.workDir, join(this.dir, "home")]) mkdirSync(dir);
     mkdirSync(this.runtime, { mode: 0o700 });
     this.env = {
@@ -42,10 +42,22 @@ export class SlurmSite implements AsyncDisposable {
       BERTH_ENGINE: "slurm",
       SHELL: "/bin/sh",
     };
-    const up = Bun.spawnSync([BERTH, "cluster", "up", "--nodes", String(options.nodes), "--cpus", String(options.cpus)], {
-      env: this.env,
-      cwd: this.workDir,
-    });
+    const up = Bun.spawnSync(
+      [
+        BERTH,
+        "cluster",
+        "up",
+        "--nodes",
+        String(options.nodes),
+        "--cpus",
+        String(options.cpus),
+        ...(options.hasTokens === true ? ["--jwt"] : []),
+      ],
+      {
+        env: this.env,
+        cwd: this.workDir,
+      },
+    );
     if (up.exitCode !== 0) throw new Error(`the cluster does not start: ${up.stderr.toString()}`);
     makeBundle(this.bundle);
   }

@@ -8,7 +8,7 @@ import { parseStepKey } from "#job/id.ts";
 import { shellCode } from "#job/outcome.ts";
 import type { AccountedJob, JobRecord, NodeRecord, PartitionRecord, StepRecord } from "#job/record.ts";
 import type { JobRequest } from "#job/request.ts";
-import { isTerminal, shownState } from "#job/state.ts";
+import { isTerminal } from "#job/state.ts";
 import { shortHostName } from "#platform/directories.ts";
 import { expandHostlist } from "#options/hostlist.ts";
 import type {
@@ -29,6 +29,8 @@ import type {
 } from "../engine.ts";
 import { HOLD_COMMAND, SallocProcess } from "./allocation.ts";
 import { siteError } from "./errors.ts";
+import { cancelOneByOne } from "./cancel-each.ts";
+import { matches } from "./job-matches.ts";
 import { jobArgv, stepArgv } from "./job-argv.ts";
 import { parseJob } from "./records/job.ts";
 import { parseNode, parsePartition, parseStep } from "./records/others.ts";
@@ -245,18 +247,8 @@ export class SlurmEngine implements Engine {
     await this.#scancel(target, [], options);
   }
 
-  async cancelEach(targets: readonly JobTarget[], options: Cancellable): Promise<readonly (BerthError | null)[]> {
-    const outcomes: (BerthError | null)[] = [];
-    for (const target of targets) {
-      try {
-        await this.cancel(target, options);
-        outcomes.push(null);
-      } catch (error) {
-        if (!(error instanceof BerthError)) throw error;
-        outcomes.push(error);
-      }
-    }
-    return outcomes;
+  cancelEach(targets: readonly JobTarget[], options: Cancellable): Promise<readonly (BerthError | null)[]> {
+    return cancelOneByOne(targets, (target) => this.cancel(target, options));
   }
 
   async sendSignal(
@@ -428,16 +420,6 @@ function stepKeyOf(text: string): StepKey {
 function targetText({ jobId, arrayTasks, stepKey }: JobTarget): string {
   const job = arrayTasks === null ? String(jobId) : `${jobId}_[${arrayTasks.join(",")}]`;
   return stepKey === null ? job : `${job}.${stepKey}`;
-}
-
-function matches(job: JobRecord, { jobIds, userIds, states, names, partitions }: JobFilter): boolean {
-  return (
-    (jobIds === null || jobIds.includes(job.jobId) || (job.array !== null && jobIds.includes(job.array.jobId))) &&
-    (userIds === null || userIds.includes(job.userId)) &&
-    (states === null || states.some((state) => state === job.state || state === shownState(job))) &&
-    (names === null || names.includes(job.name)) &&
-    (partitions === null || partitions.some((name) => job.partition.split(",").includes(name)))
-  );
 }
 
 function ifNoSuchJob(error: unknown): readonly JobRecord[] {

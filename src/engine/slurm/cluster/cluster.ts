@@ -44,10 +44,15 @@ interface Waiting {
   readonly signal: AbortSignal;
 }
 
+export interface ClusterWish {
+  readonly nodes: number;
+  readonly cpusPerNode: number | null;
+  /** Whether it accepts JSON web tokens besides munge, as slurmrestd needs. */
+  readonly hasTokens: boolean;
+}
+
 /** Idempotent: a cluster of the same size that works is left alone. @throws BerthError CLUSTER_* */
-export async function clusterUp(
-  options: Waiting & { readonly nodes: number; readonly cpusPerNode: number | null },
-): Promise<ClusterStatus & { readonly isNew: boolean }> {
+export async function clusterUp(options: Waiting & ClusterWish): Promise<ClusterStatus & { readonly isNew: boolean }> {
   const { nodes, signal } = options;
   if (!Number.isInteger(nodes) || nodes < 1 || nodes > MAX_NODES) {
     throw new BerthError("CLUSTER_NODES", `Cannot make a cluster of ${nodes} nodes`, {
@@ -123,10 +128,7 @@ async function lockCluster(signal: AbortSignal): Promise<Disposable> {
   return { [Symbol.dispose]: () => closeSync(fd) };
 }
 
-async function start(
-  paths: ClusterPaths,
-  { nodes, cpusPerNode, signal }: Waiting & { readonly nodes: number; readonly cpusPerNode: number | null },
-): Promise<void> {
+async function start(paths: ClusterPaths, { nodes, cpusPerNode, hasTokens, signal }: Waiting & ClusterWish): Promise<void> {
   if (paths.mungeSocket.length > 107) {
     throw new BerthError("CLUSTER_PATH", `The path of munge's socket is too long for a socket: ${paths.mungeSocket}`, {
       hint: "set XDG_RUNTIME_DIR to a shorter directory of yours, mode 0700",
@@ -137,12 +139,14 @@ async function start(
   const user = userName(process.getuid?.() ?? 0);
   const [controllerPort = 0, ...nodePorts] = findFreePorts(nodes + 1);
   writeFileSync(paths.mungeKey, crypto.getRandomValues(new Uint8Array(128)), { mode: 0o400 });
+  if (hasTokens) writeFileSync(paths.jwtKey, crypto.getRandomValues(new Uint8Array(32)), { mode: 0o600 });
   writeFileSync(
     paths.conf,
     slurmConf({
       paths,
       user,
       host: shortHostName(),
+      hasTokens,
       controllerPort,
       nodePorts,
       version: version.numbers,

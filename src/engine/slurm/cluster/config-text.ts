@@ -12,6 +12,8 @@ export interface ClusterShape {
   readonly nodePorts: readonly number[];
   readonly cpusPerNode: number;
   readonly memMibPerNode: number;
+  /** Tokens are accepted too, so that a slurmrestd can be put in front. */
+  readonly hasTokens: boolean;
   /** `[22, 5]` */
   readonly version: readonly [major: number, minor: number];
 }
@@ -28,6 +30,7 @@ export function slurmConf(shape: ClusterShape): string {
     "AuthType=auth/munge",
     `AuthInfo=socket=${paths.mungeSocket}`,
     "CredType=cred/munge",
+    ...(shape.hasTokens ? ["AuthAltTypes=auth/jwt", `AuthAltParameters=jwt_key=${paths.jwtKey}`] : []),
     "ProctrackType=proctrack/linuxproc",
     "TaskPlugin=task/none",
     "SelectType=select/cons_tres",

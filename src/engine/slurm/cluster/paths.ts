@@ -7,6 +7,8 @@ export interface ClusterPaths {
   readonly conf: string;
   readonly mungeKey: string;
   readonly mungeSocket: string;
+  /** Only with --jwt. */
+  readonly jwtKey: string;
   /** What runs: see record.ts. */
   readonly record: string;
   readonly logs: string;
@@ -23,6 +25,7 @@ export function clusterPaths(): ClusterPaths {
     conf: join(root, "slurm.conf"),
     mungeKey: join(root, "munge.key"),
     mungeSocket: join(root, "munge.sock"),
+    jwtKey: join(root, "jwt.key"),
     record: join(root, "cluster.json"),
     logs: join(root, "log"),
     state: join(root, "state"),
