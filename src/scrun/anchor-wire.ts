@@ -18,6 +18,8 @@ export interface AnchorPlan {
   readonly rootfs: string;
   readonly configFile: string;
   readonly hasTerminal: boolean;
+  readonly pidFile: string | null;
+  readonly log: { readonly file: string; readonly format: string } | null;
   readonly annotations: Readonly<Record<string, string>>;
   readonly ociVersion: string;
   readonly runtime: string;

@@ -20,12 +20,13 @@ import { runChild } from "#platform/child.ts";
 import { failFast } from "#platform/fail-fast.ts";
 import { listenFrames, parseJsonFrame, type FrameConnection } from "#platform/frames.ts";
 import { becomeSubreaper, replaceFd, type ReapedChild } from "#platform/libc.ts";
-import { standInNamespacesOf } from "#platform/namespaces.ts";
+import { outsideIds, standInNamespacesOf } from "#platform/namespaces.ts";
 import { killAll, OrphanReaper } from "#platform/orphans.ts";
 import { identify, isAlive, processesOf, sendSignal, type ProcessIdentity } from "#platform/process-tree.ts";
 import { spawnWithFiles } from "#platform/spawn.ts";
 import type { AnchorPlan, ContainerStatus, FromAnchor, ToAnchor } from "./anchor-wire.ts";
 import { readConfig, writeRuntimeConfig } from "./config.ts";
+import { jobEnvironment } from "./job-environment.ts";
 import { findMemoryCgroup, peakMemoryKib, wasOutOfMemory, type MemoryCgroup } from "./memory-events.ts";
 import { lastError } from "./log.ts";
 import type { ContainerPlace } from "./place.ts";
@@ -210,6 +211,11 @@ class Anchor {
   async #makeContainer(plan: AnchorPlan, environment: Readonly<Record<string, string>>): Promise<void> {
     const place = this.#place;
     const config = readConfig(plan.bundle, plan.configFile);
+    const gres = this.#step?.gres ?? {};
+    if (Object.keys(gres).length > 0) {
+      const { addDevices } = await import("./devices.ts");
+      addDevices(config.config, gres, { isConfined: process.getuid?.() !== 0 || outsideIds() !== undefined });
+    }
     writeRuntimeConfig(config, { bundle: plan.bundle, target: join(place.bundle, "config.json"), environment });
     const argv: [string, ...string[]] = [
       ...this.#runtime(plan, place.runtimeLog),
@@ -252,13 +258,10 @@ class Anchor {
 
   async #start(plan: AnchorPlan): Promise<void> {
     const log = join(this.#place.dir, "start.log");
-    const result = await runChild([...this.#runtime(plan, log), "start", plan.id], {
-      env: plan.environment,
-      cwd: "/",
-      signal: never,
-      timeoutMs: RUNTIME_MS,
-    });
-    if (shellCode(result.status) === 0) {
+    // Its words are in the log.
+    const files = ["null", "null", "null"] as const;
+    const status = await spawnWithFiles([...this.#runtime(plan, log), "start", plan.id], { files, env: plan.environment, cwd: "/" }).exited;
+    if (shellCode(status) === 0) {
       this.#isStarted = true;
       if (this.#status === "created") this.#status = "running";
       // Not earlier: the runtime's hooks are run in our namespaces.
@@ -266,7 +269,7 @@ class Anchor {
       setTimeout(() => Bun.gc(true), SHRINK_MS).unref();
       for (const starter of this.#starters) this.#say(starter, { event: "started" });
     } else {
-      const message = lastError(readText(log)) ?? lastError(result.stderr) ?? result.stderr.trim();
+      const message = lastError(readText(log)) ?? `${plan.runtime} start failed with status ${shellCode(status)}`;
       this.#startFailure = { kind: "exited", code: /not found|no such file/i.test(message) ? 127 : 126 };
       for (const starter of this.#starters) this.#say(starter, { event: "failed", message, hint: null, isSaid: false });
       this.#kill(SIGKILL);
@@ -329,7 +332,7 @@ class Anchor {
       jobId: step.job.jobId,
       userId: step.job.userId,
       groupId: step.job.groupId,
-      jobEnvironment: Object.entries(step.environment).map(([name, value]) => `${name}=${value}`),
+      jobEnvironment: Object.entries(jobEnvironment(plan, step, this.#place)).map(([name, value]) => `${name}=${value}`),
     };
     this.#staged = { staging, context };
     const { status, bundle, rootPath, message } = await staging.stageIn(context, { signal: this.#withdraw.signal });

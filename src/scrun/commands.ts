@@ -1,18 +1,16 @@
 /** The commands that find a container by its id: start, state, kill, delete, list, and what the real runtime does for us. */
-import { existsSync, readFileSync, rmSync, writeFileSync } from "node:fs";
+import { existsSync } from "node:fs";
 import { join } from "node:path";
-import { isObject, openList, parseJson, printJson, type Json } from "#container/json.ts";
 import { BerthError } from "#job/errors.ts";
 import { shellCode } from "#job/outcome.ts";
 import { parseSignal } from "#options/signals.ts";
 import { runChild } from "#platform/child.ts";
 import { replaceProcess } from "#platform/exec.ts";
 import { isAlive } from "#platform/process-tree.ts";
-import { spawnWithFiles } from "#platform/spawn.ts";
 import { AnchorClient } from "./anchor-client.ts";
 import type { ContainerStatus } from "./anchor-wire.ts";
-import { lastValue, type Given } from "./command-line.ts";
 import { lastError, type Log } from "./log.ts";
+import { definedVariables } from "./start-anchor.ts";
 import { checkId, ContainerPlace, listPlaces, type ContainerState } from "./place.ts";
 
 const never = new AbortController().signal;
@@ -45,7 +43,7 @@ export async function statusOf(place: ContainerPlace): Promise<LiveStatus> {
   return { status: "stopped", isMade: hasRuntimeContainer(place) };
 }
 
-function hasRuntimeContainer(place: ContainerPlace): boolean {
+export function hasRuntimeContainer(place: ContainerPlace): boolean {
   return existsSync(join(place.runtimeRoot, place.id));
 }
 
@@ -177,57 +175,8 @@ export function passOn(call: RuntimeCall): never {
   return replaceProcess(
     state.runtime,
     [state.runtime, "--root", place.runtimeRoot, ...call.globals, ...state.runtimeOptions, ...call.words],
-    ownEnvironment(),
+    definedVariables(process.env),
   );
-}
-
-/**
- * exec: the job's variables are the new process's too, as far as its specification does not set them. Engines give the whole
- * process in a file; without one there is nothing to add to.
- */
-export async function execIn(call: RuntimeCall & { readonly given: readonly Given[] }): Promise<number> {
-  const processFile = lastValue(call.given, "process");
-  const { place, state } = findContainer(call.root, call.id);
-  if (processFile === undefined || !hasRuntimeContainer(place)) return passOn(call);
-  const extended = join(place.dir, `exec-${process.pid}.json`);
-  if (!extendProcess(processFile, extended, join(place.bundle, "config.json"))) return passOn(call);
-  try {
-    const preserved = Number(lastValue(call.given, "preserve-fds") || "0");
-    const argv = [
-      ...[state.runtime, "--root", place.runtimeRoot, ...call.globals, ...state.runtimeOptions],
-      ...call.words.map((word) => (word === processFile ? extended : word.replace(`=${processFile}`, `=${extended}`))),
-    ] as [string, ...string[]];
-    const files = [0, 1, 2, ...Array.from({ length: preserved }, (_, index) => 3 + index)];
-    return shellCode(await spawnWithFiles(argv, { files, env: ownEnvironment(), cwd: process.cwd() }).exited);
-  } finally {
-    rmSync(extended, { force: true });
-  }
-}
-
-/** False when there is nothing that could be added. */
-function extendProcess(from: string, to: string, configFile: string): boolean {
-  let specification: Json;
-  let config: Json;
-  try {
-    specification = parseJson(readFileSync(from, "utf8"));
-    config = parseJson(readFileSync(configFile, "utf8"));
-  } catch {
-    return false; // the runtime says what is wrong with it
-  }
-  const own = isObject(config) ? config.get("process") : undefined;
-  const env = isObject(own) ? own.get("env") : undefined;
-  if (!isObject(specification) || !Array.isArray(env)) return false;
-  const names = new Set(openList(specification, "env").map((entry) => String(entry).split("=", 1)[0]));
-  const missing = env.filter((entry) => typeof entry === "string" && entry.startsWith("SLURM") && !names.has(entry.split("=", 1)[0]));
-  openList(specification, "env").push(...missing);
-  writeFileSync(to, printJson(specification), { mode: 0o600 });
-  return true;
-}
-
-function ownEnvironment(): Record<string, string> {
-  const env: Record<string, string> = {};
-  for (const [name, value] of Object.entries(process.env)) if (value !== undefined) env[name] = value;
-  return env;
 }
 
 /** pause and resume: the container first, then its job. */

@@ -10,26 +10,28 @@ import { nowMs, parseJobId } from "#job/id.ts";
 import { shellCode } from "#job/outcome.ts";
 import type { SubmitContext } from "#job/request.ts";
 import { sessionId } from "#platform/libc.ts";
-import { selfCommand } from "#platform/self.ts";
-import { spawnWithFiles, type RunningProcess } from "#platform/spawn.ts";
+import { sendSignal } from "#platform/process-tree.ts";
+import type { RunningProcess } from "#platform/spawn.ts";
 import { AnchorClient } from "./anchor-client.ts";
 import type { AnchorPlan } from "./anchor-wire.ts";
 import { has, lastValue, type Given } from "./command-line.ts";
 import { readConfig, type BundleConfig } from "./config.ts";
 import { jobRequestOf } from "./job-request.ts";
 import { findOrigin } from "./origin.ts";
-import { checkId, ContainerPlace } from "./place.ts";
+import type { ContainerPlace } from "./place.ts";
 import { findRealRuntime } from "./real-runtime.ts";
+import { definedVariables, type StartedAnchor } from "./start-anchor.ts";
 
-const FIRST_PRESERVED = 3;
 const SOCKET_WAIT_MS = 20_000;
+const STOP_MS = 5000;
+const SIGKILL = 9;
 const never = new AbortController().signal;
 
 export interface CreateCall {
-  readonly root: string;
+  readonly started: StartedAnchor;
   readonly given: readonly Given[];
-  readonly id: string | undefined;
   readonly submitLine: string;
+  readonly log: { readonly file: string; readonly format: string } | null;
   /** Global options for the real runtime. */
   readonly runtimeOptions: readonly string[];
 }
@@ -43,17 +45,15 @@ export async function createContainer(
   { onExit }: { readonly onExit?: (code: number) => void } = {},
 ): Promise<ContainerPlace> {
   const { given } = call;
-  const id = checkId(call.id);
+  const { place, anchor, preserved } = call.started;
+  const { id } = place;
   const bundle = resolve(lastValue(given, "bundle") || ".");
-  const place = new ContainerPlace(call.root, id);
-  place.make();
-  let anchor: RunningProcess | undefined;
+  let hasPlan = false;
   try {
-    const preserved = Number(lastValue(given, "preserve-fds") || "0");
-    anchor = startAnchor(place, preserved);
     const configFile = lastValue(given, "config");
     const config = configFile === undefined ? readConfig(bundle) : readConfig(bundle, resolve(configFile));
     const plan = await makePlan(call, { id, bundle, config, preserved });
+    hasPlan = true;
     await handOver(place, anchor, plan);
     if (onExit !== undefined) void anchor.exited.then((status) => onExit(shellCode(status)));
     const pidFile = lastValue(given, "pid-file");
@@ -61,29 +61,10 @@ export async function createContainer(
     if (pidFile !== undefined && pidFile !== "") writeFileSync(pidFile, String(anchor.pid));
     return place;
   } catch (error) {
-    // Its connection is closed, or never was: it ends, and with it the job.
-    if (anchor !== undefined) await stopAnchor(place, anchor);
+    await stopAnchor(place, { anchor, hasPlan });
     place.remove();
     throw error;
   }
-}
-
-/** It inherits our streams, which are the container's; everything else it hears at its socket. */
-function startAnchor(place: ContainerPlace, preserved: number): RunningProcess {
-  const extra = Array.from({ length: preserved }, (_, index) => FIRST_PRESERVED + index);
-  return spawnWithFiles(selfCommand("scrun", "anchor", place.dir, String(preserved)), {
-    files: [0, 1, 2, ...extra],
-    env: definedVariables(process.env),
-    cwd: "/",
-    argv0: "scrun-anchor",
-    isDaemon: true,
-  });
-}
-
-async function stopAnchor(place: ContainerPlace, anchor: RunningProcess): Promise<void> {
-  using client = await AnchorClient.find(place);
-  client?.say({ op: "end" });
-  if ((await Promise.race([anchor.exited, Bun.sleep(2000)])) === undefined) process.kill(anchor.pid, "SIGKILL");
 }
 
 async function makePlan(
@@ -109,6 +90,8 @@ async function makePlan(
     rootfs: config.rootfs,
     configFile: config.file,
     hasTerminal: config.hasTerminal,
+    pidFile: lastValue(given, "pid-file") ?? null,
+    log: call.log,
     annotations: { ...config.annotations, ...(origin.image === undefined ? {} : { "berth.image": origin.image }) },
     ociVersion: config.ociVersion,
     runtime,
@@ -165,7 +148,8 @@ async function connectSoon(place: ContainerPlace, anchor: RunningProcess): Promi
     hasEnded = true;
   });
   const deadline = performance.now() + SOCKET_WAIT_MS;
-  for (let waitMs = 0.3; performance.now() < deadline && !hasEnded; waitMs = Math.min(waitMs * 1.3, 20)) {
+  // Often at first: its start takes about 10 ms, and somebody waits.
+  for (let waitMs = 0.5; performance.now() < deadline && !hasEnded; waitMs = Math.min(waitMs * 1.02, 20)) {
     if (existsSync(place.socket())) {
       const client = await AnchorClient.find(place);
       if (client !== undefined) return client;
@@ -190,8 +174,16 @@ function submitContext(call: CreateCall, bundle: string): SubmitContext {
   };
 }
 
-function definedVariables(env: Readonly<Record<string, string | undefined>>): Record<string, string> {
-  const found: Record<string, string> = {};
-  for (const [name, value] of Object.entries(env)) if (value !== undefined) found[name] = value;
-  return found;
+/** Without a plan it has nothing to take back. With one it ends its job first, which it does by itself when that was refused. */
+async function stopAnchor(
+  place: ContainerPlace,
+  { anchor, hasPlan }: { readonly anchor: RunningProcess; readonly hasPlan: boolean },
+): Promise<void> {
+  if (hasPlan) {
+    using client = await AnchorClient.find(place);
+    client?.say({ op: "end" });
+    if ((await Promise.race([anchor.exited, Bun.sleep(STOP_MS)])) !== undefined) return;
+  }
+  sendSignal(anchor.pid, SIGKILL);
+  await anchor.exited;
 }

@@ -10,6 +10,7 @@ import { createContainer } from "./create.ts";
 import type { Log } from "./log.ts";
 import type { ContainerPlace } from "./place.ts";
 import { findRealRuntime } from "./real-runtime.ts";
+import { takeIdAndStartAnchor } from "./start-anchor.ts";
 
 const never = new AbortController().signal;
 
@@ -17,6 +18,7 @@ export interface MoreCall extends RuntimeCall {
   readonly given: readonly Given[];
   readonly runtimeOptions: readonly string[];
   readonly log: Log;
+  readonly logFile: { readonly file: string; readonly format: string } | null;
   readonly host: { print(text: string): void };
   readonly argv: readonly string[];
 }
@@ -78,7 +80,13 @@ async function run(call: MoreCall): Promise<number> {
   const isDetached = has(call.given, "detach");
   const status = Promise.withResolvers<number>();
   const place = await createContainer(
-    { root: call.root, given: call.given, id: call.id, runtimeOptions: call.runtimeOptions, submitLine: ["scrun", ...call.argv].join(" ") },
+    {
+      started: takeIdAndStartAnchor(call),
+      given: call.given,
+      log: call.logFile,
+      runtimeOptions: call.runtimeOptions,
+      submitLine: ["scrun", ...call.argv].join(" "),
+    },
     { onExit: status.resolve },
   );
   try {

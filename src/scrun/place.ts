@@ -44,10 +44,12 @@ export interface ContainerState {
 }
 
 export class ContainerPlace {
+  readonly root: string;
   readonly dir: string;
   readonly id: string;
 
   constructor(root: string, id: string) {
+    this.root = root;
     this.id = id;
     this.dir = join(root, id);
   }

@@ -111,8 +111,10 @@ async function command(globals: readonly Given[], words: readonly string[], scen
   switch (word) {
     case "create": {
       refuseMore(args);
+      const { takeIdAndStartAnchor } = await import("./start-anchor.ts");
+      const started = takeIdAndStartAnchor({ root, id, given });
       const { createContainer } = await import("./create.ts");
-      await createContainer({ root, given, id, runtimeOptions, submitLine: ["scrun", ...scene.argv].join(" ") });
+      await createContainer({ started, given, runtimeOptions, log: logFileOf(globals), submitLine: ["scrun", ...scene.argv].join(" ") });
       return 0;
     }
     case "start": {
@@ -136,7 +138,7 @@ async function command(globals: readonly Given[], words: readonly string[], scen
       return await (await import("./commands.ts")).pauseOrResume(call, word);
     }
     case "exec":
-      return await (await import("./commands.ts")).execIn({ ...call, given });
+      return await (await import("./exec.ts")).execIn({ ...call, given });
     case "ps":
     case "events":
     case "update":
@@ -145,7 +147,13 @@ async function command(globals: readonly Given[], words: readonly string[], scen
     case "features":
     case "spec":
     case "run":
-      return await (await import("./more-commands.ts")).moreCommands(word, { ...call, given, runtimeOptions, ...scene });
+      return await (await import("./more-commands.ts")).moreCommands(word, {
+        ...call,
+        given,
+        runtimeOptions,
+        logFile: logFileOf(globals),
+        ...scene,
+      });
     default:
       throw new Error(`no command ${String(word satisfies never)}`);
   }
@@ -162,6 +170,11 @@ function refuseMore(args: readonly string[]): void {
 /** Global options that change what the real runtime does. */
 function optionsForRuntime(globals: readonly Given[]): string[] {
   return has(globals, "systemd-cgroup") || lastValue(globals, "cgroup-manager") === "systemd" ? ["--systemd-cgroup"] : [];
+}
+
+function logFileOf(globals: readonly Given[]): { readonly file: string; readonly format: string } | null {
+  const file = lastValue(globals, "log") ?? "";
+  return file === "" ? null : { file, format: lastValue(globals, "log-format") ?? "text" };
 }
 
 function logOptions(globals: readonly Given[]): string[] {

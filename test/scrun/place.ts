@@ -37,6 +37,7 @@ export class ScrunSite extends Site {
         config["linux"].uidMappings = [{ containerID: 0, hostID: uid, size: 1 }];
         config["linux"].gidMappings = [{ containerID: 0, hostID: process.getegid?.() ?? 0, size: 1 }];
         delete config["linux"].resources;
+        delete config["process"].rlimits;
         config["mounts"] = config["mounts"].filter(({ type }: { type: string }) => type === "proc" || type === "tmpfs");
       }
       change(config);

@@ -7,7 +7,7 @@
  *   owner   listens at the step's socket
  *   owner ─ ownStepReady ───► controller ─ control ──► owner
  *   owner ◄─ terminate, signal, message ─ controller
- *   owner ─ ended ──────────► controller ─ acknowledged ──► owner     the spool goes
+ *   owner ─ ended ──────────► controller ─ acknowledged ──► owner     the owner ends, the spool goes
  */
 import { rmSync } from "node:fs";
 import { nowMs } from "#job/id.ts";
@@ -80,11 +80,11 @@ export class EmbeddedOwnStep implements OwnStep {
     this.#journal.append({ kind: "exited", task: 0, status: end.status, usage: null });
     this.#journal.append({ kind: "ended", result });
     for (const controller of this.#controllers) controller.sendJson({ event: "ended", result } satisfies FromDaemon);
-    const isKnown = await Promise.race([this.#acknowledged.promise, Bun.sleep(ACKNOWLEDGE_MS)]);
+    // The controller removes the spool when our connection has closed; unread, it stays for the next one.
+    await Promise.race([this.#acknowledged.promise, Bun.sleep(ACKNOWLEDGE_MS)]);
     this.#server.stop();
     this.#journal[Symbol.dispose]();
     rmSync(this.#created.socketPath, { force: true });
-    if (isKnown === true) rmSync(this.#created.spoolDir, { recursive: true, force: true });
   }
 
   #welcome(connection: FrameConnection): void {

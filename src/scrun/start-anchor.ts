@@ -1,0 +1,51 @@
+/**
+ * The first thing that `create` does: an executable needs about 10 ms to start, and the anchor's start can pass while `create` loads
+ * and reads what it needs. Everything that can fail before is here: the id, and whether it is free.
+ */
+import { selfCommand } from "#platform/self.ts";
+import { spawnWithFiles, type RunningProcess } from "#platform/spawn.ts";
+import { lastValue, type Given } from "./command-line.ts";
+import { checkId, ContainerPlace } from "./place.ts";
+
+const FIRST_PRESERVED = 3;
+
+export interface StartedAnchor {
+  readonly place: ContainerPlace;
+  readonly anchor: RunningProcess;
+  readonly preserved: number;
+}
+
+/** @throws BerthError CONTAINER_ID, CONTAINER_EXISTS, DIRECTORY */
+export function takeIdAndStartAnchor(call: {
+  readonly root: string;
+  readonly id: string | undefined;
+  readonly given: readonly Given[];
+}): StartedAnchor {
+  const place = new ContainerPlace(call.root, checkId(call.id));
+  place.make();
+  try {
+    const preserved = Number(lastValue(call.given, "preserve-fds") || "0");
+    return { place, preserved, anchor: startAnchor(place, preserved) };
+  } catch (error) {
+    place.remove();
+    throw error;
+  }
+}
+
+/** It inherits our streams, which are the container's; everything else it hears at its socket. */
+function startAnchor(place: ContainerPlace, preserved: number): RunningProcess {
+  const extra = Array.from({ length: preserved }, (_, index) => FIRST_PRESERVED + index);
+  return spawnWithFiles(selfCommand("scrun", "anchor", place.dir, String(preserved)), {
+    files: [0, 1, 2, ...extra],
+    env: definedVariables(process.env),
+    cwd: "/",
+    argv0: "scrun-anchor",
+    isDaemon: true,
+  });
+}
+
+export function definedVariables(env: Readonly<Record<string, string | undefined>>): Record<string, string> {
+  const found: Record<string, string> = {};
+  for (const [name, value] of Object.entries(env)) if (value !== undefined) found[name] = value;
+  return found;
+}
