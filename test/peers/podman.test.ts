@@ -204,7 +204,8 @@ describe.skipIf(!canRunPodman)("podman through scrun", () => {
     const runs = Number(process.env["BERTH_PODMAN_RUNS"] ?? 12);
     const wrong: string[] = [];
     for (let i = 0; i < runs; i++) {
-      const signal = i % 4 === 3 ? ([1, 2, 3, 6, 9, 14, 15][Math.floor(Math.random() * 7)] ?? 9) : 0;
+      // SIGQUIT is not among them: busybox's shell survives it under every runtime.
+      const signal = i % 4 === 3 ? ([1, 2, 6, 9, 14, 15][Math.floor(Math.random() * 6)] ?? 9) : 0;
       const code = signal === 0 ? Math.floor(Math.random() * 256) : 0;
       const name = `random-${i}`;
       // The first process of a pid namespace is spared by signals it has no handler for, all but those from outside.
