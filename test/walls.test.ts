@@ -33,6 +33,7 @@ const EXTRA: Readonly<Record<string, readonly string[]>> = {
   "commands/stage.ts": ["engine/slurm", "platform"], // sends itself to nodes, then becomes the site's srun
   "commands/task.ts": ["engine/slurm"], // is a task's process on a node
   "commands/scrun.ts": ["scrun"], // is the OCI runtime proxy
+  "commands/generate.ts": ["scrun", "platform"], // sets up container engines, outside any engine of ours
   "commands/stepd.ts": ["step"], // is the step daemon's process
   "commands/context.ts": ["platform"], // who asks, from where: user, groups, working directory
   "commands/doctor.ts": ["container", "platform"], // looks at the host, outside any engine

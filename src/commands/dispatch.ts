@@ -35,6 +35,7 @@ const OWN_COMMANDS: Readonly<Record<string, () => Promise<CommandRun>>> = {
   bundle: async () => (await import("./bundle.ts")).bundle,
   task: async () => (await import("./task.ts")).task,
   stage: async () => (await import("./stage.ts")).stage,
+  generate: async () => (await import("./generate.ts")).generate,
   cluster: async () => (await import("./cluster.ts")).cluster,
 };
 
