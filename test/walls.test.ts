@@ -35,6 +35,7 @@ const EXTRA: Readonly<Record<string, readonly string[]>> = {
   "commands/pmix-host.ts": ["platform"], // is the process that serves PMIx
   "commands/mpi-types.ts": ["platform"], // which kinds of MPI can be served here
   "commands/scrun.ts": ["scrun"], // is the OCI runtime proxy
+  "commands/generate.ts": ["scrun", "platform"], // sets up container engines, outside any engine of ours
   "commands/stepd.ts": ["step"], // is the step daemon's process
   "commands/context.ts": ["platform"], // who asks, from where: user, groups, working directory
   "commands/doctor.ts": ["container", "platform"], // looks at the host, outside any engine

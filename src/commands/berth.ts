@@ -14,6 +14,7 @@ Berth's own:
   cluster COMMAND    up, down, status of a private real Slurm, to try things on
   daemon COMMAND     start, stop, restart, status, logs of the embedded engine's controller
   scrun …            an OCI runtime for podman and docker: each container is a job
+  generate ENGINE    make podman or docker use scrun; --undo takes it back
   doctor [--json]    whether container jobs will run here, and what is in the way
   oci COMMAND        make, try and explain an oci.conf
   bundle COMMAND     make and check bundles for --container

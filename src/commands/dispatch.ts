@@ -36,6 +36,7 @@ const OWN_COMMANDS: Readonly<Record<string, () => Promise<CommandRun>>> = {
   "pmix-host": async () => (await import("./pmix-host.ts")).pmixHost,
   task: async () => (await import("./task.ts")).task,
   stage: async () => (await import("./stage.ts")).stage,
+  generate: async () => (await import("./generate.ts")).generate,
   cluster: async () => (await import("./cluster.ts")).cluster,
 };
 

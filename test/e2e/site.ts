@@ -57,6 +57,7 @@ export class RunningCommand {
   readonly process: Bun.Subprocess<"pipe" | "ignore", "pipe", "pipe">;
   readonly outcome: Promise<Outcome>;
   #stdout = "";
+  #stderr = "";
 
   constructor(process: Bun.Subprocess<"pipe" | "ignore", "pipe", "pipe">) {
     this.process = process;
@@ -72,17 +73,29 @@ export class RunningCommand {
     return this.#stdout;
   }
 
+  get stderrSoFar(): string {
+    return this.#stderr;
+  }
+
   kill(signal: NodeJS.Signals): void {
     this.process.kill(signal);
   }
 
   async #collect(): Promise<Outcome> {
-    const decoder = new TextDecoder();
-    const stdout = (async () => {
-      for await (const chunk of this.process.stdout) this.#stdout += decoder.decode(chunk, { stream: true });
-    })();
-    const [code, stderr] = await Promise.all([this.process.exited, new Response(this.process.stderr).text(), stdout]);
-    return { status: code, stdout: this.#stdout, stderr };
+    const read = async (stream: ReadableStream<Uint8Array>, add: (text: string) => void) => {
+      const decoder = new TextDecoder();
+      for await (const chunk of stream) add(decoder.decode(chunk, { stream: true }));
+    };
+    const [code] = await Promise.all([
+      this.process.exited,
+      read(this.process.stdout, (text) => {
+        this.#stdout += text;
+      }),
+      read(this.process.stderr, (text) => {
+        this.#stderr += text;
+      }),
+    ]);
+    return { status: code, stdout: this.#stdout, stderr: this.#stderr };
   }
 }
 

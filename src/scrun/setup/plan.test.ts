@@ -1,0 +1,122 @@
+import { describe, expect, test } from "bun:test";
+import { networkFileSystemOf, type Host } from "./host.ts";
+import { applySettings, planDocker, planPodman, undoSettings, type JsonSetting, type Places } from "./plan.ts";
+
+const HOST: Host = {
+  scrun: "/opt/bin/scrun",
+  hasSlirp: true,
+  hasServiceManager: true,
+  hasJournal: true,
+  networkStore: undefined,
+  hasStore: false,
+  usesNetwork: false,
+};
+const PLACES = { config: "/c", isSystem: false, exists: () => false };
+
+/** The files of a plan for podman, read back as TOML. */
+function podmanFiles(host: Partial<Host>, places: Places = PLACES): Record<string, unknown> {
+  const files = planPodman({ ...HOST, ...host }, places).files;
+  return Object.fromEntries(files.map((file) => [file.path, file.kind === "own" ? Bun.TOML.parse(file.text) : file]));
+}
+
+describe("podman", () => {
+  test("a host with everything needs the runtime only", () => {
+    expect(podmanFiles({})).toEqual({
+      "/c/containers/containers.conf.d/50-berth.conf": {
+        engine: {
+          runtime: "scrun",
+          runtime_supports_json: expect.arrayContaining(["crun", "runc", "scrun"]),
+          runtimes: { scrun: ["/opt/bin/scrun"] },
+        },
+      },
+    });
+  });
+
+  test("what a host lacks is gone without", () => {
+    const [conf] = Object.values(podmanFiles({ hasSlirp: false, hasServiceManager: false, hasJournal: false }));
+    expect(conf).toMatchObject({ containers: { netns: "host" }, engine: { cgroup_manager: "cgroupfs", events_logger: "file" } });
+  });
+
+  test("podman's clean-up process finds the runtime, too", () => {
+    const paths = Object.keys(podmanFiles({}, { ...PLACES, plainConfig: "/h/.config" }));
+    expect(paths).toEqual(["/c/containers/containers.conf.d/50-berth.conf", "/h/.config/containers/containers.conf.d/50-berth.conf"]);
+  });
+
+  test("a path with quotes stays TOML", () => {
+    const [conf] = Object.values(podmanFiles({ scrun: '/opt/a "b" \\c/scrun' }));
+    expect(conf).toMatchObject({ engine: { runtimes: { scrun: ['/opt/a "b" \\c/scrun'] } } });
+  });
+
+  test("storage.conf only where podman would choose wrongly, and the user has none", () => {
+    expect(podmanFiles({ networkStore: "nfs4" })).toHaveProperty(["/c/containers/storage.conf", "storage", "driver"], "vfs");
+    expect(Object.keys(podmanFiles({ networkStore: "nfs4", hasStore: true }))).toHaveLength(1);
+    expect(Object.keys(podmanFiles({ networkStore: "nfs4" }, { ...PLACES, exists: () => true }))).toHaveLength(1);
+  });
+
+  test.each([
+    ["/home/u/x", "ext4 / ext4\nhost:/h /home nfs4 rw", "nfs4"],
+    ["/home/u/x", "d / ext4 rw\nh /home nfs4 rw\nd /home/u ext4 rw", undefined],
+    ["/homes/u", "d / ext4 rw\nh /home nfs4 rw", undefined],
+    ["/my home/u", "d / ext4 rw\nh /my\\040home lustre rw", "lustre"],
+  ])("%s below mounts %j is on %p", (path, mounts, type) => {
+    expect(networkFileSystemOf(path, mounts)).toBe(type);
+  });
+});
+
+describe("docker", () => {
+  const daemon = (host: Partial<Host>, isSystem = false) => {
+    const { files } = planDocker({ ...HOST, ...host }, { ...PLACES, isSystem });
+    const json = files.find((file) => file.kind === "json");
+    return { value: JSON.parse(applySettings("", json?.settings ?? [], "f").text), paths: files.map(({ path }) => path) };
+  };
+
+  test("the runtime only, where a rootless network can be had", () => {
+    expect(daemon({})).toEqual({
+      value: { runtimes: { scrun: { path: "/opt/bin/scrun" } }, "default-runtime": "scrun" },
+      paths: ["/c/docker/daemon.json"],
+    });
+  });
+
+  test.each([[{ hasSlirp: false }], [{ usesNetwork: true }]])("the host's network with %j", (host) => {
+    const { value, paths } = daemon(host);
+    expect(value).toMatchObject({ bridge: "none", iptables: false });
+    expect(paths).toContain("/c/systemd/user/docker.service.d/50-berth.conf");
+  });
+
+  test("root's daemon keeps its network", () => {
+    expect(daemon({ hasSlirp: false }, true).value).not.toHaveProperty("bridge");
+  });
+});
+
+describe("settings in a JSON file", () => {
+  const settings: JsonSetting[] = [
+    { keys: ["runtimes", "scrun"], value: { path: "/s" }, why: "" },
+    { keys: ["default-runtime"], value: "scrun", why: "" },
+    { keys: ["bridge"], value: "none", why: "", yields: true },
+  ];
+  const before = '{\n\t"debug": true,\n\t"bridge": "br0",\n\t"default-runtime": "kata",\n\t"runtimes": {"kata": {"path": "/k"}}\n}\n';
+
+  test("join what is there, which keeps its order, indentation and own choices", () => {
+    const { text } = applySettings(before, settings, "f");
+    expect(JSON.parse(text)).toEqual({
+      debug: true,
+      bridge: "br0",
+      "default-runtime": "scrun",
+      runtimes: { kata: { path: "/k" }, scrun: { path: "/s" } },
+    });
+    expect(text).toStartWith('{\n\t"debug": true,\n\t"bridge"');
+    expect(applySettings(text, settings, "f")).toEqual({ text, replaced: [] });
+  });
+
+  test("are taken back one by one; what was changed since stays", () => {
+    const { text, replaced } = applySettings(before, settings, "f");
+    const later = text.replace('"debug": true', '"debug": false');
+    expect(JSON.parse(undoSettings(later, replaced, "f"))).toEqual({ ...JSON.parse(before), debug: false });
+    const own = text.replace('"default-runtime": "scrun"', '"default-runtime": "runc"');
+    expect(JSON.parse(undoSettings(own, replaced, "f"))).toHaveProperty("default-runtime", "runc");
+  });
+
+  test.each(["[]", "{", '{"runtimes": 3}'])("%s is refused", (text) => {
+    expect(() => applySettings(text, settings, "/d.json")).toThrow("Cannot change /d.json");
+  });
+});
