@@ -75,8 +75,18 @@ function print(line: string): void {
   }
 }
 
-/** The last error of a runtime's JSON log, or of its plain text. */
+/**
+ * The last error of a runtime's JSON log, in runc's words where engines look for them: docker and podman make statuses 127 and
+ * 126 out of "executable file not found" and "permission denied", spelt as Go spells them.
+ */
 export function lastError(text: string): string | undefined {
+  return findLastError(text)
+    ?.replace(/executable file `(.*?)` not found in \$PATH/, 'exec: "$1": executable file not found in $$PATH')
+    .replace(/\bNo such file or directory\b/g, "no such file or directory")
+    .replace(/\bPermission denied\b/g, "permission denied");
+}
+
+function findLastError(text: string): string | undefined {
   for (const line of text.trimEnd().split("\n").reverse()) {
     if (!line.startsWith("{")) continue;
     try {

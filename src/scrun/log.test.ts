@@ -1,0 +1,20 @@
+import { expect, test } from "bun:test";
+import { lastError } from "./log.ts";
+
+const line = (level: string, msg: string) => JSON.stringify({ level, msg, time: "2026-01-01T00:00:00Z" });
+
+test.each([
+  ["nothing", "", undefined],
+  ["plain text", "no JSON at all\n", undefined],
+  ["the last error wins", `${line("error", "first")}\n${line("error", "second")}\n${line("info", "third")}\n`, "second"],
+  ["a torn line is passed over", `${line("error", "whole")}\n{"level":"err`, "whole"],
+  ["runc's own words", line("error", 'exec: "x": executable file not found in $PATH'), 'exec: "x": executable file not found in $PATH'],
+  [
+    "crun's words for a missing command",
+    line("error", "executable file `x y` not found in $PATH: No such file or directory"),
+    'exec: "x y": executable file not found in $PATH: no such file or directory',
+  ],
+  ["crun's words for a file that is no program", line("error", "open executable: Permission denied"), "open executable: permission denied"],
+])("%s", (_title, text, expected) => {
+  expect(lastError(text)).toBe(expected);
+});
