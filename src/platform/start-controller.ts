@@ -43,7 +43,19 @@ function openLog(path: string): number {
   }
 }
 
+let mayStart = true;
+
+/** This process leaves it to others: what a container's anchor starts is in the container's namespaces, and ends with it. */
+export function leaveControllerToOthers(): void {
+  mayStart = false;
+}
+
+export function mayStartController(): boolean {
+  return mayStart;
+}
+
 export function startController(): RunningProcess {
+  if (!mayStart) throw new Error("a controller must not be started by a container's anchor");
   const { state } = directories();
   ensurePrivateDir(state);
   const logFd = openLog(logPath(state));

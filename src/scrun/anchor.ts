@@ -23,6 +23,7 @@ import { becomeSubreaper, replaceFd, type ReapedChild } from "#platform/libc.ts"
 import { outsideIds, standInNamespacesOf } from "#platform/namespaces.ts";
 import { killAll, OrphanReaper } from "#platform/orphans.ts";
 import { identify, isAlive, processesOf, sendSignal, type ProcessIdentity } from "#platform/process-tree.ts";
+import { leaveControllerToOthers } from "#platform/start-controller.ts";
 import { spawnWithFiles } from "#platform/spawn.ts";
 import type { AnchorPlan, ContainerStatus, FromAnchor, ToAnchor } from "./anchor-wire.ts";
 import { readConfig, writeRuntimeConfig } from "./config.ts";
@@ -94,6 +95,8 @@ class Anchor {
   }
 
   async run(): Promise<ExitStatus> {
+    // What we start is below us, where everything is the container's, and ends with it.
+    leaveControllerToOthers();
     // Signals for "the container" that come by its pid; to cancel is what scrun(1) says of the first two.
     for (const name of ["SIGINT", "SIGHUP"] as const) process.on(name, () => this.#cancel());
     process.on("SIGTERM", () => (this.#init === undefined ? this.#cancel() : this.#kill(SIGTERM)));

@@ -14,7 +14,7 @@ import { definedVariables } from "./start-anchor.ts";
 import { checkId, ContainerPlace, listPlaces, type ContainerState } from "./place.ts";
 
 const never = new AbortController().signal;
-const RUNTIME_MS = 120_000;
+export const RUNTIME_MS = 120_000;
 const SIGKILL = 9;
 
 /** @throws BerthError CONTAINER_MISSING, in runc's words: engines look for them */
@@ -149,15 +149,25 @@ async function deleteReal(place: ContainerPlace, log: Log): Promise<void> {
   const state = place.read();
   if (state === undefined || !hasRuntimeContainer(place)) return;
   const result = await runChild([state.runtime, "--root", place.runtimeRoot, ...state.runtimeOptions, "delete", "--force", place.id], {
-    env: {
-      PATH: process.env["PATH"] ?? "/usr/local/bin:/usr/bin:/bin:/usr/sbin:/sbin",
-      XDG_RUNTIME_DIR: process.env["XDG_RUNTIME_DIR"] ?? "",
-    },
+    env: runtimeVariables(),
     cwd: "/",
     signal: never,
     timeoutMs: RUNTIME_MS,
   });
   if (shellCode(result.status) !== 0) log.error(`${state.runtime} delete: ${lastError(result.stderr) ?? result.stderr.trim()}`);
+}
+
+/** What a real runtime needs of our variables; podman's clean-up has nearly none. */
+export function runtimeVariables(): Record<string, string> {
+  return {
+    PATH: process.env["PATH"] ?? "/usr/local/bin:/usr/bin:/bin:/usr/sbin:/sbin",
+    XDG_RUNTIME_DIR: process.env["XDG_RUNTIME_DIR"] ?? "",
+  };
+}
+
+/** crun's and runc's words where the engine could not make a cgroup for the container. */
+export function isWithoutCgroup(reason: string): boolean {
+  return /without a cgroup|not using cgroups|cgroup.*(not|no) /i.test(reason);
 }
 
 export interface RuntimeCall {
@@ -183,15 +193,15 @@ export function passOn(call: RuntimeCall): never {
 export async function pauseOrResume(call: RuntimeCall, word: "pause" | "resume"): Promise<number> {
   const { place, state } = findContainer(call.root, call.id);
   const result = await runChild([state.runtime, "--root", place.runtimeRoot, ...call.globals, ...state.runtimeOptions, ...call.words], {
-    env: { PATH: process.env["PATH"] ?? "/usr/bin:/bin", XDG_RUNTIME_DIR: process.env["XDG_RUNTIME_DIR"] ?? "" },
+    env: runtimeVariables(),
     cwd: "/",
     signal: never,
     timeoutMs: RUNTIME_MS,
   });
   const isDone = shellCode(result.status) === 0;
   const reason = lastError(result.stderr) ?? result.stderr.trim();
-  // crun's words where podman could not make a cgroup: signals do instead.
-  if (!isDone && !/without a cgroup|cgroup.*(not|no) /i.test(reason)) throw new BerthError("RUNTIME_FAILED", reason);
+  // Signals do instead.
+  if (!isDone && !isWithoutCgroup(reason)) throw new BerthError("RUNTIME_FAILED", reason);
   using client = await AnchorClient.find(place);
   if (client === undefined) throw new BerthError("CONTAINER_STOPPED", "container not running");
   await client.ask({ op: word === "pause" ? "paused" : "resumed", isDone });

@@ -24,6 +24,8 @@ import { definedVariables, type StartedAnchor } from "./start-anchor.ts";
 
 const SOCKET_WAIT_MS = 20_000;
 const STOP_MS = 5000;
+/** Most creates are answered by then; after it, it is worth looking whether a controller runs at all. */
+const PATIENCE_MS = 40;
 const SIGKILL = 9;
 const never = new AbortController().signal;
 
@@ -34,6 +36,8 @@ export interface CreateCall {
   readonly log: { readonly file: string; readonly format: string } | null;
   /** Global options for the real runtime. */
   readonly runtimeOptions: readonly string[];
+  /** Sees to it that a controller runs. */
+  readonly startController: () => Promise<void>;
 }
 
 /** The runtime has said on stderr why it failed. */
@@ -54,7 +58,7 @@ export async function createContainer(
     const config = configFile === undefined ? readConfig(bundle) : readConfig(bundle, resolve(configFile));
     const plan = await makePlan(call, { id, bundle, config, preserved });
     hasPlan = true;
-    await handOver(place, anchor, plan);
+    await handOver(place, anchor, { plan, startController: call.startController });
     if (onExit !== undefined) void anchor.exited.then((status) => onExit(shellCode(status)));
     const pidFile = lastValue(given, "pid-file");
     // Without a newline: docker's reader wants digits only.
@@ -129,9 +133,17 @@ function createOptions(given: readonly Given[], preserved: number, runtime: stri
 }
 
 /** Over when the container is created, or its job queued. */
-async function handOver(place: ContainerPlace, anchor: RunningProcess, plan: AnchorPlan): Promise<void> {
+async function handOver(
+  place: ContainerPlace,
+  anchor: RunningProcess,
+  { plan, startController }: { readonly plan: AnchorPlan; readonly startController: () => Promise<void> },
+): Promise<void> {
   using client = await connectSoon(place, anchor);
-  const answer = await client.ask({ op: "create", plan });
+  const asked = client.ask({ op: "create", plan });
+  const isLate = await Promise.race([asked.then(() => false), Bun.sleep(PATIENCE_MS).then(() => true)]);
+  // It starts no controller itself; if none runs, it is for us to do so.
+  if (isLate) await Promise.race([asked, startController()]);
+  const answer = await asked;
   if (answer?.event === "created") return;
   if (answer?.event === "failed") {
     const options = answer.hint === null ? {} : { hint: answer.hint };

@@ -15,6 +15,7 @@ import { takeIdAndStartAnchor } from "./start-anchor.ts";
 const never = new AbortController().signal;
 
 export interface MoreCall extends RuntimeCall {
+  readonly startController: () => Promise<void>;
   readonly given: readonly Given[];
   readonly runtimeOptions: readonly string[];
   readonly log: Log;
@@ -86,6 +87,7 @@ async function run(call: MoreCall): Promise<number> {
       log: call.logFile,
       runtimeOptions: call.runtimeOptions,
       submitLine: ["scrun", ...call.argv].join(" "),
+      startController: call.startController,
     },
     { onExit: status.resolve },
   );

@@ -114,7 +114,14 @@ async function command(globals: readonly Given[], words: readonly string[], scen
       const { takeIdAndStartAnchor } = await import("./start-anchor.ts");
       const started = takeIdAndStartAnchor({ root, id, given });
       const { createContainer } = await import("./create.ts");
-      await createContainer({ started, given, runtimeOptions, log: logFileOf(globals), submitLine: ["scrun", ...scene.argv].join(" ") });
+      await createContainer({
+        started,
+        given,
+        runtimeOptions,
+        log: logFileOf(globals),
+        submitLine: ["scrun", ...scene.argv].join(" "),
+        startController: () => startController(scene.host),
+      });
       return 0;
     }
     case "start": {
@@ -140,6 +147,11 @@ async function command(globals: readonly Given[], words: readonly string[], scen
     case "exec":
       return await (await import("./exec.ts")).execIn({ ...call, given });
     case "ps":
+      return await (await import("./ps.ts")).listProcesses(call, {
+        isJson: lastValue(given, "format") === "json",
+        psArgs: args,
+        print: (text) => scene.host.print(text),
+      });
     case "events":
     case "update":
       return (await import("./commands.ts")).passOn(call);
@@ -152,11 +164,17 @@ async function command(globals: readonly Given[], words: readonly string[], scen
         given,
         runtimeOptions,
         logFile: logFileOf(globals),
+        startController: () => startController(scene.host),
         ...scene,
       });
     default:
       throw new Error(`no command ${String(word satisfies never)}`);
   }
+}
+
+async function startController(host: ScrunHost): Promise<void> {
+  await using engine = await host.openEngine();
+  await engine.info({ signal: new AbortController().signal });
 }
 
 function isCommand(word: string): word is CommandWord {

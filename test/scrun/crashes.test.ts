@@ -1,6 +1,6 @@
 // kill -9 of the anchor, of the controller, and of both: no container goes on without its job, and no end is lost.
 import { afterAll, beforeAll, describe, expect, setDefaultTimeout, test } from "bun:test";
-import { existsSync, readFileSync } from "node:fs";
+import { existsSync, readFileSync, readlinkSync } from "node:fs";
 import { join } from "node:path";
 import { havePeers } from "../peers.ts";
 import { ScrunSite, until } from "./place.ts";
@@ -29,7 +29,9 @@ describe.skipIf(!havePeers("runc", "busybox"))(`scrun's processes killed, as uid
     return { anchor: Number(pid), init: Number(readFileSync(join(site.root, id, "init.pid"), "utf8")), jobId };
   }
 
+  /** The one that listens, or is started now. */
   async function controller(): Promise<number> {
+    await site.run(["squeue"]);
     return Number(/process (\d+)/.exec((await site.run(["daemon", "status"])).stdout)?.[1]);
   }
 
@@ -52,6 +54,10 @@ describe.skipIf(!havePeers("runc", "busybox"))(`scrun's processes killed, as uid
     const { anchor, init, jobId } = await start("a2");
     process.kill(await controller(), "SIGKILL");
     expect(isGone(init)).toBe(false);
+    // The anchor stands in the container's namespaces; whoever brings the controller back does not.
+    const next = await controller();
+    for (const kind of ["uts", "net", "mnt", "ipc"])
+      expect(readlinkSync(`/proc/${next}/ns/${kind}`)).toBe(readlinkSync(`/proc/self/ns/${kind}`));
     await Bun.write(join(site.bundle, "rootfs/w/go"), "");
     await until("the anchor's end", () => isGone(anchor));
     await site.untilOver(jobId);

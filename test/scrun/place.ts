@@ -81,8 +81,8 @@ export class ScrunSite extends Site {
 
   /** sacct's rows of one job, `ID|STATE|EXITCODE`. */
   async accounted(jobId: unknown): Promise<string[]> {
-    const { stdout } = await this.run(["sacct", "-nP", "-j", String(jobId), "-o", "jobid,state,exitcode"]);
-    return stdout.trim().split("\n");
+    const { stdout, stderr } = await this.run(["sacct", "-nP", "-j", String(jobId), "-o", "jobid,state,exitcode"]);
+    return `${stdout}${stderr}`.trim().split("\n");
   }
 
   /** Until squeue knows the job no more. */

@@ -10,7 +10,7 @@ import type { AccountedJob, JobRecord, NodeRecord, PartitionRecord, StepRecord }
 import type { JobRequest } from "#job/request.ts";
 import { VERSION } from "#job/version.ts";
 import { connectFrames, parseJsonFrame, type FrameConnection } from "#platform/frames.ts";
-import { outsideIds } from "#platform/namespaces.ts";
+import { mayStartController } from "#platform/start-controller.ts";
 import type {
   AccountingFilter,
   AllocateEvent,
@@ -30,7 +30,7 @@ import type {
   StepRequest,
 } from "../engine.ts";
 import { unpackRecords } from "./packed-records.ts";
-import { enginePaths } from "./paths.ts";
+import { enginePaths, type Paths } from "./paths.ts";
 import { connectToController } from "./start.ts";
 import { EmbeddedOwnStep } from "./own-step.ts";
 import { EmbeddedStepChannel } from "./step-channel.ts";
@@ -62,8 +62,6 @@ class Moved extends ConnectionLost {}
 
 /** Its lock goes with it. */
 const MOVE_MS = 60;
-/** Anchors leave it to commands outside to start the next controller, if there is one just now. */
-const CONFINED_MS = 1000;
 
 /** Operations that may be repeated when nobody knows whether they were done. */
 const REPEATABLE: ReadonlySet<Operation> = new Set<Operation>([
@@ -94,12 +92,20 @@ const ATTEMPTS = 5;
 export class EmbeddedEngine implements Engine {
   readonly name = "embedded";
   #connection: Promise<FrameConnection> | undefined;
+  /** What `#connection` came to; one that is still being made is not waited for at the end. */
+  #established: FrameConnection | undefined;
   readonly #pending = new Map<number, Pending>();
   #nextId = 1;
   #isDisposed = false;
 
+  /** Found once: an anchor's host name changes when it stands in its container's namespaces. */
+  #paths: Paths | undefined;
+
   async #connect(): Promise<FrameConnection> {
-    const connection = await connectToController(enginePaths());
+    this.#paths ??= enginePaths();
+    const connection = await connectToController(this.#paths);
+    this.#established = connection;
+    if (this.#isDisposed) connection.end();
     connection.handle({
       frame: (_type, payload) => this.#take(parseJsonFrame(payload) as Answer),
       closed: () => {
@@ -262,8 +268,8 @@ export class EmbeddedEngine implements Engine {
           ? this.#callOnce("allocate", { request: facts.request, token: facts.token }, options)
           : this.#callOnce("resumeAllocation", { jobId }, options))) as JobRecord;
       } catch (error) {
-        if (!(error instanceof ConnectionLost) || this.#isDisposed) throw error;
-        if (!(error instanceof Moved) && outsideIds() !== undefined) await Bun.sleep(CONFINED_MS);
+        const isForOthers = error instanceof BerthError && error.code === "CONTROLLER_DOWN" && !mayStartController();
+        if (this.#isDisposed || !(error instanceof ConnectionLost || isForOthers)) throw error;
       }
     }
   }
@@ -369,8 +375,8 @@ export class EmbeddedEngine implements Engine {
 
   async [Symbol.asyncDispose](): Promise<void> {
     this.#isDisposed = true;
-    const connection = await this.#connection?.catch(() => undefined);
-    connection?.end();
+    this.#established?.end();
+    await Promise.resolve();
   }
 }
 

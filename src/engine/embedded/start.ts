@@ -2,7 +2,7 @@
 import { readFileSync } from "node:fs";
 import { BerthError } from "#job/errors.ts";
 import { connectFrames, type FrameConnection } from "#platform/frames.ts";
-import { logPath, startController } from "#platform/start-controller.ts";
+import { logPath, mayStartController, startController } from "#platform/start-controller.ts";
 import type { Paths } from "./paths.ts";
 
 /** A controller that finds many jobs to take up needs a while; after this something is wrong. */
@@ -10,15 +10,19 @@ const START_MS = 30_000;
 /** A controller that lost the race for the lock leaves at once. The winner could be killed before it listens. */
 const NEXT_START_MS = 1000;
 
-/** @throws BerthError CONTROLLER_DOWN with the controller's own last words */
+/**
+ * A process that may not start one waits for somebody else's: its spare daemons bring a controller back.
+ * @throws BerthError CONTROLLER_DOWN with the controller's own last words
+ */
 export async function connectToController(paths: Paths): Promise<FrameConnection> {
   const first = await attempt(paths.socket);
   if (first !== undefined) return first;
   let exitCode: number | undefined;
-  let startedAt = 0;
+  let startedAt = performance.now();
   const start = () => {
     exitCode = undefined;
     startedAt = performance.now();
+    if (!mayStartController()) return;
     void startController().exited.then((status) => {
       exitCode = status.kind === "exited" ? status.code : 1;
     });
