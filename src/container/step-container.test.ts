@@ -1,4 +1,4 @@
-/** Real containers: the runtime that is installed, a busybox bundle, root and (in a second process) an ordinary user. */
+/** Real containers: the runtime that is installed, a busybox bundle, whoever runs the tests. */
 import { afterAll, beforeAll, describe, expect, setDefaultTimeout, test } from "bun:test";
 import { chmodSync, existsSync, mkdirSync, readdirSync, readFileSync, rmSync, statSync, writeFileSync } from "node:fs";
 import { join } from "node:path";
@@ -8,7 +8,6 @@ import { chooseRuntime } from "./runtime-choice.ts";
 import { openStepContainer, type ContainerStep, type PreparedTask, type StepContainer } from "./step-container.ts";
 
 const signal = new AbortController().signal;
-const isRoot = process.geteuid?.() === 0;
 const hasRuntime = Bun.which("runc") !== null && BUSYBOX !== undefined;
 if (!hasRuntime && process.env["CI"] !== undefined) throw new Error("CI has to install runc and busybox-static");
 setDefaultTimeout(60_000);
@@ -303,15 +302,4 @@ describe("choosing a runtime", () => {
     writeFileSync(join(place.dir, "state/runtimes.json"), '[{"key":1},null');
     expect((await chooseRuntime(join(place.dir, "state"), { signal, searchPath })).name).toBe("crun");
   });
-});
-
-test.skipIf(!isRoot || !hasRuntime || process.env["BERTH_TEST_ROOTLESS"] !== undefined)("all of it as an ordinary user", () => {
-  using place = new Place();
-  Bun.spawnSync(["chown", "4321:4321", place.dir]);
-  const child = Bun.spawnSync(["setpriv", "--reuid=4321", "--regid=4321", "--clear-groups", process.execPath, "test", import.meta.path], {
-    env: { PATH: process.env["PATH"] ?? "", HOME: place.dir, TMPDIR: place.dir, BERTH_TEST_ROOTLESS: "1" },
-    cwd: join(import.meta.dir, "../.."),
-  });
-  expect(child.stderr.toString()).toContain(" 0 fail");
-  expect(child.exitCode).toBe(0);
 });
