@@ -2,17 +2,20 @@
  * What scrun's commands and a container's anchor say to each other at ROOT/ID/anchor.sock, one JSON value a frame
  * (platform/frames.ts).
  *
- *   create ─ create ──► anchor     the plan; answered by `created` or `failed`
+ *   create ─ create ──► anchor     the plan is there; answered by `created` or `failed`
  *   start ── start ───► anchor     `waiting` while the job is queued, then `started` or `failed`
  *   state ── state ───► anchor     `state`
  *   kill ─── kill ────► anchor     only while there is no container yet: the job is withdrawn; `done`
  *   delete ─ end ─────► anchor     the container is killed and the job ended; the connection closes when the anchor ends
  *   pause ── paused, resumed ─► anchor   the job follows; `done`
  */
+import type { ProcessIdentity } from "#platform/process-tree.ts";
 import type { JobId } from "#job/id.ts";
 import type { JobRequest, SubmitContext } from "#job/request.ts";
 
 export interface AnchorPlan {
+  /** Who waits for the answer: nobody ever starts a container whose create has gone before. */
+  readonly creator: ProcessIdentity | null;
   readonly id: string;
   readonly bundle: string;
   readonly rootfs: string;
@@ -35,7 +38,7 @@ export interface AnchorPlan {
 }
 
 export type ToAnchor =
-  | { readonly op: "create"; readonly plan: AnchorPlan }
+  | { readonly op: "create" }
   | { readonly op: "start" }
   | { readonly op: "state" }
   | { readonly op: "cancel" }

@@ -26,7 +26,7 @@ import { identify, isAlive, processesOf, sendSignal, type ProcessIdentity } from
 import { leaveControllerToOthers } from "#platform/start-controller.ts";
 import { spawnWithFiles } from "#platform/spawn.ts";
 import type { AnchorPlan, ContainerStatus, FromAnchor, ToAnchor } from "./anchor-wire.ts";
-import { readConfig, writeRuntimeConfig } from "./config.ts";
+import { readConfig, writeRuntimeConfig, hasPoststopHooks, type BundleConfig } from "./config.ts";
 import { jobEnvironment } from "./job-environment.ts";
 import { findMemoryCgroup, peakMemoryKib, wasOutOfMemory, type MemoryCgroup } from "./memory-events.ts";
 import { lastError } from "./log.ts";
@@ -42,6 +42,10 @@ const PLAN_MS = 60_000;
 const RUNTIME_MS = 120_000;
 /** When the start is over: an anchor may live for weeks. */
 const SHRINK_MS = 500;
+/** How often an anchor looks whether its create, which has not called yet, is still there. */
+const WATCH_MS = 1000;
+/** How long bad news wait for create's call, which comes at once. */
+const CREATOR_MS = 5000;
 const never = new AbortController().signal;
 
 /** What ended before there was a container. */
@@ -105,18 +109,21 @@ class Anchor {
     // The engine's first answer takes as long as create needs to read the bundle.
     const warming = this.#engine.info({ signal: never }).catch(() => undefined);
     const patience = setTimeout(() => process.exit(1), PLAN_MS);
+    this.#takePlan();
     const plan = await this.#planned.promise;
     clearTimeout(patience);
     this.#plan = plan;
+    this.#watch = setInterval(() => this.#watchCreator(plan.creator), WATCH_MS);
     await warming;
     try {
       const status = await this.#live(plan);
       this.#status = "stopped";
       return status;
     } catch (error) {
-      this.#fail(error);
+      await this.#fail(error, plan);
       return this.#withdraw.signal.aborted ? CANCELLED : NOT_RUN;
     } finally {
+      clearInterval(this.#watch);
       await this.#release();
       server.stop();
       rmSync(join(this.#place.dir, "anchor.sock"), { force: true });
@@ -125,6 +132,7 @@ class Anchor {
 
   async #live(plan: AnchorPlan): Promise<ExitStatus> {
     const granted = this.#allocate(plan);
+    this.#config = readConfig(plan.bundle, plan.configFile); // while the controller thinks
     const queued = this.#queuedSignal.promise.then(() => "queued" as const);
     const first = await Promise.race([granted, queued]);
     if (first === "queued") {
@@ -144,6 +152,22 @@ class Anchor {
     // A container may be killed before it is started.
     if ((await Promise.race([this.#startWanted.promise, exited])) === undefined) await this.#start(plan);
     return await this.#conclude(await exited);
+  }
+
+  // --- Who asked for it --------------------------------------------------------------------------------------------
+
+  #watch: ReturnType<typeof setInterval> | undefined;
+  readonly #hasCreator = Promise.withResolvers<true>();
+
+  /** It may be there before we are, or come with create's call. */
+  #takePlan(): void {
+    const plan = this.#place.takePlan();
+    if (plan !== undefined) this.#planned.resolve(plan);
+  }
+
+  /** create was killed before it called: nobody will ever ask for this container. */
+  #watchCreator(creator: ProcessIdentity | null): void {
+    if (creator === null || !isAlive(creator)) this.#cancel();
   }
 
   // --- The job --------------------------------------------------------------------------------------------------
@@ -211,9 +235,19 @@ class Anchor {
 
   // --- The container --------------------------------------------------------------------------------------------
 
+  #takeConfig(plan: AnchorPlan): BundleConfig {
+    const read = this.#config;
+    this.#config = undefined;
+    const config = read?.file === plan.configFile ? read : readConfig(plan.bundle, plan.configFile); // staged elsewhere
+    this.#hasPoststopHooks = hasPoststopHooks(config);
+    return config;
+  }
+  #config: BundleConfig | undefined;
+  #hasPoststopHooks = false;
+
   async #makeContainer(plan: AnchorPlan, environment: Readonly<Record<string, string>>): Promise<void> {
     const place = this.#place;
-    const config = readConfig(plan.bundle, plan.configFile);
+    const config = this.#takeConfig(plan);
     const gres = this.#step?.gres ?? {};
     if (Object.keys(gres).length > 0) {
       const { addDevices } = await import("./devices.ts");
@@ -303,16 +337,38 @@ class Anchor {
     }
     await killAll(this.#reaper);
     const end = this.#end;
+    const maxRssKib = peakMemoryKib(this.#cgroup) ?? end?.maxRssKib ?? null;
+    const outOfMemory = wasOutOfMemory(this.#cgroup);
+    this.#tidy();
     await this.#stageOut();
     this.#isConcluded = true;
     await this.#step?.ended({
       status,
       userCpuMs: end?.userCpuMs ?? 0,
       systemCpuMs: end?.systemCpuMs ?? 0,
-      maxRssKib: peakMemoryKib(this.#cgroup) ?? end?.maxRssKib ?? null,
-      outOfMemory: wasOutOfMemory(this.#cgroup),
+      maxRssKib,
+      outOfMemory,
     });
     return status;
+  }
+
+  /**
+   * The engine's clean-up asks for the runtime's delete as soon as it has started; its start is the time for it. Hooks belong
+   * to the delete that is asked for. It outlives us: whoever adopts it, `scrun delete` looks again.
+   */
+  #tidy(): void {
+    const plan = this.#plan;
+    if (plan === undefined || this.#hasPoststopHooks) return;
+    const argv: [string, ...string[]] = [
+      plan.runtime,
+      "--root",
+      this.#place.runtimeRoot,
+      ...plan.runtimeOptions,
+      "delete",
+      "--force",
+      plan.id,
+    ];
+    spawnWithFiles(argv, { files: ["null", "null", "null"], env: plan.environment, cwd: "/", isDaemon: true });
   }
 
   #kill(signal: number): void {
@@ -435,7 +491,10 @@ class Anchor {
     switch (message.op) {
       case "create":
         this.#creator = connection;
-        this.#planned.resolve(message.plan);
+        this.#hasCreator.resolve(true);
+        clearInterval(this.#watch);
+        this.#takePlan();
+        if (this.#status === "created") this.#say(connection, { event: "created", jobId: this.#jobId }); // before it called
         break;
       case "start":
         if (this.#status !== "created") {
@@ -518,7 +577,7 @@ class Anchor {
     if (this.#creator !== undefined) this.#say(this.#creator, { event: "created", jobId: this.#jobId });
   }
 
-  #fail(error: unknown): void {
+  async #fail(error: unknown, plan: AnchorPlan): Promise<void> {
     const isExpected = error instanceof BerthError || error instanceof CreateFailure;
     const message = error instanceof Error ? error.message : String(error);
     const failure: FromAnchor = {
@@ -528,6 +587,7 @@ class Anchor {
       isSaid: error instanceof CreateFailure,
     };
     for (const listener of this.#starters) this.#say(listener, failure);
+    if (plan.creator !== null && isAlive(plan.creator)) await Promise.race([this.#hasCreator.promise, Bun.sleep(CREATOR_MS)]);
     if (this.#status === "creating" && this.#creator !== undefined) this.#say(this.#creator, failure);
     else if (this.#starters.size === 0) this.#print(`scrun: error: ${failure.message}`);
     if (this.#init !== undefined) this.#kill(SIGKILL);

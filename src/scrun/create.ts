@@ -10,7 +10,7 @@ import { nowMs, parseJobId } from "#job/id.ts";
 import { shellCode } from "#job/outcome.ts";
 import type { SubmitContext } from "#job/request.ts";
 import { sessionId } from "#platform/libc.ts";
-import { sendSignal } from "#platform/process-tree.ts";
+import { identify, sendSignal } from "#platform/process-tree.ts";
 import type { RunningProcess } from "#platform/spawn.ts";
 import { AnchorClient } from "./anchor-client.ts";
 import type { AnchorPlan } from "./anchor-wire.ts";
@@ -57,8 +57,9 @@ export async function createContainer(
     const configFile = lastValue(given, "config");
     const config = configFile === undefined ? readConfig(bundle) : readConfig(bundle, resolve(configFile));
     const plan = await makePlan(call, { id, bundle, config, preserved });
+    place.writePlan(plan);
     hasPlan = true;
-    await handOver(place, anchor, { plan, startController: call.startController });
+    await handOver(place, anchor, call.startController);
     if (onExit !== undefined) void anchor.exited.then((status) => onExit(shellCode(status)));
     const pidFile = lastValue(given, "pid-file");
     // Without a newline: docker's reader wants digits only.
@@ -89,6 +90,7 @@ async function makePlan(
   if (jobText !== "" && jobId === null) throw new BerthError("OPTION", `Invalid SLURM_JOB_ID "${jobText}"`);
   const name = told["SCRUN_JOB_NAME"] ?? origin.name ?? origin.image ?? "scrun";
   return {
+    creator: identify(process.pid) ?? null,
     id,
     bundle,
     rootfs: config.rootfs,
@@ -133,13 +135,9 @@ function createOptions(given: readonly Given[], preserved: number, runtime: stri
 }
 
 /** Over when the container is created, or its job queued. */
-async function handOver(
-  place: ContainerPlace,
-  anchor: RunningProcess,
-  { plan, startController }: { readonly plan: AnchorPlan; readonly startController: () => Promise<void> },
-): Promise<void> {
+async function handOver(place: ContainerPlace, anchor: RunningProcess, startController: () => Promise<void>): Promise<void> {
   using client = await connectSoon(place, anchor);
-  const asked = client.ask({ op: "create", plan });
+  const asked = client.ask({ op: "create" });
   const isLate = await Promise.race([asked.then(() => false), Bun.sleep(PATIENCE_MS).then(() => true)]);
   // It starts no controller itself; if none runs, it is for us to do so.
   if (isLate) await Promise.race([asked, startController()]);
