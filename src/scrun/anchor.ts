@@ -146,6 +146,7 @@ class Anchor {
       const staged = await this.#stageIn(plan, this.#step);
       await this.#makeContainer(staged, this.#step.environment);
     }
+    await this.#step.ready;
     if (this.#init !== undefined) this.#step.started(this.#init);
     if (first !== "queued") this.#created();
     const exited = this.#waitForEnd();
