@@ -9,13 +9,10 @@
  *   delete ─ end ─────► anchor     the container is killed and the job ended; the connection closes when the anchor ends
  *   pause ── paused, resumed ─► anchor   the job follows; `done`
  */
-import type { ProcessIdentity } from "#platform/process-tree.ts";
 import type { JobId } from "#job/id.ts";
 import type { JobRequest, SubmitContext } from "#job/request.ts";
 
 export interface AnchorPlan {
-  /** Who waits for the answer: nobody ever starts a container whose create has gone before. */
-  readonly creator: ProcessIdentity | null;
   readonly id: string;
   readonly bundle: string;
   readonly rootfs: string;

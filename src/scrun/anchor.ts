@@ -54,6 +54,8 @@ const CANCELLED: ExitStatus = { kind: "exited", code: 130 };
 
 export interface AnchorOptions {
   readonly engine: Engine;
+  /** Who waits for the answer: nobody ever starts a container whose create has gone before. */
+  readonly creator: ProcessIdentity;
   /** Fds for the container, beside 0, 1 and 2. */
   readonly preserved: readonly number[];
   /** Undefined: the bundle is used where it is. */
@@ -70,6 +72,7 @@ export async function runAnchor(place: ContainerPlace, options: AnchorOptions): 
 class Anchor {
   readonly #place: ContainerPlace;
   readonly #engine: Engine;
+  readonly #creatorProcess: ProcessIdentity;
   readonly #preserved: readonly number[];
   readonly #openStaging: () => Promise<Staging | undefined>;
   readonly #reaper = new OrphanReaper();
@@ -95,6 +98,7 @@ class Anchor {
     this.#openStaging = options.openStaging;
     this.#place = place;
     this.#engine = options.engine;
+    this.#creatorProcess = options.creator;
     this.#preserved = options.preserved;
   }
 
@@ -107,20 +111,20 @@ class Anchor {
     const socket = this.#place.socket();
     const server = listenFrames(socket, (connection) => this.#welcome(connection));
     // The engine's first answer takes as long as create needs to read the bundle.
-    const warming = this.#engine.info({ signal: never }).catch(() => undefined);
-    const patience = setTimeout(() => process.exit(1), PLAN_MS);
+    const warming = this.#engine.info({ signal: this.#withdraw.signal }).catch(() => undefined);
+    const patience = setTimeout(() => this.#giveUp(), PLAN_MS);
+    this.#watch = setInterval(() => this.#watchCreator(), WATCH_MS);
     this.#takePlan();
     const plan = await this.#planned.promise;
     clearTimeout(patience);
     this.#plan = plan;
-    this.#watch = setInterval(() => this.#watchCreator(plan.creator), WATCH_MS);
     await warming;
     try {
       const status = await this.#live(plan);
       this.#status = "stopped";
       return status;
     } catch (error) {
-      await this.#fail(error, plan);
+      await this.#fail(error);
       return this.#withdraw.signal.aborted ? CANCELLED : NOT_RUN;
     } finally {
       clearInterval(this.#watch);
@@ -166,9 +170,9 @@ class Anchor {
     if (plan !== undefined) this.#planned.resolve(plan);
   }
 
-  /** create was killed before it called: nobody will ever ask for this container. */
-  #watchCreator(creator: ProcessIdentity | null): void {
-    if (creator === null || !isAlive(creator)) this.#cancel();
+  /** create was killed before it called, or before it had a plan: nobody will ever ask for this container. */
+  #watchCreator(): void {
+    if (!isAlive(this.#creatorProcess)) this.#cancel();
   }
 
   // --- The job --------------------------------------------------------------------------------------------------
@@ -217,7 +221,7 @@ class Anchor {
         containerId: plan.id,
         annotations: plan.annotations,
       },
-      { signal: never, onOrder: (order) => this.#obey(order) },
+      { signal: this.#withdraw.signal, onOrder: (order) => this.#obey(order) },
     );
   }
 
@@ -545,9 +549,15 @@ class Anchor {
     this.#say(connection, { event: "done" });
   }
 
+  /** create has failed, or was killed, before there was anything. */
+  #giveUp(): never {
+    this.#place.remove();
+    process.exit(1);
+  }
+
   /** Ends it, wherever it is: in the queue, or as a container. */
   #cancel(): void {
-    if (this.#plan === undefined) process.exit(1); // create has failed before there was anything
+    if (this.#plan === undefined) this.#giveUp();
     if (this.#init !== undefined) {
       this.#kill(SIGKILL);
       if (this.#status === "paused") void this.#freeze(false);
@@ -578,7 +588,7 @@ class Anchor {
     if (this.#creator !== undefined) this.#say(this.#creator, { event: "created", jobId: this.#jobId });
   }
 
-  async #fail(error: unknown, plan: AnchorPlan): Promise<void> {
+  async #fail(error: unknown): Promise<void> {
     const isExpected = error instanceof BerthError || error instanceof CreateFailure;
     const message = error instanceof Error ? error.message : String(error);
     const failure: FromAnchor = {
@@ -588,7 +598,7 @@ class Anchor {
       isSaid: error instanceof CreateFailure,
     };
     for (const listener of this.#starters) this.#say(listener, failure);
-    if (plan.creator !== null && isAlive(plan.creator)) await Promise.race([this.#hasCreator.promise, Bun.sleep(CREATOR_MS)]);
+    if (isAlive(this.#creatorProcess)) await Promise.race([this.#hasCreator.promise, Bun.sleep(CREATOR_MS)]);
     if (this.#status === "creating" && this.#creator !== undefined) this.#say(this.#creator, failure);
     else if (this.#starters.size === 0) this.#print(`scrun: error: ${failure.message}`);
     if (this.#init !== undefined) this.#kill(SIGKILL);

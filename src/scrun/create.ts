@@ -10,7 +10,7 @@ import { nowMs, parseJobId } from "#job/id.ts";
 import { shellCode } from "#job/outcome.ts";
 import type { SubmitContext } from "#job/request.ts";
 import { sessionId } from "#platform/libc.ts";
-import { identify, sendSignal } from "#platform/process-tree.ts";
+import { sendSignal } from "#platform/process-tree.ts";
 import type { RunningProcess } from "#platform/spawn.ts";
 import { AnchorClient } from "./anchor-client.ts";
 import type { AnchorPlan } from "./anchor-wire.ts";
@@ -90,7 +90,6 @@ async function makePlan(
   if (jobText !== "" && jobId === null) throw new BerthError("OPTION", `Invalid SLURM_JOB_ID "${jobText}"`);
   const name = told["SCRUN_JOB_NAME"] ?? origin.name ?? origin.image ?? "scrun";
   return {
-    creator: identify(process.pid) ?? null,
     id,
     bundle,
     rootfs: config.rootfs,
