@@ -8,15 +8,19 @@ import { UsageError } from "#options/usage-error.ts";
 import { environment } from "./context.ts";
 
 export async function stage(argv: readonly string[]): Promise<number> {
-  const [bundleOption, bundle, transferOption, transfer, wordsOption, count, ...words] = argv;
+  const [bundleOption, bundle, transferOption, transfer, ofOption, of, wordsOption, count, ...words] = argv;
   if (
     bundleOption !== "--bundle" ||
     bundle === undefined ||
     transferOption !== "--transfer" ||
+    ofOption !== "--of" ||
     wordsOption !== "--words" ||
     !/^\d+$/.test(count ?? "")
   ) {
-    throw new UsageError(["Usage: berth stage --bundle DIR --transfer lacking|copy --words N SRUN-OPTIONS… COMMAND [ARGUMENTS]"], 255);
+    throw new UsageError(
+      ["Usage: berth stage --bundle DIR --transfer lacking|copy --of job|step --words N SRUN-OPTIONS… COMMAND [ARGUMENTS]"],
+      255,
+    );
   }
   const executable = selfPath();
   if (executable === undefined)
@@ -29,6 +33,7 @@ export async function stage(argv: readonly string[]): Promise<number> {
     env,
     executable,
     isCopy: transfer === "copy",
+    isJobs: of === "job",
     signal: new AbortController().signal,
   });
   return replaceProcess(getSiteProgram("srun"), ["srun", ...options, ...wrapped], env);

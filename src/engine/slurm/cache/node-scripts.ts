@@ -44,6 +44,6 @@ else
   mv -T "$p.d" "$c/bundle-$3" 2>/dev/null || [ -d "$c/bundle-$3" ] || fail "cannot publish the bundle"
 fi`;
 
-/** Runs a task from the cache. Arguments: cache, executable's SHA, bundle's SHA, name of the limit's variable; then the program's. */
+/** Runs a task from the cache. Arguments: cache, executable's SHA, bundle's SHA; then berth task's, and the program's. */
 export const START_CACHED = `${PLACE}; e=$2; b=$3; shift 3
-BERTH_TASK_NOFILE=$(ulimit -Sn) exec "$c/berth-$e" task --bundle "$c/bundle-$b" -- "$@"`;
+BERTH_TASK_NOFILE=$(ulimit -Sn) exec "$c/berth-$e" task --bundle "$c/bundle-$b" "$@"`;

@@ -8,7 +8,7 @@ import { BerthError } from "#job/errors.ts";
 import { shellCode } from "#job/outcome.ts";
 import { captureOutput, spawnForeground } from "#platform/spawn.ts";
 import { getSiteProgram } from "../programs.ts";
-import { quote, taskCommand } from "../site/container-request.ts";
+import { quote, taskCommand, taskWords } from "../site/container-request.ts";
 import { archiveCommand, describeCargo, type Cargo } from "./cargo.ts";
 import { PROBE, RECEIVE, START_CACHED } from "./node-scripts.ts";
 
@@ -33,14 +33,22 @@ export async function stageAndWrap(
     env,
     executable,
     isCopy,
+    isJobs,
     signal,
-  }: { readonly env: Env; readonly executable: string; readonly isCopy: boolean; readonly signal: AbortSignal },
+  }: {
+    readonly env: Env;
+    readonly executable: string;
+    readonly isCopy: boolean;
+    /** It is the job's container, not only the step's. */
+    readonly isJobs: boolean;
+    readonly signal: AbortSignal;
+  },
 ): Promise<string[]> {
   const cargo = await describeCargo(bundle, executable, { signal });
   const cache = nodeCache(env);
   const answers = await probe(isCopy ? { ...cargo, rootfs: "/nonexistent", executable: "/nonexistent" } : cargo, cache, env);
   if (!isCopy && answers.every((answer) => answer.bundle === "shared" && answer.executable === "shared"))
-    return taskCommand({ bundle, containerId: null }, command);
+    return taskCommand({ bundle, containerId: null, isJobs }, command);
   // Where one thing comes from the cache, all do: the words are the same for all nodes.
   await send(
     "berth",
@@ -55,7 +63,7 @@ export async function stageAndWrap(
     answers.filter((answer) => answer.bundle !== "cached"),
     { cache, env, source: archive },
   );
-  return ["/bin/sh", "-c", START_CACHED, "sh", cache, cargo.executableSha, cargo.bundleSha, ...command];
+  return ["/bin/sh", "-c", START_CACHED, "sh", cache, cargo.executableSha, cargo.bundleSha, ...taskWords({ isJobs }), ...command];
 }
 
 /** One task on each node, beside whatever runs there. */

@@ -4,6 +4,8 @@
  */
 import type { ClusterPaths } from "./paths.ts";
 
+export const CLUSTER_NAME = "berth-private";
+
 export interface ClusterShape {
   readonly paths: ClusterPaths;
   readonly user: string;
@@ -14,6 +16,8 @@ export interface ClusterShape {
   readonly memMibPerNode: number;
   /** Tokens are accepted too, so that a slurmrestd can be put in front. */
   readonly hasTokens: boolean;
+  /** slurmdbd's; null without a database. */
+  readonly databasePort: number | null;
   /** `[22, 5]` */
   readonly version: readonly [major: number, minor: number];
 }
@@ -22,7 +26,7 @@ export function slurmConf(shape: ClusterShape): string {
   const { paths, user, host } = shape;
   const lines = [
     "# Made by `berth cluster up`; removed by `berth cluster down`.",
-    "ClusterName=berth-private",
+    `ClusterName=${CLUSTER_NAME}`,
     `SlurmctldHost=${host}(127.0.0.1)`,
     `SlurmctldPort=${shape.controllerPort}`,
     `SlurmUser=${user}`,
@@ -39,9 +43,15 @@ export function slurmConf(shape: ClusterShape): string {
     "MpiDefault=none",
     "JobAcctGatherType=jobacct_gather/linux",
     "JobAcctGatherFrequency=5",
-    "AccountingStorageType=accounting_storage/none",
-    "JobCompType=jobcomp/filetxt",
-    `JobCompLoc=${paths.state}/jobs.txt`,
+    ...(shape.databasePort === null
+      ? ["AccountingStorageType=accounting_storage/none", "JobCompType=jobcomp/filetxt", `JobCompLoc=${paths.state}/jobs.txt`]
+      : [
+          "AccountingStorageType=accounting_storage/slurmdbd",
+          "AccountingStorageHost=127.0.0.1",
+          `AccountingStoragePort=${shape.databasePort}`,
+          `AccountingStoragePass=${paths.mungeSocket}`, // the way to munge, not a password
+          "AccountingStoreFlags=job_comment",
+        ]),
     `StateSaveLocation=${paths.state}`,
     `SlurmdSpoolDir=${paths.state}/%n`,
     `SlurmctldPidFile=${paths.state}/slurmctld.pid`,

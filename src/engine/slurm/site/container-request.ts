@@ -10,6 +10,8 @@ export interface ContainerRequest {
   /** Absolute. */
   readonly bundle: string;
   readonly containerId: string | null;
+  /** It is what the job was submitted with, and not only a step's. */
+  readonly isJobs?: boolean;
 }
 
 type Env = Readonly<Record<string, string>>;
@@ -64,8 +66,10 @@ export function siteEnvironment(env: Env, request: ContainerRequest): Record<str
     delete kept[`${prefix}_CONTAINER`];
     delete kept[`${prefix}_CONTAINER_ID`];
   }
-  kept["SLURM_CONTAINER"] ??= request.bundle;
-  if (request.containerId !== null) kept["SLURM_CONTAINER_ID"] ??= request.containerId;
+  // A step's own, inside a job that has one too.
+  kept["SLURM_CONTAINER"] = request.bundle;
+  if (request.containerId !== null) kept["SLURM_CONTAINER_ID"] = request.containerId;
+  else delete kept["SLURM_CONTAINER_ID"];
   return kept;
 }
 
@@ -74,7 +78,12 @@ const SHELL = "/bin/sh";
 const START = `${FILE_LIMIT_VARIABLE}=$(ulimit -Sn) exec "$0" "$@"`;
 
 export function taskCommand(request: ContainerRequest, command: readonly string[]): string[] {
-  return [SHELL, "-c", START, ...selfOnDisk("task", "--bundle", request.bundle, "--"), ...command];
+  return [SHELL, "-c", START, ...selfOnDisk("task", "--bundle", request.bundle, ...taskWords(request)), ...command];
+}
+
+/** Behind the bundle, before the command. */
+export function taskWords({ isJobs = false }: Pick<ContainerRequest, "isJobs">): string[] {
+  return isJobs ? ["--of", "job", "--"] : ["--"];
 }
 
 /** The same as one line of a batch script; `"$0" "$@"` are the script and its arguments. */
@@ -90,9 +99,13 @@ export function quote(word: string): string {
 
 const COMMENT = "berth:";
 
-/** Where the request is kept with the job, so that queries can show it: its comment, unless the user has one. */
+/** Where the request is kept with the job, so that queries of everybody can show it: its comment, unless the user has one. */
 export function requestComment({ bundle, containerId }: ContainerRequest): string {
   return `${COMMENT}${JSON.stringify(containerId === null ? { container: bundle } : { container: bundle, id: containerId })}`;
+}
+
+export function isRequestComment(comment: string): boolean {
+  return parseRequestComment(comment) !== undefined;
 }
 
 export function parseRequestComment(comment: string): ContainerRequest | undefined {

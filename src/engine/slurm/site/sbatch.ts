@@ -3,6 +3,7 @@ import { basename } from "node:path";
 import { BerthError } from "#job/errors.ts";
 import { checkBatchScript, wrapScript } from "#options/batch-script.ts";
 import { takeOptions, type TakenOptions } from "#options/take-options.ts";
+import { ContainerRecords } from "../accounting/container-records.ts";
 import { getSiteProgram } from "../programs.ts";
 import { wrapBatchScript } from "../task/batch-script.ts";
 import { batchTaskLine, containerRequest, isNative, requestComment, siteEnvironment, TAKEN } from "./container-request.ts";
@@ -14,6 +15,8 @@ import { helpGuess } from "./site-help.ts";
 export interface SbatchCall extends SiteCall, Disposable {
   /** The script is a temporary file: to be disposed of when sbatch has ended. */
   readonly isTemporary: boolean;
+  /** To be told of the job's number, which sbatch prints. */
+  readonly onSubmitted?: (jobId: number) => void;
 }
 
 type ReadScript = (name: string | null) => Promise<string | undefined>;
@@ -86,8 +89,12 @@ function wrapped({
   const isGiven = (option: string) => words.given.has(option) || directives.given.has(option);
   const { text } = wrapBatchScript(script, (firstLine) => batchTaskLine(request, firstLine), directives.lines);
   const file = new ScriptFile(name === null ? "sbatch" : basename(name), text);
-  const comment = isGiven("comment") ? [] : [`--comment=${requestComment(request)}`];
+  // A comment of the user's own stays his alone.
+  const hasComment = isGiven("comment");
+  const comment = hasComment ? [] : [`--comment=${requestComment(request)}`];
+  const facts = { container: request.bundle, id: request.containerId, annotations: {} };
   return {
+    ...(hasComment ? { onSubmitted: (jobId: number) => new ContainerRecords(env).write(String(jobId), facts) } : {}),
     program,
     env: siteEnvironment(env, request),
     isTemporary: true,
