@@ -7,6 +7,7 @@ import { readFileSync } from "node:fs";
 import { resolve } from "node:path";
 import { getSiteProgram } from "#engine/slurm/programs.ts";
 import type { SbatchCall } from "#engine/slurm/site/sbatch.ts";
+import type { SrunCall } from "#engine/slurm/site/srun.ts";
 import type { SiteCall } from "#engine/slurm/site/site-call.ts";
 import { shellCode } from "#job/outcome.ts";
 import { restoreFileLimit, replaceProcess } from "#platform/exec.ts";
@@ -19,7 +20,7 @@ export async function runOnSite(name: string, argv: readonly string[]): Promise<
   switch (name) {
     case "srun":
       if (!mayAsk(argv, env)) return become(asIs);
-      return become((await import("#engine/slurm/site/srun.ts")).siteSrun(argv, env));
+      return await runSrun((await import("#engine/slurm/site/srun.ts")).siteSrun(argv, env));
     case "salloc": {
       if (!mayAsk(argv, env)) return become(asIs);
       const [{ siteSalloc }, { isTerminal }] = await Promise.all([import("#engine/slurm/site/salloc.ts"), import("#platform/libc.ts")]);
@@ -62,6 +63,13 @@ function mayAsk(argv: readonly string[], env: Env): boolean {
   return (
     hasWord || ["SRUN_CONTAINER", "SRUN_CONTAINER_ID", "SALLOC_CONTAINER", "SALLOC_CONTAINER_ID"].some((name) => env[name] !== undefined)
   );
+}
+
+/** A step in a container ends with an error when its node is lost, whatever the site's srun makes of it. */
+async function runSrun(call: SrunCall): Promise<number> {
+  if (!call.hasContainer) return become(call);
+  const { forgetsNodeFailures, runWatched } = await import("#engine/slurm/site/watched-srun.ts");
+  return forgetsNodeFailures(call.program) ? await runWatched(call) : become(call);
 }
 
 function become({ program, argv, env }: SiteCall): never {

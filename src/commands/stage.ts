@@ -1,6 +1,7 @@
 /** `berth stage`: in an allocation of the site's Slurm, brings a bundle to its nodes and becomes the step that runs in it. Started by berth srun. */
 import { stageAndWrap } from "#engine/slurm/cache/stage.ts";
 import { getSiteProgram } from "#engine/slurm/programs.ts";
+import { forgetsNodeFailures, runWatched } from "#engine/slurm/site/watched-srun.ts";
 import { replaceProcess } from "#platform/exec.ts";
 import { selfOnDisk, selfPath } from "#platform/self.ts";
 import { BerthError } from "#job/errors.ts";
@@ -36,5 +37,7 @@ export async function stage(argv: readonly string[]): Promise<number> {
     isJobs: of === "job",
     signal: new AbortController().signal,
   });
-  return replaceProcess(getSiteProgram("srun"), ["srun", ...options, ...wrapped], env);
+  const call = { program: getSiteProgram("srun"), argv: ["srun", ...options, ...wrapped], env } as const;
+  if (forgetsNodeFailures(call.program)) return await runWatched(call);
+  return replaceProcess(call.program, call.argv, env);
 }

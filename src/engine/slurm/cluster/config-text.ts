@@ -2,6 +2,7 @@
  * slurm.conf of the private cluster. Sources: slurm.conf(5) 22.05 to 26.05; testbed.md. Everything that would need
  * root, a database or control groups is switched off.
  */
+import { isBefore } from "../site-version.ts";
 import type { ClusterPaths } from "./paths.ts";
 
 export const CLUSTER_NAME = "berth-private";
@@ -84,8 +85,4 @@ export function cgroupConf(version: ClusterShape["version"]): string | undefined
 
 function nodeRange(count: number): string {
   return count === 1 ? "c1" : `c[1-${count}]`;
-}
-
-function isBefore([major, minor]: ClusterShape["version"], [otherMajor, otherMinor]: ClusterShape["version"]): boolean {
-  return major < otherMajor || (major === otherMajor && minor < otherMinor);
 }

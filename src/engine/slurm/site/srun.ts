@@ -14,8 +14,13 @@ import { chooseTransfer, type Transfer } from "./transfer.ts";
 
 type Env = Readonly<Record<string, string>>;
 
+export interface SrunCall extends SiteCall {
+  /** It is a step in a container of ours, run by the site's srun itself. */
+  readonly hasContainer?: boolean;
+}
+
 /** @throws BerthError SLURM_MISSING, NOT_SUPPORTED, BUNDLE_MISSING */
-export function siteSrun(argv: readonly string[], env: Env): SiteCall {
+export function siteSrun(argv: readonly string[], env: Env): SrunCall {
   const program = getSiteProgram("srun");
   const words = takeOptions([...SRUN_ROWS, ...OWN_ROWS], argv, { take: TAKEN, guess: helpGuess(program) });
   const { kept, taken, given, rest } = words;
@@ -33,7 +38,7 @@ export function siteSrun(argv: readonly string[], env: Env): SiteCall {
   if (transfer !== "none") {
     return staged(words, { bundle: request.bundle, transfer, name, comment, env: siteEnv, isInJob: env["SLURM_JOB_ID"] !== undefined });
   }
-  return { program, argv: ["srun", ...kept, ...name, ...comment, ...taskCommand(request, rest)], env: siteEnv };
+  return { program, argv: ["srun", ...kept, ...name, ...comment, ...taskCommand(request, rest)], env: siteEnv, hasContainer: true };
 }
 
 /**
