@@ -36,11 +36,18 @@ export async function runOnSite(name: string, argv: readonly string[]): Promise<
         return (await import("./sacct.ts")).sacct(argv);
       }
       return await shown(name, asIs, argv);
-    case "scontrol":
     case "squeue":
+      await keepCourier();
+      return await shown(name, asIs, argv);
+    case "scontrol":
       return await shown(name, asIs, argv);
   }
   return become(asIs);
+}
+
+/** Whoever looks at his jobs expects them to get on. */
+async function keepCourier(): Promise<void> {
+  (await import("#engine/slurm/cache/courier-records.ts")).startCourierIfNeeded();
 }
 
 async function shown(name: "scontrol" | "squeue" | "sacct", asIs: SiteCall, argv: readonly string[]): Promise<number> {

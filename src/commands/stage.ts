@@ -9,6 +9,7 @@ import { UsageError } from "#options/usage-error.ts";
 import { environment } from "./context.ts";
 
 export async function stage(argv: readonly string[]): Promise<number> {
+  if (argv[0] === "--courier") return await courier();
   const [bundleOption, bundle, transferOption, transfer, ofOption, of, wordsOption, count, ...words] = argv;
   if (
     bundleOption !== "--bundle" ||
@@ -23,11 +24,7 @@ export async function stage(argv: readonly string[]): Promise<number> {
       255,
     );
   }
-  const executable = selfPath();
-  if (executable === undefined)
-    throw new BerthError("NOT_COMPILED", `Only the built executable can be sent to nodes, not ${selfOnDisk().join(" ")}`, {
-      hint: "run: npm run build",
-    });
+  const executable = getExecutable();
   const env = environment();
   const options = words.slice(0, Number(count));
   const wrapped = await stageAndWrap(bundle, words.slice(Number(count)), {
@@ -40,4 +37,22 @@ export async function stage(argv: readonly string[]): Promise<number> {
   const call = { program: getSiteProgram("srun"), argv: ["srun", ...options, ...wrapped], env } as const;
   if (forgetsNodeFailures(call.program)) return await runWatched(call);
   return replaceProcess(call.program, call.argv, env);
+}
+
+/** The one process of this user on this host that brings bundles to batch jobs. */
+async function courier(): Promise<number> {
+  const stopped = new AbortController();
+  for (const name of ["SIGTERM", "SIGINT"] as const) process.on(name, () => stopped.abort(new Error("stopped")));
+  process.on("SIGHUP", () => undefined);
+  const { runCourier } = await import("#engine/slurm/cache/courier.ts");
+  await runCourier(getExecutable(), stopped);
+  return 0;
+}
+
+function getExecutable(): string {
+  const executable = selfPath();
+  if (executable !== undefined) return executable;
+  throw new BerthError("NOT_COMPILED", `Only the built executable can be sent to nodes, not ${selfOnDisk().join(" ")}`, {
+    hint: "run: npm run build",
+  });
 }

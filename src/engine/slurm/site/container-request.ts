@@ -4,6 +4,8 @@ import { dirname, join, resolve } from "node:path";
 import { BerthError } from "#job/errors.ts";
 import type { OptionRow } from "#options/getopt.ts";
 import { selfOnDisk } from "#platform/self.ts";
+import { shortHostName } from "#platform/directories.ts";
+import { AWAIT } from "../cache/node-scripts.ts";
 import { FILE_LIMIT_VARIABLE } from "../task/file-limit.ts";
 
 export interface ContainerRequest {
@@ -90,6 +92,12 @@ export function taskWords({ isJobs = false }: Pick<ContainerRequest, "isJobs">):
 export function batchTaskLine(request: ContainerRequest, firstLine: string): string {
   const words = selfOnDisk("task", "--bundle", request.bundle, "--batch", firstLine, "--").map(quote).join(" ");
   return `${FILE_LIMIT_VARIABLE}=$(ulimit -Sn) exec ${words} "$0" "$@"`;
+}
+
+/** The same for a bundle that has to be brought there first, by this host. */
+export function awaitingTaskLine({ cache, token }: { readonly cache: string; readonly token: string }, firstLine: string): string {
+  const words = [cache, shortHostName(), token, "--batch", firstLine, "--"].map(quote).join(" ");
+  return `exec /bin/sh -c ${quote(AWAIT)} sh ${words} "$0" "$@"`;
 }
 
 /** For sh(1). */
