@@ -11,7 +11,8 @@ import { takeOptions } from "#options/take-options.ts";
 
 /** No value has it. */
 const SEPARATOR = "\x1f";
-const KEYS = ["JobIDRaw", "Submit", "Comment", "SubmitLine"] as const;
+/** A submit line may have line ends, so that it is not the last. */
+const KEYS = ["Comment", "SubmitLine", "Submit", "JobIDRaw"] as const;
 const DEFAULT_WIDTH = 10;
 
 /** Undefined when neither containers nor comments are asked for. */
@@ -34,7 +35,7 @@ export function sacctFilter(argv: readonly string[], env: Readonly<Record<string
   return {
     argv: [...kept, "--parsable2", `--delimiter=${SEPARATOR}`, `--format=${[...names, ...KEYS].join(",")}`],
     show: (text) => {
-      const [header = "", ...lines] = text.split("\n").filter((line) => line !== "");
+      const [header = "", ...lines] = rowsOf(text, asked.length + KEYS.length);
       const titles = header.split(SEPARATOR).slice(0, asked.length);
       const columns = titles.map((name, value): ReportColumn<number> => ({ name, value, width: widthOf(asked[value] ?? "", name) }));
       const shown = [
@@ -47,6 +48,19 @@ export function sacctFilter(argv: readonly string[], env: Readonly<Record<string
       return shown.map((line) => `${line}\n`).join("");
     },
   };
+}
+
+/** Each has so many cells, whatever line ends are in them. */
+function rowsOf(text: string, cells: number): string[] {
+  const rows: string[] = [];
+  let row = "";
+  for (const line of text.split("\n")) {
+    row = row === "" ? line : `${row}\n${line}`;
+    if (row.split(SEPARATOR).length < cells) continue;
+    rows.push(row);
+    row = "";
+  }
+  return rows;
 }
 
 function isContainer(piece: string): boolean {
@@ -69,7 +83,7 @@ function cellOf(
   const cell = cells[index] ?? "";
   if (title === "Comment") return parseRequestComment(cell) === undefined ? cell : "";
   if (title !== "Container" || cell !== "") return cell;
-  const [key = "", since = "", comment = "", submitLine = ""] = cells.slice(own);
+  const [comment = "", submitLine = "", since = "", key = ""] = cells.slice(own);
   const facts = lookup.find({ key, comment, since });
   return facts?.container ?? containerOfLine(submitLine, { isStep: key.includes(".") }) ?? "";
 }
@@ -78,5 +92,5 @@ function cellOf(
 function containerOfLine(line: string, { isStep }: { readonly isStep: boolean }): string | undefined {
   const comment = isStep ? undefined : /--comment=(berth:\{.*?\})(?= |$)/.exec(line)?.[1];
   const request = comment === undefined ? undefined : parseRequestComment(comment);
-  return request?.bundle ?? / task --bundle (\S+) /.exec(line)?.[1];
+  return request?.bundle ?? / task --bundle (\/\S+) /.exec(line)?.[1];
 }

@@ -136,6 +136,21 @@ export function spawnOverheard(
   return { ...running(child), heard };
 }
 
+/** A program on two streams that are ours by number, whose standard error comes to us. */
+export function spawnOnStreams(
+  argv: readonly [string, ...string[]],
+  options: {
+    readonly env: Readonly<Record<string, string>>;
+    readonly cwd: string;
+    readonly stdin: number;
+    readonly stdout: number;
+  },
+): RunningProcess & { readonly stderr: AsyncIterable<Uint8Array> } {
+  const { env, cwd, stdin, stdout } = options;
+  const child = Bun.spawn([...argv], { env: { ...env }, cwd, stdio: [stdin, stdout, "pipe"] });
+  return { ...running(child, "tool"), stderr: child.stderr };
+}
+
 /** The same, with its standard output collected. */
 export async function captureOutput(
   argv: readonly [string, ...string[]],

@@ -23,6 +23,7 @@ import type {
   JobFilter,
   JobTarget,
   OwnStep,
+  RemoteContainers,
   SignalScope,
   StepChannel,
   StepRequest,
@@ -39,6 +40,7 @@ import { batchScriptFor } from "./site/script-file.ts";
 import { SiteCommands } from "./site-commands.ts";
 import { ContainerRecords } from "./accounting/container-records.ts";
 import { ErrorPipe } from "./error-pipe.ts";
+import { SlurmRemoteContainers } from "./remote/remote-containers.ts";
 import { SlurmStepChannel } from "./step-channel.ts";
 import { TOKEN_VARIABLE } from "./task/launch-failure.ts";
 
@@ -230,8 +232,11 @@ export class SlurmEngine implements Engine {
     });
   }
 
+  readonly remote: RemoteContainers = new SlurmRemoteContainers();
+
+  /** Nobody's process here can be a step of a job that runs elsewhere: see `remote`. */
   openOwnStep(): Promise<OwnStep> {
-    throw slurmError("NOT_SUPPORTED", { hint: "containers of podman and docker run on the embedded engine: set BERTH_ENGINE=embedded" });
+    throw slurmError("NOT_SUPPORTED");
   }
 
   async tryJob(request: JobRequest, options: Cancellable): ReturnType<Engine["tryJob"]> {

@@ -47,6 +47,30 @@ else
   mv -T "$p.d" "$c/bundle-$3" 2>/dev/null || [ -d "$c/bundle-$3" ] || fail "cannot publish the bundle"
 fi`;
 
+/**
+ * Prints `berth-box NODE CACHE ROOTFS EXECUTABLE`, the last two each one of shared, cached, lacks. Arguments: cache, root file system, digest
+ * of its names and time, its SHA or "-", executable's path, its "size mtime", its SHA.
+ */
+export const PROBE_ROOTFS = `${PLACE}
+r=lacks; e=lacks
+[ "$4" != - ] && [ -d "$c/bundle-$4" ] && r=cached
+[ -x "$c/berth-$7" ] && e=cached
+[ "$( (cd "$2" 2>/dev/null && ls -A && stat -c %Y .) | sha256sum)" = "$3  -" ] && r=shared
+[ -x "$5" ] && [ "$(stat -c '%s %Y' "$5" 2>/dev/null)" = "$6" ] && e=shared
+echo "berth-box $n $c $r $e"`;
+
+/** The same digest here. */
+export const WITNESS = `cd "$1" && { ls -A && stat -c %Y .; } | sha256sum`;
+
+/** Standard input, an archive, becomes the directory of one container. Arguments: cache, its name. */
+export const UNBOX = `${PLACE}
+${CHECKED}
+umask 077
+mkdir -p "$c" || fail "cannot make the cache directory $c"
+check_cache
+find "$c" -maxdepth 1 -name 'box-*' -mtime +1 -exec rm -rf {} + 2>/dev/null
+mkdir "$c/box-$2" && tar -x -f - --no-same-owner -C "$c/box-$2" || fail "cannot unpack to $c/box-$2"`;
+
 /** Runs a task from the cache. Arguments: cache, executable's SHA, bundle's SHA; then berth task's, and the program's. */
 export const START_CACHED = `${PLACE}; e=$2; b=$3; shift 3
 BERTH_TASK_NOFILE=$(ulimit -Sn) exec "$c/berth-$e" task --bundle "$c/bundle-$b" "$@"`;

@@ -6,8 +6,9 @@
  */
 import { BerthError } from "#job/errors.ts";
 import { shellCode } from "#job/outcome.ts";
+import { realUserId } from "#platform/users.ts";
 import { captureOutput, spawnForeground } from "#platform/spawn.ts";
-import { getSiteProgram } from "../programs.ts";
+import { siteWords } from "../programs.ts";
 import { quote, taskCommand, taskWords } from "../site/container-request.ts";
 import { archiveCommand, describeCargo, type Cargo } from "./cargo.ts";
 import { PROBE, RECEIVE, START_CACHED } from "./node-scripts.ts";
@@ -22,7 +23,7 @@ interface NodeAnswer {
 
 /** `BERTH_NODE_CACHE`, on the nodes; `%n` in it is the node's name. */
 export function nodeCache(env: Env): string {
-  return env["BERTH_NODE_CACHE"] ?? `/tmp/berth-${process.getuid?.() ?? 0}/cache`;
+  return env["BERTH_NODE_CACHE"] ?? `/tmp/berth-${realUserId()}/cache`;
 }
 
 export interface DeliveryOptions {
@@ -80,7 +81,7 @@ export async function stageAndWrap(
 export function stepWords(nodes: readonly string[] | number): string[] {
   const count = typeof nodes === "number" ? nodes : nodes.length;
   return [
-    getSiteProgram("srun"),
+    ...siteWords("srun"),
     "--quiet",
     "--overlap",
     `--nodes=${count}`,
@@ -128,10 +129,10 @@ async function probe(
   return answers;
 }
 
-async function send(
+export async function send(
   kind: "berth" | "bundle",
   sha: string,
-  lacking: readonly NodeAnswer[],
+  lacking: readonly { readonly node: string }[],
   { cache, env, source }: { readonly cache: string; readonly env: Env; readonly source: string },
 ): Promise<void> {
   if (lacking.length === 0) return;

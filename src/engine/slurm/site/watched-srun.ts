@@ -2,12 +2,13 @@
  * srun of a Slurm that says "Node failure on c4" and ends with 0 all the same, as 22.05 does: somebody has to listen. Its standard
  * error passes through us; everything else is its own.
  */
-import { readFileSync, writeSync } from "node:fs";
+import { readFileSync } from "node:fs";
 import { shellCode } from "#job/outcome.ts";
 import { restoreFileLimit } from "#platform/exec.ts";
 import { sendSignal } from "#platform/process-tree.ts";
 import { outputOf } from "#platform/run-tool.ts";
 import { spawnOverheard } from "#platform/spawn.ts";
+import { writeFully } from "#platform/write-fully.ts";
 import { findSiteProgram } from "../programs.ts";
 import { isBefore, siteVersion } from "../site-version.ts";
 import type { SiteCall } from "./site-call.ts";
@@ -32,12 +33,15 @@ export async function runWatched({ program, argv, env }: SiteCall): Promise<numb
   const ear = new NodeFailures();
   for await (const bytes of srun.heard) {
     ear.hear(bytes);
-    passOn(bytes);
+    writeFully(2, bytes); // when nobody reads any more srun goes on, as it does
   }
   const status = shellCode(await srun.exited);
   const failed = status === 0 ? ear.nodes.filter(isDown) : [];
   if (failed.length === 0) return status;
-  passOn(Buffer.from(`srun: error: NODE_FAIL: ${failed.join(",")} failed while the step ran; its tasks there did not end by themselves\n`));
+  writeFully(
+    2,
+    Buffer.from(`srun: error: NODE_FAIL: ${failed.join(",")} failed while the step ran; its tasks there did not end by themselves\n`),
+  );
   return NODE_FAIL_STATUS;
 }
 
@@ -72,19 +76,4 @@ function isDown(node: string): boolean {
   const sinfo = findSiteProgram("sinfo");
   if (sinfo === undefined) return true;
   return /down|fail|unk|no_respond|\*|drain|reboot|power/i.test(outputOf([sinfo, "-h", "-n", node, "-o", "%T"]));
-}
-
-function passOn(data: Uint8Array): void {
-  let bytes = data;
-  while (bytes.byteLength > 0) {
-    try {
-      bytes = bytes.subarray(writeSync(2, bytes));
-    } catch (error) {
-      const { code } = error as NodeJS.ErrnoException;
-      if (code === "EAGAIN") Atomics.wait(new Int32Array(new SharedArrayBuffer(4)), 0, 0, 5);
-      else if (code === "EPIPE")
-        return; // nobody reads any more; srun goes on, as it does
-      else if (code !== "EINTR") throw error;
-    }
-  }
 }

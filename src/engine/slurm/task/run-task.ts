@@ -36,6 +36,8 @@ export interface TaskRequest {
   readonly batchFirstLine: string | null;
   /** The container is the job's, and not only the step's. */
   readonly isJobs: boolean;
+  /** The program gets the bundle's variables and Slurm's, and nothing of ours: a container engine's container. */
+  readonly isClean: boolean;
   /** What went wrong beside the program's own result. */
   readonly tell: (line: string) => void;
 }
@@ -58,7 +60,7 @@ export async function runTask(request: TaskRequest): Promise<ExitStatus> {
     localId: facts.localId,
     globalId: facts.rank,
     args: request.command,
-    env: programEnvironment(container),
+    env: programEnvironment(container, request),
   });
   signals.stopped.throwIfAborted();
   restoreLimits();
@@ -126,12 +128,12 @@ function regularFile(fd: number): string | null {
 }
 
 /** The image's own variables win over the job's, and Slurm's win over both (oci-conf §8.1). */
-function programEnvironment(container: StepContainer): Record<string, string> {
+function programEnvironment(container: StepContainer, { isClean }: TaskRequest): Record<string, string> {
   const job: Record<string, string> = {};
   for (const [name, value] of Object.entries(process.env))
     if (value !== undefined && name !== FILE_LIMIT_VARIABLE && name !== TOKEN_VARIABLE) job[name] = value;
   const slurms = Object.entries(job).filter(([name]) => name.startsWith("SLURM"));
-  return { ...container.environment(job), ...Object.fromEntries(slurms) };
+  return { ...container.environment(isClean ? {} : job), ...Object.fromEntries(slurms) };
 }
 
 /** Bun raised our soft limit of open files; the program gets the one that Slurm had set. */
