@@ -43,7 +43,7 @@ describe.skipIf(site === undefined)("containers in accounting", () => {
     for (const name of ["srun", "said", "batch", "held"]) expect([name, column(await show(name), "Container")]).toEqual([name, on.bundle]);
     expect(column(await show("said"), "ContainerID")).toBe("cid");
     expect(column(await show("batch"), "ImageDigest")).toBe(IMAGE_DIGEST);
-    expect(await show("srun")).not.toContain("berth:{");
+    expect(await show("srun")).not.toContain(" Comment=berth:{");
     expect(await show("step")).not.toContain("Container=/");
     for (const text of [await show("said"), await on.show(jobs["said"] ?? "")]) expect(text).toContain("Comment=my own | words ");
     expect(await on.show(jobs["batch"] ?? "")).toContain("Comment=billed to us ");

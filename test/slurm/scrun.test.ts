@@ -116,7 +116,7 @@ describe.skipIf(site === undefined)("scrun on a cluster", () => {
     const dir = bundle("b-hidden", ["sh", "-c", "cat /secret"], hidden);
     const inside = (id: string) =>
       shell(
-        `exec unshare -r -m sh -c 'mount -t tmpfs none ${hidden} && cp -a ${on.bundle}/rootfs/. ${hidden} && echo seen >${hidden}/secret && ` +
+        `exec unshare -r -m sh -c '${on.bundle}/rootfs/bin/busybox mount -t tmpfs none ${hidden} && cp -a ${on.bundle}/rootfs/. ${hidden} && echo seen >${hidden}/secret && ` +
           `touch -d 2020-01-01 ${hidden}/secret ${hidden} && exec ${BERTH} scrun run -b ${dir} ${id}' </dev/null >${id}.out 2>${id}.err`,
       );
     const cached = () => readdirSync(env.BERTH_NODE_CACHE).filter((name) => /^bundle-[0-9a-f]{64}$/.test(name));

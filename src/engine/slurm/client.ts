@@ -30,7 +30,7 @@ import type {
 } from "../engine.ts";
 import { HOLD_COMMAND, SallocProcess } from "./allocation.ts";
 import { siteError } from "./errors.ts";
-import { cancelOneByOne } from "./cancel-each.ts";
+import { cancelTogether } from "./cancel-each.ts";
 import { matches } from "./job-matches.ts";
 import { jobArgv, stepArgv } from "./job-argv.ts";
 import { parseJob } from "./records/job.ts";
@@ -259,7 +259,10 @@ export class SlurmEngine implements Engine {
   }
 
   cancelEach(targets: readonly JobTarget[], options: Cancellable): Promise<readonly (BerthError | null)[]> {
-    return cancelOneByOne(targets, (target) => this.cancel(target, options));
+    return cancelTogether(targets, {
+      scancel: (jobIds) => this.#site.call("scancel", ["-v", ...jobIds], options),
+      cancel: (target) => this.cancel(target, options),
+    });
   }
 
   async sendSignal(
