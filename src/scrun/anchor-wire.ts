@@ -36,7 +36,8 @@ export interface AnchorPlan {
 
 export type ToAnchor =
   | { readonly op: "create"; readonly plan: AnchorPlan }
-  | { readonly op: "start" }
+  /** `waits`: for the job. Otherwise the answer to a queued one is `started` at once, and the rest is told on the container's own standard error. */
+  | { readonly op: "start"; readonly waits: boolean }
   | { readonly op: "state" }
   | { readonly op: "cancel" }
   | { readonly op: "kill"; readonly signal: number }

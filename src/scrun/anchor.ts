@@ -32,11 +32,14 @@ import { findMemoryCgroup, peakMemoryKib, wasOutOfMemory, type MemoryCgroup } fr
 import { lastError } from "./log.ts";
 import type { ContainerPlace } from "./place.ts";
 import type { Staging, StagingContext } from "./staging.ts";
+import { printOnTerminalOf } from "./terminal.ts";
 
 const SIGTERM = 15;
 const SIGKILL = 9;
 const SIGCONT = 18;
 const SIGSTOP = 19;
+/** CHLD, CONT, STOP, TSTP, TTIN, TTOU, URG, WINCH: engines hand on every signal, and these end no program by themselves. */
+const HARMLESS: ReadonlySet<number> = new Set([17, SIGCONT, SIGSTOP, 20, 21, 22, 23, 28]);
 /** After create has gone without a word there is nothing to be an anchor of. */
 const PLAN_MS = 60_000;
 const RUNTIME_MS = 120_000;
@@ -115,7 +118,8 @@ class Anchor {
       return status;
     } catch (error) {
       this.#fail(error);
-      return this.#withdraw.signal.aborted ? CANCELLED : NOT_RUN;
+      if (this.#withdraw.signal.aborted) return CANCELLED;
+      return error instanceof CreateFailure ? statusOfFailure(error.message) : NOT_RUN;
     } finally {
       await this.#release();
       server.stop();
@@ -176,8 +180,11 @@ class Anchor {
 
   #tellWaiting(): void {
     if (!this.#isQueued) return;
-    for (const starter of this.#starters)
-      this.#say(starter, { event: "waiting", text: `job ${this.#jobId} queued and waiting for resources` });
+    for (const starter of this.#starters) this.#say(starter, { event: "waiting", text: this.#waitingText() });
+  }
+
+  #waitingText(): string {
+    return `job ${this.#jobId} queued and waiting for resources`;
   }
 
   async #openStep(plan: AnchorPlan): Promise<OwnStep> {
@@ -276,7 +283,8 @@ class Anchor {
       for (const starter of this.#starters) this.#say(starter, { event: "started" });
     } else {
       const message = lastError(readText(log)) ?? `${plan.runtime} start failed with status ${shellCode(status)}`;
-      this.#startFailure = { kind: "exited", code: /not found|no such file/i.test(message) ? 127 : 126 };
+      this.#startFailure = statusOfFailure(message);
+      if (this.#starters.size === 0) this.#print(`scrun: error: ${message}`);
       for (const starter of this.#starters) this.#say(starter, { event: "failed", message, hint: null, isSaid: false });
       this.#kill(SIGKILL);
     }
@@ -444,7 +452,10 @@ class Anchor {
           this.#say(connection, { event: "failed", message: why, hint: null, isSaid: false });
           break;
         }
-        this.#starters.add(connection);
+        if (this.#isQueued && !message.waits) {
+          this.#print(`scrun: ${this.#waitingText()}`);
+          this.#say(connection, { event: "started" });
+        } else this.#starters.add(connection);
         this.#tellWaiting();
         this.#startWanted.resolve();
         break;
@@ -457,7 +468,7 @@ class Anchor {
         break;
       case "kill":
         if (this.#init !== undefined) this.#kill(message.signal);
-        else if (message.signal !== SIGCONT && message.signal !== SIGSTOP) this.#cancel();
+        else if (!HARMLESS.has(message.signal)) this.#cancel();
         this.#say(connection, { event: "done" });
         break;
       case "end":
@@ -538,10 +549,11 @@ class Anchor {
     connection.sendJson(message);
   }
 
-  /** On the container's own standard error, where the engine's logs have it. */
+  /** On the container's own standard error, where the engine's logs have it, or on its terminal. */
   #print(line: string): void {
     try {
-      console.error(line);
+      if (this.#plan?.hasTerminal !== true || this.#init === undefined) console.error(line);
+      else printOnTerminalOf(this.#init.pid, line);
     } catch {
       // nobody reads any more
     }
@@ -550,6 +562,11 @@ class Anchor {
 
 /** The runtime's own words, which it has written to the container's standard error too. */
 class CreateFailure extends Error {}
+
+/** As shells and engines say it. */
+function statusOfFailure(message: string): ExitStatus {
+  return { kind: "exited", code: /not found|no such file/i.test(message) ? 127 : 126 };
+}
 
 /** What is known of a job that waits. */
 function queuedEnvironment(plan: AnchorPlan, jobId: JobId | null): Record<string, string> {

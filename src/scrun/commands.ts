@@ -1,5 +1,5 @@
 /** The commands that find a container by its id: start, state, kill, delete, list, and what the real runtime does for us. */
-import { existsSync } from "node:fs";
+import { existsSync, readFileSync } from "node:fs";
 import { join } from "node:path";
 import { BerthError } from "#job/errors.ts";
 import { shellCode } from "#job/outcome.ts";
@@ -47,13 +47,16 @@ export function hasRuntimeContainer(place: ContainerPlace): boolean {
   return existsSync(join(place.runtimeRoot, place.id));
 }
 
-/** Waits for the job, and says so. Ctrl-C withdraws it. */
+/**
+ * Waits for the job, and says so. Ctrl-C withdraws it. Under containerd it does not wait: dockerd keeps the container locked meanwhile, so that
+ * `docker inspect`, `stop` and `rm -f` of a queued one would hang, and shows nothing of what is said here.
+ */
 export async function startContainer(root: string, id: string | undefined, log: Log): Promise<number> {
   const { place } = findContainer(root, id);
   using client = await AnchorClient.find(place);
   if (client === undefined) throw new BerthError("CONTAINER_STOPPED", "cannot start a container that has stopped");
   for (const signal of ["SIGINT", "SIGTERM"] as const) process.on(signal, () => client.say({ op: "cancel" }));
-  client.say({ op: "start" });
+  client.say({ op: "start", waits: !isChildOfContainerd() });
   let hasWaited = false;
   for (;;) {
     const answer = await client.next();
@@ -71,6 +74,14 @@ export async function startContainer(root: string, id: string | undefined, log: 
       default:
         break; // the answer to a cancel
     }
+  }
+}
+
+function isChildOfContainerd(): boolean {
+  try {
+    return readFileSync(`/proc/${process.ppid}/comm`, "latin1").startsWith("containerd-shim");
+  } catch {
+    return false; // its parent is in another pid namespace, or has gone
   }
 }
 
