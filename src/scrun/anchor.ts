@@ -467,8 +467,10 @@ class Anchor {
         this.#say(connection, { event: "done" });
         break;
       case "kill":
-        if (this.#init !== undefined) this.#kill(message.signal);
-        else if (!HARMLESS.has(message.signal)) this.#cancel();
+        if (this.#init !== undefined) {
+          this.#kill(message.signal);
+          if (message.signal === SIGKILL && this.#status === "paused") void this.#freeze(false);
+        } else if (!HARMLESS.has(message.signal)) this.#cancel();
         this.#say(connection, { event: "done" });
         break;
       case "end":

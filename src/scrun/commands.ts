@@ -108,7 +108,11 @@ export async function killContainer(call: RuntimeCall & { readonly signalText: s
   const signal = signalNumber(call.signalText ?? "TERM");
   const live = await statusOf(place);
   if (live.isMade) {
-    if (live.status === "paused" && signal === SIGKILL) await (await AnchorClient.find(place))?.ask({ op: "kill", signal });
+    if (live.status === "paused" && signal === SIGKILL) {
+      using client = await AnchorClient.find(place);
+      // Once only: a second one would not find it any more.
+      if ((await client?.ask({ op: "kill", signal })) !== undefined) return 0;
+    }
     return passOn(call);
   }
   if (live.status === "stopped") throw new BerthError("CONTAINER_STOPPED", "container not running");
@@ -203,6 +207,8 @@ export function passOn(call: RuntimeCall): never {
 /** pause and resume: the container first, then its job. */
 export async function pauseOrResume(call: RuntimeCall, word: "pause" | "resume"): Promise<number> {
   const { place, state } = findContainer(call.root, call.id);
+  // podman kills a paused container and resumes it then, for its end.
+  if (word === "resume" && (await statusOf(place)).status === "stopped") return 0;
   const result = await runChild([state.runtime, "--root", place.runtimeRoot, ...call.globals, ...state.runtimeOptions, ...call.words], {
     env: runtimeVariables(),
     cwd: "/",
