@@ -3,8 +3,9 @@ import { afterAll, afterEach, beforeAll, describe, expect, test } from "bun:test
 import { mkdirSync, readFileSync, writeFileSync } from "node:fs";
 import { until } from "../e2e/site.ts";
 import { havePeers } from "../peers.ts";
-import { canRunDocker, DockerSite, IMAGE, within } from "./docker.ts";
+import { canRunDocker, DockerSite, IMAGE } from "./docker.ts";
 import { resizeTerminal } from "./terminal.ts";
+import { within } from "./user-site.ts";
 
 const FOR_EVER = "trap 'exit 4' TERM; echo up; while :; do sleep 0.05; done";
 

@@ -5,7 +5,7 @@ import { join } from "node:path";
 import { type Outcome, type RunningCommand, type RunOptions, until } from "../e2e/site.ts";
 import { havePeers } from "../peers.ts";
 import { makeImage } from "./image.ts";
-import { ordinaryUser, UserSite } from "./user-site.ts";
+import { ordinaryUser, UserSite, within } from "./user-site.ts";
 
 export const IMAGE = "berth-test";
 const ROOTLESS = "/usr/share/docker.io/contrib/dockerd-rootless.sh";
@@ -129,16 +129,6 @@ export class DockerSite extends UserSite {
       clearTimeout(deadline);
     }
     await super[Symbol.asyncDispose]();
-  }
-}
-
-/** A command's outcome; it is killed when that takes too long. */
-export async function within(command: RunningCommand, limitMs = 60_000): Promise<Outcome> {
-  const timer = setTimeout(() => command.kill("SIGKILL"), limitMs);
-  try {
-    return await command.outcome;
-  } finally {
-    clearTimeout(timer);
   }
 }
 

@@ -1,11 +1,12 @@
-// A site whose commands an ordinary user runs, in a mount namespace of his own with a plain cgroup v2 tree: what rootless docker needs,
-// and podman for all that it refuses on hosts with hybrid cgroups (pause, stats). Making it takes root, so these tests run in root's run,
-// as the user that scripts/test makes.
+// A site whose commands an ordinary user runs, in a mount namespace with a plain cgroup v2 tree and in a cgroup that is his own, as a systemd session
+// gives him one: what rootless docker needs, and podman for all that it refuses on hosts with hybrid cgroups (pause). Making it
+// takes root, so these tests run in root's run, as the user that scripts/test makes.
 import { chmodSync, copyFileSync, readdirSync, readFileSync, rmSync, symlinkSync } from "node:fs";
-import { join } from "node:path";
-import { berthPath, isRoot, type RunningCommand, type RunOptions, Site, until } from "../e2e/site.ts";
+import { userInfo } from "node:os";
+import { basename, join } from "node:path";
+import { berthPath, isRoot, type Outcome, type RunningCommand, type RunOptions, Site, until } from "../e2e/site.ts";
 
-interface OrdinaryUser {
+export interface OrdinaryUser {
   readonly name: string;
   readonly uid: number;
   readonly gid: number;
@@ -47,7 +48,12 @@ export class UserSite extends Site {
 
   /** The user name that its commands run under. */
   get userName(): string {
-    return this.#user?.name ?? "me";
+    return this.#user?.name ?? userInfo().username;
+  }
+
+  /** The one that is the user's, below which engines make those of containers. */
+  get cgroup(): string {
+    return `/${basename(this.dir)}`;
   }
 
   /** Everything made so far becomes the user's. */
@@ -56,12 +62,19 @@ export class UserSite extends Site {
     if (user === undefined) return;
     const chown = Bun.spawnSync(["chown", "-R", `${user.uid}:${user.gid}`, this.dir], { timeout: 30_000 });
     if (!chown.success) throw new Error(chown.stderr.toString());
+    const cgroup = `/sys/fs/cgroup${this.cgroup}`;
+    const delegate = `mkdir ${cgroup} && chown ${user.uid}:${user.gid} ${cgroup} ${cgroup}/cgroup.procs ${cgroup}/cgroup.subtree_control && `;
+    // Nobody is in it any more when the site's processes are gone.
+    const remove = `; find ${cgroup} -depth -type d -exec rmdir {} +`;
     // It ends with its standard input, and so with this process, whatever becomes of that.
-    const holder = Bun.spawn(["unshare", "-m", "--propagation", "private", "sh", "-c", `${PRIVATE} echo ready && exec cat`], {
-      stdin: "pipe",
-      stdout: "pipe",
-      stderr: "ignore",
-    });
+    const holder = Bun.spawn(
+      ["unshare", "-m", "--propagation", "private", "sh", "-c", `${PRIVATE} ${delegate} echo ready && cat${remove}`],
+      {
+        stdin: "pipe",
+        stdout: "pipe",
+        stderr: "ignore",
+      },
+    );
     this.#holder = holder;
     const { value } = await holder.stdout.getReader().read();
     if (value === undefined) throw new Error("the mount namespace could not be made a second time");
@@ -71,9 +84,11 @@ export class UserSite extends Site {
   #inside(argv: readonly string[], cwd: string): [string, ...string[]] {
     const user = this.#user;
     if (user === undefined || this.#holder === undefined) throw new Error("not entered yet");
+    const enterCgroup = 'echo $$ > "$0/cgroup.procs" && exec "$@"';
     const ids = [`--reuid=${user.uid}`, `--regid=${user.gid}`, "--init-groups"];
     return [
-      ...(["/usr/bin/nsenter", `--mount=/proc/${this.#holder.pid}/ns/mnt`, "/usr/bin/setpriv", ...ids] as const),
+      ...(["/usr/bin/nsenter", `--mount=/proc/${this.#holder.pid}/ns/mnt`] as const),
+      ...["/bin/sh", "-c", enterCgroup, `/sys/fs/cgroup${this.cgroup}`, "/usr/bin/setpriv", ...ids],
       ...["/usr/bin/env", `--chdir=${cwd}`, ...argv],
     ];
   }
@@ -88,6 +103,21 @@ export class UserSite extends Site {
 
   override async [Symbol.asyncDispose](): Promise<void> {
     await super[Symbol.asyncDispose]();
-    this.#holder?.kill("SIGKILL");
+    const holder = this.#holder;
+    if (holder === undefined) return;
+    await holder.stdin.end();
+    const deadline = setTimeout(() => holder.kill("SIGKILL"), 10_000);
+    await holder.exited;
+    clearTimeout(deadline);
+  }
+}
+
+/** A command's outcome; it is killed when that takes too long. */
+export async function within(command: RunningCommand, limitMs = 60_000): Promise<Outcome> {
+  const timer = setTimeout(() => command.kill("SIGKILL"), limitMs);
+  try {
+    return await command.outcome;
+  } finally {
+    clearTimeout(timer);
   }
 }
