@@ -48,7 +48,8 @@ export type ToAnchor =
 export type ContainerStatus = "creating" | "created" | "running" | "paused" | "stopped";
 
 export type FromAnchor =
-  | { readonly event: "created"; readonly jobId: number | null }
+  /** `initPid`: null while the job waits. */
+  | { readonly event: "created"; readonly initPid: number | null }
   | { readonly event: "waiting"; readonly text: string }
   | { readonly event: "started" }
   | { readonly event: "done" }

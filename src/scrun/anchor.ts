@@ -1,6 +1,6 @@
 /**
- * The anchor: the process that an engine (podman, dockerd) takes for the container. It is there from `create` to the container's end,
- * holds the job, and ends with the container's exit status.
+ * The anchor: the process that stands behind a container. It is there from `create` to the container's end, holds the job, and ends with the container's
+ * exit status, which it tells who stands for it before the engine (stand-in.ts).
  *
  *   plan ─► ask for the job ─┬─ granted ─► step ─► runtime create ─► CREATED ─► start ─► RUNNING ─► ended ─► exit status
  *                            └─ queued: CREATED for the engine; the rest follows `start`, when the job is granted
@@ -31,6 +31,8 @@ import { jobEnvironment } from "./job-environment.ts";
 import { findMemoryCgroup, peakMemoryKib, wasOutOfMemory, type MemoryCgroup } from "./memory-events.ts";
 import { lastError } from "./log.ts";
 import type { ContainerPlace } from "./place.ts";
+import { nameRealProcesses } from "./shared-namespaces.ts";
+import { tellStandIn } from "./stand-in.ts";
 import type { Staging, StagingContext } from "./staging.ts";
 import { printOnTerminalOf } from "./terminal.ts";
 
@@ -55,6 +57,8 @@ export interface AnchorOptions {
   readonly engine: Engine;
   /** Fds for the container, beside 0, 1 and 2. */
   readonly preserved: readonly number[];
+  /** Where to say the exit status; undefined when nobody stands for us (stand-in.ts). */
+  readonly standInFd: number | undefined;
   /** Undefined: the bundle is used where it is. */
   readonly openStaging: () => Promise<Staging | undefined>;
 }
@@ -63,7 +67,9 @@ export async function runAnchor(place: ContainerPlace, options: AnchorOptions): 
   failFast((error) => console.error(`scrun: error: ${error instanceof Error ? error.message : String(error)}`));
   becomeSubreaper();
   const anchor = new Anchor(place, options);
-  return shellCode(await anchor.run());
+  const code = shellCode(await anchor.run());
+  if (options.standInFd !== undefined) tellStandIn(place, options.standInFd, code);
+  return code;
 }
 
 class Anchor {
@@ -226,6 +232,7 @@ class Anchor {
       const { addDevices } = await import("./devices.ts");
       addDevices(config.config, gres, { isConfined: process.getuid?.() !== 0 || outsideIds() !== undefined });
     }
+    nameRealProcesses(config.config, place.root);
     writeRuntimeConfig(config, { bundle: plan.bundle, target: join(place.bundle, "config.json"), environment });
     const argv: [string, ...string[]] = [
       ...this.#runtime(plan, place.runtimeLog),
@@ -528,7 +535,7 @@ class Anchor {
       runtimeOptions: plan.runtimeOptions,
       jobId: this.#jobId,
     });
-    if (this.#creator !== undefined) this.#say(this.#creator, { event: "created", jobId: this.#jobId });
+    if (this.#creator !== undefined) this.#say(this.#creator, { event: "created", initPid: this.#init?.pid ?? null });
   }
 
   #fail(error: unknown): void {

@@ -1,5 +1,5 @@
 /** The commands that find a container by its id: start, state, kill, delete, list, and what the real runtime does for us. */
-import { existsSync, readFileSync } from "node:fs";
+import { existsSync } from "node:fs";
 import { join } from "node:path";
 import { BerthError } from "#job/errors.ts";
 import { shellCode } from "#job/outcome.ts";
@@ -9,8 +9,10 @@ import { replaceProcess } from "#platform/exec.ts";
 import { isAlive } from "#platform/process-tree.ts";
 import { AnchorClient } from "./anchor-client.ts";
 import type { ContainerStatus } from "./anchor-wire.ts";
+import { isCalledByContainerd } from "./caller.ts";
 import { lastError, type Log } from "./log.ts";
 import { definedVariables } from "./start-anchor.ts";
+import { thawStandIn } from "./thaw.ts";
 import { checkId, ContainerPlace, listPlaces, type ContainerState } from "./place.ts";
 
 const never = new AbortController().signal;
@@ -56,7 +58,7 @@ export async function startContainer(root: string, id: string | undefined, log: 
   using client = await AnchorClient.find(place);
   if (client === undefined) throw new BerthError("CONTAINER_STOPPED", "cannot start a container that has stopped");
   for (const signal of ["SIGINT", "SIGTERM"] as const) process.on(signal, () => client.say({ op: "cancel" }));
-  client.say({ op: "start", waits: !isChildOfContainerd() });
+  client.say({ op: "start", waits: !isCalledByContainerd() });
   let hasWaited = false;
   for (;;) {
     const answer = await client.next();
@@ -77,21 +79,13 @@ export async function startContainer(root: string, id: string | undefined, log: 
   }
 }
 
-function isChildOfContainerd(): boolean {
-  try {
-    return readFileSync(`/proc/${process.ppid}/comm`, "latin1").startsWith("containerd-shim");
-  } catch {
-    return false; // its parent is in another pid namespace, or has gone
-  }
-}
-
 export async function stateOf(root: string, id: string | undefined): Promise<Record<string, unknown>> {
   const { place, state } = findContainer(root, id);
   const { status } = await statusOf(place);
   return {
     ociVersion: state.ociVersion,
     id: state.id,
-    pid: status === "stopped" ? 0 : state.anchor.pid,
+    pid: status === "stopped" ? 0 : (place.standIn() ?? state.anchor.pid),
     status,
     bundle: state.bundle,
     rootfs: state.rootfs,
@@ -107,6 +101,8 @@ export async function killContainer(call: RuntimeCall & { readonly signalText: s
   const { place } = findContainer(call.root, call.id);
   const signal = signalNumber(call.signalText ?? "TERM");
   const live = await statusOf(place);
+  // Its anchor was killed while it was paused: the engine sees its end now.
+  if (live.status === "stopped" && thawStandIn(place)) return 0;
   if (live.isMade) {
     if (live.status === "paused" && signal === SIGKILL) {
       using client = await AnchorClient.find(place);
@@ -141,7 +137,8 @@ export async function deleteContainer(
   if (!options.isForced && (status === "running" || status === "paused")) {
     throw new BerthError("CONTAINER_RUNNING", `cannot delete container ${place.id} that is not stopped: ${status}`);
   }
-  if (status !== "stopped") await endAnchor(place);
+  if (status === "stopped") thawStandIn(place);
+  else await endAnchor(place);
   await deleteReal(place, options.log);
   place.remove();
   return 0;
@@ -208,7 +205,10 @@ export function passOn(call: RuntimeCall): never {
 export async function pauseOrResume(call: RuntimeCall, word: "pause" | "resume"): Promise<number> {
   const { place, state } = findContainer(call.root, call.id);
   // podman kills a paused container and resumes it then, for its end.
-  if (word === "resume" && (await statusOf(place)).status === "stopped") return 0;
+  if (word === "resume" && (await statusOf(place)).status === "stopped") {
+    thawStandIn(place);
+    return 0;
+  }
   const result = await runChild([state.runtime, "--root", place.runtimeRoot, ...call.globals, ...state.runtimeOptions, ...call.words], {
     env: runtimeVariables(),
     cwd: "/",

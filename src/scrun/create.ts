@@ -20,6 +20,7 @@ import { jobRequestOf } from "./job-request.ts";
 import { findOrigin } from "./origin.ts";
 import type { ContainerPlace } from "./place.ts";
 import { findRealRuntime } from "./real-runtime.ts";
+import { startStandIn } from "./stand-in.ts";
 import { definedVariables, type StartedAnchor } from "./start-anchor.ts";
 
 const SOCKET_WAIT_MS = 20_000;
@@ -58,11 +59,15 @@ export async function createContainer(
     const config = configFile === undefined ? readConfig(bundle) : readConfig(bundle, resolve(configFile));
     const plan = await makePlan(call, { id, bundle, config, preserved });
     hasPlan = true;
-    await handOver(place, anchor, { plan, startController: call.startController });
+    const { initPid } = await handOver(place, anchor, { plan, startController: call.startController });
     if (onExit !== undefined) void anchor.exited.then((status) => onExit(shellCode(status)));
     const pidFile = lastValue(given, "pid-file");
+    if (pidFile === undefined || pidFile === "") return place;
+    const pipe = call.started.standInPipe;
+    const hasPidNamespace = config.namespaces.some(({ type }) => type === "pid");
+    const standIn = pipe === undefined || initPid === null ? undefined : startStandIn(place, { pipe, initPid, hasPidNamespace });
     // Without a newline: docker's reader wants digits only.
-    if (pidFile !== undefined && pidFile !== "") writeFileSync(pidFile, String(anchor.pid));
+    writeFileSync(pidFile, String(standIn ?? anchor.pid));
     return place;
   } catch (error) {
     await stopAnchor(place, { anchor, hasPlan });
@@ -137,14 +142,14 @@ async function handOver(
   place: ContainerPlace,
   anchor: RunningProcess,
   { plan, startController }: { readonly plan: AnchorPlan; readonly startController: () => Promise<void> },
-): Promise<void> {
+): Promise<{ readonly initPid: number | null }> {
   using client = await connectSoon(place, anchor);
   const asked = client.ask({ op: "create", plan });
   const isLate = await Promise.race([asked.then(() => false), Bun.sleep(PATIENCE_MS).then(() => true)]);
   // It starts no controller itself; if none runs, it is for us to do so.
   if (isLate) await Promise.race([asked, startController()]);
   const answer = await asked;
-  if (answer?.event === "created") return;
+  if (answer?.event === "created") return answer;
   if (answer?.event === "failed") {
     const options = answer.hint === null ? {} : { hint: answer.hint };
     throw answer.isSaid

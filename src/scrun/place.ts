@@ -5,6 +5,7 @@
  *   ROOT/ID/anchor.sock    the anchor listens (anchor-wire.ts); nobody listens once the container has ended
  *   ROOT/ID/bundle/        config.json as the real runtime gets it: the job's variables and devices added
  *   ROOT/ID/runtime/       --root of the real runtime
+ *   ROOT/ID/stand-in.pid   who stands for the container before its engine (stand-in.ts)
  *   ROOT/ID/spool/         for staging
  *
  * ROOT (spec: scrun §5.1): --root, $XDG_RUNTIME_DIR/scrun, /run/user/UID/scrun, $TMPDIR/UID/scrun, /tmp/berth-UID/scrun. All of it is 0700.
@@ -69,6 +70,10 @@ export class ContainerPlace {
   get initPidFile(): string {
     return join(this.dir, "init.pid");
   }
+  /** The pid of the process that engines wait for instead of the anchor (stand-in.ts). */
+  get standInFile(): string {
+    return join(this.dir, "stand-in.pid");
+  }
   get spool(): string {
     return join(this.dir, "spool");
   }
@@ -109,6 +114,14 @@ export class ContainerPlace {
     } catch (error) {
       if ((error as NodeJS.ErrnoException).code === "ENOENT") return undefined;
       throw error;
+    }
+  }
+
+  standIn(): number | undefined {
+    try {
+      return Number(readFileSync(this.standInFile, "latin1"));
+    } catch {
+      return undefined; // there is none
     }
   }
 

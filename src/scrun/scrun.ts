@@ -202,8 +202,8 @@ function logOptions(globals: readonly Given[]): string[] {
   });
 }
 
-/** `scrun anchor DIR N`: not for users. */
-async function anchor([dir = "", preserved = "0"]: readonly string[], host: ScrunHost): Promise<number> {
+/** `scrun anchor DIR N [stand-in]`: not for users. */
+async function anchor([dir = "", preserved = "0", standIn]: readonly string[], host: ScrunHost): Promise<number> {
   const { ContainerPlace } = await import("./place.ts");
   const { runAnchor } = await import("./anchor.ts");
   const id = basename(dir);
@@ -212,5 +212,6 @@ async function anchor([dir = "", preserved = "0"]: readonly string[], host: Scru
     engine,
     openStaging: async () => undefined,
     preserved: Array.from({ length: Number(preserved) }, (_, index) => 3 + index),
+    standInFd: standIn === undefined ? undefined : 3 + Number(preserved),
   });
 }

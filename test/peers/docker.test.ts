@@ -88,7 +88,12 @@ describe.skipIf(!canRunDocker)("docker through scrun", () => {
     await startDetached("life");
     expect((await site.docker(["ps", "--format", "{{.Names}} {{.Status}}"])).stdout).toMatch(/^life Up /);
     expect((await site.run(["squeue", "-h", "-o", "%j %T"])).stdout).toBe("life RUNNING\n");
-    expect((await site.docker(["top", "life"])).stdout).toContain("sh -c");
+    const processes = (await site.docker(["top", "life"])).stdout;
+    expect(processes).toContain("sh -c");
+    expect(processes).not.toContain("scrun"); // who stands for it is in its cgroup
+    const beside = await site.dockerRun(["--rm", "--pid", "container:life", IMAGE, "cat", "/proc/1/cmdline"]);
+    expect(beside).toMatchObject({ status: 0, stdout: expect.stringContaining("trap") });
+    expect(await site.docker(["cp", "life:/etc/group", "-"])).toMatchObject({ status: 0, stdout: expect.stringContaining("me:x:1000:") });
     const inside = await site.docker(["exec", "-e", "B=c", "-w", "/tmp", "life", "sh", "-c", "echo in $B $(pwd) $SLURM_STEP_ID; exit 5"]);
     expect(inside).toMatchObject({ status: 5, stdout: "in c /tmp 0\n" });
     expect(await site.docker(["exec", "-i", "life", "cat"], { stdin: "typed\n" })).toMatchObject({ status: 0, stdout: "typed\n" });

@@ -1,7 +1,7 @@
 // What rootless podman refuses on a host with hybrid cgroups, in a mount namespace with a plain v2 tree: pause, and limits, which make the job's size.
 import { afterAll, afterEach, beforeAll, describe, expect, test } from "bun:test";
 import { existsSync, writeFileSync } from "node:fs";
-import { until } from "../e2e/site.ts";
+import { kill, processesOf, until } from "../e2e/site.ts";
 import { havePeers } from "../peers.ts";
 import { IMAGE, PodmanSite } from "./podman.ts";
 import { ordinaryUser, within } from "./user-site.ts";
@@ -52,6 +52,18 @@ describe.skipIf(ordinaryUser === undefined || !havePeers("podman", "conmon", "ne
       expect(await site.podman(["pause", "halted"])).toMatchObject({ status: 0 });
       await site.run(["scancel", "--name", "halted"]);
       await until("podman to see it", async () => (await state("halted")) === "exited");
+    });
+
+    test("a container whose anchor was killed while it was paused can be removed", async () => {
+      const options = [`--cgroup-parent=${site.cgroup}`, "--name", "lost"];
+      expect(await site.podman(["run", "-d", ...options, IMAGE, "sh", "-c", FOR_EVER])).toMatchObject({ status: 0 });
+      expect(await site.podman(["pause", "lost"])).toMatchObject({ status: 0 });
+      const anchor = processesOf(site.dir).find(({ command }) => command.startsWith("scrun-anchor"));
+      expect(anchor !== undefined && kill(anchor.pid)).toBe(true);
+      await until("its job to go", async () => (await queued("lost")) === "");
+      expect((await site.podman(["rm", "-f", "-t", "0", "lost"])).status).toBe(0);
+      // podman's own process, which keeps its namespaces, stays.
+      expect((await site.leftovers()).filter((line) => !line.includes("catatonit -P"))).toEqual([]);
     });
 
     test("--cpus and --memory are the job's; more than there is, is podman's error", async () => {

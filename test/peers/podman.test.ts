@@ -161,6 +161,18 @@ describe.skipIf(!canRunPodman)("podman through scrun", () => {
     expect((await site.podman(["pod", "rm", "-f", "pod"])).status).toBe(0);
   });
 
+  test("--pid container:NAME, cp: what podman finds by the container's pid", async () => {
+    await startDetached("found");
+    const beside = await run("--pid", "container:found", IMAGE, "cat", "/proc/1/cmdline");
+    expect(beside).toMatchObject({ status: 0, stdout: expect.stringContaining("trap") }); // the other one's first process
+    const file = site.path("copied");
+    writeFileSync(file, "from outside");
+    expect(await site.podman(["cp", file, "found:/tmp/in"])).toMatchObject({ status: 0, stderr: "" });
+    expect((await site.podman(["exec", "found", "cat", "/tmp/in"])).stdout).toBe("from outside");
+    expect(await site.podman(["cp", "found:/etc/group", file])).toMatchObject({ status: 0, stderr: "" });
+    expect(readFileSync(file, "utf8")).toContain("me:x:1000:");
+  });
+
   test("scancel ends the container, and podman sees it", async () => {
     await startDetached("cancelled");
     await site.run(["scancel", "--name", "cancelled"]);
