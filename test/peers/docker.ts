@@ -1,8 +1,8 @@
-// A real rootless dockerd with storage, configuration and a small image of its own, whose runtime is scrun unless a command names another one
+// A real dockerd, rootless or root's, with storage, configuration and a small image of its own, whose runtime is scrun unless a command names another one
 // ("plain": runc). It works on the private cluster of test/e2e/site.ts, so that every container is a job there.
-import { mkdirSync, symlinkSync, writeFileSync } from "node:fs";
-import { join } from "node:path";
-import { type Outcome, type RunningCommand, type RunOptions, until } from "../e2e/site.ts";
+import { existsSync, mkdirSync, symlinkSync, writeFileSync } from "node:fs";
+import { basename, join } from "node:path";
+import { isRoot, type Outcome, type RunningCommand, type RunOptions, until } from "../e2e/site.ts";
 import { havePeers } from "../peers.ts";
 import { makeImage } from "./image.ts";
 import { ordinaryUser, UserSite, within } from "./user-site.ts";
@@ -12,21 +12,32 @@ const ROOTLESS = "/usr/share/docker.io/contrib/dockerd-rootless.sh";
 
 export const canRunDocker = ordinaryUser !== undefined && havePeers("dockerd", "rootlesskit", "newuidmap", "runc", "busybox");
 
+/** root's dockerd, for what only it may do: limits. Without a writable cgroup tree it cannot either. */
+export const canRunRootDocker = isRoot && canWriteCgroups() && havePeers("dockerd", "runc", "busybox");
+
+function canWriteCgroups(): boolean {
+  const tree = existsSync("/sys/fs/cgroup/memory") ? "/sys/fs/cgroup/memory" : "/sys/fs/cgroup";
+  const made = Bun.spawnSync(["sh", "-c", `d=$(mktemp -d ${tree}/berth-e2e-XXXXXX) && rmdir "$d"`], { timeout: 10_000 }).success;
+  if (!made) console.error("skipping the tests of limits: no cgroup can be made here");
+  return made;
+}
+
 /** Its daemon has no network to give. */
 const LIMITED = ["--net=none"];
 
 export class DockerSite extends UserSite {
-  readonly #client: Readonly<Record<string, string>>;
+  readonly #isRootful: boolean;
+  readonly #socket: string;
   #daemon: RunningCommand | undefined;
 
-  private constructor() {
-    super({}, ordinaryUser);
-    symlinkSync("berth", join(this.dir, "bin/scrun"));
-    this.#client = { DOCKER_HOST: `unix://${join(this.dir, "run/docker.sock")}` };
+  private constructor(isRootful: boolean) {
+    super({}, isRootful ? undefined : ordinaryUser);
+    this.#isRootful = isRootful;
+    this.#socket = join(this.dir, "run/docker.sock");
   }
 
-  static async open(): Promise<DockerSite> {
-    const site = new DockerSite();
+  static async open({ isRootful = false } = {}): Promise<DockerSite> {
+    const site = new DockerSite(isRootful);
     try {
       await site.#startDaemon();
     } catch (error) {
@@ -37,29 +48,23 @@ export class DockerSite extends UserSite {
   }
 
   async #startDaemon(): Promise<void> {
-    const config = join(this.dir, "config/docker");
-    mkdirSync(config);
-    writeFileSync(
-      join(config, "daemon.json"),
-      JSON.stringify({
-        experimental: true,
-        iptables: false,
-        bridge: "none",
-        "ip-forward": false,
-        "ip-masq": false,
-        "userland-proxy": false,
-        "storage-driver": "vfs",
-        "data-root": join(this.dir, "d"),
-        "default-runtime": "scrun",
-        "shutdown-timeout": 5,
-        runtimes: { scrun: { path: join(this.dir, "bin/scrun") }, plain: { path: "/usr/sbin/runc" } },
-      }),
-    );
+    const scrun = join(this.dir, "bin/scrun");
+    if (this.#isRootful) {
+      // A containerd that runs already would call it with an environment of its own.
+      const names = ["HOME", "XDG_RUNTIME_DIR", "XDG_STATE_HOME", "XDG_CONFIG_HOME"];
+      const exports = names.map((name) => `export ${name}='${this.env[name]}'\n`).join("");
+      writeFileSync(scrun, `#!/bin/sh\n${exports}exec ${this.dir}/bin/berth scrun "$@"\n`, { mode: 0o755 });
+    } else symlinkSync("berth", scrun);
+    mkdirSync(join(this.dir, "config/docker"));
+    const configFile = join(this.dir, "config/docker/daemon.json");
+    writeFileSync(configFile, JSON.stringify({ ...this.#configuration(scrun), ...(this.#isRootful ? this.#rootfulConfiguration() : {}) }));
     const image = makeImage(this.dir);
     await this.enter();
     await this.expectSuccess(["berth", "daemon", "start"]);
     const env = { DOCKERD_ROOTLESS_ROOTLESSKIT_NET: "host", DOCKERD_ROOTLESS_ROOTLESSKIT_PORT_DRIVER: "none" };
-    const daemon = this.start([ROOTLESS], { env });
+    // What root's mounts goes with it.
+    const rootful = ["/usr/bin/unshare", "-m", "--propagation", "private", "/usr/sbin/dockerd", "--config-file", configFile] as const;
+    const daemon = this.start(this.#isRootful ? rootful : [ROOTLESS], { env });
     this.#daemon = daemon;
     await until(
       "dockerd",
@@ -70,6 +75,36 @@ export class DockerSite extends UserSite {
       60_000,
     );
     await this.expectSuccess(["/usr/bin/docker", "import", image, IMAGE]);
+  }
+
+  #configuration(scrun: string): Record<string, unknown> {
+    return {
+      iptables: false,
+      bridge: "none",
+      "ip-forward": false,
+      "ip-masq": false,
+      "userland-proxy": false,
+      "storage-driver": "vfs",
+      "data-root": join(this.dir, "d"),
+      "default-runtime": "scrun",
+      "shutdown-timeout": 5,
+      runtimes: { scrun: { path: scrun }, plain: { path: "/usr/sbin/runc" } },
+    };
+  }
+
+  #rootfulConfiguration(): Record<string, unknown> {
+    const name = basename(this.dir);
+    return {
+      hosts: [`unix://${this.#socket}`],
+      "exec-root": join(this.dir, "x"),
+      pidfile: join(this.dir, "docker.pid"),
+      "exec-opts": ["native.cgroupdriver=cgroupfs"],
+      "cgroup-parent": `/${name}`,
+      "containerd-namespace": name,
+      "containerd-plugins-namespace": `${name}-plugins`,
+      // Root in a container may not have more.
+      "default-ulimits": { nofile: { Name: "nofile", Hard: 1024, Soft: 1024 } },
+    };
   }
 
   docker(args: readonly string[], options: RunOptions = {}): Promise<Outcome> {
@@ -105,7 +140,7 @@ export class DockerSite extends UserSite {
   }
 
   #asClient(options: RunOptions): RunOptions {
-    return { timeoutMs: 60_000, ...options, env: { ...this.#client, ...options.env } };
+    return { timeoutMs: 60_000, ...options, env: { DOCKER_HOST: `unix://${this.#socket}`, ...options.env } };
   }
 
   async expectSuccess(argv: readonly [string, ...string[]]): Promise<string> {
@@ -129,6 +164,10 @@ export class DockerSite extends UserSite {
       clearTimeout(deadline);
     }
     await super[Symbol.asyncDispose]();
+    if (this.#isRootful) {
+      const remove = `find /sys/fs/cgroup -depth -type d -path '*/${basename(this.dir)}*' -exec rmdir {} +`;
+      Bun.spawnSync(["sh", "-c", remove], { timeout: 10_000 });
+    }
   }
 }
 
