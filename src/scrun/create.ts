@@ -14,6 +14,7 @@ import { sendSignal } from "#platform/process-tree.ts";
 import type { RunningProcess } from "#platform/spawn.ts";
 import { AnchorClient } from "./anchor-client.ts";
 import type { AnchorPlan } from "./anchor-wire.ts";
+import { explainRefusal } from "./asked-devices.ts";
 import { has, lastValue, type Given } from "./command-line.ts";
 import { readConfig, type BundleConfig } from "./config.ts";
 import { jobRequestOf } from "./job-request.ts";
@@ -59,7 +60,7 @@ export async function createContainer(
     const config = configFile === undefined ? readConfig(bundle) : readConfig(bundle, resolve(configFile));
     const plan = await makePlan(call, { id, bundle, config, preserved });
     hasPlan = true;
-    const { initPid } = await handOver(place, anchor, { plan, startController: call.startController });
+    const { initPid } = await handOver(place, anchor, { plan, config, startController: call.startController });
     if (onExit !== undefined) void anchor.exited.then((status) => onExit(shellCode(status)));
     const pidFile = lastValue(given, "pid-file");
     if (pidFile === undefined || pidFile === "") return place;
@@ -141,7 +142,11 @@ function createOptions(given: readonly Given[], preserved: number, runtime: stri
 async function handOver(
   place: ContainerPlace,
   anchor: RunningProcess,
-  { plan, startController }: { readonly plan: AnchorPlan; readonly startController: () => Promise<void> },
+  {
+    plan,
+    config,
+    startController,
+  }: { readonly plan: AnchorPlan; readonly config: BundleConfig; readonly startController: () => Promise<void> },
 ): Promise<{ readonly initPid: number | null }> {
   using client = await connectSoon(place, anchor);
   const asked = client.ask({ op: "create", plan });
@@ -154,7 +159,7 @@ async function handOver(
     const options = answer.hint === null ? {} : { hint: answer.hint };
     throw answer.isSaid
       ? new AlreadySaid("RUNTIME_FAILED", answer.message, options)
-      : new BerthError("CREATE_FAILED", answer.message, options);
+      : new BerthError("CREATE_FAILED", explainRefusal(answer.message, config.config), options);
   }
   throw new BerthError("ANCHOR_LOST", "Cannot create container: its anchor has gone");
 }

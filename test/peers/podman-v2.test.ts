@@ -8,12 +8,23 @@ import { ordinaryUser, within } from "./user-site.ts";
 
 const FOR_EVER = "trap 'exit 4' TERM; echo up; while :; do sleep 0.05; done";
 
+/** Two GPUs, and a third one that no node of the cluster has. */
+const CONF = "NodeName=n1 CPUs=16 RealMemory=16000 Gres=gpu:2\nPartitionName=debug Nodes=ALL Default=YES\nKillWait=2\n";
+const GPUS = {
+  cdiVersion: "0.5.0",
+  kind: "nvidia.com/gpu",
+  devices: ["/dev/full", "/dev/random", "/dev/urandom"].map((path, index) => ({
+    name: String(index),
+    containerEdits: { deviceNodes: [{ path }], env: [`GPU=${index}`] },
+  })),
+};
+
 describe.skipIf(ordinaryUser === undefined || !havePeers("podman", "conmon", "newuidmap", "crun", "busybox"))(
   "podman through scrun, with cgroup v2",
   () => {
     let site: PodmanSite;
     beforeAll(async () => {
-      site = await PodmanSite.open({ user: ordinaryUser });
+      site = await PodmanSite.open({ user: ordinaryUser, etc: { "cdi/test.json": JSON.stringify(GPUS) }, conf: CONF });
     }, 120_000);
     afterAll(() => site?.[Symbol.asyncDispose](), 60_000);
     afterEach(async () => {
@@ -73,6 +84,20 @@ describe.skipIf(ordinaryUser === undefined || !havePeers("podman", "conmon", "ne
       expect(granted).toMatchObject({ status: 0, stdout: "2 64\n" });
       const refused = await site.podman(["run", "--rm", "--memory=900g", IMAGE, "true"]);
       expect(refused).toMatchObject({ status: 126, stderr: expect.stringMatching(/emory|configuration is not available/) });
+    });
+
+    test("--device of a GPU is a GPU of the job; one more than there is, is podman's error", async () => {
+      const two = ["--device", "nvidia.com/gpu=0", "--device", "nvidia.com/gpu=1"];
+      const granted = await site.podman(["run", "--rm", "--name", "gpus", ...two, IMAGE, "sh", "-c", "echo $SLURM_STEP_GPUS"]);
+      expect(granted).toMatchObject({ status: 0, stdout: "0,1\n" });
+      const { stdout } = await site.run(["sacct", "-X", "-n", "-P", "--name", "gpus", "-o", "alloctres%80"]);
+      expect(stdout).toContain("gres/gpu=2");
+      // The last one only: the job has the first, and so has the container.
+      const other = await site.podman(["run", "--rm", "--device", "nvidia.com/gpu=1", IMAGE, "sh", "-c", "echo $GPU"]);
+      expect(other).toMatchObject({ status: 0, stdout: "0\n" });
+      const refused = await site.podman(["run", "--rm", ...two, "--device", "nvidia.com/gpu=2", IMAGE, "true"]);
+      expect(refused.status).toBe(126);
+      expect(refused.stderr).toContain("the container's devices nvidia.com/gpu=0, nvidia.com/gpu=1, nvidia.com/gpu=2");
     });
 
     test("kube play: a pod's containers are jobs with its limits and annotations", async () => {

@@ -15,6 +15,8 @@ if (isRoot) console.error("skipping the tests of rootless podman: they are an or
 
 export interface PodmanSiteOptions {
   readonly conf?: string;
+  /** With a user only. */
+  readonly etc?: Readonly<Record<string, string>>;
   /** Undefined: whoever runs the test. */
   readonly user?: OrdinaryUser | undefined;
 }
@@ -22,8 +24,8 @@ export interface PodmanSiteOptions {
 export class PodmanSite extends UserSite {
   readonly #config: string;
 
-  private constructor({ conf, user }: PodmanSiteOptions) {
-    super(conf === undefined ? {} : { conf }, user);
+  private constructor({ user, ...options }: PodmanSiteOptions) {
+    super(options, user);
     this.#config = join(this.dir, "containers.conf");
     symlinkSync(join(this.dir, "bin/berth"), join(this.dir, "bin/scrun"));
   }

@@ -1,9 +1,9 @@
 // A site whose commands an ordinary user runs, in a mount namespace with a plain cgroup v2 tree and in a cgroup that is his own, as a systemd session
 // gives him one: what rootless docker needs, and podman for all that it refuses on hosts with hybrid cgroups (pause). Making it
 // takes root, so these tests run in root's run, as the user that scripts/test makes.
-import { chmodSync, copyFileSync, readdirSync, readFileSync, rmSync, symlinkSync } from "node:fs";
+import { chmodSync, copyFileSync, existsSync, mkdirSync, readdirSync, readFileSync, rmSync, symlinkSync, writeFileSync } from "node:fs";
 import { userInfo } from "node:os";
-import { basename, join } from "node:path";
+import { basename, dirname, join } from "node:path";
 import { berthPath, isRoot, type Outcome, type RunningCommand, type RunOptions, Site, until } from "../e2e/site.ts";
 
 export interface OrdinaryUser {
@@ -33,11 +33,21 @@ export class UserSite extends Site {
   readonly #user: OrdinaryUser | undefined;
   #holder: Bun.Subprocess<"pipe", "pipe", "ignore"> | undefined;
 
-  /** @param user undefined: whoever runs the test, where it is */
-  protected constructor(options: { readonly conf?: string }, user: OrdinaryUser | undefined) {
+  /**
+   * @param options.etc files that its /etc has besides, by their path in it
+   * @param user undefined: whoever runs the test, where it is
+   */
+  protected constructor(
+    options: { readonly conf?: string; readonly etc?: Readonly<Record<string, string>> },
+    user: OrdinaryUser | undefined,
+  ) {
     super(options);
     this.#user = user;
     if (user === undefined) return;
+    for (const [name, text] of Object.entries(options.etc ?? {})) {
+      mkdirSync(dirname(join(this.dir, "etc", name)), { recursive: true });
+      writeFileSync(join(this.dir, "etc", name), text);
+    }
     // The checkout may be root's alone.
     const bin = join(this.dir, "bin");
     for (const name of readdirSync(bin)) rmSync(join(bin, name));
@@ -64,11 +74,14 @@ export class UserSite extends Site {
     if (!chown.success) throw new Error(chown.stderr.toString());
     const cgroup = `/sys/fs/cgroup${this.cgroup}`;
     const delegate = `mkdir ${cgroup} && chown ${user.uid}:${user.gid} ${cgroup} ${cgroup}/cgroup.procs ${cgroup}/cgroup.subtree_control && `;
+    const etc = join(this.dir, "etc");
+    const overlay = `lowerdir=/etc,upperdir=${etc},workdir=${etc}.work`;
+    const mountEtc = existsSync(etc) ? `mkdir ${etc}.work && mount -t overlay -o ${overlay} overlay /etc && ` : "";
     // Nobody is in it any more when the site's processes are gone.
     const remove = `; find ${cgroup} -depth -type d -exec rmdir {} +`;
     // It ends with its standard input, and so with this process, whatever becomes of that.
     const holder = Bun.spawn(
-      ["unshare", "-m", "--propagation", "private", "sh", "-c", `${PRIVATE} ${delegate} echo ready && cat${remove}`],
+      ["unshare", "-m", "--propagation", "private", "sh", "-c", `${PRIVATE} ${mountEtc} ${delegate} echo ready && cat${remove}`],
       {
         stdin: "pipe",
         stdout: "pipe",
