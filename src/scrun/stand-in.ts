@@ -45,7 +45,7 @@ export function startStandIn(
   standInNamespacesOf(initPid);
   if (hasPidNamespace && outsideIds() !== undefined) startPidNamespace();
   const files = [pipe.readFd, "null", "null"] as const;
-  const { pid } = spawnWithFiles(["/bin/sh", "-c", SCRIPT, "scrun-container", place.id], { files, env: {}, cwd: "/", isDaemon: true });
+  const { pid } = spawnWithFiles(["/bin/sh", "-c", SCRIPT, "scrun-container", place.dir], { files, env: {}, cwd: "/", isDaemon: true });
   for (const cgroup of cgroups) if (!own.has(cgroup)) enter(cgroup, pid);
   writeFileSync(place.standInFile, String(pid), { mode: 0o600 });
   return pid;

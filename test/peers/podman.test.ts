@@ -1,7 +1,7 @@
 // What podman's users do, done by a real rootless podman through scrun: each container is a job, and podman cannot tell.
 import { afterAll, afterEach, beforeAll, describe, expect, test } from "bun:test";
 import { mkdirSync, readFileSync, writeFileSync } from "node:fs";
-import { until } from "../e2e/site.ts";
+import { kill, processesOf, until } from "../e2e/site.ts";
 import { canRunPodman, IMAGE, PodmanSite } from "./podman.ts";
 import { resizeTerminal } from "./terminal.ts";
 import { within } from "./user-site.ts";
@@ -171,6 +171,20 @@ describe.skipIf(!canRunPodman)("podman through scrun", () => {
     expect((await site.podman(["exec", "found", "cat", "/tmp/in"])).stdout).toBe("from outside");
     expect(await site.podman(["cp", "found:/etc/group", file])).toMatchObject({ status: 0, stderr: "" });
     expect(readFileSync(file, "utf8")).toContain("me:x:1000:");
+  });
+
+  test.each(["anchor", "stand-in"])("kill -9 of the %s: podman sees 137, the job ends, nothing is left", async (which) => {
+    const name = `lost-${which}`;
+    await startDetached(name);
+    const standIn = Number((await site.podman(["inspect", name, "--format", "{{.State.Pid}}"])).stdout);
+    const anchor = processesOf(site.dir).find(({ command }) => command.startsWith("scrun-anchor"));
+    expect(anchor?.pid).not.toBe(standIn);
+    expect(kill(which === "anchor" ? (anchor?.pid ?? 0) : standIn)).toBe(true);
+    await until("podman to see it", async () => (await state(name)) === "exited 137");
+    await until("its job to end", async () => (await site.run(["squeue", "-h"])).stdout === "");
+    expect(await site.job(name)).toMatch(/^(FAILED|CANCELLED.*) 0:9$/);
+    expect((await site.podman(["rm", name])).status).toBe(0);
+    await site.nothingLeft();
   });
 
   test("scancel ends the container, and podman sees it", async () => {

@@ -3,7 +3,7 @@
 import { mkdirSync, symlinkSync, writeFileSync } from "node:fs";
 import { join } from "node:path";
 import { havePeers } from "../peers.ts";
-import { isRoot, type Outcome, type RunningCommand, type RunOptions } from "../e2e/site.ts";
+import { isRoot, type Outcome, type RunningCommand, type RunOptions, until } from "../e2e/site.ts";
 import { makeImage } from "./image.ts";
 import { type OrdinaryUser, UserSite, within } from "./user-site.ts";
 
@@ -109,6 +109,19 @@ export class PodmanSite extends UserSite {
   async job(name: string): Promise<string> {
     const { stdout } = await this.run(["sacct", "-X", "-n", "-P", "--name", name, "-o", "state,exitcode"]);
     return stdout.trim().replace("|", " ");
+  }
+
+  /** But podman's own process, which keeps its namespaces. */
+  async nothingLeft(): Promise<void> {
+    let left: string[] = [];
+    try {
+      await until("nothing to be left", async () => {
+        left = (await this.leftovers(1)).filter((line) => !line.includes("catatonit -P"));
+        return left.length === 0;
+      });
+    } catch (error) {
+      throw new Error(`left: ${left.join("; ")}`, { cause: error });
+    }
   }
 
   override async [Symbol.asyncDispose](): Promise<void> {

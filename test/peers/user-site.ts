@@ -74,14 +74,22 @@ export class UserSite extends Site {
     if (!chown.success) throw new Error(chown.stderr.toString());
     const cgroup = `/sys/fs/cgroup${this.cgroup}`;
     const delegate = `mkdir ${cgroup} && chown ${user.uid}:${user.gid} ${cgroup} ${cgroup}/cgroup.procs ${cgroup}/cgroup.subtree_control && `;
-    const etc = join(this.dir, "etc");
-    const overlay = `lowerdir=/etc,upperdir=${etc},workdir=${etc}.work`;
-    const mountEtc = existsSync(etc) ? `mkdir ${etc}.work && mount -t overlay -o ${overlay} overlay /etc && ` : "";
+    // It is told the directory: processes that carry its name are the site's, and killed before this one.
+    const overlay = '"lowerdir=/etc,upperdir=$dir/etc,workdir=$dir/etc.work"';
+    const mountEtc = existsSync(join(this.dir, "etc")) ? `mkdir "$dir/etc.work" && mount -t overlay -o ${overlay} overlay /etc && ` : "";
     // Nobody is in it any more when the site's processes are gone.
     const remove = `; find ${cgroup} -depth -type d -exec rmdir {} +`;
     // It ends with its standard input, and so with this process, whatever becomes of that.
     const holder = Bun.spawn(
-      ["unshare", "-m", "--propagation", "private", "sh", "-c", `${PRIVATE} ${mountEtc} ${delegate} echo ready && cat${remove}`],
+      [
+        "unshare",
+        "-m",
+        "--propagation",
+        "private",
+        "sh",
+        "-c",
+        `read -r dir && ${PRIVATE} ${mountEtc} ${delegate} echo ready && cat${remove}`,
+      ],
       {
         stdin: "pipe",
         stdout: "pipe",
@@ -89,6 +97,8 @@ export class UserSite extends Site {
       },
     );
     this.#holder = holder;
+    holder.stdin.write(`${this.dir}\n`);
+    await holder.stdin.flush();
     const { value } = await holder.stdout.getReader().read();
     if (value === undefined) throw new Error("the mount namespace could not be made a second time");
     await until("the namespace's tree", () => Bun.spawnSync(this.#inside(["true"], "/"), { timeout: 10_000 }).success);
