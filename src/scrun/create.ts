@@ -59,8 +59,9 @@ export async function createContainer(
     const configFile = lastValue(given, "config");
     const config = configFile === undefined ? readConfig(bundle) : readConfig(bundle, resolve(configFile));
     const plan = await makePlan(call, { id, bundle, config, preserved });
+    place.writePlan(plan);
     hasPlan = true;
-    const { initPid } = await handOver(place, anchor, { plan, config, startController: call.startController });
+    const { initPid } = await handOver(place, anchor, { config, startController: call.startController });
     if (onExit !== undefined) void anchor.exited.then((status) => onExit(shellCode(status)));
     const pidFile = lastValue(given, "pid-file");
     if (pidFile === undefined || pidFile === "") return place;
@@ -142,14 +143,10 @@ function createOptions(given: readonly Given[], preserved: number, runtime: stri
 async function handOver(
   place: ContainerPlace,
   anchor: RunningProcess,
-  {
-    plan,
-    config,
-    startController,
-  }: { readonly plan: AnchorPlan; readonly config: BundleConfig; readonly startController: () => Promise<void> },
+  { config, startController }: { readonly config: BundleConfig; readonly startController: () => Promise<void> },
 ): Promise<{ readonly initPid: number | null }> {
   using client = await connectSoon(place, anchor);
-  const asked = client.ask({ op: "create", plan });
+  const asked = client.ask({ op: "create" });
   const isLate = await Promise.race([asked.then(() => false), Bun.sleep(PATIENCE_MS).then(() => true)]);
   // It starts no controller itself; if none runs, it is for us to do so.
   if (isLate) await Promise.race([asked, startController()]);

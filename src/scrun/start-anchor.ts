@@ -2,6 +2,7 @@
  * The first thing that `create` does: an executable needs about 10 ms to start, and the anchor's start can pass while `create` loads
  * and reads what it needs. Everything that can fail before is here: the id, and whether it is free.
  */
+import { identify } from "#platform/process-tree.ts";
 import { selfCommand } from "#platform/self.ts";
 import { spawnWithFiles, type RunningProcess } from "#platform/spawn.ts";
 import { lastValue, type Given } from "./command-line.ts";
@@ -38,9 +39,12 @@ export function takeIdAndStartAnchor(call: {
 
 /** It inherits our streams, which are the container's; everything else it hears at its socket. */
 function startAnchor(place: ContainerPlace, preserved: number, pipe: StandInPipe | undefined): RunningProcess {
+  const creator = identify(process.pid);
+  if (creator === undefined) throw new Error("no /proc");
   const extra = Array.from({ length: preserved }, (_, index) => FIRST_PRESERVED + index);
   const standIn = pipe === undefined ? [] : [pipe.writeFd];
-  return spawnWithFiles(selfCommand("scrun", "anchor", place.dir, String(preserved), ...standIn.map(() => "stand-in")), {
+  const words = [String(preserved), `${creator.pid}:${creator.startTicks}`, ...standIn.map(() => "stand-in")];
+  return spawnWithFiles(selfCommand("scrun", "anchor", place.dir, ...words), {
     files: [0, 1, 2, ...extra, ...standIn],
     env: definedVariables(process.env),
     cwd: "/",
