@@ -36,7 +36,8 @@ export interface AnchorPlan {
 
 export type ToAnchor =
   | { readonly op: "create" }
-  | { readonly op: "start" }
+  /** `waits`: for the job. Otherwise the answer to a queued one is `started` at once, and the rest is told on the container's own standard error. */
+  | { readonly op: "start"; readonly waits: boolean }
   | { readonly op: "state" }
   | { readonly op: "cancel" }
   | { readonly op: "kill"; readonly signal: number }
@@ -47,7 +48,8 @@ export type ToAnchor =
 export type ContainerStatus = "creating" | "created" | "running" | "paused" | "stopped";
 
 export type FromAnchor =
-  | { readonly event: "created"; readonly jobId: number | null }
+  /** `initPid`: null while the job waits. */
+  | { readonly event: "created"; readonly initPid: number | null }
   | { readonly event: "waiting"; readonly text: string }
   | { readonly event: "started" }
   | { readonly event: "done" }

@@ -1,6 +1,6 @@
 /**
- * The anchor: the process that an engine (podman, dockerd) takes for the container. It is there from `create` to the container's end,
- * holds the job, and ends with the container's exit status.
+ * The anchor: the process that stands behind a container. It is there from `create` to the container's end, holds the job, and ends with the container's
+ * exit status, which it tells who stands for it before the engine (stand-in.ts).
  *
  *   plan ─► ask for the job ─┬─ granted ─► step ─► runtime create ─► CREATED ─► start ─► RUNNING ─► ended ─► exit status
  *                            └─ queued: CREATED for the engine; the rest follows `start`, when the job is granted
@@ -31,12 +31,17 @@ import { jobEnvironment } from "./job-environment.ts";
 import { findMemoryCgroup, peakMemoryKib, wasOutOfMemory, type MemoryCgroup } from "./memory-events.ts";
 import { lastError } from "./log.ts";
 import type { ContainerPlace } from "./place.ts";
+import { nameRealProcesses } from "./shared-namespaces.ts";
+import { tellStandIn } from "./stand-in.ts";
 import type { Staging, StagingContext } from "./staging.ts";
+import { printOnTerminalOf } from "./terminal.ts";
 
 const SIGTERM = 15;
 const SIGKILL = 9;
 const SIGCONT = 18;
 const SIGSTOP = 19;
+/** CHLD, CONT, STOP, TSTP, TTIN, TTOU, URG, WINCH: engines hand on every signal, and these end no program by themselves. */
+const HARMLESS: ReadonlySet<number> = new Set([17, SIGCONT, SIGSTOP, 20, 21, 22, 23, 28]);
 /** After create has gone without a word there is nothing to be an anchor of. */
 const PLAN_MS = 60_000;
 const RUNTIME_MS = 120_000;
@@ -58,6 +63,8 @@ export interface AnchorOptions {
   readonly creator: ProcessIdentity;
   /** Fds for the container, beside 0, 1 and 2. */
   readonly preserved: readonly number[];
+  /** Where to say the exit status; undefined when nobody stands for us (stand-in.ts). */
+  readonly standInFd: number | undefined;
   /** Undefined: the bundle is used where it is. */
   readonly openStaging: () => Promise<Staging | undefined>;
 }
@@ -66,7 +73,10 @@ export async function runAnchor(place: ContainerPlace, options: AnchorOptions): 
   failFast((error) => console.error(`scrun: error: ${error instanceof Error ? error.message : String(error)}`));
   becomeSubreaper();
   const anchor = new Anchor(place, options);
-  return shellCode(await anchor.run());
+  const code = shellCode(await anchor.run());
+  if (options.standInFd !== undefined) tellStandIn(place, options.standInFd, code);
+  anchor.tidy();
+  return code;
 }
 
 class Anchor {
@@ -125,7 +135,8 @@ class Anchor {
       return status;
     } catch (error) {
       await this.#fail(error);
-      return this.#withdraw.signal.aborted ? CANCELLED : NOT_RUN;
+      if (this.#withdraw.signal.aborted) return CANCELLED;
+      return error instanceof CreateFailure ? statusOfFailure(error.message) : NOT_RUN;
     } finally {
       clearInterval(this.#watch);
       await this.#release();
@@ -205,8 +216,11 @@ class Anchor {
 
   #tellWaiting(): void {
     if (!this.#isQueued) return;
-    for (const starter of this.#starters)
-      this.#say(starter, { event: "waiting", text: `job ${this.#jobId} queued and waiting for resources` });
+    for (const starter of this.#starters) this.#say(starter, { event: "waiting", text: this.#waitingText() });
+  }
+
+  #waitingText(): string {
+    return `job ${this.#jobId} queued and waiting for resources`;
   }
 
   async #openStep(plan: AnchorPlan): Promise<OwnStep> {
@@ -258,6 +272,7 @@ class Anchor {
       const { addDevices } = await import("./devices.ts");
       addDevices(config.config, gres, { isConfined: process.getuid?.() !== 0 || outsideIds() !== undefined });
     }
+    nameRealProcesses(config.config, place.root);
     writeRuntimeConfig(config, { bundle: plan.bundle, target: join(place.bundle, "config.json"), environment });
     const argv: [string, ...string[]] = [
       ...this.#runtime(plan, place.runtimeLog),
@@ -315,7 +330,8 @@ class Anchor {
       for (const starter of this.#starters) this.#say(starter, { event: "started" });
     } else {
       const message = lastError(readText(log)) ?? `${plan.runtime} start failed with status ${shellCode(status)}`;
-      this.#startFailure = { kind: "exited", code: /not found|no such file/i.test(message) ? 127 : 126 };
+      this.#startFailure = statusOfFailure(message);
+      if (this.#starters.size === 0) this.#print(`scrun: error: ${message}`);
       for (const starter of this.#starters) this.#say(starter, { event: "failed", message, hint: null, isSaid: false });
       this.#kill(SIGKILL);
     }
@@ -344,7 +360,6 @@ class Anchor {
     const end = this.#end;
     const maxRssKib = peakMemoryKib(this.#cgroup) ?? end?.maxRssKib ?? null;
     const outOfMemory = wasOutOfMemory(this.#cgroup);
-    this.#tidy();
     await this.#stageOut();
     this.#isConcluded = true;
     await this.#step?.ended({
@@ -359,11 +374,12 @@ class Anchor {
 
   /**
    * The engine's clean-up asks for the runtime's delete as soon as it has started; its start is the time for it. Hooks belong
-   * to the delete that is asked for. It outlives us: whoever adopts it, `scrun delete` looks again.
+   * to the delete that is asked for. It outlives us: whoever adopts it, `scrun delete` looks again. The last thing of all: who
+   * stands for us is in the container's cgroup.
    */
-  #tidy(): void {
+  tidy(): void {
     const plan = this.#plan;
-    if (plan === undefined || this.#hasPoststopHooks) return;
+    if (plan === undefined || this.#init === undefined || this.#hasPoststopHooks) return;
     const argv: [string, ...string[]] = [
       plan.runtime,
       "--root",
@@ -499,7 +515,7 @@ class Anchor {
         this.#hasCreator.resolve(true);
         clearInterval(this.#watch);
         this.#takePlan();
-        if (this.#status === "created") this.#say(connection, { event: "created", jobId: this.#jobId }); // before it called
+        if (this.#status === "created") this.#sayCreated(connection); // before it called
         break;
       case "start":
         if (this.#status !== "created") {
@@ -508,7 +524,10 @@ class Anchor {
           this.#say(connection, { event: "failed", message: why, hint: null, isSaid: false });
           break;
         }
-        this.#starters.add(connection);
+        if (this.#isQueued && !message.waits) {
+          this.#print(`scrun: ${this.#waitingText()}`);
+          this.#say(connection, { event: "started" });
+        } else this.#starters.add(connection);
         this.#tellWaiting();
         this.#startWanted.resolve();
         break;
@@ -520,8 +539,10 @@ class Anchor {
         this.#say(connection, { event: "done" });
         break;
       case "kill":
-        if (this.#init !== undefined) this.#kill(message.signal);
-        else if (message.signal !== SIGCONT && message.signal !== SIGSTOP) this.#cancel();
+        if (this.#init !== undefined) {
+          this.#kill(message.signal);
+          if (message.signal === SIGKILL && this.#status === "paused") void this.#freeze(false);
+        } else if (!HARMLESS.has(message.signal)) this.#cancel();
         this.#say(connection, { event: "done" });
         break;
       case "end":
@@ -585,7 +606,11 @@ class Anchor {
       runtimeOptions: plan.runtimeOptions,
       jobId: this.#jobId,
     });
-    if (this.#creator !== undefined) this.#say(this.#creator, { event: "created", jobId: this.#jobId });
+    if (this.#creator !== undefined) this.#sayCreated(this.#creator);
+  }
+
+  #sayCreated(creator: FrameConnection): void {
+    this.#say(creator, { event: "created", initPid: this.#init?.pid ?? null });
   }
 
   async #fail(error: unknown): Promise<void> {
@@ -609,10 +634,11 @@ class Anchor {
     connection.sendJson(message);
   }
 
-  /** On the container's own standard error, where the engine's logs have it. */
+  /** On the container's own standard error, where the engine's logs have it, or on its terminal. */
   #print(line: string): void {
     try {
-      console.error(line);
+      if (this.#plan?.hasTerminal !== true || this.#init === undefined) console.error(line);
+      else printOnTerminalOf(this.#init.pid, line);
     } catch {
       // nobody reads any more
     }
@@ -621,6 +647,11 @@ class Anchor {
 
 /** The runtime's own words, which it has written to the container's standard error too. */
 class CreateFailure extends Error {}
+
+/** As shells and engines say it. */
+function statusOfFailure(message: string): ExitStatus {
+  return { kind: "exited", code: /not found|no such file/i.test(message) ? 127 : 126 };
+}
 
 /** What is known of a job that waits. */
 function queuedEnvironment(plan: AnchorPlan, jobId: JobId | null): Record<string, string> {

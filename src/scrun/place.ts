@@ -6,6 +6,7 @@
  *   ROOT/ID/anchor.sock    the anchor listens (anchor-wire.ts); nobody listens once the container has ended
  *   ROOT/ID/bundle/        config.json as the real runtime gets it: the job's variables and devices added
  *   ROOT/ID/runtime/       --root of the real runtime
+ *   ROOT/ID/stand-in.pid   who stands for the container before its engine (stand-in.ts)
  *   ROOT/ID/spool/         for staging
  *
  * ROOT (spec: scrun §5.1): --root, $XDG_RUNTIME_DIR/scrun, /run/user/UID/scrun, $TMPDIR/UID/scrun, /tmp/berth-UID/scrun. All of it is 0700.
@@ -74,6 +75,10 @@ export class ContainerPlace {
   get initPidFile(): string {
     return join(this.dir, "init.pid");
   }
+  /** The pid of the process that engines wait for instead of the anchor (stand-in.ts). */
+  get standInFile(): string {
+    return join(this.dir, "stand-in.pid");
+  }
   get spool(): string {
     return join(this.dir, "spool");
   }
@@ -128,6 +133,14 @@ export class ContainerPlace {
   /** Undefined when there is no such container, or its create has not come so far. */
   read(): ContainerState | undefined {
     return readOwn(this.stateFile) as ContainerState | undefined;
+  }
+
+  standIn(): number | undefined {
+    try {
+      return Number(readFileSync(this.standInFile, "latin1"));
+    } catch {
+      return undefined; // there is none
+    }
   }
 
   remove(): void {

@@ -228,7 +228,7 @@ class RemoteAnchor {
   #created(plan: AnchorPlan): void {
     this.#status = "created";
     this.#record(plan);
-    if (this.#creator !== undefined) this.#say(this.#creator, { event: "created", jobId: this.#jobId });
+    if (this.#creator !== undefined) this.#say(this.#creator, { event: "created", initPid: null });
   }
 
   #record(plan: AnchorPlan): void {

@@ -206,8 +206,8 @@ function logOptions(globals: readonly Given[]): string[] {
   });
 }
 
-/** `scrun anchor DIR N PID:START`: not for users. The last is its creator's, by which it notices that it is wanted no more. */
-async function anchor([dir = "", preserved = "0", creator = ""]: readonly string[], host: ScrunHost): Promise<number> {
+/** `scrun anchor DIR N PID:START [stand-in]`: not for users. The third is its creator's, by which it notices that it is wanted no more. */
+async function anchor([dir = "", preserved = "0", creator = "", standIn]: readonly string[], host: ScrunHost): Promise<number> {
   const { ContainerPlace } = await import("./place.ts");
   const { runAnchor } = await import("./anchor.ts");
   const id = basename(dir);
@@ -223,5 +223,6 @@ async function anchor([dir = "", preserved = "0", creator = ""]: readonly string
     openStaging: async () => undefined,
     creator: { pid, startTicks },
     preserved: Array.from({ length: Number(preserved) }, (_, index) => 3 + index),
+    standInFd: standIn === undefined ? undefined : 3 + Number(preserved),
   });
 }
