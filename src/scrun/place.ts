@@ -24,6 +24,7 @@ import {
 import { join } from "node:path";
 import { BerthError } from "#job/errors.ts";
 import { ensurePrivateDir, isUsableRuntimeDir } from "#platform/directories.ts";
+import { unmountBelow } from "#platform/mounts-below.ts";
 import type { ProcessIdentity } from "#platform/process-tree.ts";
 import { realUserId } from "#platform/users.ts";
 
@@ -112,7 +113,14 @@ export class ContainerPlace {
     }
   }
 
+  /** Not through what a script has mounted in there. @throws BerthError DIRECTORY when that cannot be unmounted */
   remove(): void {
+    const [mounted] = unmountBelow(this.dir);
+    if (mounted !== undefined) {
+      throw new BerthError("DIRECTORY", `Cannot remove ${this.dir}: something is mounted at ${mounted}`, {
+        hint: "unmount it, and delete the container again",
+      });
+    }
     rmSync(this.dir, { recursive: true, force: true });
     if (this.#dirFd !== undefined) closeSync(this.#dirFd);
     this.#dirFd = undefined;
