@@ -25,13 +25,13 @@ import { killAll, OrphanReaper } from "#platform/orphans.ts";
 import { identify, isAlive, processesOf, sendSignal, type ProcessIdentity } from "#platform/process-tree.ts";
 import { leaveControllerToOthers } from "#platform/start-controller.ts";
 import { spawnWithFiles } from "#platform/spawn.ts";
+import { AnchorStaging } from "./anchor-staging.ts";
 import type { AnchorPlan, ContainerStatus, FromAnchor, ToAnchor } from "./anchor-wire.ts";
 import { readConfig, writeRuntimeConfig } from "./config.ts";
-import { jobEnvironment } from "./job-environment.ts";
 import { findMemoryCgroup, peakMemoryKib, wasOutOfMemory, type MemoryCgroup } from "./memory-events.ts";
 import { lastError } from "./log.ts";
 import type { ContainerPlace } from "./place.ts";
-import type { Staging, StagingContext } from "./staging.ts";
+import { StageInFailure } from "./staging.ts";
 
 const SIGTERM = 15;
 const SIGKILL = 9;
@@ -52,8 +52,6 @@ export interface AnchorOptions {
   readonly engine: Engine;
   /** Fds for the container, beside 0, 1 and 2. */
   readonly preserved: readonly number[];
-  /** Undefined: the bundle is used where it is. */
-  readonly openStaging: () => Promise<Staging | undefined>;
 }
 
 export async function runAnchor(place: ContainerPlace, options: AnchorOptions): Promise<number> {
@@ -67,8 +65,8 @@ class Anchor {
   readonly #place: ContainerPlace;
   readonly #engine: Engine;
   readonly #preserved: readonly number[];
-  readonly #openStaging: () => Promise<Staging | undefined>;
   readonly #reaper = new OrphanReaper();
+  readonly #staging: AnchorStaging;
   readonly #planned = Promise.withResolvers<AnchorPlan>();
   readonly #startWanted = Promise.withResolvers<void>();
   readonly #withdraw = new AbortController();
@@ -88,8 +86,8 @@ class Anchor {
   #ending: AbortReason | undefined;
 
   constructor(place: ContainerPlace, options: AnchorOptions) {
-    this.#openStaging = options.openStaging;
     this.#place = place;
+    this.#staging = new AnchorStaging(place, this.#reaper);
     this.#engine = options.engine;
     this.#preserved = options.preserved;
   }
@@ -114,8 +112,11 @@ class Anchor {
       this.#status = "stopped";
       return status;
     } catch (error) {
+      // First: create, when it has heard, waits for us only so long.
+      await this.#staging.stageOut();
       this.#fail(error);
-      return this.#withdraw.signal.aborted ? CANCELLED : NOT_RUN;
+      if (error instanceof StageInFailure) this.#notRun = { kind: "exited", code: error.exitCode };
+      return this.#withdraw.signal.aborted ? CANCELLED : this.#notRun;
     } finally {
       await this.#release();
       server.stop();
@@ -123,23 +124,30 @@ class Anchor {
     }
   }
 
+  #notRun: ExitStatus = NOT_RUN;
+
   async #live(plan: AnchorPlan): Promise<ExitStatus> {
+    const { signal } = this.#withdraw;
+    await this.#staging.open(plan, { signal });
     const granted = this.#allocate(plan);
     const queued = this.#queuedSignal.promise.then(() => "queued" as const);
     const first = await Promise.race([granted, queued]);
     if (first === "queued") {
-      // The terminal has to be there when create ends, so that the container cannot wait for its job.
-      if (plan.hasTerminal) await this.#makeContainer(plan, queuedEnvironment(plan, this.#jobId));
-      this.#created();
+      // The terminal has to be there when create ends, so that the container cannot wait for its job. Staging has to: so create waits.
+      const isMadeFirst = plan.hasTerminal && plan.staging === null;
+      if (isMadeFirst) await this.#makeContainer(plan, queuedEnvironment(plan, this.#jobId));
+      if (isMadeFirst || !plan.hasTerminal) this.#created();
       await granted;
     }
     this.#step = await this.#openStep(plan);
     if (this.#init === undefined) {
-      const staged = await this.#stageIn(plan, this.#step);
+      const staged = await this.#staging.stageIn(plan, this.#step, { signal });
+      signal.throwIfAborted();
       await this.#makeContainer(staged, this.#step.environment);
     }
     if (this.#init !== undefined) this.#step.started(this.#init);
-    if (first !== "queued") this.#created();
+    if (signal.aborted) this.#kill(SIGKILL); // while it was being made
+    if (this.#status === "creating") this.#created();
     const exited = this.#waitForEnd();
     // A container may be killed before it is started.
     if ((await Promise.race([this.#startWanted.promise, exited])) === undefined) await this.#start(plan);
@@ -198,14 +206,15 @@ class Anchor {
 
   async #release(): Promise<void> {
     try {
-      await this.#stageOut();
       if (this.#step !== undefined) {
         const none = { userCpuMs: 0, systemCpuMs: 0, maxRssKib: null, outOfMemory: false };
-        if (!this.#isConcluded) await this.#step.ended({ status: NOT_RUN, ...none });
+        if (!this.#isConcluded) await this.#step.ended({ status: this.#notRun, ...none });
         // A job that had its step has ended with it.
       } else if (this.#held !== undefined) await this.#held.release({ code: 1, signal: 0 });
     } catch {
       // The controller ends what nobody holds.
+    } finally {
+      await this.#staging.close();
     }
   }
 
@@ -301,12 +310,13 @@ class Anchor {
     for (const starter of this.#starters) {
       this.#say(starter, { event: "failed", message: "the container has ended before it was started", hint: null, isSaid: false });
     }
-    await killAll(this.#reaper);
+    await killAll(this.#reaper, [], this.#staging.helpers);
     const end = this.#end;
-    await this.#stageOut();
+    const isBack = await this.#staging.stageOut();
     this.#isConcluded = true;
     await this.#step?.ended({
-      status,
+      // Its results are lost: whoever looks at the job, or depends on it, has to know.
+      status: isBack || shellCode(status) !== 0 ? status : NOT_RUN,
       userCpuMs: end?.userCpuMs ?? 0,
       systemCpuMs: end?.systemCpuMs ?? 0,
       maxRssKib: peakMemoryKib(this.#cgroup) ?? end?.maxRssKib ?? null,
@@ -317,46 +327,6 @@ class Anchor {
 
   #kill(signal: number): void {
     if (this.#init !== undefined && identify(this.#init.pid)?.startTicks === this.#init.startTicks) sendSignal(this.#init.pid, signal);
-  }
-
-  // --- Staging --------------------------------------------------------------------------------------------------
-
-  #staged: { readonly staging: Staging; readonly context: StagingContext } | undefined;
-
-  /** Where a scrun.lua is configured, or the bundle has to go elsewhere; in place there is nothing to do. */
-  async #stageIn(plan: AnchorPlan, step: OwnStep): Promise<AnchorPlan> {
-    const staging = await this.#openStaging();
-    if (staging === undefined) return plan;
-    const context: StagingContext = {
-      id: plan.id,
-      bundle: plan.bundle,
-      originalBundle: plan.bundle,
-      rootPath: plan.rootfs,
-      originalRootPath: plan.rootfs,
-      spoolDir: this.#place.spool,
-      configFile: plan.configFile,
-      jobId: step.job.jobId,
-      userId: step.job.userId,
-      groupId: step.job.groupId,
-      jobEnvironment: Object.entries(jobEnvironment(plan, step, this.#place)).map(([name, value]) => `${name}=${value}`),
-    };
-    this.#staged = { staging, context };
-    const { status, bundle, rootPath, message } = await staging.stageIn(context, { signal: this.#withdraw.signal });
-    this.#staged = { staging, context: { ...context, bundle, rootPath } };
-    if (status !== 0) {
-      await this.#stageOut();
-      throw new BerthError("STAGE_IN", message ?? `Cannot stage the container in: status ${status}`);
-    }
-    return { ...plan, bundle, rootfs: rootPath, configFile: join(bundle, "config.json") };
-  }
-
-  /** Once, whatever came of the container. Its failure is told, and changes no exit status. */
-  async #stageOut(): Promise<void> {
-    const staged = this.#staged;
-    if (staged === undefined) return;
-    this.#staged = undefined;
-    const { status, message } = await staged.staging.stageOut(staged.context, { signal: never });
-    if (status !== 0) this.#print(`scrun: error: ${message ?? `Cannot stage the container out: status ${status}`}`);
   }
 
   // --- Orders ---------------------------------------------------------------------------------------------------
@@ -383,6 +353,9 @@ class Anchor {
       const why = reason === "timeLimit" ? " DUE TO TIME LIMIT" : reason === "nodeFailure" ? " DUE TO NODE FAILURE" : "";
       this.#print(`scrun: error: *** JOB ${this.#jobId} CANCELLED AT ${localTime(new Date())}${why} ***`);
     }
+    const cancelled = new BerthError("CANCELLED", `job ${this.#jobId} was cancelled`);
+    if (this.#init === undefined) this.#withdraw.abort(cancelled);
+    if (hard) this.#staging.hurry(cancelled);
     const killNow = () => {
       this.#kill(SIGKILL);
       if (this.#status === "paused") void this.#freeze(false);

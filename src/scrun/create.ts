@@ -19,6 +19,7 @@ import { readConfig, type BundleConfig } from "./config.ts";
 import { jobRequestOf } from "./job-request.ts";
 import { findOrigin } from "./origin.ts";
 import type { ContainerPlace } from "./place.ts";
+import { planStaging } from "./plan-staging.ts";
 import { findRealRuntime } from "./real-runtime.ts";
 import { definedVariables, type StartedAnchor } from "./start-anchor.ts";
 
@@ -34,6 +35,7 @@ export interface CreateCall {
   readonly given: readonly Given[];
   readonly submitLine: string;
   readonly log: { readonly file: string; readonly format: string } | null;
+  readonly logLevel: number;
   /** Global options for the real runtime. */
   readonly runtimeOptions: readonly string[];
   /** Sees to it that a controller runs. */
@@ -118,6 +120,8 @@ async function makePlan(
     submit,
     name,
     environment,
+    staging: planStaging(environment, told),
+    logLevel: call.logLevel,
   };
 }
 

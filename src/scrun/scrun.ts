@@ -119,6 +119,7 @@ async function command(globals: readonly Given[], words: readonly string[], scen
         given,
         runtimeOptions,
         log: logFileOf(globals),
+        logLevel: scene.log.level,
         submitLine: ["scrun", ...scene.argv].join(" "),
         startController: () => startController(scene.host),
       });
@@ -210,7 +211,6 @@ async function anchor([dir = "", preserved = "0"]: readonly string[], host: Scru
   await using engine = await host.openEngine();
   return await runAnchor(new ContainerPlace(dir.slice(0, -id.length - 1), id), {
     engine,
-    openStaging: async () => undefined,
     preserved: Array.from({ length: Number(preserved) }, (_, index) => 3 + index),
   });
 }

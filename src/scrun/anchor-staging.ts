@@ -1,0 +1,107 @@
+/**
+ * The anchor's side of staging: the site's script is read before there is a job, stage-in follows the grant, stage-out the container's end or whatever
+ * came instead of one. Nothing that staging started outlives it.
+ */
+import { join } from "node:path";
+import type { OwnStep } from "#engine/engine.ts";
+import { outsideIds } from "#platform/namespaces.ts";
+import { killAll, livingBelow, type OrphanReaper } from "#platform/orphans.ts";
+import type { AnchorPlan } from "./anchor-wire.ts";
+import { jobEnvironment } from "./job-environment.ts";
+import { Log, type LogFormat } from "./log.ts";
+import type { ContainerPlace } from "./place.ts";
+import { StageInFailure, type Staging, type StagingContext } from "./staging.ts";
+
+export class AnchorStaging {
+  readonly #place: ContainerPlace;
+  readonly #reaper: OrphanReaper;
+  #staging: Staging | undefined;
+  /** From the attempt to stage in until stage-out. */
+  #context: StagingContext | undefined;
+  #log: Log | undefined;
+  readonly #hurry = new AbortController();
+  readonly #helpers = new Set<number>();
+
+  constructor(place: ContainerPlace, reaper: OrphanReaper) {
+    this.#place = place;
+    this.#reaper = reaper;
+  }
+
+  /** @throws BerthError SCRUN_LUA: no job is asked for then */
+  async open(plan: AnchorPlan, options: { readonly signal: AbortSignal }): Promise<void> {
+    if (plan.staging === null) return;
+    const { openLuaStaging } = await import("./lua/lua-staging.ts");
+    const { log } = plan;
+    this.#log = new Log({ file: log?.file, format: (log?.format ?? "text") as LogFormat, stderrLevel: plan.logLevel });
+    this.#staging = await openLuaStaging(
+      { plan: plan.staging, environment: plan.environment, dir: join(this.#place.dir, "lua"), log: this.#log },
+      options,
+    );
+  }
+
+  /** The plan of the container where it is now. @throws StageInFailure, BerthError; stage-out has been then */
+  async stageIn(plan: AnchorPlan, step: OwnStep, options: { readonly signal: AbortSignal }): Promise<AnchorPlan> {
+    if (this.#staging === undefined) return plan;
+    const context = contextOf(plan, step, this.#place);
+    this.#context = context;
+    try {
+      const { status, bundle, rootPath, message } = await this.#staging.stageIn(context, options);
+      this.#context = { ...context, bundle, rootPath };
+      if (status !== 0) throw new StageInFailure(message ?? `Cannot stage the container in: status ${status}`, status);
+      for (const pid of livingBelow([])) this.#helpers.add(pid); // a file system in user space, say: stage-out ends it
+      return { ...plan, bundle, rootfs: rootPath, configFile: bundle === plan.bundle ? plan.configFile : join(bundle, "config.json") };
+    } catch (error) {
+      await this.stageOut();
+      throw error;
+    }
+  }
+
+  /** What stage-in has left running, which the container's end does not concern. */
+  get helpers(): ReadonlySet<number> {
+    return this.#helpers;
+  }
+
+  /** Once, whatever came of the container; false when it failed, which is told. */
+  async stageOut(): Promise<boolean> {
+    const context = this.#context;
+    if (this.#staging === undefined || context === undefined) return true;
+    this.#context = undefined;
+    try {
+      const { status, message } = await this.#staging.stageOut(context, { signal: this.#hurry.signal });
+      if (status === 0) return true;
+      this.#log?.error(message ?? `Cannot stage the container out: status ${status}`);
+    } catch (error) {
+      this.#log?.error(error instanceof Error ? error.message : String(error));
+    }
+    return false;
+  }
+
+  /** A stage-out that is at work is killed. */
+  hurry(reason: Error): void {
+    this.#hurry.abort(reason);
+  }
+
+  async close(): Promise<void> {
+    if (this.#staging === undefined) return;
+    await this.#staging[Symbol.asyncDispose]();
+    await killAll(this.#reaper);
+  }
+}
+
+function contextOf(plan: AnchorPlan, step: OwnStep, place: ContainerPlace): StagingContext {
+  // Of our user namespace, if there is one: the container's own is made inside it.
+  const own = outsideIds() === undefined ? { uid: step.job.userId, gid: step.job.groupId } : { uid: 0, gid: 0 };
+  return {
+    id: plan.id,
+    bundle: plan.bundle,
+    originalBundle: plan.bundle,
+    rootPath: plan.rootfs,
+    originalRootPath: plan.rootfs,
+    spoolDir: place.spool,
+    configFile: plan.configFile,
+    jobId: step.job.jobId,
+    userId: own.uid,
+    groupId: own.gid,
+    jobEnvironment: Object.entries(jobEnvironment(plan, step, place)).map(([name, value]) => `${name}=${value}`),
+  };
+}
