@@ -3,6 +3,7 @@
  * came instead of one. Nothing that staging started outlives it.
  */
 import { join } from "node:path";
+import { isObject, type JsonObject } from "#container/json.ts";
 import type { OwnStep } from "#engine/engine.ts";
 import { outsideIds } from "#platform/namespaces.ts";
 import { killAll, livingBelow, type OrphanReaper } from "#platform/orphans.ts";
@@ -56,6 +57,26 @@ export class AnchorStaging {
     }
   }
 
+  /**
+   * A script maps ids for a node, to the user's own there. The runtime works where we are: in a user namespace of podman the user is 0, and
+   * the user's own number is somebody else's.
+   */
+  adaptMappings(config: JsonObject): void {
+    const context = this.#context;
+    if (context === undefined || context.bundle === context.originalBundle || outsideIds() === undefined) return;
+    const linux = config.get("linux");
+    if (!isObject(linux)) return;
+    for (const [name, own] of [
+      ["uidMappings", context.userId],
+      ["gidMappings", context.groupId],
+    ] as const) {
+      const mappings = linux.get(name);
+      if (!Array.isArray(mappings)) continue;
+      for (const mapping of mappings)
+        if (isObject(mapping) && mapping.get("hostID") === own && mapping.get("size") === 1) mapping.set("hostID", 0);
+    }
+  }
+
   /** What stage-in has left running, which the container's end does not concern. */
   get helpers(): ReadonlySet<number> {
     return this.#helpers;
@@ -89,8 +110,6 @@ export class AnchorStaging {
 }
 
 function contextOf(plan: AnchorPlan, step: OwnStep, place: ContainerPlace): StagingContext {
-  // Of our user namespace, if there is one: the container's own is made inside it.
-  const own = outsideIds() === undefined ? { uid: step.job.userId, gid: step.job.groupId } : { uid: 0, gid: 0 };
   return {
     id: plan.id,
     bundle: plan.bundle,
@@ -100,8 +119,8 @@ function contextOf(plan: AnchorPlan, step: OwnStep, place: ContainerPlace): Stag
     spoolDir: place.spool,
     configFile: plan.configFile,
     jobId: step.job.jobId,
-    userId: own.uid,
-    groupId: own.gid,
+    userId: step.job.userId,
+    groupId: step.job.groupId,
     jobEnvironment: Object.entries(jobEnvironment(plan, step, place)).map(([name, value]) => `${name}=${value}`),
   };
 }

@@ -128,6 +128,12 @@ class Anchor {
 
   async #live(plan: AnchorPlan): Promise<ExitStatus> {
     const { signal } = this.#withdraw;
+    // Before there is a job: its step, and staging for its nodes, are not there yet.
+    if (this.#engine.name === "slurm") {
+      throw new BerthError("NOT_SUPPORTED", "Cannot run a container of podman or docker as a job of Slurm yet", {
+        hint: "they run on the embedded engine: set BERTH_ENGINE=embedded, or engine=embedded in berth.conf",
+      });
+    }
     await this.#staging.open(plan, { signal });
     const granted = this.#allocate(plan);
     const queued = this.#queuedSignal.promise.then(() => "queued" as const);
@@ -223,6 +229,7 @@ class Anchor {
   async #makeContainer(plan: AnchorPlan, environment: Readonly<Record<string, string>>): Promise<void> {
     const place = this.#place;
     const config = readConfig(plan.bundle, plan.configFile);
+    this.#staging.adaptMappings(config.config);
     const gres = this.#step?.gres ?? {};
     if (Object.keys(gres).length > 0) {
       const { addDevices } = await import("./devices.ts");

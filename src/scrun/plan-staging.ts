@@ -1,4 +1,5 @@
 /** Whether this container is staged, decided by `create`: its environment knows where the user's files are, an anchor's may not. */
+import { DEFAULT_PATH } from "#container/environment.ts";
 import { BerthError } from "#job/errors.ts";
 import { findInterpreter, findScrunLua } from "./lua/find-lua.ts";
 import type { StagingPlan } from "./staging.ts";
@@ -10,7 +11,7 @@ const MAX_SECONDS = 2_000_000;
 type Variables = Readonly<Record<string, string | undefined>>;
 
 /** Null: in place. @param told with the container's own SCRUN_* @throws BerthError SCRUN_LUA, OPTION */
-export function planStaging(own: Variables, told: Variables): StagingPlan | null {
+export function planStaging(own: Variables, told: Variables, defaultPath = DEFAULT_PATH): StagingPlan | null {
   const script = findScrunLua(own);
   if (script === undefined) return null;
   const text = told["SCRUN_STAGING_TIMEOUT"] ?? "";
@@ -19,7 +20,7 @@ export function planStaging(own: Variables, told: Variables): StagingPlan | null
     throw new BerthError("OPTION", `Invalid SCRUN_STAGING_TIMEOUT "${text}"`, { hint: "seconds, 1 or more" });
   }
   // Not from the container's variables: an image must not choose a program of this host.
-  const interpreter = findInterpreter(own);
+  const interpreter = findInterpreter(`${own["PATH"] ?? ""}:${defaultPath}`);
   if (interpreter === undefined) {
     throw new BerthError("SCRUN_LUA", `Cannot run ${script}: no Lua interpreter is installed`, {
       hint: "install lua5.4, or remove scrun.lua if containers need no staging",

@@ -1,6 +1,7 @@
 // A site's scrun.lua under a real rootless podman: found without podman's help, run in its user namespace, heard by its user.
 import { afterAll, afterEach, beforeAll, describe, expect, test } from "bun:test";
 import { mkdirSync, readdirSync, writeFileSync } from "node:fs";
+import { userInfo } from "node:os";
 import { join } from "node:path";
 import { havePeers } from "../peers.ts";
 import { canRunPodman, IMAGE, PodmanSite } from "./podman.ts";
@@ -35,6 +36,25 @@ describe.skipIf(!canRunPodman || !havePeers("lua5.4", "rsync"))("podman through 
         table.insert(config.process.env, "STAGED_FROM=" .. original)
         table.insert(config.process.env, "NODE=" .. select(2, slurm.remote_command("id -u")):gsub("\\n", ""))
         table.insert(config.process.env, "HERE=" .. select(2, slurm.allocator_command("id -u")):gsub("\\n", ""))
+        -- As for a node, where the user has his own id.
+        local _, name = slurm.allocator_command(string.format("id -un %d", user_id))
+        table.insert(config.process.env, "NAME=" .. name:gsub("\\n", ""))
+        table.insert(config.linux.namespaces, { type = "user" })
+        config.linux.uidMappings = { { containerID = 0, hostID = math.floor(user_id), size = 1 } }
+        config.linux.gidMappings = { { containerID = 0, hostID = math.floor(group_id), size = 1 } }
+        config.linux.cgroupsPath = nil
+        local mounts = {}
+        for _, mount in ipairs(config.mounts) do
+          local kept = {}
+          for _, option in ipairs(mount.options or {}) do if not option:match("^[gu]id=") then kept[#kept + 1] = option end end
+          mount.options = kept
+          if mount.type == "bind" and not mount.source:match("^/sys") then
+            slurm.allocator_command("rsync -a " .. mount.source .. " " .. copy .. "/rootfs" .. mount.destination)
+          else
+            mounts[#mounts + 1] = mount
+          end
+        end
+        config.mounts = mounts
         save(copy .. "/config.json", slurm.to_json(config))
         return slurm.SUCCESS
       end
@@ -44,14 +64,22 @@ describe.skipIf(!canRunPodman || !havePeers("lua5.4", "rsync"))("podman through 
         if status ~= 0 then slurm.log_error("%s", output) end
         return status
       end`);
-    const outcome = await site.podman(["run", "--name", "c", IMAGE, "sh", "-c", "echo $STAGED_FROM; echo $NODE $HERE | tee /made; exit 3"]);
+    const outcome = await site.podman([
+      "run",
+      "--name",
+      "c",
+      IMAGE,
+      "sh",
+      "-c",
+      "echo $STAGED_FROM; echo $NODE $HERE $NAME | tee /tmp/made; exit 3",
+    ]);
     expect(outcome).toMatchObject({ status: 3, stderr: "" });
     // The user's own id in a step of the job, root in podman's namespace.
     const [bundle, ids] = outcome.stdout.split("\n");
     expect(bundle).toMatch(/\/userdata$/);
-    expect(ids).toBe(`${process.getuid?.()} 0`);
-    expect((await site.podman(["diff", "c"])).stdout).toContain("A /made");
-    expect((await site.podman(["cp", "c:/made", site.path("made")])).status).toBe(0);
+    expect(ids).toBe(`${process.getuid?.()} 0 ${userInfo().username}`);
+    expect((await site.podman(["diff", "c"])).stdout).toContain("A /tmp/made");
+    expect((await site.podman(["cp", "c:/tmp/made", site.path("made")])).status).toBe(0);
     expect(await site.run(["/bin/cat", site.path("made")])).toMatchObject({ stdout: `${ids}\n` });
     expect(readdirSync(site.path("shared"))).toEqual([]);
     expect(await site.job("c")).toBe("FAILED 3:0");

@@ -195,6 +195,13 @@ describe.skipIf(!havePeers("runc", "busybox", "lua5.4", "rsync"))(`scrun.lua, as
     expect((await site.run(["sacct", "-nX", "-o", "jobid"])).stdout).toBe(jobs);
   });
 
+  test("on Slurm's engine no job is asked for", async () => {
+    const slurm = await create({ BERTH_ENGINE: "slurm" });
+    expect(slurm).toMatchObject({ code: 1, stdout: "" });
+    expect(slurm.stderr).toContain("set BERTH_ENGINE=embedded");
+    expect(existsSync(join(site.root, "c1"))).toBe(false);
+  });
+
   const FAILING: readonly (readonly [name: string, body: string, reason: string, exit: string])[] = [
     ["an error value", "return 7", "slurm_scrun_stage_in of @ returned 7", "7:0"],
     ["slurm.ERROR", "return slurm.ERROR", "slurm_scrun_stage_in of @ returned -1", "255:0"],
@@ -298,6 +305,25 @@ describe.skipIf(!havePeers("runc", "busybox", "lua5.4", "rsync"))(`scrun.lua, as
     expect((await creating).code).toBe(1);
     await site.untilOver(jobId);
     expect(existsSync(join(site.root, "c1"))).toBe(false);
+  });
+
+  test("an interpreter that was killed while the container ran is replaced for stage-out", async () => {
+    const note = (name: string) =>
+      `os.execute("echo " .. job_id .. " " .. tostring(state) .. " $PPID >> ${site.dir}/${name}") state = "kept" return 0`;
+    hooks(note("notes"), note("notes"));
+    rmSync(join(site.dir, "notes"), { force: true });
+    expect((await create()).code).toBe(0);
+    expect((await site.scrun(["start", "c1"])).code).toBe(0);
+    const { jobId } = await site.state("c1");
+    const [, , interpreter] = noted("notes").trim().split(" ");
+    process.kill(Number(interpreter), "SIGKILL");
+    await until("its end", () => !existsSync(`/proc/${interpreter ?? ""}`));
+    await site.scrun(["kill", "c1", "KILL"]);
+    await site.untilOver(jobId);
+    const [first, second, ...others] = noted("notes").trim().split("\n");
+    expect(first).toBe(`${String(jobId)} nil ${interpreter ?? ""}`);
+    expect(second).toStartWith(`${String(jobId)} nil `);
+    expect(others).toEqual([]);
   });
 
   test("what stage-in leaves running is there until stage-out, and not after it", async () => {

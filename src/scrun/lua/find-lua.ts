@@ -1,7 +1,6 @@
 /** A site's scrun.lua, and an interpreter for it. */
 import { accessSync, constants, statSync } from "node:fs";
 import { dirname, isAbsolute, join } from "node:path";
-import { DEFAULT_PATH } from "#container/environment.ts";
 import { directories, SITE_CONFIG_DIR } from "#platform/directories.ts";
 
 const NAME = "scrun.lua";
@@ -14,12 +13,12 @@ export function findScrunLua(env: Readonly<Record<string, string | undefined>>):
   return [directories(env).config, SITE_CONFIG_DIR, slurmDir].map((dir) => join(dir, NAME)).find(isFile);
 }
 
-/** An absolute path; of a site's several, the one that Slurm of today is built for. */
-export function findInterpreter(env: Readonly<Record<string, string | undefined>>): string | undefined {
+/** An absolute path; of a site's several, the one that Slurm of today is built for. @param path as PATH */
+export function findInterpreter(path: string): string | undefined {
   for (const name of ["lua5.4", "lua5.3", "lua54", "lua53", "lua"]) {
-    for (const dir of `${env["PATH"] ?? ""}:${DEFAULT_PATH}`.split(":")) {
-      const path = join(dir, name);
-      if (isAbsolute(dir) && isExecutable(path)) return path;
+    for (const dir of path.split(":")) {
+      const program = join(dir, name);
+      if (isAbsolute(dir) && isExecutable(program)) return program;
     }
   }
   return undefined;
