@@ -80,7 +80,7 @@ class Anchor {
   #init: ProcessIdentity | undefined;
   #exited: Promise<ReapedChild> | undefined;
   #cgroup: MemoryCgroup | undefined;
-  #isQueued = false;
+  #waitsFor: "resources" | "staging" | undefined;
   #isStarted = false;
   #killTimer: ReturnType<typeof setTimeout> | undefined;
   #ending: AbortReason | undefined;
@@ -146,11 +146,7 @@ class Anchor {
       await granted;
     }
     this.#step = await this.#openStep(plan);
-    if (this.#init === undefined) {
-      const staged = await this.#staging.stageIn(plan, this.#step, { signal });
-      signal.throwIfAborted();
-      await this.#makeContainer(staged, this.#step.environment);
-    }
+    if (this.#init === undefined) await this.#makeContainer(await this.#stageIn(plan, this.#step), this.#step.environment);
     if (this.#init !== undefined) this.#step.started(this.#init);
     if (signal.aborted) this.#kill(SIGKILL); // while it was being made
     if (this.#status === "creating") this.#created();
@@ -158,6 +154,26 @@ class Anchor {
     // A container may be killed before it is started.
     if ((await Promise.race([this.#startWanted.promise, exited])) === undefined) await this.#start(plan);
     return await this.#conclude(await exited);
+  }
+
+  /** create does not wait for the whole of a long one, as it does not for the queue; with a terminal it has to. */
+  async #stageIn(plan: AnchorPlan, step: OwnStep): Promise<AnchorPlan> {
+    if (plan.staging === null) return plan;
+    const { signal } = this.#withdraw;
+    const enough = () => {
+      if (this.#status === "creating" && !plan.hasTerminal) this.#created();
+    };
+    const timer = setTimeout(enough, plan.staging.createWaitSeconds * 1000);
+    this.#waitsFor = "staging";
+    try {
+      this.#tellWaiting();
+      const staged = await this.#staging.stageIn(plan, step, { signal });
+      signal.throwIfAborted();
+      return staged;
+    } finally {
+      clearTimeout(timer);
+      this.#waitsFor = undefined;
+    }
   }
 
   // --- The job --------------------------------------------------------------------------------------------------
@@ -179,19 +195,19 @@ class Anchor {
           return;
         }
         this.#jobId = event.jobId;
-        this.#isQueued = true;
+        this.#waitsFor = "resources";
         this.#tellWaiting();
         this.#queuedSignal.resolve();
       },
     });
-    this.#isQueued = false;
+    this.#waitsFor = undefined;
     this.#jobId = info?.job.jobId ?? this.#held.jobId;
   }
 
   #tellWaiting(): void {
-    if (!this.#isQueued) return;
-    for (const starter of this.#starters)
-      this.#say(starter, { event: "waiting", text: `job ${this.#jobId} queued and waiting for resources` });
+    if (this.#waitsFor === undefined) return;
+    const text = this.#waitsFor === "staging" ? "is being staged in" : "queued and waiting for resources";
+    for (const starter of this.#starters) this.#say(starter, { event: "waiting", text: `job ${this.#jobId} ${text}` });
   }
 
   async #openStep(plan: AnchorPlan): Promise<OwnStep> {

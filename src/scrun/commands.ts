@@ -181,7 +181,8 @@ export interface RuntimeCall {
 /** Becomes the real runtime: streams, terminal, signals and exit status are its own. */
 export function passOn(call: RuntimeCall): never {
   const { place, state } = findContainer(call.root, call.id);
-  if (!hasRuntimeContainer(place)) throw new BerthError("CONTAINER_STOPPED", "the container is not created yet: its job is queued");
+  if (!hasRuntimeContainer(place))
+    throw new BerthError("CONTAINER_STOPPED", "the container is not created yet: its job is queued, or being staged in");
   return replaceProcess(
     state.runtime,
     [state.runtime, "--root", place.runtimeRoot, ...call.globals, ...state.runtimeOptions, ...call.words],

@@ -33,6 +33,7 @@ describe("planStaging", () => {
       script: join(dir, "config/berth/scrun.lua"),
       interpreter: join(dir, "bin/lua5.3"),
       timeoutSeconds: 3600,
+      createWaitSeconds: 120,
     });
   });
 

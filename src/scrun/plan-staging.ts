@@ -6,6 +6,8 @@ import type { StagingPlan } from "./staging.ts";
 
 /** Long enough for a large image on a slow file system; a hook that hangs does not keep an allocation for ever. */
 const DEFAULT_SECONDS = 3600;
+/** Half of what podman allows a create. */
+const DEFAULT_CREATE_SECONDS = 120;
 const MAX_SECONDS = 2_000_000;
 
 type Variables = Readonly<Record<string, string | undefined>>;
@@ -14,11 +16,8 @@ type Variables = Readonly<Record<string, string | undefined>>;
 export function planStaging(own: Variables, told: Variables, defaultPath = DEFAULT_PATH): StagingPlan | null {
   const script = findScrunLua(own);
   if (script === undefined) return null;
-  const text = told["SCRUN_STAGING_TIMEOUT"] ?? "";
-  const timeoutSeconds = text === "" ? DEFAULT_SECONDS : Number(text);
-  if (!/^\d*$/.test(text) || timeoutSeconds < 1 || timeoutSeconds > MAX_SECONDS) {
-    throw new BerthError("OPTION", `Invalid SCRUN_STAGING_TIMEOUT "${text}"`, { hint: "seconds, 1 or more" });
-  }
+  const timeoutSeconds = secondsOf("SCRUN_STAGING_TIMEOUT", told) ?? DEFAULT_SECONDS;
+  const createWaitSeconds = secondsOf("SCRUN_CREATE_WAIT", told) ?? DEFAULT_CREATE_SECONDS;
   // Not from the container's variables: an image must not choose a program of this host.
   const interpreter = findInterpreter(`${own["PATH"] ?? ""}:${defaultPath}`);
   if (interpreter === undefined) {
@@ -26,5 +25,13 @@ export function planStaging(own: Variables, told: Variables, defaultPath = DEFAU
       hint: "install lua5.4, or remove scrun.lua if containers need no staging",
     });
   }
-  return { script, interpreter, timeoutSeconds };
+  return { script, interpreter, timeoutSeconds, createWaitSeconds };
+}
+
+function secondsOf(name: string, told: Variables): number | undefined {
+  const text = told[name] ?? "";
+  if (text === "") return undefined;
+  const seconds = Number(text);
+  if (/^\d+$/.test(text) && seconds >= 1 && seconds <= MAX_SECONDS) return seconds;
+  throw new BerthError("OPTION", `Invalid ${name} "${text}"`, { hint: `seconds, 1 to ${MAX_SECONDS}` });
 }

@@ -11,6 +11,8 @@ export interface StagingPlan {
   readonly interpreter: string;
   /** Of one call. */
   readonly timeoutSeconds: number;
+  /** How long `create` waits for stage-in. */
+  readonly createWaitSeconds: number;
 }
 
 export interface StagingContext {

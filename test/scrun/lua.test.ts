@@ -282,6 +282,31 @@ describe.skipIf(!havePeers("runc", "busybox", "lua5.4", "rsync"))(`scrun.lua, as
     }
   });
 
+  test("a long stage-in is waited for in start, not in create; kill ends it", async () => {
+    const untilGo = `while not io.open("${site.dir}/go") do os.execute("sleep 0.05") end`;
+    hooks(`${untilGo} return 0`);
+    rmSync(join(site.dir, "go"), { force: true });
+    const wait = { SCRUN_CREATE_WAIT: "1" };
+    expect(await create(wait)).toMatchObject({ code: 0, stderr: "" });
+    const { jobId, status } = await site.state("c1");
+    expect(status).toBe("created");
+    expect((await site.scrun(["exec", "c1", "true"])).stderr).toContain("being staged in");
+    const starting = site.scrun(["start", "c1"]);
+    await until("start to wait", () =>
+      readdirSync(site.dir).some((name) => name.endsWith(".err") && noted(name).includes(`job ${String(jobId)} is being staged in`)),
+    );
+    writeFileSync(join(site.dir, "go"), "");
+    expect((await starting).code).toBe(0);
+    expect((await site.state("c1"))["status"]).toBe("running");
+    await site.scrun(["delete", "--force", "c1"]);
+    rmSync(join(site.dir, "go"));
+    expect(await create(wait)).toMatchObject({ code: 0 });
+    const second = (await site.state("c1"))["jobId"];
+    expect((await site.scrun(["kill", "c1", "KILL"])).code).toBe(0);
+    await site.untilStatus("c1", "stopped");
+    await site.untilOver(second);
+  });
+
   test("cancelling the job ends a stage-in, with everything that it runs", async () => {
     rmSync(join(site.dir, "job"), { force: true });
     hooks(`os.execute("echo " .. job_id .. " > ${site.dir}/job") slurm.allocator_command("sleep 1000 & wait")`);
