@@ -18,7 +18,8 @@ describe("planStaging", () => {
   });
   afterAll(() => rmSync(dir, { recursive: true }));
 
-  const plan = (own: Record<string, string> = {}, told: Record<string, string> = {}) => planStaging({ ...env, ...own }, told, "");
+  const plan = (own: Record<string, string> = {}, told: Record<string, string> = {}) =>
+    planStaging({ ...env, ...own }, told, { defaultPath: "", findLibrary: () => undefined });
 
   test("no script, no staging", () => {
     // A site of the machine that runs the test may have one.
@@ -31,7 +32,7 @@ describe("planStaging", () => {
     writeFileSync(join(dir, "config/berth/scrun.lua"), "");
     expect(plan({}, { PATH: "/image/bin", SLURM_CONF: "/image/slurm.conf", XDG_CONFIG_HOME: "/image" })).toEqual({
       script: join(dir, "config/berth/scrun.lua"),
-      interpreter: join(dir, "bin/lua5.3"),
+      interpreter: [join(dir, "bin/lua5.3")],
       timeoutSeconds: 3600,
       createWaitSeconds: 120,
     });
@@ -44,7 +45,12 @@ describe("planStaging", () => {
     }
   });
 
+  test("without the program the library does, in a process of Berth", () => {
+    const found = planStaging({ ...env, PATH: "" }, {}, { defaultPath: "", findLibrary: () => "/lib/liblua5.4.so.0" });
+    expect(found?.interpreter.slice(-2)).toEqual(["lua-host", "/lib/liblua5.4.so.0"]);
+  });
+
   test("a script that nothing can run is an error, not ignored", () => {
-    expect(() => plan({ PATH: "bin:" })).toThrow("scrun.lua: no Lua interpreter is installed");
+    expect(() => plan({ PATH: "bin:" })).toThrow("scrun.lua: Lua is not installed");
   });
 });

@@ -7,8 +7,8 @@ import { BerthError } from "#job/errors.ts";
 /** As `create` found it. */
 export interface StagingPlan {
   readonly script: string;
-  /** Absolute. */
-  readonly interpreter: string;
+  /** A program, and its arguments before a script's name. */
+  readonly interpreter: readonly [string, ...string[]];
   /** Of one call. */
   readonly timeoutSeconds: number;
   /** How long `create` waits for stage-in. */

@@ -75,7 +75,7 @@ class LuaStaging implements Staging {
 function startHost({ plan, environment, dir, log }: LuaStagingOptions, limits: Limits): Promise<LuaHost> {
   return LuaHost.start(
     {
-      interpreter: [plan.interpreter],
+      interpreter: plan.interpreter,
       script: plan.script,
       dir,
       env: environment,
