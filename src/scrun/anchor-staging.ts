@@ -5,12 +5,14 @@
 import { join } from "node:path";
 import { isObject, type JsonObject } from "#container/json.ts";
 import type { OwnStep } from "#engine/engine.ts";
+import { BerthError } from "#job/errors.ts";
 import { outsideIds } from "#platform/namespaces.ts";
 import { killAll, livingBelow, type OrphanReaper } from "#platform/orphans.ts";
 import type { AnchorPlan } from "./anchor-wire.ts";
 import { jobEnvironment } from "./job-environment.ts";
 import { Log, type LogFormat } from "./log.ts";
 import type { ContainerPlace } from "./place.ts";
+import { removeStagedRecord, writeStagedRecord } from "./staged-record.ts";
 import { StageInFailure, type Staging, type StagingContext } from "./staging.ts";
 
 export class AnchorStaging {
@@ -44,10 +46,10 @@ export class AnchorStaging {
   async stageIn(plan: AnchorPlan, step: OwnStep, options: { readonly signal: AbortSignal }): Promise<AnchorPlan> {
     if (this.#staging === undefined) return plan;
     const context = contextOf(plan, step, this.#place);
-    this.#context = context;
+    this.#remember(plan, context);
     try {
       const { status, bundle, rootPath, message } = await this.#staging.stageIn(context, options);
-      this.#context = { ...context, bundle, rootPath };
+      this.#remember(plan, { ...context, bundle, rootPath });
       if (status !== 0) throw new StageInFailure(message ?? `Cannot stage the container in: status ${status}`, status);
       for (const pid of livingBelow([])) this.#helpers.add(pid); // a file system in user space, say: stage-out ends it
       return { ...plan, bundle, rootfs: rootPath, configFile: bundle === plan.bundle ? plan.configFile : join(bundle, "config.json") };
@@ -55,6 +57,11 @@ export class AnchorStaging {
       await this.stageOut();
       throw error;
     }
+  }
+
+  #remember({ staging, environment }: AnchorPlan, context: StagingContext): void {
+    this.#context = context;
+    if (staging !== null) writeStagedRecord(this.#place, { plan: staging, environment, context });
   }
 
   /**
@@ -92,7 +99,9 @@ export class AnchorStaging {
       if (status === 0) return true;
       this.#log?.error(message ?? `Cannot stage the container out: status ${status}`);
     } catch (error) {
-      this.#log?.error(error instanceof Error ? error.message : String(error));
+      this.#log?.error(error instanceof Error ? error.message : String(error), error instanceof BerthError ? error.hint : undefined);
+    } finally {
+      removeStagedRecord(this.#place);
     }
     return false;
   }

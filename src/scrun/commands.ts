@@ -10,6 +10,7 @@ import { isAlive } from "#platform/process-tree.ts";
 import { AnchorClient } from "./anchor-client.ts";
 import type { ContainerStatus } from "./anchor-wire.ts";
 import { lastError, type Log } from "./log.ts";
+import { stageOutLeftovers } from "./staged-record.ts";
 import { definedVariables } from "./start-anchor.ts";
 import { checkId, ContainerPlace, listPlaces, type ContainerState } from "./place.ts";
 
@@ -128,6 +129,7 @@ export async function deleteContainer(
   }
   if (status !== "stopped") await endAnchor(place);
   await deleteReal(place, options.log);
+  await stageOutLeftovers(place, options.log);
   place.remove();
   return 0;
 }

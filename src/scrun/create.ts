@@ -20,7 +20,9 @@ import { jobRequestOf } from "./job-request.ts";
 import { findOrigin } from "./origin.ts";
 import type { ContainerPlace } from "./place.ts";
 import { planStaging } from "./plan-staging.ts";
+import { Log, type LogFormat } from "./log.ts";
 import { findRealRuntime } from "./real-runtime.ts";
+import { stageOutLeftovers } from "./staged-record.ts";
 import { definedVariables, type StartedAnchor } from "./start-anchor.ts";
 
 const SOCKET_WAIT_MS = 20_000;
@@ -68,6 +70,8 @@ export async function createContainer(
     return place;
   } catch (error) {
     await stopAnchor(place, { anchor, hasPlan });
+    const format = (call.log?.format ?? "text") as LogFormat;
+    await stageOutLeftovers(place, new Log({ file: call.log?.file, format, stderrLevel: call.logLevel }));
     place.remove();
     throw error;
   }

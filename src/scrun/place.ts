@@ -6,6 +6,7 @@
  *   ROOT/ID/bundle/        config.json as the real runtime gets it: the job's variables and devices added
  *   ROOT/ID/runtime/       --root of the real runtime
  *   ROOT/ID/spool/         for staging
+ *   ROOT/ID/staged.json    while something is staged in (staged-record.ts)
  *
  * ROOT (spec: scrun §5.1): --root, $XDG_RUNTIME_DIR/scrun, /run/user/UID/scrun, $TMPDIR/UID/scrun, /tmp/berth-UID/scrun. All of it is 0700.
  */
