@@ -181,6 +181,7 @@ function interactiveOptions(command: readonly string[], pty: boolean): StepOptio
   return {
     command,
     pty,
+    taskCommands: null,
     jobId: null,
     label: false,
     unbuffered: false,

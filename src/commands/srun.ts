@@ -15,11 +15,12 @@ import { runSession, type SessionResult } from "./step-session.ts";
 import { complain, errorExit, printError } from "./terminal.ts";
 
 export async function srun(argv: readonly string[]): Promise<number> {
-  const line = parseSrun(argv, process.env, parseContext());
+  let line = parseSrun(argv, process.env, parseContext());
   const informed = await informationAction("srun", line.action);
   if (informed !== undefined) return informed;
   complain(...line.warnings);
   refuseUnsupported(line);
+  if (line.step.multiProg) line = (await import("./multi-prog.ts")).withPrograms(line);
   if (line.step.mpi !== null) (await import("./mpi-types.ts")).refuseUnknownMpi(line.step.mpi);
   const exported = { ...environment(), ...containerVariables(line) };
   const submit = submitContext({ command: "srun", argv, chdir: line.step.chdir, environment: taskEnvironment(line.step.export, exported) });
@@ -36,7 +37,7 @@ export async function srun(argv: readonly string[]): Promise<number> {
 /** What is parsed but cannot be done yet is refused, not forgotten. */
 function refuseUnsupported(line: SrunLine): void {
   const { step } = line;
-  const refused = step.multiProg ? "--multi-prog" : step.bcast !== null ? "--bcast" : undefined;
+  const refused = step.bcast !== null ? "--bcast" : undefined;
   if (refused !== undefined) throw new BerthError("NOT_SUPPORTED", `${refused} is not supported on the embedded engine`);
 }
 

@@ -86,6 +86,8 @@ export type ExportRule =
 /** What only srun's steps know (commands.md §2.1, §2.5). */
 export interface StepOptions {
   readonly command: readonly string[];
+  /** --multi-prog: by rank; null when every task runs `command`. An empty one cannot be started. */
+  readonly taskCommands: readonly (readonly string[])[] | null;
   readonly jobId: number | null;
   readonly label: boolean;
   readonly unbuffered: boolean;

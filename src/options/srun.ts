@@ -210,6 +210,7 @@ function applyHostFile(draft: SrunDraft, env: Env, context: ParseContext): void 
 function emptyStep(): StepFields {
   return {
     command: [],
+    taskCommands: null,
     jobId: null,
     label: false,
     unbuffered: false,

@@ -211,6 +211,7 @@ export class Task {
     const cwd = this.#findWorkDir(plan.workDir);
     if (cwd === undefined) return this.#notStarted(os.errno.ENOENT, `couldn't chdir to \`${plan.workDir}': ${errnoText(os.errno.ENOENT)}`);
     const command = plan.commands[rank] ?? plan.commands[0] ?? [];
+    if (command.length === 0) return this.#notStarted(os.errno.ENOENT, "No executable program specified for this task");
     this.#mpi = await this.#host.mpi?.openTask(rank);
     const env = { ...plan.environment, ...this.#ownVariables() };
     const [name = ""] = command;

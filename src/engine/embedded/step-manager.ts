@@ -122,7 +122,7 @@ export class StepManager {
     const preserved = request.options.preserveEnv ? request.submit.environment : {};
     const plan: StepPlan = {
       ...this.#commonPlan(job, stepKey, facts),
-      commands: [request.options.command],
+      commands: request.options.taskCommands ?? [request.options.command],
       environment: { ...request.submit.environment, ...stepVariables(this.#host.jobFacts(job), facts), ...pickCounts(preserved) },
       workDir: request.submit.workDir,
       rlimits: request.submit.rlimits,
