@@ -2,7 +2,8 @@
 import type { AllocationInfo, Engine, StepRequest } from "#engine/engine.ts";
 import { BerthError } from "#job/errors.ts";
 import { parseStepKey } from "#job/id.ts";
-import type { JobRequest, SubmitContext } from "#job/request.ts";
+import type { StepRecord } from "#job/record.ts";
+import type { JobRequest, StepOptions, SubmitContext } from "#job/request.ts";
 import { parseSrun, type SrunLine } from "#options/srun.ts";
 import { makeTerminalRaw } from "#platform/libc.ts";
 import { allocate } from "./allocate.ts";
@@ -105,6 +106,11 @@ interface Place {
 /** A number is the exit status of a step that could not be made. */
 async function runStep(engine: Engine, line: SrunLine, place: Place): Promise<SessionResult | number> {
   const { jobId } = place.info.job;
+  const { info } = place;
+  const { step } = line;
+  const prolog = scriptOf("prolog", { info, step });
+  const epilog = scriptOf("epilog", { info, step });
+  let record: StepRecord | undefined;
   const hasTerminal = findTerminal(line);
   const interrupt = new AbortController();
   const onInterrupt = () => interrupt.abort(new BerthError("INTERRUPTED", "Cancelled pending job step with signal 2"));
@@ -117,9 +123,18 @@ async function runStep(engine: Engine, line: SrunLine, place: Place): Promise<Se
       onWaiting: (text) => {
         if (!line.quiet) complain(`srun: Job ${jobId} step creation temporarily disabled, retrying (${text})`);
       },
+      ...(prolog === undefined && epilog === undefined
+        ? {}
+        : {
+            beforeStart: async (created) => {
+              record = created;
+              if (prolog !== undefined) await (await import("./srun-scripts.ts")).runSrunProlog(prolog, { info, step, record });
+            },
+          }),
     });
   } catch (error) {
     restore?.();
+    if (error instanceof BerthError && error.code === "SCRIPT_FAILED") return printError("srun", error);
     return printError("srun", error, { failed: `Unable to create step for job ${jobId}: ` });
   } finally {
     process.off("SIGINT", onInterrupt);
@@ -137,7 +152,15 @@ async function runStep(engine: Engine, line: SrunLine, place: Place): Promise<Se
   } finally {
     restore?.();
     await channel[Symbol.asyncDispose]();
+    if (epilog !== undefined && record !== undefined)
+      await (await import("./srun-scripts.ts")).runSrunEpilog(epilog, { info, step, record });
   }
+}
+
+/** Undefined when there is none, so that nothing is loaded and nothing waits for it. */
+function scriptOf(kind: "prolog" | "epilog", place: { readonly info: AllocationInfo; readonly step: StepOptions }): string | undefined {
+  const path = place.step[kind] ?? place.info.stepScripts?.[kind] ?? "";
+  return path === "" || path.toLowerCase() === "none" ? undefined : path;
 }
 
 function stepRequest(line: SrunLine, place: Place, terminal: StepRequest["hasTerminal"]): StepRequest {

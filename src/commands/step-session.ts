@@ -2,7 +2,8 @@
  * One step in the foreground: its streams, its terminal, signals to srun, and what srun says meanwhile
  * (commands.md §2.2, §2.7, §2.9). Used by srun, and by salloc for its interactive step.
  */
-import { closeSync } from "node:fs";
+import { closeSync, fstatSync, read as readFile } from "node:fs";
+import { promisify } from "node:util";
 import type { StepChannel, StepEvent } from "#engine/engine.ts";
 import type { ExitPair } from "#job/outcome.ts";
 import type { StepRecord } from "#job/record.ts";
@@ -322,7 +323,8 @@ class InputForwarder {
   }
 
   async #forward(channel: StepChannel, source: Exclude<InputSource, { kind: "none" }>): Promise<void> {
-    const stream = source.kind === "file" ? Bun.file(source.fd).stream() : Bun.stdin.stream();
+    const fd = source.kind === "file" ? source.fd : 0;
+    const stream = fstatSync(fd).isFile() ? readOn(fd) : fd === 0 ? Bun.stdin.stream() : Bun.file(fd).stream();
     try {
       for await (const bytes of stream) {
         if (this.#isStopped) return;
@@ -338,5 +340,15 @@ class InputForwarder {
 
   stop(): void {
     this.#isStopped = true;
+  }
+}
+
+/** From where the file stands, which moves for everybody who has it open: Bun's streams begin at the start, and leave it there. */
+async function* readOn(fd: number): AsyncGenerator<Uint8Array> {
+  const read = promisify(readFile);
+  for (;;) {
+    const { bytesRead, buffer } = await read(fd, Buffer.allocUnsafe(64 * 1024), 0, 64 * 1024, null);
+    if (bytesRead === 0) return;
+    yield buffer.subarray(0, bytesRead);
   }
 }

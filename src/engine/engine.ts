@@ -55,6 +55,8 @@ export interface AllocationInfo {
   readonly job: JobRecord;
   readonly environment: Readonly<Record<string, string>>;
   readonly killWaitSeconds: number;
+  /** SrunProlog and SrunEpilog of the cluster, where srun is ours to run them. */
+  readonly stepScripts?: { readonly prolog: string | null; readonly epilog: string | null };
 }
 
 /**
@@ -90,6 +92,13 @@ export interface StepRequest {
   readonly insideStep: StepKey | null;
   readonly hasTerminal: { readonly rows: number; readonly columns: number } | null;
   readonly immediateSeconds: number | null;
+}
+
+export interface StepHooks {
+  /** Why it has to wait. */
+  readonly onWaiting: (text: string) => void;
+  /** The step exists, its tasks do not yet, and wait for this. When it fails, the step is ended, and its error is runStep's. */
+  readonly beforeStart?: (step: StepRecord) => Promise<void>;
 }
 
 export interface StepResources {
@@ -187,8 +196,8 @@ export interface Engine extends AsyncDisposable {
   allocate(request: JobRequest, options: Cancellable & { readonly onEvent: (event: AllocateEvent) => void }): Promise<HeldAllocation>;
   /** The environment and record of a live allocation, to add steps to it. */
   findAllocation(jobId: number, options: Cancellable): Promise<AllocationInfo>;
-  /** Waits for room in the allocation; `onWaiting` hears why. Tasks start once it resolves. */
-  runStep(request: StepRequest, options: Cancellable & { readonly onWaiting: (text: string) => void }): Promise<StepChannel>;
+  /** Waits for room in the allocation. Tasks start once it resolves. */
+  runStep(request: StepRequest, options: Cancellable & StepHooks): Promise<StepChannel>;
   /** Adds a step to a running job that the caller runs itself. `onOrder` may be called from then on, until it has ended. */
   openOwnStep(request: OwnStepRequest, options: Cancellable & { readonly onOrder: (order: OwnStepOrder) => void }): Promise<OwnStep>;
   /** When and where the job would start. */

@@ -101,15 +101,19 @@ const SETTERS: Readonly<Record<string, Setter<SrunDraft>>> = {
     step.relativeNode = countOf(value, site, 0);
   },
   "task-epilog": ({ step }, value, site) => {
-    step.taskEpilog = absolutePath(site.cwd, value);
+    step.taskEpilog = scriptPath(site.cwd, value);
   },
   "task-prolog": ({ step }, value, site) => {
-    step.taskProlog = absolutePath(site.cwd, value);
+    step.taskProlog = scriptPath(site.cwd, value);
   },
   wait: ({ step }, value, site) => {
     step.waitSeconds = countOf(value, site, 0);
   },
 };
+
+function scriptPath(cwd: string, value: string): string | null {
+  return value === "" || value.toLowerCase() === "none" ? null : absolutePath(cwd, value);
+}
 
 export const SRUN_ROWS = [...rowsOf("srun", JOB_OPTIONS), ...SRUN_OPTIONS];
 

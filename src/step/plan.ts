@@ -46,11 +46,31 @@ export interface StepPlan {
   readonly isOwned?: boolean;
   readonly taskProlog: string | null;
   readonly taskEpilog: string | null;
+  /** TaskProlog= and TaskEpilog= of berth.conf. */
+  readonly siteTaskProlog?: string | null;
+  readonly siteTaskEpilog?: string | null;
   readonly killWaitSeconds: number;
   readonly socketPath: string;
   readonly configDirs: readonly string[];
   readonly stateDir: string;
   readonly runtimeRoot: string;
+}
+
+export interface TaskScript {
+  readonly path: string;
+  readonly owner: "site" | "user";
+}
+
+export function prologsOf({ siteTaskProlog, taskProlog }: StepPlan): TaskScript[] {
+  return [...scriptOf(siteTaskProlog, "site"), ...scriptOf(taskProlog, "user")];
+}
+
+export function epilogsOf({ siteTaskEpilog, taskEpilog }: StepPlan): TaskScript[] {
+  return [...scriptOf(taskEpilog, "user"), ...scriptOf(siteTaskEpilog, "site")];
+}
+
+function scriptOf(path: string | null | undefined, owner: TaskScript["owner"]): TaskScript[] {
+  return path == null ? [] : [{ path, owner }];
 }
 
 export const SCRIPT_FILE = "slurm_script";

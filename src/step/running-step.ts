@@ -15,7 +15,7 @@ import { nowMs } from "#job/id.ts";
 import { EXIT_ZERO, exitPair, worseExit, type ExitPair } from "#job/outcome.ts";
 import { expandFilePattern } from "#options/file-pattern.ts";
 import { killAll, livingBelow, OrphanReaper } from "#platform/orphans.ts";
-import { findProcess, identify, isAlive, sendSignal, type ProcessIdentity } from "#platform/process-tree.ts";
+import { findProcess, identify, isAlive, killTree, sendSignal, type ProcessIdentity } from "#platform/process-tree.ts";
 import { adoptProcess } from "./adopted-process.ts";
 import { Journal, readJournal, type JournalEntry, type StepResult, type TaskUsage, type TerminateReason } from "./journal.ts";
 import { openMpiStep, type MpiStep } from "./mpi.ts";
@@ -170,6 +170,7 @@ export class RunningStep {
   /** Tasks of the daemon before us go on where they are; the ones it had not started yet start now. */
   #takeOver(): void {
     const adopted: ProcessIdentity[] = [];
+    for (const entry of this.#past) if (entry.kind === "script" && isAlive(entry.process)) killTree(entry.process.pid);
     for (const entry of this.#past) {
       if (entry.kind === "started") {
         this.#tasks[entry.task]?.adopt(adoptProcess(entry.process, this.#spoolDir));
@@ -235,10 +236,12 @@ export class RunningStep {
         this.#journal.append({ kind: "started", task: rank, process: identify(pid) ?? { pid, startTicks: 0 } });
         this.#listener.event({ event: "started", task: rank, node: this.#place(rank).node.name });
       },
+      scriptStarted: (pid) => this.#journal.append({ kind: "script", process: identify(pid) ?? { pid, startTicks: 0 } }),
       created: (rank, process) => this.#journal.append({ kind: "created", task: rank, process }),
       expectOrphan: (identity) => this.#reaper.expect(identity),
       spoolDir: this.#spoolDir,
       killed: this.#killed.signal,
+      ending: this.#abort.signal,
     };
   }
 
@@ -349,7 +352,7 @@ export class RunningStep {
   /** `batch`: the script's shell alone; `full` and `steps`: every process (commands.md §5.1). */
   signal(signal: number, scope: "batch" | "full" | "steps"): void {
     if (scope === "batch") {
-      for (const { process } of this.#tasks) if (process?.pid != null) sendSignal(process.pid, signal);
+      for (const { process, status } of this.#tasks) if (process?.pid != null && status === undefined) sendSignal(process.pid, signal);
       return;
     }
     for (const pid of livingBelow(this.#adopted)) sendSignal(pid, signal);

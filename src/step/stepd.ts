@@ -126,6 +126,8 @@ class StepDaemon {
   readonly #acknowledged = Promise.withResolvers<void>();
   readonly #clientGone = Promise.withResolvers<void>();
   #client: FrameConnection | undefined;
+  /** The connection of an srun that runs its prolog. */
+  #preparing: FrameConnection | undefined;
   #isReady = false;
   #result: StepResult | undefined;
   #isAcknowledged = false;
@@ -171,7 +173,7 @@ class StepDaemon {
     }
     if (!plan.isBatch) {
       this.#sayReady();
-      await Promise.race([this.#attached.promise, Bun.sleep(ATTACH_MS)]);
+      await Promise.race([this.#attached.promise, this.#abandoned()]);
       if (this.#client === undefined) this.#step.terminate("clientLost", true);
     }
     const failure = await opening;
@@ -181,6 +183,12 @@ class StepDaemon {
       this.#publish({ event: "launchFailed", node: plan.facts.nodes[0]?.name ?? "", ...failure.launchFailure });
     }
     return failure;
+  }
+
+  /** Nobody came in time. For the prolog of an srun there is no limit. */
+  async #abandoned(): Promise<void> {
+    do await Bun.sleep(ATTACH_MS);
+    while (this.#preparing !== undefined);
   }
 
   #sayReady(): void {
@@ -211,11 +219,14 @@ class StepDaemon {
       frame: (type, payload) => {
         if (type !== JSON_FRAME) return;
         const message = parseJsonFrame(payload) as ToDaemon;
-        if (message.op === "control") this.#adopt(connection);
+        if (message.op === "preparing") this.#preparing = connection;
+        else if (message.op === "control") this.#adopt(connection);
         else if (message.op === "attach" && this.#client === undefined) this.#serve(connection);
         else connection.close();
       },
-      closed: () => undefined,
+      closed: () => {
+        if (this.#preparing === connection) this.#attached.resolve(); // it will not come any more
+      },
     });
   }
 

@@ -29,6 +29,8 @@ export type ToDaemon =
   /** To a spare: there are enough, or the controller stops on purpose. Without it a closed connection means a killed controller. */
   | { readonly op: "dismiss" }
   | { readonly op: "control" }
+  /** From an srun that will attach, and has a prolog to run before. */
+  | { readonly op: "preparing" }
   | { readonly op: "attach" }
   | { readonly op: "eof" }
   | { readonly op: "resize"; readonly rows: number; readonly columns: number }

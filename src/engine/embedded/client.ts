@@ -27,6 +27,7 @@ import type {
   OwnStepRequest,
   SignalScope,
   StepChannel,
+  StepHooks,
   StepRequest,
 } from "../engine.ts";
 import { unpackRecords } from "./packed-records.ts";
@@ -62,6 +63,8 @@ class Moved extends ConnectionLost {}
 
 /** Its lock goes with it. */
 const MOVE_MS = 60;
+/** For ending a step that did not come to start. */
+const CANCEL_MS = 10_000;
 
 /** Operations that may be repeated when nobody knows whether they were done. */
 const REPEATABLE: ReadonlySet<Operation> = new Set<Operation>([
@@ -278,12 +281,18 @@ export class EmbeddedEngine implements Engine {
     return (await this.#call("findAllocation", { jobId }, options)) as AllocationInfo;
   }
 
-  async runStep(request: StepRequest, options: Cancellable & { readonly onWaiting: (text: string) => void }): Promise<StepChannel> {
+  async runStep(request: StepRequest, options: Cancellable & StepHooks): Promise<StepChannel> {
     const onEvent = (event: AllocationNews) => {
       if (event.kind === "waiting") options.onWaiting(event.text);
     };
     const created = (await this.#call("createStep", { request }, { signal: options.signal, onEvent })) as CreatedStep;
-    return EmbeddedStepChannel.attach(created);
+    const { jobId, stepKey } = created.step;
+    try {
+      return await EmbeddedStepChannel.attach(created, options.beforeStart);
+    } catch (error) {
+      await this.cancel({ jobId, arrayTasks: null, stepKey }, { signal: AbortSignal.timeout(CANCEL_MS) }).catch(() => undefined); // it may be over already
+      throw error;
+    }
   }
 
   async openOwnStep(request: OwnStepRequest, options: Cancellable & { readonly onOrder: (order: OwnStepOrder) => void }): Promise<OwnStep> {

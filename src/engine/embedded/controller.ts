@@ -288,7 +288,13 @@ export class Controller implements StepManagerHost {
   }
 
   allocationInfo(job: LiveJob): AllocationInfo {
-    return { job: job.record, environment: allocationVariables(this.jobFacts(job)), killWaitSeconds: this.config.killWaitSeconds };
+    const { killWaitSeconds, srunProlog, srunEpilog } = this.config;
+    return {
+      job: job.record,
+      environment: allocationVariables(this.jobFacts(job)),
+      killWaitSeconds,
+      stepScripts: { prolog: srunProlog, epilog: srunEpilog },
+    };
   }
 
   /** @throws BerthError when there is no such job, or it runs no longer or not yet */

@@ -1,7 +1,7 @@
 /** A running step's streams: the connection between srun and the step daemon (step/wire.ts). */
 import { connectFrames, JSON_FRAME, parseJsonFrame, type FrameConnection } from "#platform/frames.ts";
 import { ERROR_FRAME, INPUT_FRAME, OUTPUT_FRAME, parseTaskFrame, taskFrame, type FromDaemon, type ToDaemon } from "#step/wire.ts";
-import type { StepChannel, StepEvent } from "../engine.ts";
+import type { StepChannel, StepEvent, StepHooks } from "../engine.ts";
 import type { CreatedStep } from "./wire.ts";
 
 /** How long to look for the daemon that takes over from one that was killed. */
@@ -32,9 +32,17 @@ export class EmbeddedStepChannel implements StepChannel {
   #wake: (() => void) | undefined;
   #isOver = false;
 
-  static async attach(created: CreatedStep): Promise<EmbeddedStepChannel> {
+  /** Tasks start when it resolves. While `beforeStart` works the daemon waits, because we are connected. */
+  static async attach(created: CreatedStep, beforeStart?: StepHooks["beforeStart"]): Promise<EmbeddedStepChannel> {
     const channel = new EmbeddedStepChannel(await connectSoon(created.socketPath), created.socketPath);
     channel.#push({ kind: "created", step: created.step, waited: created.waited });
+    if (beforeStart !== undefined) channel.#say({ op: "preparing" });
+    try {
+      await beforeStart?.(created.step);
+    } catch (error) {
+      await channel[Symbol.asyncDispose]();
+      throw error;
+    }
     channel.#say({ op: "attach" });
     return channel;
   }

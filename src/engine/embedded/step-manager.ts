@@ -275,6 +275,8 @@ export class StepManager {
     | "configDirs"
     | "stateDir"
     | "runtimeRoot"
+    | "siteTaskProlog"
+    | "siteTaskEpilog"
   > {
     const { config, paths } = this.#host;
     return {
@@ -288,6 +290,8 @@ export class StepManager {
       configDirs: paths.configDirs,
       stateDir: paths.state,
       runtimeRoot: paths.runtimeRoot,
+      siteTaskProlog: config.taskProlog,
+      siteTaskEpilog: config.taskEpilog,
     };
   }
 

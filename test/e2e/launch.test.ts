@@ -1,0 +1,104 @@
+// How tasks are started: programs around them, where their input comes from, what is sent to them beforehand.
+import { afterAll, beforeAll, describe, expect, test } from "bun:test";
+import { chmodSync, writeFileSync } from "node:fs";
+import { isRunning, Site, until } from "./site.ts";
+
+let site: Site;
+const script = (name: string, text: string): string => {
+  writeFileSync(site.path(name), `#!/bin/sh\n${text}`);
+  chmodSync(site.path(name), 0o755);
+  return site.path(name);
+};
+
+describe("programs around tasks", () => {
+  beforeAll(() => {
+    site = new Site();
+    // The site's own, besides the user's.
+    const conf = ["TaskProlog=SITE/site-prolog", "TaskEpilog=SITE/site-epilog", "SrunEpilog=SITE/srun-epilog"].join("\n");
+    writeFileSync(
+      `${site.dir}/config/berth/berth.conf`,
+      `NodeName=n1 CPUs=16 RealMemory=16000\nPartitionName=debug Nodes=ALL Default=YES\nKillWait=2\n${conf.replaceAll("SITE", site.workDir)}\n`,
+    );
+    script("site-prolog", 'echo "print site $SLURM_SCRIPT_CONTEXT $SLURM_PROCID"; echo export WHO=site; echo "export GIVEN=a b "\n');
+    script("site-epilog", 'echo "site-epilog $SLURM_PROCID ${SLURM_TASK_PID:+knows}" >&2\n');
+    script("srun-epilog", 'echo "srun-epilog $* $SLURM_STEP_ID"\n');
+  });
+  afterAll(async () => {
+    expect(await site.leftovers()).toEqual([]);
+    expect(site.complaints()).toEqual([]);
+    await site[Symbol.asyncDispose]();
+  }, 60_000);
+
+  test("the site's prolog comes before the user's, its epilog behind; only prologs change the task's environment", async () => {
+    const prolog = script("prolog", 'echo "print user after $WHO"; echo export WHO=user >&2; echo unset DROP; echo nonsense\n');
+    const epilog = script("epilog", 'echo nobody; echo "user-epilog $WHO" >&2\n');
+    const shown = await site.run(
+      ["srun", `--task-prolog=${prolog}`, `--task-epilog=${epilog}`, "sh", "-c", 'echo "$WHO[$GIVEN][$DROP]"; exit 3'],
+      {
+        env: { DROP: "1" },
+      },
+    );
+    expect(shown).toEqual({
+      status: 3,
+      stdout: 'site prolog_task 0\nuser after site\nuser[a b][]\nsrun-epilog sh -c echo "$WHO[$GIVEN][$DROP]"; exit 3 0\n',
+      stderr: expect.stringMatching(/^user-epilog \nsite-epilog 0 knows\nsrun: error: n1: task 0: Exited with exit code 3\n$/) as string,
+    });
+  });
+
+  test("a prolog that fails is its task's end; the epilog runs all the same", async () => {
+    const prolog = script("fails", 'test "$SLURM_PROCID" = 0 || exit 7\n');
+    const { status, stdout, stderr } = await site.run(["srun", "--epilog=none", "-n2", "-l", `--task-prolog=${prolog}`, "echo", "ran"]);
+    expect(status).toBe(7);
+    expect(lines(stdout)).toEqual(["0: ran", "0: site prolog_task 0", "1: site prolog_task 1"]);
+    expect(lines(stderr)).toEqual([
+      "0: site-epilog 0 knows",
+      "1: site-epilog 1 ",
+      "1: slurmstepd: error: --task-prolog failed status=7",
+      "srun: error: n1: task 1: Exited with exit code 7",
+    ]);
+  });
+
+  test("a batch script is a task too", async () => {
+    const id = await site.sbatch('#!/bin/sh\necho "script $WHO"\n', "-o", "batch.out", "--wait");
+    expect(id).toBeGreaterThan(0);
+    expect(lines(site.read("batch.out"))).toEqual(["script site", "site prolog_task 0", "site-epilog 0 knows"]);
+  });
+
+  test("the prolog that srun runs reads first what is for the tasks; one that fails lets none start", async () => {
+    const prolog = script("reads", 'read line; echo "prolog $SLURM_SCRIPT_CONTEXT $line $SLURM_STEP_ID"\n');
+    writeFileSync(site.path("input"), "one\ntwo\n");
+    const shown = await site.run(["/bin/sh", "-c", `exec srun --epilog=none --prolog=${prolog} cat <input`]);
+    expect(lines(shown.stdout)).toEqual(["prolog prolog_srun one 0", "site prolog_task 0", "two"]);
+    const refused = await site.run(["srun", "--epilog=none", "--prolog=/bin/false", "touch", site.path("started")]);
+    expect(refused).toEqual({ status: 1, stdout: "", stderr: "srun: error: srun prolog failed rc = 1. Aborting step.\n" });
+    expect(await Bun.file(site.path("started")).exists()).toBe(false);
+  });
+
+  test("a prolog that hangs ends with its job, and its task does not start", async () => {
+    const prolog = script("hangs", `trap '' TERM; echo $$ >${site.path("hanging")}; sleep 1000\n`);
+    const running = site.start(["srun", "--epilog=none", `--task-prolog=${prolog}`, "touch", site.path("too-late")]);
+    await site.written("hanging", "\n");
+    running.kill("SIGTERM");
+    expect((await running.outcome).status).toBe(1);
+    expect(await Bun.file(site.path("too-late")).exists()).toBe(false);
+  });
+
+  test("a step daemon that is killed while a prolog runs leaves no prolog behind, and its task runs", async () => {
+    const prolog = script("again", `echo $$ >>${site.path("pids")}; test -e ${site.path("go")} || sleep 1000\n`);
+    const running = site.start(["srun", "--epilog=none", `--task-prolog=${prolog}`, "echo", "ran"]);
+    await site.written("pids", "\n");
+    const [job] = (await site.run(["squeue", "-h", "-o", "%i"])).stdout.trim().split("\n");
+    const daemon = await site.stepDaemon(Number(job), 0);
+    writeFileSync(site.path("go"), "");
+    process.kill(daemon, "SIGKILL");
+    const { status, stdout } = await running.outcome;
+    expect({ status, stdout }).toEqual({ status: 0, stdout: expect.stringContaining("ran\n") as string });
+    const [first] = site.read("pids").split("\n");
+    await until(`prolog ${first} to be gone`, () => !isRunning(Number(first)));
+  });
+});
+
+/** Sorted: two tasks speak when they like. */
+function lines(text: string): string[] {
+  return text.split("\n").filter(Boolean).sort();
+}
