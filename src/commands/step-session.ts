@@ -2,14 +2,13 @@
  * One step in the foreground: its streams, its terminal, signals to srun, and what srun says meanwhile
  * (commands.md §2.2, §2.7, §2.9). Used by srun, and by salloc for its interactive step.
  */
-import { closeSync, fstatSync, read as readFile } from "node:fs";
-import { promisify } from "node:util";
 import type { StepChannel, StepEvent } from "#engine/engine.ts";
 import type { ExitPair } from "#job/outcome.ts";
 import type { StepRecord } from "#job/record.ts";
 import type { StepOptions } from "#job/request.ts";
 import { foldArraySpec } from "#options/array.ts";
 import { expandFilePattern, needsPerTask } from "#options/file-pattern.ts";
+import { InputForwarder, type InputSource } from "./step-input.ts";
 import { TaskExits } from "./task-exits.ts";
 import { openFile, StepOutput, type Target } from "./step-output.ts";
 import { complain } from "./terminal.ts";
@@ -304,51 +303,4 @@ function streamMode(text: string | null, tasks: number): StreamMode {
   if (text === "none") return { kind: "none" };
   if (/^\d+$/.test(text) && Number(text) < tasks) return { kind: "task", task: Number(text) };
   return { kind: "file", pattern: text };
-}
-
-type InputSource =
-  | { readonly kind: "none" }
-  | { readonly kind: "own"; readonly task: number | null }
-  | { readonly kind: "file"; readonly fd: number };
-
-/** Forwards standard input, or a file, until its end or the step's. */
-class InputForwarder {
-  #isStopped = false;
-
-  static start(channel: StepChannel, source: InputSource): InputForwarder {
-    const forwarder = new InputForwarder();
-    if (source.kind === "none") channel.closeInput();
-    else void forwarder.#forward(channel, source);
-    return forwarder;
-  }
-
-  async #forward(channel: StepChannel, source: Exclude<InputSource, { kind: "none" }>): Promise<void> {
-    const fd = source.kind === "file" ? source.fd : 0;
-    const stream = fstatSync(fd).isFile() ? readOn(fd) : fd === 0 ? Bun.stdin.stream() : Bun.file(fd).stream();
-    try {
-      for await (const bytes of stream) {
-        if (this.#isStopped) return;
-        if (!channel.writeInput(bytes, source.kind === "own" ? source.task : null)) await channel.drained();
-      }
-    } catch {
-      // A closed or unreadable standard input is an empty one.
-    } finally {
-      if (source.kind === "file") closeSync(source.fd);
-      if (!this.#isStopped) channel.closeInput();
-    }
-  }
-
-  stop(): void {
-    this.#isStopped = true;
-  }
-}
-
-/** From where the file stands, which moves for everybody who has it open: Bun's streams begin at the start, and leave it there. */
-async function* readOn(fd: number): AsyncGenerator<Uint8Array> {
-  const read = promisify(readFile);
-  for (;;) {
-    const { bytesRead, buffer } = await read(fd, Buffer.allocUnsafe(64 * 1024), 0, 64 * 1024, null);
-    if (bytesRead === 0) return;
-    yield buffer.subarray(0, bytesRead);
-  }
 }

@@ -94,6 +94,11 @@ export interface StepRequest {
   readonly immediateSeconds: number | null;
 }
 
+export interface PlacedTasks {
+  readonly node: string;
+  readonly ranks: readonly number[];
+}
+
 export interface StepHooks {
   /** Why it has to wait. */
   readonly onWaiting: (text: string) => void;
@@ -137,7 +142,8 @@ export interface StepChannel extends AsyncIterable<StepEvent>, AsyncDisposable {
   /** Standard input for one task, or for all of them; false when the buffer is full (wait for `drained`). */
   writeInput(bytes: Uint8Array, task: number | null): boolean;
   drained(): Promise<void>;
-  closeInput(): void;
+  /** The input of this task has ended; without one, of all. */
+  closeInput(task?: number | null): void;
   sendSignal(signal: number): void;
   /** Gentle: TERM, and KILL after KillWait. Hard: KILL. */
   terminate(options: { readonly hard: boolean }): void;
@@ -198,6 +204,10 @@ export interface Engine extends AsyncDisposable {
   findAllocation(jobId: number, options: Cancellable): Promise<AllocationInfo>;
   /** Waits for room in the allocation. Tasks start once it resolves. */
   runStep(request: StepRequest, options: Cancellable & StepHooks): Promise<StepChannel>;
+  /** Looks on at a running step, and may give it input. Leaving does not end it. */
+  attachStep(target: { readonly jobId: number; readonly stepKey: StepKey }, options: Cancellable): Promise<StepChannel>;
+  /** Where the tasks of a running step are. */
+  stepLayout(target: { readonly jobId: number; readonly stepKey: StepKey }, options: Cancellable): Promise<readonly PlacedTasks[]>;
   /** Adds a step to a running job that the caller runs itself. `onOrder` may be called from then on, until it has ended. */
   openOwnStep(request: OwnStepRequest, options: Cancellable & { readonly onOrder: (order: OwnStepOrder) => void }): Promise<OwnStep>;
   /** When and where the job would start. */

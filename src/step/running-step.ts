@@ -341,8 +341,9 @@ export class RunningStep {
     await Promise.all(this.#tasks.filter((task) => rank < 0 || task.place.rank === rank).map((task) => task.writeInput(bytes)));
   }
 
-  async endInput(): Promise<void> {
-    await Promise.all(this.#tasks.map((task) => task.endInput()));
+  /** Of one task; null: of all. */
+  async endInput(rank: number | null): Promise<void> {
+    await Promise.all(this.#tasks.filter((task) => rank === null || task.place.rank === rank).map((task) => task.endInput()));
   }
 
   resize(size: { readonly rows: number; readonly columns: number }): void {

@@ -17,6 +17,7 @@ import { becomeSubreaper, tryLock } from "#platform/libc.ts";
 import { livingBelow } from "#platform/orphans.ts";
 import { startController } from "#platform/start-controller.ts";
 import type { StepResult } from "./journal.ts";
+import { Observers } from "./observers.ts";
 import { readPlan } from "./plan.ts";
 import { RunningStep } from "./running-step.ts";
 import { ERROR_FRAME, INPUT_FRAME, OUTPUT_FRAME, parseTaskFrame, taskFrame, type FromDaemon, type ToDaemon } from "./wire.ts";
@@ -126,6 +127,7 @@ class StepDaemon {
   readonly #acknowledged = Promise.withResolvers<void>();
   readonly #clientGone = Promise.withResolvers<void>();
   #client: FrameConnection | undefined;
+  readonly #observers = new Observers();
   /** The connection of an srun that runs its prolog. */
   #preparing: FrameConnection | undefined;
   #isReady = false;
@@ -201,10 +203,12 @@ class StepDaemon {
     for (const controller of this.#controllers) controller.sendJson({ event: "ended", result } satisfies FromDaemon);
     await this.#waitForAcknowledgement();
     this.#isConcluded = true;
-    this.#client?.sendJson({ event: "ended", result } satisfies FromDaemon);
+    this.#publish({ event: "ended", result });
     this.#client?.end();
+    this.#observers.end();
     if (this.#isAcknowledged) rmSync(this.#spoolDir, { recursive: true, force: true });
-    if (this.#client !== undefined) await Promise.race([this.#clientGone.promise, Bun.sleep(1000)]);
+    const all = Promise.all([this.#client === undefined ? undefined : this.#clientGone.promise, this.#observers.gone]);
+    await Promise.race([all, Bun.sleep(1000)]);
   }
 
   /** A controller that came while we did not listen yet has read the result in the journal, and taken the spool away. */
@@ -221,6 +225,7 @@ class StepDaemon {
         const message = parseJsonFrame(payload) as ToDaemon;
         if (message.op === "preparing") this.#preparing = connection;
         else if (message.op === "control") this.#adopt(connection);
+        else if (message.op === "observe") this.#show(connection);
         else if (message.op === "attach" && this.#client === undefined) this.#serve(connection);
         else connection.close();
       },
@@ -280,10 +285,24 @@ class StepDaemon {
     this.#attached.resolve();
   }
 
+  #show(connection: FrameConnection): void {
+    connection.handle({
+      frame: (type, payload) => {
+        if (type === INPUT_FRAME) this.#takeInput(payload);
+        else if (type === JSON_FRAME) this.#listenTo(parseJsonFrame(payload) as ToDaemon);
+      },
+      closed: () => this.#observers.remove(connection),
+    });
+    this.#observers.add(connection, this.#step.replay());
+    if (!this.#isConcluded || this.#result === undefined) return;
+    connection.sendJson({ event: "ended", result: this.#result } satisfies FromDaemon);
+    connection.end();
+  }
+
   #listenTo(message: ToDaemon): void {
     switch (message.op) {
       case "eof":
-        this.#inputQueue = this.#inputQueue.then(() => this.#step.endInput());
+        this.#inputQueue = this.#inputQueue.then(() => this.#step.endInput(message.task ?? null));
         break;
       case "resize":
         this.#step.resize(message);
@@ -303,6 +322,7 @@ class StepDaemon {
 
   #publish(event: FromDaemon): void {
     this.#client?.sendJson(event);
+    this.#observers.event(event);
   }
 
   /** After a take-over output waits for srun to come back; at any other time there is one, or nobody wants it. */
@@ -310,6 +330,7 @@ class StepDaemon {
 
   #sendOutput(rank: number, type: number, bytes: Uint8Array): Promise<void> | undefined {
     const client = this.#client;
+    this.#observers.output(type, rank, bytes);
     if (client === undefined && this.#step.isTakeOver && !this.#mayDrop) {
       const kept = bytes.slice();
       return Promise.race([this.#attached.promise, Bun.sleep(REATTACH_MS)]).then(() => {

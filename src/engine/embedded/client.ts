@@ -4,7 +4,7 @@
  * allocation is taken up where it was.
  */
 import { BerthError, slurmError } from "#job/errors.ts";
-import type { JobId } from "#job/id.ts";
+import type { JobId, StepKey } from "#job/id.ts";
 import type { ExitPair } from "#job/outcome.ts";
 import type { AccountedJob, JobRecord, NodeRecord, PartitionRecord, StepRecord } from "#job/record.ts";
 import type { JobRequest } from "#job/request.ts";
@@ -25,6 +25,7 @@ import type {
   OwnStep,
   OwnStepOrder,
   OwnStepRequest,
+  PlacedTasks,
   SignalScope,
   StepChannel,
   StepHooks,
@@ -43,6 +44,7 @@ import {
   type CreatedOwnStep,
   type CreatedStep,
   type DaemonStatus,
+  type FoundStep,
   type Operation,
   type Operations,
   type WireError,
@@ -293,6 +295,14 @@ export class EmbeddedEngine implements Engine {
       await this.cancel({ jobId, arrayTasks: null, stepKey }, { signal: AbortSignal.timeout(CANCEL_MS) }).catch(() => undefined); // it may be over already
       throw error;
     }
+  }
+
+  async attachStep(target: { readonly jobId: number; readonly stepKey: StepKey }, options: Cancellable): Promise<StepChannel> {
+    return await EmbeddedStepChannel.observe((await this.#call("findStep", target, options)) as FoundStep);
+  }
+
+  async stepLayout(target: { readonly jobId: number; readonly stepKey: StepKey }, options: Cancellable): Promise<readonly PlacedTasks[]> {
+    return ((await this.#call("findStep", target, options)) as FoundStep).layout;
   }
 
   async openOwnStep(request: OwnStepRequest, options: Cancellable & { readonly onOrder: (order: OwnStepOrder) => void }): Promise<OwnStep> {

@@ -27,6 +27,7 @@ async function connectSoon(path: string): Promise<FrameConnection> {
 
 export class EmbeddedStepChannel implements StepChannel {
   readonly #socketPath: string;
+  readonly #role: "attach" | "observe";
   #connection: FrameConnection;
   readonly #events: StepEvent[] = [];
   #wake: (() => void) | undefined;
@@ -34,7 +35,7 @@ export class EmbeddedStepChannel implements StepChannel {
 
   /** Tasks start when it resolves. While `beforeStart` works the daemon waits, because we are connected. */
   static async attach(created: CreatedStep, beforeStart?: StepHooks["beforeStart"]): Promise<EmbeddedStepChannel> {
-    const channel = new EmbeddedStepChannel(await connectSoon(created.socketPath), created.socketPath);
+    const channel = new EmbeddedStepChannel(await connectSoon(created.socketPath), created.socketPath, "attach");
     channel.#push({ kind: "created", step: created.step, waited: created.waited });
     if (beforeStart !== undefined) channel.#say({ op: "preparing" });
     try {
@@ -47,9 +48,18 @@ export class EmbeddedStepChannel implements StepChannel {
     return channel;
   }
 
-  private constructor(connection: FrameConnection, socketPath: string) {
+  /** Beside its srun; what the step said lately comes first. */
+  static async observe(found: CreatedStep): Promise<EmbeddedStepChannel> {
+    const channel = new EmbeddedStepChannel(await connectSoon(found.socketPath), found.socketPath, "observe");
+    channel.#push({ kind: "created", step: found.step, waited: false });
+    channel.#say({ op: "observe" });
+    return channel;
+  }
+
+  private constructor(connection: FrameConnection, socketPath: string, role: "attach" | "observe") {
     this.#connection = connection;
     this.#socketPath = socketPath;
+    this.#role = role;
     this.#listen(connection);
   }
 
@@ -71,7 +81,7 @@ export class EmbeddedStepChannel implements StepChannel {
         continue;
       }
       this.#listen(this.#connection);
-      this.#say({ op: "attach" });
+      this.#say({ op: this.#role });
       return;
     }
     this.#push({ kind: "lost" });
@@ -121,8 +131,8 @@ export class EmbeddedStepChannel implements StepChannel {
     return this.#connection.drained();
   }
 
-  closeInput(): void {
-    this.#say({ op: "eof" });
+  closeInput(task: number | null = null): void {
+    this.#say({ op: "eof", task });
   }
 
   sendSignal(signal: number): void {

@@ -33,7 +33,7 @@ import { Alarm, type LiveJob, type LiveStep } from "./live-job.ts";
 import { stepSocket, stepSpool, type Paths } from "./paths.ts";
 import { layOut, type StepLayout } from "./step-layout.ts";
 import type { Store } from "./store.ts";
-import type { CreatedOwnStep, CreatedStep } from "./wire.ts";
+import type { CreatedOwnStep, CreatedStep, FoundStep } from "./wire.ts";
 
 export interface StepManagerHost {
   readonly config: ClusterConfig;
@@ -140,6 +140,14 @@ export class StepManager {
 
   #mpiOf({ kind, options }: StepRequest): string | null {
     return options.mpi ?? (kind === "interactive" ? null : this.#host.config.mpiDefault);
+  }
+
+  /** Where a step is that runs. @throws BerthError INVALID_JOB_ID when there is none, or its daemon is not ours */
+  find(job: LiveJob, stepKey: StepKey): FoundStep {
+    const step = job.steps.get(stepKey);
+    if (step === undefined || step.isOwned || stepKey === "batch") throw slurmError("INVALID_JOB_ID");
+    const { facts, socketPath } = readPlan(stepSpool(this.#host.paths, job.id, stepKey));
+    return { step: step.record, socketPath, waited: false, layout: facts.nodes.map(({ name, ranks }) => ({ node: name, ranks })) };
   }
 
   /** A step that `owner` runs. Spool and record are there before it hears of it, so that its end is found whatever dies. */

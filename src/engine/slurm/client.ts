@@ -24,6 +24,7 @@ import type {
   JobTarget,
   OwnStep,
   SignalScope,
+  PlacedTasks,
   StepChannel,
   StepRequest,
 } from "../engine.ts";
@@ -222,6 +223,14 @@ export class SlurmEngine implements Engine {
         };
       },
     });
+  }
+
+  attachStep(): Promise<StepChannel> {
+    throw slurmError("NOT_SUPPORTED", { hint: "use the cluster's own sattach" });
+  }
+
+  stepLayout(): Promise<readonly PlacedTasks[]> {
+    throw slurmError("NOT_SUPPORTED", { hint: "use the cluster's own sattach" });
   }
 
   openOwnStep(): Promise<OwnStep> {
