@@ -201,6 +201,7 @@ function interactiveOptions(command: readonly string[], pty: boolean): StepOptio
     multiProg: false,
     mpi: null,
     cpuBind: null,
+    cpuBinding: null,
     taskProlog: null,
     taskEpilog: null,
     prolog: null,

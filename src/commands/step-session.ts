@@ -207,7 +207,8 @@ class StepSession {
   }
 
   #launchFailed(event: Extract<StepEvent, { kind: "launchFailed" }>): void {
-    const words = event.errno === 2 ? "No such file or directory" : "Unspecified error";
+    const isRefused = event.errno > 255; // a number of Slurm's own, with its own words
+    const words = isRefused ? event.message : event.errno === 2 ? "No such file or directory" : "Unspecified error";
     complain(
       `srun: error: Task launch for StepId=${this.#stepId} failed on node ${event.node}: ${event.message}`,
       ...(event.hint === null ? [] : [`srun: ${event.hint}`]),
@@ -215,7 +216,7 @@ class StepSession {
       "srun: Job step aborted",
     );
     // 22.05's number for a missing bundle, and its number for everything else (commands.md §14.3).
-    this.#launchExit = event.errno === 2 ? 130 : 255;
+    this.#launchExit = isRefused ? event.errno & 255 : event.errno === 2 ? 130 : 255;
   }
 
   #aborting(reason: string): void {

@@ -3,6 +3,7 @@
  * A variable that Slurm leaves out is left out here too.
  */
 import { foldPerNode } from "#options/tasks-per-node.ts";
+import type { Binding } from "./cpu-binding.ts";
 import { stepNumber, type JobId, type StepKey } from "./id.ts";
 import type { JobRecord } from "./record.ts";
 
@@ -150,6 +151,7 @@ export interface StepFacts {
     readonly ranks: readonly number[];
     readonly cpus: number;
     readonly gpus: readonly number[];
+    readonly binding?: Binding | undefined;
   }[];
   readonly nodeList: string;
   readonly tasks: number;
@@ -190,6 +192,7 @@ export function taskVariables(step: StepFacts, task: { readonly rank: number }):
   if (node === undefined) throw new Error(`task ${task.rank} is on no node`);
   const variables: Variables = {
     ...nodeVariables(node.name, node.cpus, node.gpus),
+    ...node.binding?.variables,
     SLURM_GTIDS: node.ranks.join(","),
     SLURM_LOCALID: String(node.ranks.indexOf(task.rank)),
     SLURM_NODEID: String(nodeId),

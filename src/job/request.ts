@@ -2,6 +2,7 @@
  * What users ask for. The options of srun, sbatch and salloc end here (options/ fills JobOptions and
  * StepOptions), and the engines start here. Everything is plain data that survives JSON; null is "not said".
  */
+import type { BindRequest } from "./cpu-binding.ts";
 import type { EpochMs } from "./id.ts";
 
 export type Distribution = "block" | "cyclic" | "plane" | "arbitrary";
@@ -109,6 +110,8 @@ export interface StepOptions {
   readonly multiProg: boolean;
   readonly mpi: string | null;
   readonly cpuBind: string | null;
+  /** The same, read. */
+  readonly cpuBinding: BindRequest | null;
   readonly taskProlog: string | null;
   readonly taskEpilog: string | null;
   readonly prolog: string | null;

@@ -10,6 +10,7 @@ import {
   throwGetoptError,
   type Grammar,
 } from "./apply-options.ts";
+import { parseCpuBind } from "./cpu-bind.ts";
 import { emptyCommon, emptyStreams, type Action, type CommonDraft, type Mutable, type StreamDraft } from "./job-draft.ts";
 import { rowsOf } from "./job-option-row.ts";
 import { JOB_OPTIONS } from "./job-option-table.ts";
@@ -72,8 +73,9 @@ const SETTERS: Readonly<Record<string, Setter<SrunDraft>>> = {
   bcast: ({ step }, value) => {
     step.bcast = value;
   },
-  "cpu-bind": ({ step }, value) => {
+  "cpu-bind": ({ step }, value, site) => {
     step.cpuBind = value;
+    step.cpuBinding = parseCpuBind(value, site.errorExit);
   },
   epilog: ({ step }, value) => {
     step.epilog = value;
@@ -229,6 +231,7 @@ function emptyStep(): StepFields {
     multiProg: false,
     mpi: null,
     cpuBind: null,
+    cpuBinding: null,
     taskProlog: null,
     taskEpilog: null,
     prolog: null,

@@ -41,6 +41,8 @@ export interface StepPlan {
     /** Generic resources of the step by node: which devices its containers get. */
     readonly gres?: Readonly<Record<string, Readonly<Record<string, readonly number[]>>>>;
   } | null;
+  /** Why it cannot be launched, found out when it was too late to refuse it. */
+  readonly refusal?: { readonly message: string; readonly errno: number; readonly hint: string } | null;
   readonly isBatch: boolean;
   /** Run by its owner, not by a step daemon (engine.ts, OwnStep). */
   readonly isOwned?: boolean;

@@ -77,6 +77,7 @@ export class RunningStep {
   /** Prepares the containers, if there are any. A result: the launch failed. */
   async open(): Promise<StepResult | undefined> {
     const { plan } = this;
+    if (plan.refusal != null) return this.#conclude({ code: plan.refusal.errno & 255, signal: 0 }, plan.refusal);
     try {
       this.#mpi = await openMpiStep(plan.facts, {
         command: plan.commands[0] ?? [],

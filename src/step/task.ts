@@ -15,6 +15,7 @@ import { errnoText, execFailure, findCommand } from "./command.ts";
 import type { MpiStep, MpiTask } from "./mpi.ts";
 import { epilogsOf, prologsOf, type StepPlan } from "./plan.ts";
 import type { ScriptSurroundings } from "./task-scripts.ts";
+import { bindNext } from "./binding.ts";
 import { appendBytes, StreamError, withUmask, type OpenedStreams, type StreamOpener } from "./stdio.ts";
 
 export type OutputStream = "stdout" | "stderr";
@@ -326,6 +327,7 @@ export class Task {
     const { name, path, cwd, argv, env } = command;
     if (path === undefined) return this.#execFailed(name, undefined, cwd, undefined);
     const before = setSoftLimits(this.#host.plan.rlimits);
+    const binding = bindNext(this.place);
     let process: ReturnType<typeof spawnTask>;
     this.#host.launching(this.place.rank);
     try {
@@ -336,12 +338,14 @@ export class Task {
       return this.#execFailed(name, path, cwd, error);
     } finally {
       setSoftLimits(before);
+      binding?.restore();
       this.#streams?.closeTaskEnds();
       this.#mpi?.spawned();
     }
     this.#process = process;
     if (process.terminal !== null) this.#terminal = process.terminal;
     this.#host.started(this.place.rank, process.pid);
+    if (binding?.report !== undefined) this.say(binding.report(process.pid));
     this.#startPumps();
     this.#opened.resolve();
     const container = this.#container;

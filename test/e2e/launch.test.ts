@@ -1,6 +1,6 @@
 // How tasks are started: programs around them, where their input comes from, what is sent to them beforehand.
 import { afterAll, beforeAll, describe, expect, test } from "bun:test";
-import { chmodSync, writeFileSync } from "node:fs";
+import { chmodSync, readFileSync, writeFileSync } from "node:fs";
 import { isRunning, Site, until } from "./site.ts";
 
 let site: Site;
@@ -101,4 +101,43 @@ describe("programs around tasks", () => {
 /** Sorted: two tasks speak when they like. */
 function lines(text: string): string[] {
   return text.split("\n").filter(Boolean).sort();
+}
+
+describe("CPU binding", () => {
+  beforeAll(() => {
+    site = new Site({ conf: "TaskPlugin=task/affinity\nNodeName=n[1-2] CPUs=2\nPartitionName=debug Nodes=ALL Default=YES\nKillWait=2\n" });
+  });
+  afterAll(async () => {
+    expect(site.complaints()).toEqual([]);
+    await site[Symbol.asyncDispose]();
+  }, 60_000);
+
+  test("each task runs where it was told to, and knows it", async () => {
+    const body = "echo $SLURM_CPU_BIND; taskset -cp $$ | sed s/.*:.//";
+    const cpus = [...new Set([0, 1].map((cpu) => allowed()[cpu % allowed().length]))];
+    const first = String(cpus[0]);
+    const second = String(cpus.at(-1));
+    const { stdout } = await site.run(["srun", "-n2", "-l", "--cpu-bind=map_cpu:1,0", "sh", "-c", body]);
+    expect(lines(stdout)).toEqual(["0: quiet,map_cpu:1,0", `0: ${second}`, "1: quiet,map_cpu:1,0", `1: ${first}`].sort());
+    const automatic = await site.run(["srun", "-n1", "--cpu-bind=verbose", "sh", "-c", body]);
+    expect(automatic.stdout).toBe(`verbose,mask_cpu:0x1\n${first}\n`);
+    expect(automatic.stderr).toMatch(/^cpu-bind=MASK - n1, task {2}0 {2}0 \[\d+\]: mask 0x1 set\n$/);
+  });
+
+  test("CPUs that the step does not have are refused, and nothing runs", async () => {
+    const { status, stdout, stderr } = await site.run(["srun", "-n1", "--cpu-bind=map_cpu:1", "echo", "ran"]);
+    expect({ status, stdout }).toEqual({ status: 192, stdout: "" });
+    expect(stderr).toContain("CPU binding outside of job step allocation, allocated CPUs are: 0x1.");
+    expect(stderr).toContain("Application launch failed: Unable to satisfy cpu bind request");
+    expect((await site.run(["srun", "-n1", "--cpu-bind=nosuch", "true"])).stderr).toContain('unrecognized --cpu-bind argument "nosuch"');
+  });
+});
+
+/** CPUs that this test may use, which a machine may restrict. */
+function allowed(): number[] {
+  const list = /^Cpus_allowed_list:\s*(\S+)/m.exec(readFileSync("/proc/self/status", "utf8"))?.[1] ?? "0";
+  return list.split(",").flatMap((range) => {
+    const [from = 0, to = from] = range.split("-").map(Number);
+    return Array.from({ length: to - from + 1 }, (_, i) => from + i);
+  });
 }

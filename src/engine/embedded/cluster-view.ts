@@ -139,7 +139,7 @@ export function describeConfig(controller: Controller, host: string): EngineConf
     SrunEpilog: config.srunEpilog ?? "(null)",
     SrunProlog: config.srunProlog ?? "(null)",
     TaskEpilog: config.taskEpilog ?? "(null)",
-    TaskPlugin: "task/none",
+    TaskPlugin: config.bindsTasks ? "task/affinity" : "task/none",
     TaskProlog: config.taskProlog ?? "(null)",
   };
   return Object.entries(settings).sort(([a], [b]) => (a.toLowerCase() < b.toLowerCase() ? -1 : 1));

@@ -51,6 +51,8 @@ export interface ClusterConfig {
   readonly maxArraySize: number;
   readonly firstJobId: number;
   readonly jobRequeue: boolean;
+  /** TaskPlugin=task/affinity: tasks are bound to CPUs without being asked. */
+  readonly bindsTasks: boolean;
   /** For steps that name none. */
   readonly mpiDefault: MpiDefault | null;
   /** Programs around each task, and those that srun itself runs around each step. */
@@ -167,6 +169,7 @@ function finish(parsed: {
     maxArraySize: number("maxarraysize", 1001),
     firstJobId: number("firstjobid", 1),
     jobRequeue: number("jobrequeue", 1) !== 0,
+    bindsTasks: /\baffinity\b/.test(globals.get("taskplugin") ?? ""),
     taskProlog: program("taskprolog"),
     taskEpilog: program("taskepilog"),
     srunProlog: program("srunprolog"),

@@ -27,6 +27,7 @@ import type { FromDaemon, ToDaemon } from "#step/wire.ts";
 import { isAlive, killTree, type ProcessIdentity } from "#platform/process-tree.ts";
 import type { OwnStepRequest, StepRequest } from "../engine.ts";
 import { defaultOutput } from "./admission.ts";
+import { bindStep } from "./bind-step.ts";
 import type { ClusterConfig } from "./config.ts";
 import type { DaemonPool } from "./daemon-pool.ts";
 import { Alarm, type LiveJob, type LiveStep } from "./live-job.ts";
@@ -118,7 +119,8 @@ export class StepManager {
       containerId: request.containerId,
       srun: { host: request.submit.host, pid: request.submit.sid },
     });
-    const facts = this.#stepFacts(job, stepKey, layout, { umask: request.submit.umask, mpi: this.#mpiOf(request) });
+    const unbound = this.#stepFacts(job, stepKey, layout, { umask: request.submit.umask, mpi: this.#mpiOf(request) });
+    const { facts, refusal } = bindStep(unbound, layout, request, this.#host.config);
     const preserved = request.options.preserveEnv ? request.submit.environment : {};
     const plan: StepPlan = {
       ...this.#commonPlan(job, stepKey, facts),
@@ -129,6 +131,7 @@ export class StepManager {
       ...stepStreams(request, layout.tasks),
       terminal: request.hasTerminal,
       container: request.container === null ? null : { bundle: request.container, gres: gresOf(layout) },
+      refusal,
       isBatch: false,
       taskProlog: request.options.taskProlog,
       taskEpilog: request.options.taskEpilog,
