@@ -210,5 +210,6 @@ function interactiveOptions(command: readonly string[], pty: boolean): StepOptio
     quitOnInterrupt: false,
     testOnly: false,
     bcast: null,
+    bcastCopy: null,
   };
 }

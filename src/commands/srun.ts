@@ -20,8 +20,9 @@ export async function srun(argv: readonly string[]): Promise<number> {
   const informed = await informationAction("srun", line.action);
   if (informed !== undefined) return informed;
   complain(...line.warnings);
-  refuseUnsupported(line);
   if (line.step.multiProg) line = (await import("./multi-prog.ts")).withPrograms(line);
+  const { bcast } = line.step;
+  if (bcast !== null) line = (await import("./srun-bcast.ts")).withBcast(line, { cwd: process.cwd(), destination: bcast });
   if (line.step.mpi !== null) (await import("./mpi-types.ts")).refuseUnknownMpi(line.step.mpi);
   const exported = { ...environment(), ...containerVariables(line) };
   const submit = submitContext({ command: "srun", argv, chdir: line.step.chdir, environment: taskEnvironment(line.step.export, exported) });
@@ -33,13 +34,6 @@ export async function srun(argv: readonly string[]): Promise<number> {
       : await runInJob(engine, line, { submit, jobId: line.step.jobId });
   await engine[Symbol.asyncDispose]();
   return exitCode;
-}
-
-/** What is parsed but cannot be done yet is refused, not forgotten. */
-function refuseUnsupported(line: SrunLine): void {
-  const { step } = line;
-  const refused = step.bcast !== null ? "--bcast" : undefined;
-  if (refused !== undefined) throw new BerthError("NOT_SUPPORTED", `${refused} is not supported on the embedded engine`);
 }
 
 function jobRequest(line: SrunLine, submit: SubmitContext): JobRequest {
@@ -123,11 +117,12 @@ async function runStep(engine: Engine, line: SrunLine, place: Place): Promise<Se
       onWaiting: (text) => {
         if (!line.quiet) complain(`srun: Job ${jobId} step creation temporarily disabled, retrying (${text})`);
       },
-      ...(prolog === undefined && epilog === undefined
+      ...(prolog === undefined && epilog === undefined && step.bcastCopy === null
         ? {}
         : {
             beforeStart: async (created) => {
               record = created;
+              if (step.bcastCopy !== null) await (await import("./srun-bcast.ts")).sendProgram(step.bcastCopy, created);
               if (prolog !== undefined) await (await import("./srun-scripts.ts")).runSrunProlog(prolog, { info, step, record });
             },
           }),
@@ -135,6 +130,7 @@ async function runStep(engine: Engine, line: SrunLine, place: Place): Promise<Se
   } catch (error) {
     restore?.();
     if (error instanceof BerthError && error.code === "SCRIPT_FAILED") return printError("srun", error);
+
     return printError("srun", error, { failed: `Unable to create step for job ${jobId}: ` });
   } finally {
     process.off("SIGINT", onInterrupt);

@@ -120,6 +120,18 @@ export interface StepOptions {
   readonly quitOnInterrupt: boolean;
   readonly testOnly: boolean;
   readonly bcast: string | null;
+  /** What is copied before the tasks start, and run instead. */
+  readonly bcastCopy: Bcast | null;
+}
+
+/** A program that is copied to the nodes. */
+export interface Bcast {
+  readonly source: string;
+  /** Absolute; one that ends in `/` is a directory, and the step gives the name. */
+  readonly destination: string;
+  readonly sendLibs: boolean;
+  /** Directories whose libraries are not copied. */
+  readonly exclude: readonly string[];
 }
 
 /** Who asks and from where. The engine fills user and group from the peer's credentials, never from the message. */

@@ -30,6 +30,8 @@ export interface SrunLine {
   readonly verbose: number;
   readonly quiet: boolean;
   readonly clusters: string | null;
+  /** --send-libs and --bcast-exclude as they were said. */
+  readonly bcast: { readonly sendLibs: string | null; readonly exclude: string | null };
   /** Long names said on the command line, whatever the environment says. */
   readonly given: ReadonlySet<string>;
   /** Lines for stderr, complete. */
@@ -39,6 +41,7 @@ export interface SrunLine {
 type StepFields = Mutable<Omit<StepOptions, keyof Omit<StreamDraft, keyof CommonDraft> | "testOnly" | "chdir">>;
 
 interface SrunDraft extends StreamDraft {
+  readonly bcast: { sendLibs: string | null; exclude: string | null };
   readonly step: StepFields;
 }
 
@@ -72,6 +75,12 @@ const FLAGS: Readonly<Record<string, Flag<SrunDraft>>> = {
 const SETTERS: Readonly<Record<string, Setter<SrunDraft>>> = {
   bcast: ({ step }, value) => {
     step.bcast = value;
+  },
+  "bcast-exclude": ({ bcast }, value) => {
+    bcast.exclude = value;
+  },
+  "send-libs": ({ bcast }, value) => {
+    bcast.sendLibs = value === "" ? "yes" : value;
   },
   "cpu-bind": ({ step }, value, site) => {
     step.cpuBind = value;
@@ -132,7 +141,7 @@ const GRAMMAR: Grammar<SrunDraft> = {
  * @throws UsageError; BerthError INVALID_NODE_NAME for an unreadable host list
  */
 export function parseSrun(argv: readonly string[], env: Env, context: ParseContext): SrunLine {
-  const draft: SrunDraft = { ...emptyCommon(), ...emptyStreams(), step: emptyStep() };
+  const draft: SrunDraft = { ...emptyCommon(), ...emptyStreams(), step: emptyStep(), bcast: { sendLibs: null, exclude: null } };
   const words = readWords(GRAMMAR, argv);
   const fromEnv = readEnvironment(GRAMMAR, env);
   applyLevel(draft, GRAMMAR, fromEnv, { ...context, env, source: "environment" });
@@ -149,7 +158,7 @@ export function parseSrun(argv: readonly string[], env: Env, context: ParseConte
 
 function finish(draft: SrunDraft, command: readonly string[], given: ReadonlySet<string>): SrunLine {
   const warnings = fitNodesToTasks("srun", draft);
-  const { action, job, verbose, quiet, clusters, step } = draft;
+  const { action, job, verbose, quiet, clusters, step, bcast } = draft;
   const programName = baseName(command[0] ?? "");
   const stepName = given.has("job-name") ? (job.name ?? programName) : programName;
   job.name ??= programName;
@@ -160,6 +169,7 @@ function finish(draft: SrunDraft, command: readonly string[], given: ReadonlySet
     verbose,
     quiet,
     clusters,
+    bcast,
     given,
     warnings,
     step: {
@@ -239,5 +249,6 @@ function emptyStep(): StepFields {
     disableStatus: false,
     quitOnInterrupt: false,
     bcast: null,
+    bcastCopy: null,
   };
 }

@@ -11,6 +11,7 @@ import { EXIT_ZERO, parseWaitStatus } from "#job/outcome.ts";
 import type { StepRecord, Tres } from "#job/record.ts";
 import type { JobRequest } from "#job/request.ts";
 import type { BaseState } from "#job/state.ts";
+import { bcastPath, libraryDir } from "#options/bcast.ts";
 import { compressHostlist } from "#options/hostlist.ts";
 import { needsPerTask } from "#options/file-pattern.ts";
 import {
@@ -122,10 +123,16 @@ export class StepManager {
     const unbound = this.#stepFacts(job, stepKey, layout, { umask: request.submit.umask, mpi: this.#mpiOf(request) });
     const { facts, refusal } = bindStep(unbound, layout, request, this.#host.config);
     const preserved = request.options.preserveEnv ? request.submit.environment : {};
+    const sent = sentProgram(request, { jobId: job.id, stepKey, node: record.nodes[0] ?? "" });
     const plan: StepPlan = {
       ...this.#commonPlan(job, stepKey, facts),
-      commands: request.options.taskCommands ?? [request.options.command],
-      environment: { ...request.submit.environment, ...stepVariables(this.#host.jobFacts(job), facts), ...pickCounts(preserved) },
+      commands: request.options.taskCommands ?? [sent?.command ?? request.options.command],
+      environment: {
+        ...request.submit.environment,
+        ...stepVariables(this.#host.jobFacts(job), facts),
+        ...pickCounts(preserved),
+        ...sent?.variables,
+      },
       workDir: request.submit.workDir,
       rlimits: request.submit.rlimits,
       ...stepStreams(request, layout.tasks),
@@ -604,6 +611,19 @@ function isLaunching(entries: readonly JournalEntry[]): boolean {
 
 function cpusOf(layout: StepLayout): Map<string, readonly number[]> {
   return new Map(layout.nodes.map((node) => [node.name, node.cpuIds]));
+}
+
+/** What a step runs whose program srun copies before it starts, and where its libraries are. */
+function sentProgram(
+  { options, submit }: StepRequest,
+  step: Parameters<typeof bcastPath>[1],
+): { readonly command: readonly string[]; readonly variables: Readonly<Record<string, string>> } | undefined {
+  const { bcastCopy, command } = options;
+  if (bcastCopy === null) return undefined;
+  const path = bcastPath(bcastCopy.destination, step);
+  const inherited = submit.environment["LD_LIBRARY_PATH"];
+  const libraries = [libraryDir(path), ...(inherited === undefined || inherited === "" ? [] : [inherited])].join(":");
+  return { command: [path, ...command.slice(1)], variables: bcastCopy.sendLibs ? { LD_LIBRARY_PATH: libraries } : {} };
 }
 
 /** `srun --preserve-env` keeps the counts that the caller has (srun(1), -E). */
