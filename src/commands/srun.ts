@@ -24,7 +24,7 @@ export async function srun(argv: readonly string[]): Promise<number> {
   const { bcast } = line.step;
   if (bcast !== null) line = (await import("./srun-bcast.ts")).withBcast(line, { cwd: process.cwd(), destination: bcast });
   if (line.step.mpi !== null) (await import("./mpi-types.ts")).refuseUnknownMpi(line.step.mpi);
-  const exported = { ...environment(), ...containerVariables(line) };
+  const exported = { ...environment(), ...containerVariables(line), ...ownVariables(line) };
   const submit = submitContext({ command: "srun", argv, chdir: line.step.chdir, environment: taskEnvironment(line.step.export, exported) });
   const engine = await openEngine();
   const exitCode = line.step.testOnly
@@ -34,6 +34,11 @@ export async function srun(argv: readonly string[]): Promise<number> {
       : await runInJob(engine, line, { submit, jobId: line.step.jobId });
   await engine[Symbol.asyncDispose]();
   return exitCode;
+}
+
+/** What srun tells of itself. */
+function ownVariables({ step, verbose, quiet }: SrunLine): Record<string, string> {
+  return { SRUN_DEBUG: String(quiet ? 2 : 3 + verbose), ...(step.label ? { SLURM_LABELIO: "1" } : {}) };
 }
 
 function jobRequest(line: SrunLine, submit: SubmitContext): JobRequest {

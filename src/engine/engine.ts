@@ -117,6 +117,11 @@ export interface StepResources {
   readonly nodeList: readonly string[] | null;
   readonly excludeNodes: readonly string[] | null;
   readonly gres: string | null;
+  readonly gpus: string | null;
+  readonly gpusPerNode: string | null;
+  readonly gpusPerTask: string | null;
+  readonly tasksPerGpu: number | null;
+  readonly gpuBinding: import("#job/gpu-binding.ts").GpuBind | null;
   readonly distribution: import("#job/request.ts").Distribution | null;
   readonly planeSize: number | null;
   readonly overcommit: boolean;

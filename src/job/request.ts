@@ -3,6 +3,7 @@
  * StepOptions), and the engines start here. Everything is plain data that survives JSON; null is "not said".
  */
 import type { BindRequest } from "./cpu-binding.ts";
+import type { GpuBind } from "./gpu-binding.ts";
 import type { EpochMs } from "./id.ts";
 
 export type Distribution = "block" | "cyclic" | "plane" | "arbitrary";
@@ -34,6 +35,10 @@ export interface JobOptions {
   readonly gpusPerTask: string | null;
   readonly gpusPerSocket: string | null;
   readonly cpusPerGpu: number | null;
+  readonly tasksPerGpu: number | null;
+  /** As it was said, and read. */
+  readonly gpuBind: string | null;
+  readonly gpuBinding: GpuBind | null;
   readonly nodeList: readonly string[] | null;
   readonly excludeNodes: readonly string[] | null;
   readonly constraint: string | null;

@@ -89,6 +89,9 @@ const SETTERS: Readonly<Record<string, Setter<SrunDraft>>> = {
   epilog: ({ step }, value) => {
     step.epilog = value;
   },
+  "het-group": (_draft, _value, site) => {
+    throw new UsageError(["srun: error: --het-group: Heterogeneous jobs are not supported"], site.errorExit);
+  },
   jobid: ({ step }, value, site) => {
     step.jobId = countOf(value, site);
   },
@@ -184,14 +187,18 @@ function finish(draft: SrunDraft, command: readonly string[], given: ReadonlySet
       chdir: draft.chdir,
       testOnly: draft.testOnly,
     },
-    resources: resourcesOf(job),
+    resources: resourcesOf(job, given),
   };
 }
 
-/** The part of a job's options that a step can ask for too. */
-export function resourcesOf(job: JobOptions): StepResources {
+const GPU_OPTIONS = ["gres", "gpus", "gpus-per-node", "gpus-per-task", "ntasks-per-gpu"];
+
+/** The part of a job's options that a step can ask for too. What is said of GPUs replaces what variables of the job say. */
+export function resourcesOf(job: JobOptions, given: ReadonlySet<string> = new Set()): StepResources {
+  const isSaid = GPU_OPTIONS.some((name) => given.has(name));
+  const gpuOption = <T>(name: string, value: T): T | null => (isSaid && !given.has(name) ? null : value);
   const { nodesMin, nodesMax, tasks, tasksPerNode, cpusPerTask, memPerNodeMib, memPerCpuMib } = job;
-  const { nodeList, excludeNodes, gres, distribution, planeSize, overcommit } = job;
+  const { nodeList, excludeNodes, distribution, planeSize, overcommit, gpuBinding } = job;
   return {
     nodesMin,
     nodesMax,
@@ -202,7 +209,12 @@ export function resourcesOf(job: JobOptions): StepResources {
     memPerCpuMib,
     nodeList,
     excludeNodes,
-    gres,
+    gres: given.has("gres") ? (job.gres ?? "none") : gpuOption("gres", job.gres),
+    gpus: gpuOption("gpus", job.gpus),
+    gpusPerNode: gpuOption("gpus-per-node", job.gpusPerNode),
+    gpusPerTask: gpuOption("gpus-per-task", job.gpusPerTask),
+    tasksPerGpu: gpuOption("ntasks-per-gpu", job.tasksPerGpu),
+    gpuBinding,
     distribution,
     planeSize,
     overcommit,

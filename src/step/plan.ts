@@ -43,6 +43,8 @@ export interface StepPlan {
   } | null;
   /** Why it cannot be launched, found out when it was too late to refuse it. */
   readonly refusal?: { readonly message: string; readonly errno: number; readonly hint: string } | null;
+  /** Devices that no other step gets meanwhile, by node and pool. */
+  readonly heldGres?: Readonly<Record<string, Readonly<Record<string, readonly number[]>>>>;
   readonly isBatch: boolean;
   /** Run by its owner, not by a step daemon (engine.ts, OwnStep). */
   readonly isOwned?: boolean;

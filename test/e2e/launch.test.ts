@@ -189,3 +189,54 @@ describe("copied programs", () => {
     expect([...new Bun.Glob("libc.*").scanSync({ cwd: site.path("sh3_libs") })]).toHaveLength(1);
   });
 });
+
+describe("GPUs", () => {
+  const gpus = 'echo "$SLURM_JOB_ID $SLURM_PROCID [$CUDA_VISIBLE_DEVICES] [$SLURM_STEP_GPUS] $SLURM_GPUS_ON_NODE"';
+  beforeAll(() => {
+    site = new Site({
+      conf: "GresTypes=gpu\nNodeName=n[1-2] CPUs=4 Gres=gpu:a100:2,gpu:v100:2\nPartitionName=debug Nodes=ALL Default=YES\nKillWait=2\n",
+    });
+  });
+  afterAll(async () => {
+    expect(site.complaints()).toEqual([]);
+    await site[Symbol.asyncDispose]();
+  }, 60_000);
+
+  // As 22.05 showed them on nodes with the same Gres=.
+  test.each<[options: string, ...seen: string[]]>([
+    ["-n1 --gres=gpu:1", "0 [0] [0] 1"],
+    ["-n1 --gres=gpu:v100:2", "0 [2,3] [2,3] 2"],
+    ["-n1 --gres=gpu:v100:1,gpu:a100:1", "0 [0,2] [0,2] 2"],
+    ["-N2 --gpus=4", "0 [0,1,2] [0,1,2] 3", "1 [0] [0] 1"],
+    ["-n2 --gpus-per-task=2", "0 [0,1] [0,1] 4", "1 [2,3] [2,3] 4"],
+    ["-n2 --gpus=2 --gpu-bind=map_gpu:1,0", "0 [1] [1] 2", "1 [0] [0] 2"],
+    ["-n2 --gpus=2 --gpu-bind=none", "0 [] [] 2", "1 [] [] 2"],
+    ["-n2 --ntasks-per-gpu=1", "0 [0] [0] 2", "1 [1] [1] 2"],
+  ])("srun %s", async (options, ...seen) => {
+    const { stdout, stderr } = await site.run(["srun", ...options.split(" "), "sh", "-c", gpus]);
+    expect(stderr).toBe("");
+    expect(lines(stdout.replaceAll(/^\d+ /gm, ""))).toEqual(seen);
+  });
+
+  test("steps of a job do not share what they ask for, and see none of what they decline", async () => {
+    const body = `srun --exact -n1 --gres=gpu:1 sh -c '${gpus}; touch first; while test -e first; do sleep 0.05; done' &
+      while ! test -e first; do sleep 0.05; done
+      srun --exact -n1 --gres=gpu:1 sh -c '${gpus}'; rm first; wait
+      srun --gres=none -n1 sh -c '${gpus}'; srun -n1 --gres=gpu:3 true`;
+    const { stdout, stderr, status } = await site.run(["salloc", "-Q", "-n2", "--gres=gpu:2", "sh", "-c", body]);
+    expect(stdout.replaceAll(/^\d+ /gm, "")).toBe("0 [0] [0] 1\n0 [1] [1] 1\n0 [] [] \n");
+    expect(stderr).toContain("Invalid generic resource (gres) specification");
+    expect(status).toBe(1);
+  });
+
+  test("wrong words are refused", async () => {
+    expect(await site.run(["srun", "--gpu-bind=bogus", "true"])).toEqual({
+      status: 255,
+      stdout: "",
+      stderr: "srun: error: Invalid --gpu-bind argument: gpu:bogus\n",
+    });
+    expect((await site.run(["srun", "-n1", "echo", ":", "-n1", "echo"])).stderr).toBe(
+      "srun: error: Heterogeneous jobs are not supported\n",
+    );
+  });
+});

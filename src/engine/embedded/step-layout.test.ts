@@ -17,6 +17,7 @@ function layOutWords(words: readonly string[], changes: Partial<LayoutFacts>): s
   const facts: LayoutFacts = {
     shares: [four("n1"), four("n2")],
     busy: new Map(),
+    busyGres: new Map(),
     overlaps: false,
     jobTasks: 1,
     isJobsOwnStep: false,
@@ -75,6 +76,7 @@ describe("layOut", () => {
         const found = layOut(request(`-n${tasks}`, ...how), {
           shares: [share("n1", 0, 1, 2), share("n2", 0), four("n3")],
           busy: new Map(),
+          busyGres: new Map(),
           overlaps: false,
           jobTasks: 1,
           isJobsOwnStep: false,

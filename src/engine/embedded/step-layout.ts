@@ -1,13 +1,14 @@
 /** Where a step's tasks go inside its job's allocation (commands.md §2.4; lifecycle §9). Pure. */
 import { slurmError } from "#job/errors.ts";
 import type { NodeShare } from "#job/record.ts";
+import { asksForDevices, chooseDevices, type Devices } from "./step-gres.ts";
 import type { StepRequest } from "../engine.ts";
 
 export interface StepNode {
   readonly name: string;
   readonly ranks: readonly number[];
   readonly cpuIds: readonly number[];
-  readonly gres: Readonly<Record<string, readonly number[]>>;
+  readonly gres: Devices;
 }
 
 export interface StepLayout {
@@ -20,6 +21,8 @@ export interface LayoutFacts {
   readonly shares: readonly NodeShare[];
   /** CPUs that other steps of the job hold, by node. */
   readonly busy: ReadonlyMap<string, ReadonlySet<number>>;
+  /** Devices that other steps of the job hold, by node and pool. */
+  readonly busyGres: ReadonlyMap<string, Devices>;
   readonly overlaps: boolean;
   readonly jobTasks: number;
   readonly isJobsOwnStep: boolean;
@@ -65,6 +68,12 @@ export function layOut(request: StepRequest, facts: LayoutFacts): StepLayout | u
     capacities,
     distribution === "cyclic" ? 1 : distribution === "plane" ? (resources.planeSize ?? 1) : undefined,
   );
+  const devices = devicesOf(
+    request,
+    facts,
+    chosen.map(({ share }, index) => ({ share, tasks: ranks[index]?.length ?? 0 })),
+  );
+  if (devices === undefined) return undefined;
   return {
     tasks,
     isCyclic: distribution === "cyclic",
@@ -72,9 +81,22 @@ export function layOut(request: StepRequest, facts: LayoutFacts): StepLayout | u
       name: share.node,
       ranks: ranks[index] ?? [],
       cpuIds: options.exact ? cpuIds.slice(0, Math.max(1, (ranks[index]?.length ?? 1) * cpusPerTask)) : cpuIds,
-      gres: share.gres,
+      gres: devices[index] ?? {},
     })),
   };
+}
+
+/** Undefined when other steps hold them. A job's own step has all that is the job's. */
+function devicesOf(
+  { resources }: StepRequest,
+  { busyGres, overlaps, isJobsOwnStep }: LayoutFacts,
+  places: readonly { readonly share: NodeShare; readonly tasks: number }[],
+): readonly Devices[] | undefined {
+  if (isJobsOwnStep || !asksForDevices(resources)) return places.map(({ share }) => share.gres);
+  return chooseDevices(
+    resources,
+    places.map((place) => ({ ...place, busy: overlaps ? {} : (busyGres.get(place.share.node) ?? {}) })),
+  );
 }
 
 function chooseShares(request: StepRequest, facts: LayoutFacts): readonly NodeShare[] {
