@@ -6,8 +6,8 @@ import type { StepChannel, StepEvent } from "#engine/engine.ts";
 import type { ExitPair } from "#job/outcome.ts";
 import type { StepRecord } from "#job/record.ts";
 import type { StepOptions } from "#job/request.ts";
-import { foldArraySpec } from "#options/array.ts";
 import { expandFilePattern, needsPerTask } from "#options/file-pattern.ts";
+import { foldRanks } from "#options/ranks.ts";
 import { InputForwarder, type InputSource } from "./step-input.ts";
 import { TaskExits } from "./task-exits.ts";
 import { openFile, StepOutput, type Target } from "./step-output.ts";
@@ -285,9 +285,7 @@ class StepSession {
         .sort((a, b) => a - b);
       if (tasks.length === 0) continue;
       const noun = tasks.length === 1 ? "task" : "tasks";
-      complain(
-        `srun: StepId=${this.#stepId} ${noun} ${foldArraySpec({ indices: tasks, throttle: null }, 0)}: ${isRunning ? "running" : "exited"}`,
-      );
+      complain(`srun: StepId=${this.#stepId} ${noun} ${foldRanks(tasks)}: ${isRunning ? "running" : "exited"}`);
     }
   }
 }

@@ -14,7 +14,7 @@ export type GpuBind =
 export function gpusByTask(bind: GpuBind, gpus: readonly number[], tasks: number): readonly (readonly number[])[] {
   const at = (index: number) => gpus[index % Math.max(1, gpus.length)];
   const known = (indices: readonly number[]) => [...new Set(indices)].flatMap((index) => at(index) ?? []).sort((a, b) => a - b);
-  return Array.from({ length: tasks }, (_, task) => {
+  const seenBy = (task: number): readonly number[] => {
     switch (bind.kind) {
       case "closest":
         return gpus;
@@ -31,5 +31,6 @@ export function gpusByTask(bind: GpuBind, gpus: readonly number[], tasks: number
         return gpus.filter((_gpu, index) => (mask >> BigInt(index)) & 1n);
       }
     }
-  });
+  };
+  return Array.from({ length: tasks }, (_, task) => seenBy(task));
 }

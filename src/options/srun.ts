@@ -156,11 +156,12 @@ export function parseSrun(argv: readonly string[], env: Env, context: ParseConte
     refuseComponents("srun", words.rest, env);
     if (words.rest.length === 0) throw new UsageError(["srun: fatal: No command given to execute."], errorExitOf(env));
   }
-  return finish(draft, words.rest, given);
+  return finish(draft, words.rest, given, env);
 }
 
-function finish(draft: SrunDraft, command: readonly string[], given: ReadonlySet<string>): SrunLine {
-  const warnings = fitNodesToTasks("srun", draft);
+function finish(draft: SrunDraft, command: readonly string[], given: ReadonlySet<string>, env: Env): SrunLine {
+  checkHosts(draft, env);
+  const warnings = [...dropTasksPerNode(draft), ...fitNodesToTasks("srun", draft)];
   const { action, job, verbose, quiet, clusters, step, bcast } = draft;
   const programName = baseName(command[0] ?? "");
   const stepName = given.has("job-name") ? (job.name ?? programName) : programName;
@@ -178,7 +179,8 @@ function finish(draft: SrunDraft, command: readonly string[], given: ReadonlySet
     step: {
       ...step,
       command,
-      exact: step.exact || given.has("exclusive"),
+      // Whoever says how many CPUs a task needs gets those, and no others (srun(1), --cpus-per-task).
+      exact: step.exact || given.has("exclusive") || given.has("cpus-per-task"),
       input: draft.input,
       output: draft.output,
       error: draft.error,
@@ -219,6 +221,30 @@ export function resourcesOf(job: JobOptions, given: ReadonlySet<string> = new Se
     planeSize,
     overcommit,
   };
+}
+
+/** -m arbitrary takes one name for each task. */
+function checkHosts({ job, action }: SrunDraft, env: Env): void {
+  if (action !== "run" || job.distribution !== "arbitrary") return;
+  if (job.nodeList === null) {
+    const why = "With Arbitrary distribution you need to specify a nodelist or hostfile with the -w option";
+    throw new UsageError([`srun: error: ${why}`], errorExitOf(env));
+  }
+  job.tasks ??= job.nodeList.length;
+  if (job.nodeList.length >= job.tasks) return;
+  const more = (env["SLURM_HOSTFILE"] ?? "") === "" ? [] : ["srun: error: Failure getting NodeNames from hostfile"];
+  throw new UsageError(["srun: error: Too few NodeNames in Slurm Hostfile", ...more], errorExitOf(env));
+}
+
+/** Counts that contradict each other: tasks and nodes count. */
+function dropTasksPerNode({ job }: SrunDraft): string[] {
+  const { tasks, nodesMin, nodesMax, tasksPerNode } = job;
+  if (tasks === null || nodesMin === null || tasksPerNode === null || tasks === nodesMin * tasksPerNode) return [];
+  if ((nodesMax ?? nodesMin) !== nodesMin || job.distribution === "arbitrary") return [];
+  job.tasksPerNode = null;
+  return [
+    `srun: Warning: can't honor --ntasks-per-node set to ${tasksPerNode} which doesn't match the requested tasks ${tasks} with the number of requested nodes ${nodesMin}. Ignoring --ntasks-per-node.`,
+  ];
 }
 
 /** SLURM_HOSTFILE names one node for each task, in order. */

@@ -277,11 +277,13 @@ function gresText(options: JobOptions): string | null {
 }
 
 export function askOf(options: JobOptions, partition: PartitionConfig): Ask {
-  const nodesMin = Math.max(options.nodesMin ?? 1, options.nodeList?.length ?? 1);
+  const hosts = options.distribution === "arbitrary" ? options.nodeList?.slice(0, options.tasks ?? options.nodeList.length) : undefined;
+  const named = new Set(hosts ?? options.nodeList);
+  const nodesMin = hosts === undefined ? Math.max(options.nodesMin ?? 1, named.size) : named.size;
   const tasks = options.tasks ?? (options.tasksPerNode === null ? nodesMin : nodesMin * options.tasksPerNode);
   return {
     nodesMin,
-    nodesMax: options.nodesMax ?? (options.nodesMin === null ? null : nodesMin),
+    nodesMax: hosts !== undefined ? named.size : (options.nodesMax ?? (options.nodesMin === null ? null : nodesMin)),
     tasks: Math.max(tasks, 1),
     cpusPerTask: Math.max(options.cpusPerTask ?? 1, 1),
     tasksPerNode: options.tasksPerNode,
@@ -294,11 +296,18 @@ export function askOf(options: JobOptions, partition: PartitionConfig): Ask {
     gresPerJob: options.gpusPerTask === null ? gresPerJob(options) : {},
     exclusive: options.exclusive,
     overcommit: options.overcommit,
-    requiredNodes: options.nodeList ?? [],
+    tasksByNode: hosts === undefined ? null : countEach(hosts),
+    requiredNodes: [...named],
     excludedNodes: options.excludeNodes ?? [],
     features: parseConstraint(options.constraint),
     partitionNodes: partition.nodes,
   };
+}
+
+function countEach(hosts: readonly string[]): Record<string, number> {
+  const counts: Record<string, number> = {};
+  for (const host of hosts) counts[host] = (counts[host] ?? 0) + 1;
+  return counts;
 }
 
 /** More nodes than the partition has waits (PartitionConfig); what no node can give is refused. */

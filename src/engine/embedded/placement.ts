@@ -31,6 +31,8 @@ export interface Ask {
   readonly gresPerJob?: Readonly<Record<string, number>>;
   readonly exclusive: boolean;
   readonly overcommit: boolean;
+  /** Tasks that each node has to take, of a host file. */
+  readonly tasksByNode?: Readonly<Record<string, number>> | null;
   readonly requiredNodes: readonly string[];
   readonly excludedNodes: readonly string[];
   /** Node features: every one of an inner list, of any outer one. */
@@ -62,7 +64,11 @@ export function place(ask: Ask, nodes: readonly NodeFree[]): Placement[] | undef
   const others = candidates.filter(({ free }) => !ask.requiredNodes.includes(free.name));
   const most = Math.min(ask.nodesMax ?? candidates.length, candidates.length);
   const least = Math.max(1, ask.nodesMin, required.length);
-  for (let count = least; count <= most; count++) {
+  // With a range as many nodes as there are, else as few as do.
+  const isRange = ask.nodesMax !== null && ask.nodesMax > ask.nodesMin;
+  const highest = isRange ? Math.max(least, Math.min(most, ask.tasks)) : most;
+  for (let i = 0; i <= highest - least; i++) {
+    const count = isRange ? highest - i : least + i;
     const chosen = choose(ask, required, others, count);
     if (chosen !== undefined) return distribute(ask, inNodeOrder(chosen, nodes));
   }
@@ -79,6 +85,8 @@ function isWanted(ask: Ask, node: NodeFree): boolean {
 
 /** How many of the job's tasks the node could take now. */
 function taskCapacity(ask: Ask, free: NodeFree): number {
+  const fixed = ask.tasksByNode?.[free.name];
+  if (fixed !== undefined && !ask.overcommit && free.cpus < fixed * ask.cpusPerTask) return 0;
   if (ask.exclusive && free.cpus < free.totalCpus) return 0;
   if (free.cpus < Math.max(1, ask.minCpusPerNode)) return 0;
   if (takeFrom(free.gres, ask.gresPerNode) === undefined) return 0;
@@ -121,7 +129,7 @@ function distribute(ask: Ask, chosen: readonly Candidate[]): Placement[] {
   const leftOfJob: Record<string, number> = { ...ask.gresPerJob };
   return chosen.map(({ free, capacity }, index) => {
     const nodesAfter = chosen.length - index - 1;
-    const tasks = Math.max(0, Math.min(capacity, Math.max(1, left - nodesAfter), left));
+    const tasks = ask.tasksByNode?.[free.name] ?? Math.max(0, Math.min(capacity, Math.max(1, left - nodesAfter), left));
     left -= tasks;
     const wanted = ask.overcommit ? 1 : Math.max(tasks, 1) * ask.cpusPerTask;
     const cpus = ask.exclusive ? free.totalCpus : Math.min(free.cpus, Math.max(wanted, ask.minCpusPerNode));
