@@ -48,6 +48,9 @@ const EXTRA: Readonly<Record<string, readonly string[]>> = {
   "commands/login-environment.ts": ["platform"], // runs the user's login shell
   "commands/salloc.ts": ["platform"], // runs the user's command in the foreground
   "commands/srun.ts": ["platform"], // makes the terminal raw for --pty
+  "commands/bcast.ts": ["platform"], // asks the dynamic linker for libraries
+  "commands/sattach.ts": ["platform"], // makes the terminal raw for --pty
+  "commands/srun-scripts.ts": ["platform"], // runs the programs of the site and the user in the foreground
 };
 
 /** Packages and built-in modules that only some rooms may load, and why. */

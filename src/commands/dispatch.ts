@@ -18,6 +18,7 @@ const SLURM_COMMANDS: Readonly<Record<string, () => Promise<CommandRun>>> = {
   sacct: async () => (await import("./sacct.ts")).sacct,
   scontrol: async () => (await import("./scontrol.ts")).scontrol,
   sstat: async () => (await import("./sstat.ts")).sstat,
+  sattach: async () => (await import("./sattach.ts")).sattach,
   sbcast: async () => (await import("./sbcast.ts")).sbcast,
 };
 

@@ -4,6 +4,13 @@ import { unused, type JobOptionRow } from "./job-option-row.ts";
 export const SRUN_OPTIONS: readonly JobOptionRow[] = [
   { name: "bcast", mayTake: "PATH", group: "Steps and tasks", help: "copy the program to the nodes first", env: { srun: ["SLURM_BCAST"] } },
   {
+    name: "bcast-exclude",
+    takes: "LIST",
+    group: "Steps and tasks",
+    help: "directories of libraries not to copy",
+    env: { srun: ["SLURM_BCAST_EXCLUDE"] },
+  },
+  {
     name: "cpu-bind",
     aliases: ["cpu_bind"],
     takes: "[q,|v,]TYPE",
@@ -24,8 +31,8 @@ export const SRUN_OPTIONS: readonly JobOptionRow[] = [
     name: "het-group",
     aliases: ["pack-group"],
     takes: "LIST",
-    group: "Accepted without effect",
-    help: "components of a heterogeneous job",
+    group: "Steps and tasks",
+    help: "refused: no heterogeneous jobs here",
   },
   { name: "interactive", group: "Steps and tasks", help: "be the interactive step of the job" },
   { name: "jobid", takes: "ID", group: "Steps and tasks", help: "add a step to this job", env: { srun: ["SLURM_JOB_ID"] } },
@@ -60,6 +67,13 @@ export const SRUN_OPTIONS: readonly JobOptionRow[] = [
   { name: "task-epilog", takes: "PROGRAM", group: "Steps and tasks", help: "run after each task", env: { srun: ["SLURM_TASK_EPILOG"] } },
   { name: "task-prolog", takes: "PROGRAM", group: "Steps and tasks", help: "run before each task", env: { srun: ["SLURM_TASK_PROLOG"] } },
   {
+    name: "send-libs",
+    mayTake: "yes|no",
+    group: "Steps and tasks",
+    help: "copy the program's libraries too",
+    env: { srun: ["SLURM_SEND_LIBS"] },
+  },
+  {
     name: "unbuffered",
     short: "u",
     group: "Steps and tasks",
@@ -77,12 +91,10 @@ export const SRUN_OPTIONS: readonly JobOptionRow[] = [
 
   ...unused([
     { name: "argv", takes: "STRING", help: "program name to show the tasks" },
-    { name: "bcast-exclude", takes: "LIST", help: "libraries that are not copied", env: { srun: ["SLURM_BCAST_EXCLUDE"] } },
     { name: "compress", mayTake: "LIBRARY", help: "compress the copied program", env: { srun: ["SLURM_COMPRESS"] } },
     { name: "no-allocate", short: "Z", help: "run without an allocation (root)" },
     { name: "resv-ports", mayTake: "COUNT", help: "reserve network ports", env: { srun: ["SLURM_RESV_PORTS"] } },
     { name: "runtime", takes: "NAME", help: "plugin that runs containers", env: { srun: ["SRUN_RUNTIME"] } },
-    { name: "send-libs", mayTake: "yes|no", help: "copy the program's libraries too", env: { srun: ["SLURM_SEND_LIBS"] } },
     { name: "slurmd-debug", takes: "LEVEL", help: "log level of the step daemon", env: { srun: ["SLURM_SLURMD_DEBUG"] } },
     { name: "threads", short: "T", takes: "N", help: "threads for starting tasks", env: { srun: ["SLURM_THREADS"] } },
     { name: "treewidth", takes: "N", help: "fan-out of messages", env: { srun: ["SLURM_TREE_WIDTH"] } },
