@@ -10,10 +10,18 @@ export const SBATCH_OPTIONS: readonly JobOptionRow[] = [
     help: "one task for each index, N at a time",
     env: { sbatch: ["SBATCH_ARRAY_INX"] },
   },
+  {
+    name: "batch",
+    takes: "FEATURES",
+    group: "Accepted without effect",
+    idle: "all nodes are this machine",
+    help: "features of the node that runs the script",
+  },
   { name: "export-file", takes: "FILE|FD", group: "Files and environment", help: "variables to pass on, from a file" },
   {
     name: "ignore-pbs",
     group: "Accepted without effect",
+    idle: "such lines are never read",
     help: "do not read #PBS and #BSUB lines",
     env: { sbatch: ["SBATCH_IGNORE_PBS"] },
   },

@@ -164,6 +164,10 @@ class Anchor {
           this.#jobId = event.info.job.jobId;
           return;
         }
+        if (event.kind === "message") {
+          this.#print(event.text);
+          return;
+        }
         this.#jobId = event.jobId;
         this.#isQueued = true;
         this.#tellWaiting();

@@ -13,6 +13,7 @@ import { describeConfig, nodeRecords, partitionRecords } from "./cluster-view.ts
 import type { Controller } from "./controller.ts";
 import { LiveJob, type Holder } from "./live-job.ts";
 import { packRecords } from "./packed-records.ts";
+import { stepProcesses } from "./step-processes.ts";
 import { applyUpdate } from "./update.ts";
 import {
   MOVED,
@@ -239,6 +240,7 @@ class Client {
     signal: (target) => this.#controller.control.signal(target, this.#connection.peer.uid),
     hold: (target) => this.#controller.control.hold(target),
     release: (target) => this.#controller.control.releaseHold(target),
+    notify: ({ text, ...target }) => this.#controller.control.notify(target, text),
     requeue: (target) => this.#controller.control.requeue(target),
     suspend: (target) => this.#controller.control.suspend(target),
     resume: (target) => this.#controller.control.resume(target),
@@ -253,6 +255,7 @@ class Client {
     },
     jobs: (filter) => this.#controller.book.records(filter.jobIds).filter((job) => matches(job, filter)),
     steps: ({ jobId }) => [...this.#controller.book.stepRecords()].filter((step) => jobId === null || step.jobId === jobId),
+    processes: ({ jobId }) => stepProcesses(this.#controller.paths, this.#controller.book.live.values(), jobId),
     nodes: () => nodeRecords(this.#controller),
     partitions: () => partitionRecords(this.#controller.config),
     config: () => describeConfig(this.#controller, this.#options.host),
@@ -346,6 +349,7 @@ const OPERATIONS: ReadonlySet<string> = new Set<Operation>([
   "signal",
   "hold",
   "release",
+  "notify",
   "requeue",
   "suspend",
   "resume",
@@ -354,6 +358,7 @@ const OPERATIONS: ReadonlySet<string> = new Set<Operation>([
   "updatePartition",
   "jobs",
   "steps",
+  "processes",
   "nodes",
   "partitions",
   "config",

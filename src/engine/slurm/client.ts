@@ -251,6 +251,14 @@ export class SlurmEngine implements Engine {
     return cancelOneByOne(targets, (target) => this.cancel(target, options));
   }
 
+  notify(): Promise<void> {
+    throw slurmError("NOT_SUPPORTED", { hint: "use the cluster's own scontrol" });
+  }
+
+  processes(): Promise<never> {
+    throw slurmError("NOT_SUPPORTED", { hint: "use the cluster's own scontrol" });
+  }
+
   async sendSignal(
     target: JobTarget & { readonly signalNumber: number; readonly scope: SignalScope },
     options: Cancellable,
