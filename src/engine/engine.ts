@@ -32,6 +32,8 @@ export interface JobFilter {
 
 /** sacct's window: jobs that were in one of `states` (any, when null) at some time between the two. */
 export interface AccountingFilter extends JobFilter {
+  /** Runs before the last one of jobs that were requeued, too. */
+  readonly earlierRuns: boolean;
   readonly from: EpochMs | null;
   readonly to: EpochMs | null;
 }

@@ -271,7 +271,7 @@ class Client {
   #accounting(filter: AccountingFilter): readonly JobRecord[] {
     return this.#controller.store
       .accounting(filter)
-      .map((job) => ({ ...job, ...this.#controller.book.record(job.jobId) }))
+      .map((job) => (job.earlierRun === undefined ? { ...job, ...this.#controller.book.record(job.jobId) } : job))
       .filter((job) => matches(job, filter));
   }
 
