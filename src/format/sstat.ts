@@ -34,7 +34,7 @@ export const SSTAT_PIDS_FORMAT = "jobid,nodelist,pids";
 
 type SstatValue = (live: LiveStep, context: SacctContext) => string;
 
-const NAMES = (
+export const SSTAT_FIELD_NAMES: readonly string[] = (
   "AveCPU AveCPUFreq AveDiskRead AveDiskWrite AvePages AveRSS AveVMSize ConsumedEnergy ConsumedEnergyRaw JobID " +
   "MaxDiskRead MaxDiskReadNode MaxDiskReadTask MaxDiskWrite MaxDiskWriteNode MaxDiskWriteTask MaxPages MaxPagesNode MaxPagesTask " +
   "MaxRSS MaxRSSNode MaxRSSTask MaxVMSize MaxVMSizeNode MaxVMSizeTask MinCPU MinCPUNode MinCPUTask Nodelist NTasks Pids " +
@@ -54,7 +54,7 @@ const OTHER_WIDTHS: Readonly<Record<string, number>> = { AveDiskRead: 12, AveDis
 
 /** sacct's widths and texts for a step; what needs the job is in OWN. */
 function sstatFields(): ReportField<SstatValue>[] {
-  return NAMES.map((name) => {
+  return SSTAT_FIELD_NAMES.map((name) => {
     const own = OWN[name];
     if (own !== undefined) return { name, ...own };
     const field = SACCT_FIELDS.find((candidate) => candidate.name === name);
@@ -80,5 +80,5 @@ export function renderSstat(view: SstatView): string[] {
 }
 
 export function sstatHelpFormat(): string[] {
-  return helpFormat(NAMES);
+  return helpFormat(SSTAT_FIELD_NAMES);
 }
