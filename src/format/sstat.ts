@@ -45,8 +45,8 @@ export const SSTAT_FIELD_NAMES: readonly string[] = (
 
 const OWN: Readonly<Record<string, { readonly width: number; readonly value: SstatValue }>> = {
   JobID: { width: -12, value: ({ step, job }) => shownStepId(step, job) },
-  Nodelist: { width: -20, value: ({ step }) => nodesText(step.nodes) },
-  Pids: { width: -20, value: ({ pids }) => pids.join(",") },
+  Nodelist: { width: 20, value: ({ step }) => nodesText(step.nodes) },
+  Pids: { width: 20, value: ({ pids }) => pids.join(",") },
 };
 
 /** Where sstat's columns are narrower than sacct's. */
@@ -69,7 +69,7 @@ function sstatFields(): ReportField<SstatValue>[] {
 
 /** @throws BerthError INVALID_FIELD for an unknown field */
 export function renderSstat(view: SstatView): string[] {
-  const columns = parseReportFormat(view.format ?? DEFAULT_SSTAT_FORMAT, sstatFields());
+  const columns = parseReportFormat(view.format ?? DEFAULT_SSTAT_FORMAT, { fields: sstatFields(), all: null });
   const context: SacctContext = {
     nowMs: view.nowMs,
     formatTime: timeFormatter(view.timeFormat, view.nowMs),
