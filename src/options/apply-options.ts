@@ -121,8 +121,12 @@ function applyOne<Draft extends CommonDraft>(
 }
 
 /** An option without effect: a number must be one all the same. */
-function record({ job }: CommonDraft, { name, takes }: JobOptionRow, value: string, site: Site): void {
+function record({ job }: CommonDraft, { name, takes, mayTake }: JobOptionRow, value: string, site: Site): void {
   if (takes === undefined && site.source === "environment" && !envFlag(value)) return;
+  if (takes === undefined && mayTake === undefined) {
+    job.unused[name] = "";
+    return;
+  }
   if (takes === "N") countOf(value, site, 0);
   job.unused[name] = value;
 }

@@ -1,5 +1,6 @@
 /** docs/compatibility.md, out of the option tables (scripts/compatibility writes it). */
 import { COMMANDS, type HelpRow } from "./command-tables.ts";
+import { IDLE_VARIABLES } from "./idle-variables.ts";
 import { JOB_UPDATE_KEYS, NODE_UPDATE_KEYS, PARTITION_UPDATE_KEYS, SCONTROL_VERBS, updateKeyName } from "./scontrol-words.ts";
 
 const INTRODUCTION = `# Which options do what
@@ -17,6 +18,12 @@ export function compatibilityPage(): string {
     INTRODUCTION,
     "## Accepted without effect on the embedded engine",
     table(["option", "commands", "why"], rowsWith("idle")),
+    "## Variables without effect on the embedded engine",
+    "Variables that stand for one of the options above change nothing either.",
+    table(
+      ["variables", "why"],
+      IDLE_VARIABLES.map(({ names, why }) => [names.map((name) => `\`${name}\``).join(" "), why]),
+    ),
     "## Refused by name on the embedded engine",
     "`CMD: error: --NAME is not supported: WHY`, exit status 1.",
     table(["option", "commands", "why"], rowsWith("refused")),

@@ -16,6 +16,7 @@ export const SBATCH_OPTIONS: readonly JobOptionRow[] = [
     group: "Accepted without effect",
     idle: "all nodes are this machine",
     help: "features of the node that runs the script",
+    env: { sbatch: ["SBATCH_BATCH"] },
   },
   { name: "export-file", takes: "FILE|FD", group: "Files and environment", help: "variables to pass on, from a file" },
   {
