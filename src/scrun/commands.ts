@@ -154,7 +154,9 @@ async function deleteReal(place: ContainerPlace, log: Log): Promise<void> {
     signal: never,
     timeoutMs: RUNTIME_MS,
   });
-  if (shellCode(result.status) !== 0) log.error(`${state.runtime} delete: ${lastError(result.stderr) ?? result.stderr.trim()}`);
+  // The anchor's own may have been faster.
+  if (shellCode(result.status) !== 0 && hasRuntimeContainer(place))
+    log.error(`${state.runtime} delete: ${lastError(result.stderr) ?? result.stderr.trim()}`);
 }
 
 /** What a real runtime needs of our variables; podman's clean-up has nearly none. */
@@ -178,10 +180,24 @@ export interface RuntimeCall {
   readonly words: readonly string[];
 }
 
+/** In runc's words, which engines look for: the anchor may have deleted the record of a container that has ended. @throws BerthError CONTAINER_STOPPED */
+export function requireRuntimeContainer(place: ContainerPlace, state: ContainerState, word: string): void {
+  if (hasRuntimeContainer(place)) return;
+  let words = `container with id ${place.id} is not running`;
+  if (isAlive(state.anchor)) words = "the container is not created yet: its job is queued";
+  else if (word === "exec") words = "cannot exec in a stopped container";
+  else if (word === "kill") words = "container not running";
+  throw new BerthError("CONTAINER_STOPPED", words);
+}
+
 /** Becomes the real runtime: streams, terminal, signals and exit status are its own. */
 export function passOn(call: RuntimeCall): never {
   const { place, state } = findContainer(call.root, call.id);
-  if (!hasRuntimeContainer(place)) throw new BerthError("CONTAINER_STOPPED", "the container is not created yet: its job is queued");
+  if (state.runtime === "")
+    throw new BerthError("NOT_SUPPORTED", `${call.words[0]} is not supported for a container on a node of the cluster`, {
+      hint: `the job's own commands tell of it: berth squeue -s -j ${state.jobId}, berth sstat ${state.jobId}`,
+    });
+  requireRuntimeContainer(place, state, call.words[0] ?? "");
   return replaceProcess(
     state.runtime,
     [state.runtime, "--root", place.runtimeRoot, ...call.globals, ...state.runtimeOptions, ...call.words],
@@ -192,6 +208,12 @@ export function passOn(call: RuntimeCall): never {
 /** pause and resume: the container first, then its job. */
 export async function pauseOrResume(call: RuntimeCall, word: "pause" | "resume"): Promise<number> {
   const { place, state } = findContainer(call.root, call.id);
+  if (state.runtime === "") {
+    using client = await AnchorClient.find(place);
+    if (client === undefined) throw new BerthError("CONTAINER_STOPPED", "container not running");
+    await client.ask({ op: word === "pause" ? "paused" : "resumed", isDone: false });
+    return 0;
+  }
   const result = await runChild([state.runtime, "--root", place.runtimeRoot, ...call.globals, ...state.runtimeOptions, ...call.words], {
     env: runtimeVariables(),
     cwd: "/",

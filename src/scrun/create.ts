@@ -38,6 +38,8 @@ export interface CreateCall {
   readonly runtimeOptions: readonly string[];
   /** Sees to it that a controller runs. */
   readonly startController: () => Promise<void>;
+  /** It is for a node of a cluster: that has a runtime. */
+  readonly isRemote: boolean;
 }
 
 /** The runtime has said on stderr why it failed. */
@@ -57,8 +59,9 @@ export async function createContainer(
     const configFile = lastValue(given, "config");
     const config = configFile === undefined ? readConfig(bundle) : readConfig(bundle, resolve(configFile));
     const plan = await makePlan(call, { id, bundle, config, preserved });
+    place.writePlan(plan);
     hasPlan = true;
-    await handOver(place, anchor, { plan, startController: call.startController });
+    await handOver(place, anchor, call.startController);
     if (onExit !== undefined) void anchor.exited.then((status) => onExit(shellCode(status)));
     const pidFile = lastValue(given, "pid-file");
     // Without a newline: docker's reader wants digits only.
@@ -81,7 +84,7 @@ async function makePlan(
   // Of the container's variables only these are for us (spec: scrun §3.1): the others must not become ours.
   const told = { ...environment };
   for (const [name, value] of Object.entries(config.environment)) if (/^S(CRUN|LURM)_/.test(name)) told[name] = value;
-  const runtime = await findRealRuntime({ signal: never });
+  const runtime = call.isRemote ? "" : await findRealRuntime({ signal: never });
   const submit = submitContext(call, bundle);
   const origin = findOrigin({ bundle, id, config });
   const jobText = told["SLURM_JOB_ID"] ?? "";
@@ -133,13 +136,9 @@ function createOptions(given: readonly Given[], preserved: number, runtime: stri
 }
 
 /** Over when the container is created, or its job queued. */
-async function handOver(
-  place: ContainerPlace,
-  anchor: RunningProcess,
-  { plan, startController }: { readonly plan: AnchorPlan; readonly startController: () => Promise<void> },
-): Promise<void> {
+async function handOver(place: ContainerPlace, anchor: RunningProcess, startController: () => Promise<void>): Promise<void> {
   using client = await connectSoon(place, anchor);
-  const asked = client.ask({ op: "create", plan });
+  const asked = client.ask({ op: "create" });
   const isLate = await Promise.race([asked.then(() => false), Bun.sleep(PATIENCE_MS).then(() => true)]);
   // It starts no controller itself; if none runs, it is for us to do so.
   if (isLate) await Promise.race([asked, startController()]);
