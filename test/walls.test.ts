@@ -43,6 +43,7 @@ const EXTRA: Readonly<Record<string, readonly string[]>> = {
   "commands/doctor.ts": ["container", "platform"], // looks at the host, outside any engine
   "commands/oci.ts": ["container", "platform"], // about oci.conf itself, outside any engine
   "commands/bundle.ts": ["container", "platform"], // about bundles themselves, outside any engine
+  "commands/completion.ts": ["platform"], // names the executable that runs
   "commands/link.ts": ["platform"], // links point at the executable that runs
   "commands/identity.ts": ["platform"], // names of users and of this host
   "commands/login-environment.ts": ["platform"], // runs the user's login shell

@@ -39,6 +39,8 @@ const OWN_COMMANDS: Readonly<Record<string, () => Promise<CommandRun>>> = {
   task: async () => (await import("./task.ts")).task,
   stage: async () => (await import("./stage.ts")).stage,
   generate: async () => (await import("./generate.ts")).generate,
+  completion: async () => (await import("./completion.ts")).completion,
+  man: async () => (await import("./man.ts")).man,
   cluster: async () => (await import("./cluster.ts")).cluster,
 };
 

@@ -32,6 +32,8 @@ export interface JobFilter {
 
 /** sacct's window: jobs that were in one of `states` (any, when null) at some time between the two. */
 export interface AccountingFilter extends JobFilter {
+  /** Runs before the last one of jobs that were requeued, too. */
+  readonly earlierRuns: boolean;
   readonly from: EpochMs | null;
   readonly to: EpochMs | null;
 }
@@ -75,7 +77,9 @@ export interface HeldAllocation extends AsyncDisposable {
 
 export type AllocateEvent =
   | { readonly kind: "queued"; readonly jobId: JobId; readonly configUnavailable: boolean }
-  | { readonly kind: "granted"; readonly info: AllocationInfo; readonly waited: boolean };
+  | { readonly kind: "granted"; readonly info: AllocationInfo; readonly waited: boolean }
+  /** Somebody notified the job (scontrol notify); may come at any time. */
+  | { readonly kind: "message"; readonly text: string };
 
 export interface StepRequest {
   readonly jobId: JobId;
@@ -198,6 +202,16 @@ export interface OwnStep {
   ended(end: OwnStepEnd): Promise<void>;
 }
 
+/** A process of a running step; both task ids are null for one that a task has started. */
+export interface StepProcess {
+  readonly jobId: JobId;
+  readonly stepKey: StepKey;
+  readonly node: string;
+  readonly pid: number;
+  readonly localId: number | null;
+  readonly globalId: number | null;
+}
+
 /**
  * Containers of podman and docker where jobs run on other hosts: files are brought to a node of the job, and the process runs there, on
  * streams of the caller's.
@@ -288,6 +302,8 @@ export interface Engine extends AsyncDisposable {
   sendSignal(target: JobTarget & { readonly signalNumber: number; readonly scope: SignalScope }, options: Cancellable): Promise<void>;
   hold(target: JobTarget, options: Cancellable): Promise<void>;
   release(target: JobTarget, options: Cancellable): Promise<void>;
+  /** A line of text to srun or salloc, or to where messages about a batch job's script go. */
+  notify(target: JobTarget & { readonly text: string }, options: Cancellable): Promise<void>;
   requeue(target: JobTarget & { readonly hold: boolean }, options: Cancellable): Promise<void>;
   suspend(target: JobTarget, options: Cancellable): Promise<void>;
   resume(target: JobTarget, options: Cancellable): Promise<void>;
@@ -302,6 +318,8 @@ export interface Engine extends AsyncDisposable {
   jobs(filter: JobFilter, options: Cancellable): Promise<readonly JobRecord[]>;
   /** Live steps. */
   steps(filter: { readonly jobId: number | null }, options: Cancellable): Promise<readonly StepRecord[]>;
+  /** Of live steps; tasks before what they have started. */
+  processes(filter: { readonly jobId: number | null }, options: Cancellable): Promise<readonly StepProcess[]>;
   nodes(options: Cancellable): Promise<readonly NodeRecord[]>;
   partitions(options: Cancellable): Promise<readonly PartitionRecord[]>;
   config(options: Cancellable): Promise<EngineConfig>;

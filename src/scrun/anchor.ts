@@ -228,6 +228,10 @@ class Anchor {
           this.#jobId = event.info.job.jobId;
           return;
         }
+        if (event.kind === "message") {
+          this.#print(event.text);
+          return;
+        }
         this.#jobId = event.jobId;
         this.#waitsFor = "resources";
         this.#tellWaiting();

@@ -29,6 +29,7 @@ import type {
   SignalScope,
   StepChannel,
   StepHooks,
+  StepProcess,
   StepRequest,
 } from "../engine.ts";
 import { unpackRecords } from "./packed-records.ts";
@@ -84,6 +85,7 @@ const REPEATABLE: ReadonlySet<Operation> = new Set<Operation>([
   "release",
   "jobs",
   "steps",
+  "processes",
   "nodes",
   "partitions",
   "config",
@@ -223,7 +225,7 @@ export class EmbeddedEngine implements Engine {
         if (!isGranted) options.onEvent({ ...event, waited: hasWaited });
         isGranted = true;
         granted.resolve(jobId);
-      }
+      } else if (event.kind === "message") options.onEvent(event);
     };
     const ended = this.#followAllocation({ request, token, onEvent, jobId: () => jobId });
     ended.catch(granted.reject); // handled there, also when it comes after the grant
@@ -341,6 +343,9 @@ export class EmbeddedEngine implements Engine {
   async release(target: JobTarget, options: Cancellable): Promise<void> {
     await this.#call("release", target, options);
   }
+  async notify(target: JobTarget & { readonly text: string }, options: Cancellable): Promise<void> {
+    await this.#call("notify", target, options);
+  }
   async requeue(target: JobTarget & { readonly hold: boolean }, options: Cancellable): Promise<void> {
     await this.#call("requeue", target, options);
   }
@@ -366,6 +371,9 @@ export class EmbeddedEngine implements Engine {
   }
   async steps(filter: { readonly jobId: number | null }, options: Cancellable): Promise<readonly StepRecord[]> {
     return (await this.#call("steps", filter, options)) as StepRecord[];
+  }
+  async processes(filter: { readonly jobId: number | null }, options: Cancellable): Promise<readonly StepProcess[]> {
+    return (await this.#call("processes", filter, options)) as StepProcess[];
   }
   async nodes(options: Cancellable): Promise<readonly NodeRecord[]> {
     return (await this.#call("nodes", {}, options)) as NodeRecord[];

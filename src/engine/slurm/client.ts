@@ -274,6 +274,14 @@ export class SlurmEngine implements Engine {
     });
   }
 
+  notify(): Promise<void> {
+    throw slurmError("NOT_SUPPORTED", { hint: "use the cluster's own scontrol" });
+  }
+
+  processes(): Promise<never> {
+    throw slurmError("NOT_SUPPORTED", { hint: "use the cluster's own scontrol" });
+  }
+
   async sendSignal(
     target: JobTarget & { readonly signalNumber: number; readonly scope: SignalScope },
     options: Cancellable,
