@@ -19,6 +19,8 @@ const SLURM_COMMANDS: Readonly<Record<string, () => Promise<CommandRun>>> = {
   scontrol: async () => (await import("./scontrol.ts")).scontrol,
   sstat: async () => (await import("./sstat.ts")).sstat,
   sbcast: async () => (await import("./sbcast.ts")).sbcast,
+  sacctmgr: async () => (await import("./accounts.ts")).sacctmgr,
+  sshare: async () => (await import("./accounts.ts")).sshare,
 };
 
 /** Its links are made too, but it is never the site's: it asks whichever engine is in use. */
