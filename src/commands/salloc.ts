@@ -16,6 +16,7 @@ import { containerVariables } from "./container-variables.ts";
 import { environment, parseContext, submitContext } from "./context.ts";
 import { openEngine } from "./engine.ts";
 import { informationAction } from "./information.ts";
+import { optionVariables } from "./option-variables.ts";
 import { runSession } from "./step-session.ts";
 import { complain, printError } from "./terminal.ts";
 
@@ -30,7 +31,7 @@ export async function salloc(argv: readonly string[]): Promise<number> {
     command: "salloc",
     argv,
     chdir: line.chdir,
-    environment: { ...environment(), ...containerVariables(line) },
+    environment: { ...environment(), ...containerVariables(line), ...optionVariables(line) },
   });
   const engine = await openEngine();
   const request: JobRequest = {
