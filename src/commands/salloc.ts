@@ -2,6 +2,8 @@
  * `salloc`: an allocation and a command in it (commands.md §4). Without a container the command runs here, on the submit
  * host; with --container it runs inside, as the interactive step: that is what Slurm's guide shows (commands.md §18.2).
  */
+import { existsSync } from "node:fs";
+import { resolve } from "node:path";
 import type { AllocationInfo, Engine, StepRequest } from "#engine/engine.ts";
 import { shellCode, type ExitStatus } from "#job/outcome.ts";
 import type { JobRequest, StepOptions, SubmitContext } from "#job/request.ts";
@@ -86,16 +88,22 @@ function commandOf(line: SallocLine): [string, ...string[]] {
 /** The command on this host, with the allocation in its environment. */
 async function runHere(line: SallocLine, { held, info }: Allocated, submit: SubmitContext): Promise<number> {
   const argv = commandOf(line);
-  const path = Bun.which(argv[0], { PATH: process.env["PATH"] ?? "", cwd: process.cwd() });
+  const path = Bun.which(argv[0], { PATH: `${process.env["PATH"] ?? ""}:${process.cwd()}`, cwd: process.cwd() });
   if (path === null) {
-    complain(`salloc: error: _fork_command: Unable to find command "${argv[0]}"`);
+    const here = resolve(argv[0]);
+    complain(
+      !argv[0].includes("/") && existsSync(here)
+        ? `salloc: error: _fork_command: Unable to exec command "${here}": Permission denied`
+        : `salloc: error: _fork_command: Unable to find command "${argv[0]}"`,
+    );
     return 1;
   }
   const signals = ["SIGINT", "SIGQUIT", "SIGTERM", "SIGHUP", "SIGUSR1", "SIGUSR2"] as const;
   let child: RunningProcess | undefined;
   let isRevoked = false;
+  let hasEnded = false;
   const revoke = () => {
-    if (isRevoked) return;
+    if (isRevoked || hasEnded) return;
     isRevoked = true;
     if (!line.quiet) complain(`salloc: Job allocation ${held.jobId} has been revoked.`);
   };
@@ -122,6 +130,7 @@ async function runHere(line: SallocLine, { held, info }: Allocated, submit: Subm
   } catch (error) {
     return printError("salloc", error);
   } finally {
+    hasEnded = true; // from here on the allocation ends because we give it back
     for (const signal of signals) process.off(signal, onSignal);
   }
 }

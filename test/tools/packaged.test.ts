@@ -107,7 +107,7 @@ for (result in reduceResultsList(findDone())) cat("RESULT", result, "\\n")
 cat("ERROR", getErrorMessages(findErrors())$message, "\\n")
 `;
 
-const haveBatchtools = existsSync("/usr/lib/R/site-library/batchtools") && havePeers("Rscript");
+const haveBatchtools = havePeers("Rscript") && existsSync("/usr/lib/R/site-library/batchtools");
 
 test.skipIf(!haveBatchtools)("batchtools runs an array, sees each task in squeue, kills one and collects the results", async () => {
   const cwd = place.workflow("batchtools", { "work.R": BATCHTOOLS });
