@@ -140,6 +140,13 @@ describe("the walls between rooms", () => {
   });
 });
 
+test("no test blocks on a promise, where its time limit cannot end it (rejection.ts)", () => {
+  const root = join(SRC, "..");
+  const files = [...new Bun.Glob("{src,test}/**/*.ts").scanSync(root)];
+  const blocking = files.filter((file) => /\)\.(rejects|resolves)\./.test(readFileSync(join(root, file), "utf8")));
+  expect(blocking).toEqual([]);
+});
+
 describe("the rules themselves", () => {
   const cases: readonly (readonly [name: string, file: string, specifier: string, text: string, complaints: number])[] = [
     ["a room may import itself", "job/a.ts", "./b.ts", "", 0],

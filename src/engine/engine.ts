@@ -170,6 +170,8 @@ export interface OwnStep {
   /** Indices of generic resources by name. */
   readonly gres: Readonly<Record<string, readonly number[]>>;
   readonly killWaitSeconds: number;
+  /** Resolves when the engine has reached its caller; until then nobody else should hear of the step's process. */
+  readonly ready: Promise<void>;
   /** Written down before it resolves: whoever takes over knows what to kill. A pid alone is no identity. */
   started(process: { readonly pid: number; readonly startTicks: number }): void;
   /** Written down at once; resolves when the engine has it too, or is away for longer than its caller can wait. */

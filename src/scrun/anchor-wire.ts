@@ -2,7 +2,7 @@
  * What scrun's commands and a container's anchor say to each other at ROOT/ID/anchor.sock, one JSON value a frame
  * (platform/frames.ts).
  *
- *   create ─ create ──► anchor     the plan; answered by `created` or `failed`
+ *   create ─ create ──► anchor     the plan is there; answered by `created` or `failed`
  *   start ── start ───► anchor     `waiting` while the job is queued, then `started` or `failed`
  *   state ── state ───► anchor     `state`
  *   kill ─── kill ────► anchor     only while there is no container yet: the job is withdrawn; `done`
@@ -35,7 +35,7 @@ export interface AnchorPlan {
 }
 
 export type ToAnchor =
-  | { readonly op: "create"; readonly plan: AnchorPlan }
+  | { readonly op: "create" }
   | { readonly op: "start" }
   | { readonly op: "state" }
   | { readonly op: "cancel" }

@@ -26,7 +26,7 @@ import { identify, isAlive, processesOf, sendSignal, type ProcessIdentity } from
 import { leaveControllerToOthers } from "#platform/start-controller.ts";
 import { spawnWithFiles } from "#platform/spawn.ts";
 import type { AnchorPlan, ContainerStatus, FromAnchor, ToAnchor } from "./anchor-wire.ts";
-import { readConfig, writeRuntimeConfig } from "./config.ts";
+import { readConfig, writeRuntimeConfig, hasPoststopHooks, type BundleConfig } from "./config.ts";
 import { jobEnvironment } from "./job-environment.ts";
 import { findMemoryCgroup, peakMemoryKib, wasOutOfMemory, type MemoryCgroup } from "./memory-events.ts";
 import { lastError } from "./log.ts";
@@ -42,6 +42,10 @@ const PLAN_MS = 60_000;
 const RUNTIME_MS = 120_000;
 /** When the start is over: an anchor may live for weeks. */
 const SHRINK_MS = 500;
+/** How often an anchor looks whether its create, which has not called yet, is still there. */
+const WATCH_MS = 1000;
+/** How long bad news wait for create's call, which comes at once. */
+const CREATOR_MS = 5000;
 const never = new AbortController().signal;
 
 /** What ended before there was a container. */
@@ -50,6 +54,8 @@ const CANCELLED: ExitStatus = { kind: "exited", code: 130 };
 
 export interface AnchorOptions {
   readonly engine: Engine;
+  /** Who waits for the answer: nobody ever starts a container whose create has gone before. */
+  readonly creator: ProcessIdentity;
   /** Fds for the container, beside 0, 1 and 2. */
   readonly preserved: readonly number[];
   /** Undefined: the bundle is used where it is. */
@@ -66,6 +72,7 @@ export async function runAnchor(place: ContainerPlace, options: AnchorOptions): 
 class Anchor {
   readonly #place: ContainerPlace;
   readonly #engine: Engine;
+  readonly #creatorProcess: ProcessIdentity;
   readonly #preserved: readonly number[];
   readonly #openStaging: () => Promise<Staging | undefined>;
   readonly #reaper = new OrphanReaper();
@@ -91,6 +98,7 @@ class Anchor {
     this.#openStaging = options.openStaging;
     this.#place = place;
     this.#engine = options.engine;
+    this.#creatorProcess = options.creator;
     this.#preserved = options.preserved;
   }
 
@@ -103,8 +111,10 @@ class Anchor {
     const socket = this.#place.socket();
     const server = listenFrames(socket, (connection) => this.#welcome(connection));
     // The engine's first answer takes as long as create needs to read the bundle.
-    const warming = this.#engine.info({ signal: never }).catch(() => undefined);
-    const patience = setTimeout(() => process.exit(1), PLAN_MS);
+    const warming = this.#engine.info({ signal: this.#withdraw.signal }).catch(() => undefined);
+    const patience = setTimeout(() => this.#giveUp(), PLAN_MS);
+    this.#watch = setInterval(() => this.#watchCreator(), WATCH_MS);
+    this.#takePlan();
     const plan = await this.#planned.promise;
     clearTimeout(patience);
     this.#plan = plan;
@@ -114,9 +124,10 @@ class Anchor {
       this.#status = "stopped";
       return status;
     } catch (error) {
-      this.#fail(error);
+      await this.#fail(error);
       return this.#withdraw.signal.aborted ? CANCELLED : NOT_RUN;
     } finally {
+      clearInterval(this.#watch);
       await this.#release();
       server.stop();
       rmSync(join(this.#place.dir, "anchor.sock"), { force: true });
@@ -125,6 +136,7 @@ class Anchor {
 
   async #live(plan: AnchorPlan): Promise<ExitStatus> {
     const granted = this.#allocate(plan);
+    this.#config = readConfig(plan.bundle, plan.configFile); // while the controller thinks
     const queued = this.#queuedSignal.promise.then(() => "queued" as const);
     const first = await Promise.race([granted, queued]);
     if (first === "queued") {
@@ -138,12 +150,29 @@ class Anchor {
       const staged = await this.#stageIn(plan, this.#step);
       await this.#makeContainer(staged, this.#step.environment);
     }
+    await this.#step.ready;
     if (this.#init !== undefined) this.#step.started(this.#init);
     if (first !== "queued") this.#created();
     const exited = this.#waitForEnd();
     // A container may be killed before it is started.
     if ((await Promise.race([this.#startWanted.promise, exited])) === undefined) await this.#start(plan);
     return await this.#conclude(await exited);
+  }
+
+  // --- Who asked for it --------------------------------------------------------------------------------------------
+
+  #watch: ReturnType<typeof setInterval> | undefined;
+  readonly #hasCreator = Promise.withResolvers<true>();
+
+  /** It may be there before we are, or come with create's call. */
+  #takePlan(): void {
+    const plan = this.#place.takePlan();
+    if (plan !== undefined) this.#planned.resolve(plan);
+  }
+
+  /** create was killed before it called, or before it had a plan: nobody will ever ask for this container. */
+  #watchCreator(): void {
+    if (!isAlive(this.#creatorProcess)) this.#cancel();
   }
 
   // --- The job --------------------------------------------------------------------------------------------------
@@ -192,7 +221,7 @@ class Anchor {
         containerId: plan.id,
         annotations: plan.annotations,
       },
-      { signal: never, onOrder: (order) => this.#obey(order) },
+      { signal: this.#withdraw.signal, onOrder: (order) => this.#obey(order) },
     );
   }
 
@@ -211,9 +240,19 @@ class Anchor {
 
   // --- The container --------------------------------------------------------------------------------------------
 
+  #takeConfig(plan: AnchorPlan): BundleConfig {
+    const read = this.#config;
+    this.#config = undefined;
+    const config = read?.file === plan.configFile ? read : readConfig(plan.bundle, plan.configFile); // staged elsewhere
+    this.#hasPoststopHooks = hasPoststopHooks(config);
+    return config;
+  }
+  #config: BundleConfig | undefined;
+  #hasPoststopHooks = false;
+
   async #makeContainer(plan: AnchorPlan, environment: Readonly<Record<string, string>>): Promise<void> {
     const place = this.#place;
-    const config = readConfig(plan.bundle, plan.configFile);
+    const config = this.#takeConfig(plan);
     const gres = this.#step?.gres ?? {};
     if (Object.keys(gres).length > 0) {
       const { addDevices } = await import("./devices.ts");
@@ -303,16 +342,38 @@ class Anchor {
     }
     await killAll(this.#reaper);
     const end = this.#end;
+    const maxRssKib = peakMemoryKib(this.#cgroup) ?? end?.maxRssKib ?? null;
+    const outOfMemory = wasOutOfMemory(this.#cgroup);
+    this.#tidy();
     await this.#stageOut();
     this.#isConcluded = true;
     await this.#step?.ended({
       status,
       userCpuMs: end?.userCpuMs ?? 0,
       systemCpuMs: end?.systemCpuMs ?? 0,
-      maxRssKib: peakMemoryKib(this.#cgroup) ?? end?.maxRssKib ?? null,
-      outOfMemory: wasOutOfMemory(this.#cgroup),
+      maxRssKib,
+      outOfMemory,
     });
     return status;
+  }
+
+  /**
+   * The engine's clean-up asks for the runtime's delete as soon as it has started; its start is the time for it. Hooks belong
+   * to the delete that is asked for. It outlives us: whoever adopts it, `scrun delete` looks again.
+   */
+  #tidy(): void {
+    const plan = this.#plan;
+    if (plan === undefined || this.#hasPoststopHooks) return;
+    const argv: [string, ...string[]] = [
+      plan.runtime,
+      "--root",
+      this.#place.runtimeRoot,
+      ...plan.runtimeOptions,
+      "delete",
+      "--force",
+      plan.id,
+    ];
+    spawnWithFiles(argv, { files: ["null", "null", "null"], env: plan.environment, cwd: "/", isDaemon: true });
   }
 
   #kill(signal: number): void {
@@ -435,7 +496,10 @@ class Anchor {
     switch (message.op) {
       case "create":
         this.#creator = connection;
-        this.#planned.resolve(message.plan);
+        this.#hasCreator.resolve(true);
+        clearInterval(this.#watch);
+        this.#takePlan();
+        if (this.#status === "created") this.#say(connection, { event: "created", jobId: this.#jobId }); // before it called
         break;
       case "start":
         if (this.#status !== "created") {
@@ -485,9 +549,15 @@ class Anchor {
     this.#say(connection, { event: "done" });
   }
 
+  /** create has failed, or was killed, before there was anything. */
+  #giveUp(): never {
+    this.#place.remove();
+    process.exit(1);
+  }
+
   /** Ends it, wherever it is: in the queue, or as a container. */
   #cancel(): void {
-    if (this.#plan === undefined) process.exit(1); // create has failed before there was anything
+    if (this.#plan === undefined) this.#giveUp();
     if (this.#init !== undefined) {
       this.#kill(SIGKILL);
       if (this.#status === "paused") void this.#freeze(false);
@@ -518,7 +588,7 @@ class Anchor {
     if (this.#creator !== undefined) this.#say(this.#creator, { event: "created", jobId: this.#jobId });
   }
 
-  #fail(error: unknown): void {
+  async #fail(error: unknown): Promise<void> {
     const isExpected = error instanceof BerthError || error instanceof CreateFailure;
     const message = error instanceof Error ? error.message : String(error);
     const failure: FromAnchor = {
@@ -528,6 +598,7 @@ class Anchor {
       isSaid: error instanceof CreateFailure,
     };
     for (const listener of this.#starters) this.#say(listener, failure);
+    if (isAlive(this.#creatorProcess)) await Promise.race([this.#hasCreator.promise, Bun.sleep(CREATOR_MS)]);
     if (this.#status === "creating" && this.#creator !== undefined) this.#say(this.#creator, failure);
     else if (this.#starters.size === 0) this.#print(`scrun: error: ${failure.message}`);
     if (this.#init !== undefined) this.#kill(SIGKILL);

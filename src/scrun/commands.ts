@@ -154,7 +154,9 @@ async function deleteReal(place: ContainerPlace, log: Log): Promise<void> {
     signal: never,
     timeoutMs: RUNTIME_MS,
   });
-  if (shellCode(result.status) !== 0) log.error(`${state.runtime} delete: ${lastError(result.stderr) ?? result.stderr.trim()}`);
+  // The anchor's own may have been faster.
+  if (shellCode(result.status) !== 0 && hasRuntimeContainer(place))
+    log.error(`${state.runtime} delete: ${lastError(result.stderr) ?? result.stderr.trim()}`);
 }
 
 /** What a real runtime needs of our variables; podman's clean-up has nearly none. */
@@ -178,6 +180,16 @@ export interface RuntimeCall {
   readonly words: readonly string[];
 }
 
+/** In runc's words, which engines look for: the anchor may have deleted the record of a container that has ended. @throws BerthError CONTAINER_STOPPED */
+export function requireRuntimeContainer(place: ContainerPlace, state: ContainerState, word: string): void {
+  if (hasRuntimeContainer(place)) return;
+  let words = `container with id ${place.id} is not running`;
+  if (isAlive(state.anchor)) words = "the container is not created yet: its job is queued";
+  else if (word === "exec") words = "cannot exec in a stopped container";
+  else if (word === "kill") words = "container not running";
+  throw new BerthError("CONTAINER_STOPPED", words);
+}
+
 /** Becomes the real runtime: streams, terminal, signals and exit status are its own. */
 export function passOn(call: RuntimeCall): never {
   const { place, state } = findContainer(call.root, call.id);
@@ -185,7 +197,7 @@ export function passOn(call: RuntimeCall): never {
     throw new BerthError("NOT_SUPPORTED", `${call.words[0]} is not supported for a container on a node of the cluster`, {
       hint: `the job's own commands tell of it: berth squeue -s -j ${state.jobId}, berth sstat ${state.jobId}`,
     });
-  if (!hasRuntimeContainer(place)) throw new BerthError("CONTAINER_STOPPED", "the container is not created yet: its job is queued");
+  requireRuntimeContainer(place, state, call.words[0] ?? "");
   return replaceProcess(
     state.runtime,
     [state.runtime, "--root", place.runtimeRoot, ...call.globals, ...state.runtimeOptions, ...call.words],

@@ -70,6 +70,12 @@ function splitVariable(entry: string): [string, string] {
   return equals < 0 ? [entry, ""] : [entry.slice(0, equals), entry.slice(equals + 1)];
 }
 
+export function hasPoststopHooks({ config }: BundleConfig): boolean {
+  const hooks = config.get("hooks");
+  const poststop = isObject(hooks) ? hooks.get("poststop") : undefined;
+  return Array.isArray(poststop) && poststop.length > 0;
+}
+
 /**
  * The same container for the real runtime, from another directory: paths that were relative to the bundle are absolute, and
  * the job's variables are there, over the image's (spec: oci-conf §8.1).

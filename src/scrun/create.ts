@@ -59,8 +59,9 @@ export async function createContainer(
     const configFile = lastValue(given, "config");
     const config = configFile === undefined ? readConfig(bundle) : readConfig(bundle, resolve(configFile));
     const plan = await makePlan(call, { id, bundle, config, preserved });
+    place.writePlan(plan);
     hasPlan = true;
-    await handOver(place, anchor, { plan, startController: call.startController });
+    await handOver(place, anchor, call.startController);
     if (onExit !== undefined) void anchor.exited.then((status) => onExit(shellCode(status)));
     const pidFile = lastValue(given, "pid-file");
     // Without a newline: docker's reader wants digits only.
@@ -135,13 +136,9 @@ function createOptions(given: readonly Given[], preserved: number, runtime: stri
 }
 
 /** Over when the container is created, or its job queued. */
-async function handOver(
-  place: ContainerPlace,
-  anchor: RunningProcess,
-  { plan, startController }: { readonly plan: AnchorPlan; readonly startController: () => Promise<void> },
-): Promise<void> {
+async function handOver(place: ContainerPlace, anchor: RunningProcess, startController: () => Promise<void>): Promise<void> {
   using client = await connectSoon(place, anchor);
-  const asked = client.ask({ op: "create", plan });
+  const asked = client.ask({ op: "create" });
   const isLate = await Promise.race([asked.then(() => false), Bun.sleep(PATIENCE_MS).then(() => true)]);
   // It starts no controller itself; if none runs, it is for us to do so.
   if (isLate) await Promise.race([asked, startController()]);

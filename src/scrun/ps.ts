@@ -4,7 +4,7 @@ import { BerthError } from "#job/errors.ts";
 import { shellCode } from "#job/outcome.ts";
 import { runChild } from "#platform/child.ts";
 import { processesOf } from "#platform/process-tree.ts";
-import { findContainer, hasRuntimeContainer, isWithoutCgroup, RUNTIME_MS, runtimeVariables, type RuntimeCall } from "./commands.ts";
+import { findContainer, isWithoutCgroup, requireRuntimeContainer, RUNTIME_MS, runtimeVariables, type RuntimeCall } from "./commands.ts";
 import { lastError } from "./log.ts";
 
 export async function listProcesses(
@@ -12,7 +12,7 @@ export async function listProcesses(
   options: { readonly isJson: boolean; readonly psArgs: readonly string[]; readonly print: (text: string) => void },
 ): Promise<number> {
   const { place, state } = findContainer(call.root, call.id);
-  if (!hasRuntimeContainer(place)) throw new BerthError("CONTAINER_STOPPED", "the container is not created yet: its job is queued");
+  requireRuntimeContainer(place, state, "ps");
   const run = (argv: [string, ...string[]]) =>
     runChild(argv, { env: runtimeVariables(), cwd: "/", signal: new AbortController().signal, timeoutMs: RUNTIME_MS });
   const real = await run([state.runtime, "--root", place.runtimeRoot, ...state.runtimeOptions, ...call.words]);

@@ -170,11 +170,16 @@ class RemoteAnchor {
     });
   }
 
+  #takePlan(): void {
+    const plan = this.#place.takePlan();
+    if (plan !== undefined) this.#planned.resolve(plan);
+  }
+
   async #hear(connection: FrameConnection, message: ToAnchor): Promise<void> {
     switch (message.op) {
       case "create":
         this.#creator = connection;
-        this.#planned.resolve(message.plan);
+        this.#takePlan();
         break;
       case "start":
         if (this.#status !== "created") {

@@ -206,11 +206,12 @@ function logOptions(globals: readonly Given[]): string[] {
   });
 }
 
-/** `scrun anchor DIR N`: not for users. */
-async function anchor([dir = "", preserved = "0"]: readonly string[], host: ScrunHost): Promise<number> {
+/** `scrun anchor DIR N PID:START`: not for users. The last is its creator's, by which it notices that it is wanted no more. */
+async function anchor([dir = "", preserved = "0", creator = ""]: readonly string[], host: ScrunHost): Promise<number> {
   const { ContainerPlace } = await import("./place.ts");
   const { runAnchor } = await import("./anchor.ts");
   const id = basename(dir);
+  const [pid = 0, startTicks = 0] = creator.split(":").map(Number);
   await using engine = await host.openEngine();
   const { remote } = engine;
   if (remote !== undefined) {
@@ -220,6 +221,7 @@ async function anchor([dir = "", preserved = "0"]: readonly string[], host: Scru
   return await runAnchor(new ContainerPlace(dir.slice(0, -id.length - 1), id), {
     engine,
     openStaging: async () => undefined,
+    creator: { pid, startTicks },
     preserved: Array.from({ length: Number(preserved) }, (_, index) => 3 + index),
   });
 }

@@ -2,6 +2,7 @@
  * The first thing that `create` does: an executable needs about 10 ms to start, and the anchor's start can pass while `create` loads
  * and reads what it needs. Everything that can fail before is here: the id, and whether it is free.
  */
+import { identify } from "#platform/process-tree.ts";
 import { selfCommand } from "#platform/self.ts";
 import { spawnWithFiles, type RunningProcess } from "#platform/spawn.ts";
 import { lastValue, type Given } from "./command-line.ts";
@@ -34,8 +35,10 @@ export function takeIdAndStartAnchor(call: {
 
 /** It inherits our streams, which are the container's; everything else it hears at its socket. */
 function startAnchor(place: ContainerPlace, preserved: number): RunningProcess {
+  const creator = identify(process.pid);
+  if (creator === undefined) throw new Error("no /proc");
   const extra = Array.from({ length: preserved }, (_, index) => FIRST_PRESERVED + index);
-  return spawnWithFiles(selfCommand("scrun", "anchor", place.dir, String(preserved)), {
+  return spawnWithFiles(selfCommand("scrun", "anchor", place.dir, String(preserved), `${creator.pid}:${creator.startTicks}`), {
     files: [0, 1, 2, ...extra],
     env: definedVariables(process.env),
     cwd: "/",

@@ -2,6 +2,7 @@
 import { afterAll, describe, expect, test } from "bun:test";
 import { cancelTogether } from "#engine/slurm/cancel-each.ts";
 import type { JobTarget } from "#engine/engine.ts";
+import { rejectionOf } from "../rejection.ts";
 import { haveSlurm, SlurmSite } from "./site.ts";
 
 const site = haveSlurm ? new SlurmSite({ nodes: 2, cpus: 2 }) : undefined;
@@ -53,7 +54,7 @@ describe.skipIf(site === undefined)("the slurm engine in control", () => {
       scancel: scancel(1, "scancel: error: Unable to contact slurm controller"),
       cancel,
     });
-    await expect(down).rejects.toMatchObject({ code: "CONTROLLER_DOWN" });
+    expect(await rejectionOf(down)).toMatchObject({ code: "CONTROLLER_DOWN" });
   });
 
   test("a node is drained with a reason and taken back, by scontrol's own names", async () => {
@@ -68,7 +69,7 @@ describe.skipIf(site === undefined)("the slurm engine in control", () => {
     expect(await node("c1")).toMatchObject({ state: "UP", reason: null });
     expect(await node("c2")).toMatchObject({ state: "DRAIN" });
     await engine.updateNodes(["c2"], { State: "RESUME" }, within());
-    await expect(engine.updateNodes(["c9"], { State: "DRAIN", Reason: "x" }, within())).rejects.toMatchObject({
+    expect(await rejectionOf(engine.updateNodes(["c9"], { State: "DRAIN", Reason: "x" }, within()))).toMatchObject({
       code: "INVALID_NODE_NAME",
     });
   }, 60_000);
@@ -79,6 +80,6 @@ describe.skipIf(site === undefined)("the slurm engine in control", () => {
     expect((await engine.partitions(within()))[0]).toMatchObject({ name: "debug", maxTimeMinutes: 30, maxNodes: 1, state: "DOWN" });
     await engine.updatePartition("debug", { MaxTime: "UNLIMITED", MaxNodes: "UNLIMITED", State: "UP" }, within());
     expect((await engine.partitions(within()))[0]).toMatchObject({ maxTimeMinutes: null, maxNodes: null, state: "UP" });
-    await expect(engine.updatePartition("nowhere", { State: "UP" }, within())).rejects.toMatchObject({ code: "INVALID_PARTITION" });
+    expect(await rejectionOf(engine.updatePartition("nowhere", { State: "UP" }, within()))).toMatchObject({ code: "INVALID_PARTITION" });
   }, 60_000);
 });

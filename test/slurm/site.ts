@@ -1,5 +1,5 @@
 // A real Slurm for tests: `berth cluster up` in a directory of its own, as whoever runs the tests.
-import { copyFileSync, mkdirSync, mkdtempSync, rmSync, symlinkSync, writeFileSync } from "node:fs";
+import { copyFileSync, mkdirSync, mkdtempSync, openSync, readFileSync, rmSync, symlinkSync, writeFileSync } from "node:fs";
 import { tmpdir } from "node:os";
 import { join } from "node:path";
 import { SlurmEngine } from "#engine/slurm/client.ts";
@@ -10,6 +10,8 @@ export const BERTH = join(ROOT, "dist/berth");
 export const haveSlurm = havePeers("slurmctld", "slurmd", "munged", "srun", "busybox");
 export const haveDatabase = havePeers("slurmdbd", "sacctmgr", "mariadbd", "mariadb-install-db", "my_print_defaults");
 export const canRunContainers = havePeers("busybox") && (havePeers("runc") || havePeers("crun"));
+/** A cluster that does not stand by then hangs. */
+const PATIENCE_MS = 100_000;
 const BUSYBOX = Bun.which("busybox") ?? "/bin/busybox";
 
 /** Of the Slurm that is installed: 22, 26. */
@@ -50,6 +52,7 @@ export class SlurmSite implements AsyncDisposable {
       BERTH_ENGINE: "slurm",
       SHELL: "/bin/sh",
     };
+    const told = join(this.dir, "cluster-up.err");
     const up = Bun.spawnSync(
       [
         BERTH,
@@ -62,13 +65,11 @@ export class SlurmSite implements AsyncDisposable {
         ...(options.hasTokens === true ? ["--jwt"] : []),
         ...(options.hasDatabase === true ? ["--dbd"] : []),
       ],
-      {
-        env: this.env,
-        cwd: this.workDir,
-        timeout: 100_000,
-      },
+      // A file, not a pipe: a daemon that kept the pipe's end would keep this call, too.
+      { env: this.env, cwd: this.workDir, stdin: "ignore", stdout: "ignore", stderr: openSync(told, "w"), timeout: PATIENCE_MS },
     );
-    if (up.exitCode !== 0) throw new Error(`the cluster does not start: ${up.stderr.toString()}`);
+    if (up.exitCode !== 0)
+      throw new Error(`the cluster does not start: ${readFileSync(told, "utf8")} (status ${up.exitCode}, ${up.signalCode})`);
     makeBundle(this.bundle);
   }
 
