@@ -11,10 +11,10 @@ skip() { echo "skipped: $*" >&2; [ "${CI:-}" != true ] || exit 1; exit 0; }
 [ "$(id -u)" = 0 ] || skip "only root can change the root file system"
 command -v mmdebstrap >/dev/null || skip "mmdebstrap is not installed (apt-get install mmdebstrap)"
 
-if [ ! -x "$root/usr/sbin/slurmctld-wlm" ] || [ ! -x "$root/usr/sbin/slurmrestd" ]; then
+if [ ! -x "$root/usr/sbin/slurmctld-wlm" ] || [ ! -x "$root/usr/sbin/slurmrestd" ] || [ ! -x "$root/usr/sbin/mariadbd" ] || [ ! -x "$root/usr/bin/podman" ]; then
   rm -rf "$root"
   mmdebstrap --variant=apt --aptopt='Acquire::Check-Valid-Until "false"' --keyring=/usr/share/keyrings/debian-archive-keyring.gpg \
-    --include=slurm-wlm,slurm-client,munge,runc,crun,slurmrestd,slurm-wlm-jwt-plugin,busybox-static,procps,uidmap,bsdutils sid "$root" "deb $mirror sid main" \
+    --include=slurm-wlm,slurm-client,munge,runc,crun,podman,conmon,slurmrestd,slurm-wlm-jwt-plugin,slurmdbd,mariadb-server-core,mariadb-client-core,busybox-static,procps,uidmap,bsdutils sid "$root" "deb $mirror sid main" \
     || skip "mmdebstrap could not make $root"
 fi
 [ $# -gt 0 ] || set -- steps transfer accounting scrun rest trouble contract

@@ -211,15 +211,18 @@ describe.skipIf(site === undefined)("scrun on a cluster", () => {
         await until("it is up", async () => (await podman("logs", "p")).stdout === "up\n");
         expect((await on.run(["squeue", "-h", "-o", "%j %T"])).stdout).toBe("p RUNNING\n");
         expect(await podman("exec", "p", "sh", "-c", "echo inside; exit 6")).toMatchObject({ code: 6, stdout: "inside\n" });
-        const typed = `sleep 1; echo 'stty size; exit 5'; sleep 1`; // script(1) ends with its input
-        const words = `podman --runtime ${runtime} exec -it p sh`;
-        const onTerminal = await on.run(
-          ["/bin/sh", "-c", `(${typed}) | timeout 60 script -qec 'stty rows 33 cols 99; ${words}' /dev/null`],
-          {
-            env: { CONTAINERS_CONF: join(config, "containers.conf") },
-          },
-        );
-        expect([onTerminal.code, onTerminal.stdout]).toEqual([5, expect.stringContaining("33 99") as unknown as string]);
+        // Debian unstable has no script(1) beside its utilities; the terminal by hand is above.
+        if (Bun.which("script") !== null) {
+          const typed = `sleep 1; echo 'stty size; exit 5'; sleep 1`; // script(1) ends with its input
+          const words = `podman --runtime ${runtime} exec -it p sh`;
+          const onTerminal = await on.run(
+            ["/bin/sh", "-c", `(${typed}) | timeout 60 script -qec 'stty rows 33 cols 99; ${words}' /dev/null`],
+            {
+              env: { CONTAINERS_CONF: join(config, "containers.conf") },
+            },
+          );
+          expect([onTerminal.code, onTerminal.stdout]).toEqual([5, expect.stringContaining("33 99") as unknown as string]);
+        }
         expect((await podman("stop", "-t", "20", "p")).code).toBe(0);
         expect((await podman("inspect", "p", "--format", "{{.State.Status}} {{.State.ExitCode}}")).stdout).toBe("exited 4\n");
         expect((await podman("logs", "p")).stdout).toBe("up\ntold\n");
