@@ -79,6 +79,10 @@ class RemoteAnchor {
   }
 
   async #live(plan: AnchorPlan): Promise<ExitStatus> {
+    if (plan.staging !== null)
+      throw new BerthError("NOT_SUPPORTED", `${plan.staging.script} cannot stage a container to a node of the cluster yet`, {
+        hint: "Berth sends what the node lacks by itself: remove scrun.lua, or set BERTH_ENGINE=embedded",
+      });
     const config = makeRemoteConfig(readConfig(plan.bundle, plan.configFile), {});
     const queued = Promise.withResolvers<"queued">();
     const granted = this.#allocate(plan, () => queued.resolve("queued"));
@@ -128,6 +132,10 @@ class RemoteAnchor {
         onEvent: (event) => {
           if (event.kind === "granted") {
             ({ info } = event);
+            return;
+          }
+          if (event.kind === "message") {
+            this.#print(event.text);
             return;
           }
           this.#jobId = event.jobId;
@@ -229,7 +237,7 @@ class RemoteAnchor {
   #created(plan: AnchorPlan): void {
     this.#status = "created";
     this.#record(plan);
-    if (this.#creator !== undefined) this.#say(this.#creator, { event: "created", jobId: this.#jobId });
+    if (this.#creator !== undefined) this.#say(this.#creator, { event: "created", initPid: null });
   }
 
   #record(plan: AnchorPlan): void {
