@@ -4,7 +4,7 @@
  *   plan ─► ask for the job ─► granted or queued: CREATED ─► start ─► files to the node ─► srun ─► RUNNING ─► srun's end ─► exit status
  *
  * srun has the container's own streams. When the anchor is killed, the allocation goes with it (engine.allocate), and the step
- * with that. Everything that needs a process here (a terminal's master, ps, pause by a freezer) is refused or done by signals.
+ * with that. What needs a process here (ps, pause by a freezer) is refused or done by signals.
  */
 import { closeSync, openSync, rmSync } from "node:fs";
 import { join } from "node:path";
@@ -14,6 +14,7 @@ import { exitPair, shellCode, type ExitStatus } from "#job/outcome.ts";
 import { failFast } from "#platform/fail-fast.ts";
 import { listenFrames, parseJsonFrame, type FrameConnection } from "#platform/frames.ts";
 import { replaceFd } from "#platform/libc.ts";
+import { openTerminalFor } from "#platform/pseudo-terminal.ts";
 import { identify } from "#platform/process-tree.ts";
 import type { AnchorPlan, ContainerStatus, FromAnchor, ToAnchor } from "./anchor-wire.ts";
 import { readConfig } from "./config.ts";
@@ -78,10 +79,6 @@ class RemoteAnchor {
   }
 
   async #live(plan: AnchorPlan): Promise<ExitStatus> {
-    if (plan.hasTerminal)
-      throw new BerthError("NOT_SUPPORTED", "A container on the cluster cannot have a terminal of podman's or docker's", {
-        hint: "leave -t out; berth srun --pty --container gives a terminal in a job",
-      });
     if (plan.staging !== null)
       throw new BerthError("NOT_SUPPORTED", `${plan.staging.script} cannot stage a container to a node of the cluster yet`, {
         hint: "Berth sends what the node lacks by itself: remove scrun.lua, or set BERTH_ENGINE=embedded",
@@ -91,6 +88,8 @@ class RemoteAnchor {
     const granted = this.#allocate(plan, () => queued.resolve("queued"));
     granted.catch(() => undefined); // it is awaited below
     await Promise.race([granted, queued.promise]);
+    // The engine wants its master before create ends.
+    const terminal = plan.hasTerminal ? openTerminalFor(consoleSocketOf(plan)) : undefined;
     this.#created(plan);
     const node = await granted;
     await Promise.race([this.#startWanted.promise, aborted(this.#withdraw.signal)]);
@@ -105,12 +104,14 @@ class RemoteAnchor {
         files: config.files,
         config: (onNode) => config.print(onNode),
         args: config.args,
-        streams: [0, 1, 2],
+        streams: terminal === undefined ? [0, 1, 2] : [terminal, terminal, terminal],
+        hasTerminal: terminal !== undefined,
         onMessage: (text) => this.#print(text),
       },
       { signal: this.#withdraw.signal },
     );
     this.#letGoOfStreams();
+    if (terminal !== undefined) closeSync(terminal); // its end is to be seen when srun's is
     this.#withdraw.signal.addEventListener("abort", () => void this.#signal(SIGKILL));
     this.#remote = await container.started;
     if (this.#withdraw.signal.aborted) await this.#signal(SIGKILL);
@@ -282,6 +283,14 @@ class RemoteAnchor {
       // nobody reads any more
     }
   }
+}
+
+/** @throws BerthError */
+function consoleSocketOf({ createOptions }: AnchorPlan): string {
+  const path = createOptions[createOptions.indexOf("--console-socket") + 1];
+  if (!createOptions.includes("--console-socket") || path === undefined)
+    throw new BerthError("USAGE", "cannot have a terminal without a console socket: give --console-socket");
+  return path;
 }
 
 async function aborted(signal: AbortSignal): Promise<never> {
