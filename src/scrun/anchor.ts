@@ -1,6 +1,6 @@
 /**
- * The anchor: the process that an engine (podman, dockerd) takes for the container. It is there from `create` to the container's end,
- * holds the job, and ends with the container's exit status.
+ * The anchor: the process that stands behind a container. It is there from `create` to the container's end, holds the job, and ends with the container's
+ * exit status, which it tells who stands for it before the engine (stand-in.ts).
  *
  *   plan ─► ask for the job ─┬─ granted ─► step ─► runtime create ─► CREATED ─► start ─► RUNNING ─► ended ─► exit status
  *                            └─ queued: CREATED for the engine; the rest follows `start`, when the job is granted
@@ -27,21 +27,30 @@ import { leaveControllerToOthers } from "#platform/start-controller.ts";
 import { spawnWithFiles } from "#platform/spawn.ts";
 import { AnchorStaging } from "./anchor-staging.ts";
 import type { AnchorPlan, ContainerStatus, FromAnchor, ToAnchor } from "./anchor-wire.ts";
-import { readConfig, writeRuntimeConfig } from "./config.ts";
+import { readConfig, writeRuntimeConfig, hasPoststopHooks, type BundleConfig } from "./config.ts";
 import { findMemoryCgroup, peakMemoryKib, wasOutOfMemory, type MemoryCgroup } from "./memory-events.ts";
 import { lastError } from "./log.ts";
 import type { ContainerPlace } from "./place.ts";
+import { nameRealProcesses } from "./shared-namespaces.ts";
+import { tellStandIn } from "./stand-in.ts";
 import { StageInFailure } from "./staging.ts";
+import { printOnTerminalOf } from "./terminal.ts";
 
 const SIGTERM = 15;
 const SIGKILL = 9;
 const SIGCONT = 18;
 const SIGSTOP = 19;
+/** CHLD, CONT, STOP, TSTP, TTIN, TTOU, URG, WINCH: engines hand on every signal, and these end no program by themselves. */
+const HARMLESS: ReadonlySet<number> = new Set([17, SIGCONT, SIGSTOP, 20, 21, 22, 23, 28]);
 /** After create has gone without a word there is nothing to be an anchor of. */
 const PLAN_MS = 60_000;
 const RUNTIME_MS = 120_000;
 /** When the start is over: an anchor may live for weeks. */
 const SHRINK_MS = 500;
+/** How often an anchor looks whether its create, which has not called yet, is still there. */
+const WATCH_MS = 1000;
+/** How long bad news wait for create's call, which comes at once. */
+const CREATOR_MS = 5000;
 const never = new AbortController().signal;
 
 /** What ended before there was a container. */
@@ -50,20 +59,28 @@ const CANCELLED: ExitStatus = { kind: "exited", code: 130 };
 
 export interface AnchorOptions {
   readonly engine: Engine;
+  /** Who waits for the answer: nobody ever starts a container whose create has gone before. */
+  readonly creator: ProcessIdentity;
   /** Fds for the container, beside 0, 1 and 2. */
   readonly preserved: readonly number[];
+  /** Where to say the exit status; undefined when nobody stands for us (stand-in.ts). */
+  readonly standInFd: number | undefined;
 }
 
 export async function runAnchor(place: ContainerPlace, options: AnchorOptions): Promise<number> {
   failFast((error) => console.error(`scrun: error: ${error instanceof Error ? error.message : String(error)}`));
   becomeSubreaper();
   const anchor = new Anchor(place, options);
-  return shellCode(await anchor.run());
+  const code = shellCode(await anchor.run());
+  if (options.standInFd !== undefined) tellStandIn(place, options.standInFd, code);
+  anchor.tidy();
+  return code;
 }
 
 class Anchor {
   readonly #place: ContainerPlace;
   readonly #engine: Engine;
+  readonly #creatorProcess: ProcessIdentity;
   readonly #preserved: readonly number[];
   readonly #reaper = new OrphanReaper();
   readonly #staging: AnchorStaging;
@@ -89,6 +106,7 @@ class Anchor {
     this.#place = place;
     this.#staging = new AnchorStaging(place, this.#reaper);
     this.#engine = options.engine;
+    this.#creatorProcess = options.creator;
     this.#preserved = options.preserved;
   }
 
@@ -101,8 +119,10 @@ class Anchor {
     const socket = this.#place.socket();
     const server = listenFrames(socket, (connection) => this.#welcome(connection));
     // The engine's first answer takes as long as create needs to read the bundle.
-    const warming = this.#engine.info({ signal: never }).catch(() => undefined);
-    const patience = setTimeout(() => process.exit(1), PLAN_MS);
+    const warming = this.#engine.info({ signal: this.#withdraw.signal }).catch(() => undefined);
+    const patience = setTimeout(() => this.#giveUp(), PLAN_MS);
+    this.#watch = setInterval(() => this.#watchCreator(), WATCH_MS);
+    this.#takePlan();
     const plan = await this.#planned.promise;
     clearTimeout(patience);
     this.#plan = plan;
@@ -114,10 +134,12 @@ class Anchor {
     } catch (error) {
       // First: create, when it has heard, waits for us only so long.
       await this.#staging.stageOut();
-      this.#fail(error);
+      await this.#fail(error);
+      if (error instanceof CreateFailure) this.#notRun = statusOfFailure(error.message);
       if (error instanceof StageInFailure) this.#notRun = { kind: "exited", code: error.exitCode };
       return this.#withdraw.signal.aborted ? CANCELLED : this.#notRun;
     } finally {
+      clearInterval(this.#watch);
       await this.#release();
       server.stop();
       rmSync(join(this.#place.dir, "anchor.sock"), { force: true });
@@ -128,14 +150,9 @@ class Anchor {
 
   async #live(plan: AnchorPlan): Promise<ExitStatus> {
     const { signal } = this.#withdraw;
-    // Before there is a job: its step, and staging for its nodes, are not there yet.
-    if (this.#engine.name === "slurm") {
-      throw new BerthError("NOT_SUPPORTED", "Cannot run a container of podman or docker as a job of Slurm yet", {
-        hint: "they run on the embedded engine: set BERTH_ENGINE=embedded, or engine=embedded in berth.conf",
-      });
-    }
     await this.#staging.open(plan, { signal });
     const granted = this.#allocate(plan);
+    this.#config = readConfig(plan.bundle, plan.configFile); // while the controller thinks
     const queued = this.#queuedSignal.promise.then(() => "queued" as const);
     const first = await Promise.race([granted, queued]);
     if (first === "queued") {
@@ -147,6 +164,7 @@ class Anchor {
     }
     this.#step = await this.#openStep(plan);
     if (this.#init === undefined) await this.#makeContainer(await this.#stageIn(plan, this.#step), this.#step.environment);
+    await this.#step.ready;
     if (this.#init !== undefined) this.#step.started(this.#init);
     if (signal.aborted) this.#kill(SIGKILL); // while it was being made
     if (this.#status === "creating") this.#created();
@@ -174,6 +192,22 @@ class Anchor {
       clearTimeout(timer);
       this.#waitsFor = undefined;
     }
+  }
+
+  // --- Who asked for it --------------------------------------------------------------------------------------------
+
+  #watch: ReturnType<typeof setInterval> | undefined;
+  readonly #hasCreator = Promise.withResolvers<true>();
+
+  /** It may be there before we are, or come with create's call. */
+  #takePlan(): void {
+    const plan = this.#place.takePlan();
+    if (plan !== undefined) this.#planned.resolve(plan);
+  }
+
+  /** create was killed before it called, or before it had a plan: nobody will ever ask for this container. */
+  #watchCreator(): void {
+    if (!isAlive(this.#creatorProcess)) this.#cancel();
   }
 
   // --- The job --------------------------------------------------------------------------------------------------
@@ -206,8 +240,11 @@ class Anchor {
 
   #tellWaiting(): void {
     if (this.#waitsFor === undefined) return;
-    const text = this.#waitsFor === "staging" ? "is being staged in" : "queued and waiting for resources";
-    for (const starter of this.#starters) this.#say(starter, { event: "waiting", text: `job ${this.#jobId} ${text}` });
+    for (const starter of this.#starters) this.#say(starter, { event: "waiting", text: this.#waitingText() });
+  }
+
+  #waitingText(): string {
+    return `job ${this.#jobId} ${this.#waitsFor === "staging" ? "is being staged in" : "queued and waiting for resources"}`;
   }
 
   async #openStep(plan: AnchorPlan): Promise<OwnStep> {
@@ -222,7 +259,7 @@ class Anchor {
         containerId: plan.id,
         annotations: plan.annotations,
       },
-      { signal: never, onOrder: (order) => this.#obey(order) },
+      { signal: this.#withdraw.signal, onOrder: (order) => this.#obey(order) },
     );
   }
 
@@ -242,15 +279,26 @@ class Anchor {
 
   // --- The container --------------------------------------------------------------------------------------------
 
+  #takeConfig(plan: AnchorPlan): BundleConfig {
+    const read = this.#config;
+    this.#config = undefined;
+    const config = read?.file === plan.configFile ? read : readConfig(plan.bundle, plan.configFile); // staged elsewhere
+    this.#hasPoststopHooks = hasPoststopHooks(config);
+    return config;
+  }
+  #config: BundleConfig | undefined;
+  #hasPoststopHooks = false;
+
   async #makeContainer(plan: AnchorPlan, environment: Readonly<Record<string, string>>): Promise<void> {
     const place = this.#place;
-    const config = readConfig(plan.bundle, plan.configFile);
+    const config = this.#takeConfig(plan);
     this.#staging.adaptMappings(config.config);
     const gres = this.#step?.gres ?? {};
     if (Object.keys(gres).length > 0) {
       const { addDevices } = await import("./devices.ts");
       addDevices(config.config, gres, { isConfined: process.getuid?.() !== 0 || outsideIds() !== undefined });
     }
+    nameRealProcesses(config.config, place.root);
     writeRuntimeConfig(config, { bundle: plan.bundle, target: join(place.bundle, "config.json"), environment });
     const argv: [string, ...string[]] = [
       ...this.#runtime(plan, place.runtimeLog),
@@ -308,7 +356,8 @@ class Anchor {
       for (const starter of this.#starters) this.#say(starter, { event: "started" });
     } else {
       const message = lastError(readText(log)) ?? `${plan.runtime} start failed with status ${shellCode(status)}`;
-      this.#startFailure = { kind: "exited", code: /not found|no such file/i.test(message) ? 127 : 126 };
+      this.#startFailure = statusOfFailure(message);
+      if (this.#starters.size === 0) this.#print(`scrun: error: ${message}`);
       for (const starter of this.#starters) this.#say(starter, { event: "failed", message, hint: null, isSaid: false });
       this.#kill(SIGKILL);
     }
@@ -335,6 +384,8 @@ class Anchor {
     }
     await killAll(this.#reaper, [], this.#staging.helpers);
     const end = this.#end;
+    const maxRssKib = peakMemoryKib(this.#cgroup) ?? end?.maxRssKib ?? null;
+    const outOfMemory = wasOutOfMemory(this.#cgroup);
     const isBack = await this.#staging.stageOut();
     this.#isConcluded = true;
     await this.#step?.ended({
@@ -342,10 +393,30 @@ class Anchor {
       status: isBack || shellCode(status) !== 0 ? status : NOT_RUN,
       userCpuMs: end?.userCpuMs ?? 0,
       systemCpuMs: end?.systemCpuMs ?? 0,
-      maxRssKib: peakMemoryKib(this.#cgroup) ?? end?.maxRssKib ?? null,
-      outOfMemory: wasOutOfMemory(this.#cgroup),
+      maxRssKib,
+      outOfMemory,
     });
     return status;
+  }
+
+  /**
+   * The engine's clean-up asks for the runtime's delete as soon as it has started; its start is the time for it. Hooks belong
+   * to the delete that is asked for. It outlives us: whoever adopts it, `scrun delete` looks again. The last thing of all: who
+   * stands for us is in the container's cgroup.
+   */
+  tidy(): void {
+    const plan = this.#plan;
+    if (plan === undefined || this.#init === undefined || this.#hasPoststopHooks) return;
+    const argv: [string, ...string[]] = [
+      plan.runtime,
+      "--root",
+      this.#place.runtimeRoot,
+      ...plan.runtimeOptions,
+      "delete",
+      "--force",
+      plan.id,
+    ];
+    spawnWithFiles(argv, { files: ["null", "null", "null"], env: plan.environment, cwd: "/", isDaemon: true });
   }
 
   #kill(signal: number): void {
@@ -431,7 +502,10 @@ class Anchor {
     switch (message.op) {
       case "create":
         this.#creator = connection;
-        this.#planned.resolve(message.plan);
+        this.#hasCreator.resolve(true);
+        clearInterval(this.#watch);
+        this.#takePlan();
+        if (this.#status === "created") this.#sayCreated(connection); // before it called
         break;
       case "start":
         if (this.#status !== "created") {
@@ -440,7 +514,10 @@ class Anchor {
           this.#say(connection, { event: "failed", message: why, hint: null, isSaid: false });
           break;
         }
-        this.#starters.add(connection);
+        if (this.#waitsFor !== undefined && !message.waits) {
+          this.#print(`scrun: ${this.#waitingText()}`);
+          this.#say(connection, { event: "started" });
+        } else this.#starters.add(connection);
         this.#tellWaiting();
         this.#startWanted.resolve();
         break;
@@ -452,8 +529,10 @@ class Anchor {
         this.#say(connection, { event: "done" });
         break;
       case "kill":
-        if (this.#init !== undefined) this.#kill(message.signal);
-        else if (message.signal !== SIGCONT && message.signal !== SIGSTOP) this.#cancel();
+        if (this.#init !== undefined) {
+          this.#kill(message.signal);
+          if (message.signal === SIGKILL && this.#status === "paused") void this.#freeze(false);
+        } else if (!HARMLESS.has(message.signal)) this.#cancel();
         this.#say(connection, { event: "done" });
         break;
       case "end":
@@ -481,9 +560,15 @@ class Anchor {
     this.#say(connection, { event: "done" });
   }
 
+  /** create has failed, or was killed, before there was anything. */
+  #giveUp(): never {
+    this.#place.remove();
+    process.exit(1);
+  }
+
   /** Ends it, wherever it is: in the queue, or as a container. */
   #cancel(): void {
-    if (this.#plan === undefined) process.exit(1); // create has failed before there was anything
+    if (this.#plan === undefined) this.#giveUp();
     if (this.#init !== undefined) {
       this.#kill(SIGKILL);
       if (this.#status === "paused") void this.#freeze(false);
@@ -511,10 +596,14 @@ class Anchor {
       runtimeOptions: plan.runtimeOptions,
       jobId: this.#jobId,
     });
-    if (this.#creator !== undefined) this.#say(this.#creator, { event: "created", jobId: this.#jobId });
+    if (this.#creator !== undefined) this.#sayCreated(this.#creator);
   }
 
-  #fail(error: unknown): void {
+  #sayCreated(creator: FrameConnection): void {
+    this.#say(creator, { event: "created", initPid: this.#init?.pid ?? null });
+  }
+
+  async #fail(error: unknown): Promise<void> {
     const isExpected = error instanceof BerthError || error instanceof CreateFailure;
     const message = error instanceof Error ? error.message : String(error);
     const failure: FromAnchor = {
@@ -524,6 +613,7 @@ class Anchor {
       isSaid: error instanceof CreateFailure,
     };
     for (const listener of this.#starters) this.#say(listener, failure);
+    if (isAlive(this.#creatorProcess)) await Promise.race([this.#hasCreator.promise, Bun.sleep(CREATOR_MS)]);
     if (this.#status === "creating" && this.#creator !== undefined) this.#say(this.#creator, failure);
     else if (this.#starters.size === 0) this.#print(`scrun: error: ${failure.message}`);
     if (this.#init !== undefined) this.#kill(SIGKILL);
@@ -534,10 +624,11 @@ class Anchor {
     connection.sendJson(message);
   }
 
-  /** On the container's own standard error, where the engine's logs have it. */
+  /** On the container's own standard error, where the engine's logs have it, or on its terminal. */
   #print(line: string): void {
     try {
-      console.error(line);
+      if (this.#plan?.hasTerminal !== true || this.#init === undefined) console.error(line);
+      else printOnTerminalOf(this.#init.pid, line);
     } catch {
       // nobody reads any more
     }
@@ -546,6 +637,11 @@ class Anchor {
 
 /** The runtime's own words, which it has written to the container's standard error too. */
 class CreateFailure extends Error {}
+
+/** As shells and engines say it. */
+function statusOfFailure(message: string): ExitStatus {
+  return { kind: "exited", code: /not found|no such file/i.test(message) ? 127 : 126 };
+}
 
 /** What is known of a job that waits. */
 function queuedEnvironment(plan: AnchorPlan, jobId: JobId | null): Record<string, string> {

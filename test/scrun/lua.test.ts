@@ -199,13 +199,6 @@ describe.skipIf(!havePeers("runc", "busybox", "lua5.4", "rsync"))(`scrun.lua, as
     expect((await site.run(["sacct", "-nX", "-o", "jobid"])).stdout).toBe(jobs);
   });
 
-  test("on Slurm's engine no job is asked for", async () => {
-    const slurm = await create({ BERTH_ENGINE: "slurm" });
-    expect(slurm).toMatchObject({ code: 1, stdout: "" });
-    expect(slurm.stderr).toContain("set BERTH_ENGINE=embedded");
-    expect(existsSync(join(site.root, "c1"))).toBe(false);
-  });
-
   const FAILING: readonly (readonly [name: string, body: string, reason: string, exit: string])[] = [
     ["an error value", "return 7", "slurm_scrun_stage_in of @ returned 7", "7:0"],
     ["slurm.ERROR", "return slurm.ERROR", "slurm_scrun_stage_in of @ returned -1", "255:0"],

@@ -288,9 +288,11 @@ export class EmbeddedEngine implements Engine {
 
   async openOwnStep(request: OwnStepRequest, options: Cancellable & { readonly onOrder: (order: OwnStepOrder) => void }): Promise<OwnStep> {
     const created = (await this.#call("createOwnStep", { request }, options)) as CreatedOwnStep;
-    const step = new EmbeddedOwnStep(created, options.onOrder);
-    await this.#call("ownStepReady", { jobId: created.step.jobId, stepKey: created.step.stepKey }, options);
-    return step;
+    const { jobId, stepKey } = created.step;
+    return new EmbeddedOwnStep(created, {
+      onOrder: options.onOrder,
+      tellReady: async () => void (await this.#call("ownStepReady", { jobId, stepKey }, options)),
+    });
   }
 
   async tryJob(request: JobRequest, options: Cancellable): ReturnType<Engine["tryJob"]> {
