@@ -43,11 +43,15 @@ const EXTRA: Readonly<Record<string, readonly string[]>> = {
   "commands/doctor.ts": ["container", "platform"], // looks at the host, outside any engine
   "commands/oci.ts": ["container", "platform"], // about oci.conf itself, outside any engine
   "commands/bundle.ts": ["container", "platform"], // about bundles themselves, outside any engine
+  "commands/completion.ts": ["platform"], // names the executable that runs
   "commands/link.ts": ["platform"], // links point at the executable that runs
   "commands/identity.ts": ["platform"], // names of users and of this host
   "commands/login-environment.ts": ["platform"], // runs the user's login shell
   "commands/salloc.ts": ["platform"], // runs the user's command in the foreground
   "commands/srun.ts": ["platform"], // makes the terminal raw for --pty
+  "commands/bcast.ts": ["platform"], // asks the dynamic linker for libraries
+  "commands/sattach.ts": ["platform"], // makes the terminal raw for --pty
+  "commands/srun-scripts.ts": ["platform"], // runs the programs of the site and the user in the foreground
 };
 
 /** Packages and built-in modules that only some rooms may load, and why. */

@@ -18,7 +18,10 @@ const SLURM_COMMANDS: Readonly<Record<string, () => Promise<CommandRun>>> = {
   sacct: async () => (await import("./sacct.ts")).sacct,
   scontrol: async () => (await import("./scontrol.ts")).scontrol,
   sstat: async () => (await import("./sstat.ts")).sstat,
+  sattach: async () => (await import("./sattach.ts")).sattach,
   sbcast: async () => (await import("./sbcast.ts")).sbcast,
+  sacctmgr: async () => (await import("./accounts.ts")).sacctmgr,
+  sshare: async () => (await import("./accounts.ts")).sshare,
 };
 
 /** Its links are made too, but it is never the site's: it asks whichever engine is in use. */
@@ -38,6 +41,8 @@ const OWN_COMMANDS: Readonly<Record<string, () => Promise<CommandRun>>> = {
   task: async () => (await import("./task.ts")).task,
   stage: async () => (await import("./stage.ts")).stage,
   generate: async () => (await import("./generate.ts")).generate,
+  completion: async () => (await import("./completion.ts")).completion,
+  man: async () => (await import("./man.ts")).man,
   cluster: async () => (await import("./cluster.ts")).cluster,
 };
 

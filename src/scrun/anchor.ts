@@ -135,8 +135,8 @@ class Anchor {
       // First: create, when it has heard, waits for us only so long.
       await this.#staging.stageOut();
       await this.#fail(error);
-      if (error instanceof CreateFailure) this.#notRun = statusOfFailure(error.message);
       if (error instanceof StageInFailure) this.#notRun = { kind: "exited", code: error.exitCode };
+      if (error instanceof CreateFailure) this.#notRun = statusOfFailure(error.message);
       return this.#withdraw.signal.aborted ? CANCELLED : this.#notRun;
     } finally {
       clearInterval(this.#watch);
@@ -174,6 +174,22 @@ class Anchor {
     return await this.#conclude(await exited);
   }
 
+  // --- Who asked for it --------------------------------------------------------------------------------------------
+
+  #watch: ReturnType<typeof setInterval> | undefined;
+  readonly #hasCreator = Promise.withResolvers<true>();
+
+  /** It may be there before we are, or come with create's call. */
+  #takePlan(): void {
+    const plan = this.#place.takePlan();
+    if (plan !== undefined) this.#planned.resolve(plan);
+  }
+
+  /** create was killed before it called, or before it had a plan: nobody will ever ask for this container. */
+  #watchCreator(): void {
+    if (!isAlive(this.#creatorProcess)) this.#cancel();
+  }
+
   /** create does not wait for the whole of a long one, as it does not for the queue; with a terminal it has to. */
   async #stageIn(plan: AnchorPlan, step: OwnStep): Promise<AnchorPlan> {
     if (plan.staging === null) return plan;
@@ -194,22 +210,6 @@ class Anchor {
     }
   }
 
-  // --- Who asked for it --------------------------------------------------------------------------------------------
-
-  #watch: ReturnType<typeof setInterval> | undefined;
-  readonly #hasCreator = Promise.withResolvers<true>();
-
-  /** It may be there before we are, or come with create's call. */
-  #takePlan(): void {
-    const plan = this.#place.takePlan();
-    if (plan !== undefined) this.#planned.resolve(plan);
-  }
-
-  /** create was killed before it called, or before it had a plan: nobody will ever ask for this container. */
-  #watchCreator(): void {
-    if (!isAlive(this.#creatorProcess)) this.#cancel();
-  }
-
   // --- The job --------------------------------------------------------------------------------------------------
 
   readonly #queuedSignal = Promise.withResolvers<void>();
@@ -226,6 +226,10 @@ class Anchor {
         if (event.kind === "granted") {
           ({ info } = event);
           this.#jobId = event.info.job.jobId;
+          return;
+        }
+        if (event.kind === "message") {
+          this.#print(event.text);
           return;
         }
         this.#jobId = event.jobId;

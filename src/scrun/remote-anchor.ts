@@ -168,6 +168,10 @@ class RemoteAnchor {
             ({ info } = event);
             return;
           }
+          if (event.kind === "message") {
+            this.#print(event.text);
+            return;
+          }
           this.#jobId = event.jobId;
           this.#waitsFor = "resources";
           for (const starter of this.#starters) this.#tellWaiting(starter);
