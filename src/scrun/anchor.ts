@@ -514,7 +514,7 @@ class Anchor {
         this.#hasCreator.resolve(true);
         clearInterval(this.#watch);
         this.#takePlan();
-        if (this.#status === "created") this.#say(connection, { event: "created", jobId: this.#jobId }); // before it called
+        if (this.#status === "created") this.#say(connection, { event: "created", initPid: this.#init?.pid ?? null }); // before it called
         break;
       case "start":
         if (this.#status !== "created") {

@@ -75,7 +75,8 @@ describe.skipIf(!canRunDocker)("docker through scrun", () => {
   });
 
   test("-t: a terminal, which follows the caller's in size", async () => {
-    const script = 'test -t 0 && test -t 1 && tty; trap "stty size; exit 6" WINCH; echo ready; while :; do sleep 0.05; done';
+    const resized = 'trap "told=1" WINCH; until [ "$told $(stty size)" = "1 33 101" ]; do sleep 0.05; done; stty size; exit 6';
+    const script = `test -t 0 && test -t 1 && tty; echo ready; ${resized}`;
     const command = site.startOnTerminal(["run", "--rm", "-it", IMAGE, "sh", "-c", script]);
     await until("it to be ready", () => command.stdoutSoFar.includes("ready") || command.process.exitCode !== null);
     await resizeTerminal(command, 33, 101);
