@@ -75,7 +75,7 @@ describe.skipIf(!canRunDocker)("docker through scrun", () => {
   });
 
   test("-t: a terminal, which follows the caller's in size", async () => {
-    const resized = 'trap "told=1" WINCH; until [ "$told $(stty size)" = "1 33 101" ]; do sleep 0.05; done; stty size; exit 6';
+    const resized = 'trap "told=1" WINCH; until [ "$told $(stty size 2>&1)" = "1 33 101" ]; do sleep 0.05; done; stty size; exit 6';
     const script = `test -t 0 && test -t 1 && tty; echo ready; ${resized}`;
     const command = site.startOnTerminal(["run", "--rm", "-it", IMAGE, "sh", "-c", script]);
     await until("it to be ready", () => command.stdoutSoFar.includes("ready") || command.process.exitCode !== null);
