@@ -175,8 +175,9 @@ describe.skipIf(!canRunDocker)("docker through scrun", () => {
       const interrupted = site.startDockerRun(["--name", "interrupted", IMAGE, "true"]);
       const removed = site.startDockerRun(["--name", "removed", IMAGE, "true"]);
       const patient = site.startDockerRun(["--rm", "--name", "patient", IMAGE, "sh", "-c", "echo $SLURM_JOB_NUM_NODES; exit 5"]);
-      for (const command of [interrupted, removed, patient])
-        await until("docker to say so", () => /job [0-9]+ queued and waiting for resources/.test(command.stderrSoFar));
+      const onTerminal = site.startOnTerminal(["run", "--rm", "-t", "--name", "on-terminal", IMAGE, "sh", "-c", "exit 7"]);
+      for (const command of [interrupted, removed, patient, onTerminal])
+        await until("docker to say so", () => /job [0-9]+ queued and waiting/.test(command.stderrSoFar + command.stdoutSoFar));
       for (const name of ["interrupted", "removed", "patient"]) expect(await queued(name)).toBe("PENDING");
       interrupted.kill("SIGWINCH"); // docker hands it on: no reason to go
       interrupted.kill("SIGINT");
@@ -186,6 +187,7 @@ describe.skipIf(!canRunDocker)("docker through scrun", () => {
       await until("two of them to go", async () => (await queued("interrupted")) + (await queued("removed")) === "");
       writeFileSync(site.path("go"), "");
       expect(await within(patient)).toMatchObject({ status: 5, stdout: "1\n" });
+      expect((await within(onTerminal)).status).toBe(7);
       await within(removed);
     } finally {
       writeFileSync(site.path("go"), "");
