@@ -31,6 +31,7 @@ const EXTRA: Readonly<Record<string, readonly string[]>> = {
   "commands/info.ts": ["engine/embedded", "engine/slurm"], // says where the engine in use keeps its files
   "commands/cluster.ts": ["engine/slurm"], // looks after a Slurm of its own
   "commands/stage.ts": ["engine/slurm", "platform"], // sends itself to nodes, then becomes the site's srun
+  "commands/site-sacct.ts": ["engine/slurm"], // lays out the site's own sacct, with containers
   "commands/task.ts": ["engine/slurm"], // is a task's process on a node
   "commands/pmix-host.ts": ["platform"], // is the process that serves PMIx
   "commands/mpi-types.ts": ["platform"], // which kinds of MPI can be served here

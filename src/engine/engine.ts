@@ -178,10 +178,63 @@ export interface OwnStep {
   ended(end: OwnStepEnd): Promise<void>;
 }
 
+/**
+ * Containers of podman and docker where jobs run on other hosts: files are brought to a node of the job, and the process runs there, on
+ * streams of the caller's.
+ */
+export interface RemoteContainers {
+  /** Over when everything is there and the step is being launched. @throws BerthError */
+  start(request: RemoteContainerRequest, options: Cancellable): Promise<RemoteContainer>;
+  /** The command that runs a process in it, on its caller's streams. */
+  execCommand(container: RemotePlace, process: string): RemoteCommand;
+  /** One signal to every process of it. */
+  signal(place: RemotePlace, signal: number): Promise<void>;
+}
+
+/** Enough to find it again from another process. */
+export interface RemotePlace {
+  readonly jobId: number;
+  readonly step: string;
+  readonly node: string;
+  /** Berth's, on the node. */
+  readonly executable: string;
+}
+
+export interface RemoteContainerRequest {
+  readonly jobId: JobId;
+  readonly node: string;
+  readonly name: string;
+  /** As the engine knows it, for accounting. */
+  readonly bundle: string;
+  readonly containerId: string;
+  readonly rootfs: string;
+  /** Small ones of this host that go along, by the name that they have in `box`. */
+  readonly files: ReadonlyMap<string, string>;
+  /** config.json for a root file system and a directory of `files` that are elsewhere on the node. */
+  readonly config: (onNode: { readonly rootfs: string; readonly box: string }) => string;
+  readonly args: readonly string[];
+  readonly streams: readonly [stdin: number, stdout: number, stderr: number];
+  /** What Slurm says of the step, for whoever reads the container's standard error. */
+  readonly onMessage: (text: string) => void;
+}
+
+export interface RemoteContainer {
+  /** Resolves when the task has been launched; rejects when it never is. */
+  readonly started: Promise<RemotePlace>;
+  readonly exited: Promise<ExitStatus>;
+}
+
+export interface RemoteCommand {
+  readonly argv: readonly [string, ...string[]];
+  readonly env: Readonly<Record<string, string>>;
+}
+
 export type SignalScope = "steps" | "batch" | "full";
 
 export interface Engine extends AsyncDisposable {
   readonly name: "embedded" | "slurm";
+  /** Only where jobs run on other hosts; `openOwnStep` is refused there. */
+  readonly remote?: RemoteContainers;
   info(options: Cancellable): Promise<EngineInfo>;
   /** Durable when it resolves: a submitted job survives any crash. */
   submit(request: JobRequest, options: Cancellable): Promise<{ readonly jobId: JobId }>;

@@ -75,6 +75,7 @@ export async function runAnchor(place: ContainerPlace, options: AnchorOptions): 
   const anchor = new Anchor(place, options);
   const code = shellCode(await anchor.run());
   if (options.standInFd !== undefined) tellStandIn(place, options.standInFd, code);
+  anchor.tidy();
   return code;
 }
 
@@ -359,7 +360,6 @@ class Anchor {
     const end = this.#end;
     const maxRssKib = peakMemoryKib(this.#cgroup) ?? end?.maxRssKib ?? null;
     const outOfMemory = wasOutOfMemory(this.#cgroup);
-    this.#tidy();
     await this.#stageOut();
     this.#isConcluded = true;
     await this.#step?.ended({
@@ -374,11 +374,12 @@ class Anchor {
 
   /**
    * The engine's clean-up asks for the runtime's delete as soon as it has started; its start is the time for it. Hooks belong
-   * to the delete that is asked for. It outlives us: whoever adopts it, `scrun delete` looks again.
+   * to the delete that is asked for. It outlives us: whoever adopts it, `scrun delete` looks again. The last thing of all: who
+   * stands for us is in the container's cgroup.
    */
-  #tidy(): void {
+  tidy(): void {
     const plan = this.#plan;
-    if (plan === undefined || this.#hasPoststopHooks) return;
+    if (plan === undefined || this.#init === undefined || this.#hasPoststopHooks) return;
     const argv: [string, ...string[]] = [
       plan.runtime,
       "--root",
@@ -514,7 +515,7 @@ class Anchor {
         this.#hasCreator.resolve(true);
         clearInterval(this.#watch);
         this.#takePlan();
-        if (this.#status === "created") this.#say(connection, { event: "created", initPid: this.#init?.pid ?? null }); // before it called
+        if (this.#status === "created") this.#sayCreated(connection); // before it called
         break;
       case "start":
         if (this.#status !== "created") {
@@ -605,7 +606,11 @@ class Anchor {
       runtimeOptions: plan.runtimeOptions,
       jobId: this.#jobId,
     });
-    if (this.#creator !== undefined) this.#say(this.#creator, { event: "created", initPid: this.#init?.pid ?? null });
+    if (this.#creator !== undefined) this.#sayCreated(this.#creator);
+  }
+
+  #sayCreated(creator: FrameConnection): void {
+    this.#say(creator, { event: "created", initPid: this.#init?.pid ?? null });
   }
 
   async #fail(error: unknown): Promise<void> {

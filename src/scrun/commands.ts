@@ -205,6 +205,10 @@ export function requireRuntimeContainer(place: ContainerPlace, state: ContainerS
 /** Becomes the real runtime: streams, terminal, signals and exit status are its own. */
 export function passOn(call: RuntimeCall): never {
   const { place, state } = findContainer(call.root, call.id);
+  if (state.runtime === "")
+    throw new BerthError("NOT_SUPPORTED", `${call.words[0]} is not supported for a container on a node of the cluster`, {
+      hint: `the job's own commands tell of it: berth squeue -s -j ${state.jobId}, berth sstat ${state.jobId}`,
+    });
   requireRuntimeContainer(place, state, call.words[0] ?? "");
   return replaceProcess(
     state.runtime,
@@ -216,6 +220,12 @@ export function passOn(call: RuntimeCall): never {
 /** pause and resume: the container first, then its job. */
 export async function pauseOrResume(call: RuntimeCall, word: "pause" | "resume"): Promise<number> {
   const { place, state } = findContainer(call.root, call.id);
+  if (state.runtime === "") {
+    using client = await AnchorClient.find(place);
+    if (client === undefined) throw new BerthError("CONTAINER_STOPPED", "container not running");
+    await client.ask({ op: word === "pause" ? "paused" : "resumed", isDone: false });
+    return 0;
+  }
   // podman kills a paused container and resumes it then, for its end.
   if (word === "resume" && (await statusOf(place)).status === "stopped") {
     thawStandIn(place);

@@ -40,6 +40,8 @@ export interface CreateCall {
   readonly runtimeOptions: readonly string[];
   /** Sees to it that a controller runs. */
   readonly startController: () => Promise<void>;
+  /** It is for a node of a cluster: that has a runtime. */
+  readonly isRemote: boolean;
 }
 
 /** The runtime has said on stderr why it failed. */
@@ -88,7 +90,7 @@ async function makePlan(
   // Of the container's variables only these are for us (spec: scrun §3.1): the others must not become ours.
   const told = { ...environment };
   for (const [name, value] of Object.entries(config.environment)) if (/^S(CRUN|LURM)_/.test(name)) told[name] = value;
-  const runtime = await findRealRuntime({ signal: never });
+  const runtime = call.isRemote ? "" : await findRealRuntime({ signal: never });
   const submit = submitContext(call, bundle);
   const origin = findOrigin({ bundle, id, config });
   const jobText = told["SLURM_JOB_ID"] ?? "";

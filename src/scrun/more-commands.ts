@@ -16,6 +16,7 @@ const never = new AbortController().signal;
 
 export interface MoreCall extends RuntimeCall {
   readonly startController: () => Promise<void>;
+  readonly isRemote: boolean;
   readonly given: readonly Given[];
   readonly runtimeOptions: readonly string[];
   readonly log: Log;
@@ -88,6 +89,7 @@ async function run(call: MoreCall): Promise<number> {
       runtimeOptions: call.runtimeOptions,
       submitLine: ["scrun", ...call.argv].join(" "),
       startController: call.startController,
+      isRemote: call.isRemote,
     },
     { onExit: status.resolve },
   );

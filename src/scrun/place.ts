@@ -24,6 +24,7 @@ import {
   writeFileSync,
 } from "node:fs";
 import { join } from "node:path";
+import type { RemotePlace } from "#engine/engine.ts";
 import { BerthError } from "#job/errors.ts";
 import { ensurePrivateDir, isUsableRuntimeDir } from "#platform/directories.ts";
 import type { ProcessIdentity } from "#platform/process-tree.ts";
@@ -44,6 +45,8 @@ export interface ContainerState {
   /** Its global options beside --root and --log: --systemd-cgroup and the like. */
   readonly runtimeOptions: readonly string[];
   readonly jobId: number | null;
+  /** On a node of the cluster, once it runs; then `runtime` is empty. */
+  readonly remote?: RemotePlace | null;
 }
 
 export class ContainerPlace {

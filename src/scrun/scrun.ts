@@ -10,6 +10,8 @@ import { findRoot } from "./place.ts";
 export interface ScrunHost {
   openEngine(): Promise<Engine>;
   print(text: string): void;
+  /** Whether jobs run on other hosts, so that no runtime is needed here. Cheap. */
+  isRemote(): boolean;
 }
 
 const USAGE = `Usage: scrun [OPTIONS] COMMAND [OPTIONS] ID [ARGUMENTS]
@@ -121,6 +123,7 @@ async function command(globals: readonly Given[], words: readonly string[], scen
         log: logFileOf(globals),
         submitLine: ["scrun", ...scene.argv].join(" "),
         startController: () => startController(scene.host),
+        isRemote: scene.host.isRemote(),
       });
       return 0;
     }
@@ -145,7 +148,7 @@ async function command(globals: readonly Given[], words: readonly string[], scen
       return await (await import("./commands.ts")).pauseOrResume(call, word);
     }
     case "exec":
-      return await (await import("./exec.ts")).execIn({ ...call, given });
+      return await (await import("./exec.ts")).execIn({ ...call, given, args, openEngine: () => scene.host.openEngine() });
     case "ps":
       return await (await import("./ps.ts")).listProcesses(call, {
         isJson: lastValue(given, "format") === "json",
@@ -165,6 +168,7 @@ async function command(globals: readonly Given[], words: readonly string[], scen
         runtimeOptions,
         logFile: logFileOf(globals),
         startController: () => startController(scene.host),
+        isRemote: scene.host.isRemote(),
         ...scene,
       });
     default:
@@ -209,6 +213,11 @@ async function anchor([dir = "", preserved = "0", creator = "", standIn]: readon
   const id = basename(dir);
   const [pid = 0, startTicks = 0] = creator.split(":").map(Number);
   await using engine = await host.openEngine();
+  const { remote } = engine;
+  if (remote !== undefined) {
+    const { runRemoteAnchor } = await import("./remote-anchor.ts");
+    return await runRemoteAnchor(new ContainerPlace(dir.slice(0, -id.length - 1), id), Object.assign(engine, { remote }));
+  }
   return await runAnchor(new ContainerPlace(dir.slice(0, -id.length - 1), id), {
     engine,
     openStaging: async () => undefined,
