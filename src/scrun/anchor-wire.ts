@@ -11,6 +11,7 @@
  */
 import type { JobId } from "#job/id.ts";
 import type { JobRequest, SubmitContext } from "#job/request.ts";
+import type { StagingPlan } from "./staging.ts";
 
 export interface AnchorPlan {
   readonly id: string;
@@ -32,6 +33,10 @@ export interface AnchorPlan {
   readonly submit: SubmitContext;
   readonly name: string;
   readonly environment: Readonly<Record<string, string>>;
+  /** Null: the bundle is used where it is. */
+  readonly staging: StagingPlan | null;
+  /** What stderr hears of messages (log.ts). */
+  readonly logLevel: number;
 }
 
 export type ToAnchor =

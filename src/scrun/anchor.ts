@@ -25,15 +25,15 @@ import { killAll, OrphanReaper } from "#platform/orphans.ts";
 import { identify, isAlive, processesOf, sendSignal, type ProcessIdentity } from "#platform/process-tree.ts";
 import { leaveControllerToOthers } from "#platform/start-controller.ts";
 import { spawnWithFiles } from "#platform/spawn.ts";
+import { AnchorStaging } from "./anchor-staging.ts";
 import type { AnchorPlan, ContainerStatus, FromAnchor, ToAnchor } from "./anchor-wire.ts";
 import { readConfig, writeRuntimeConfig, hasPoststopHooks, type BundleConfig } from "./config.ts";
-import { jobEnvironment } from "./job-environment.ts";
 import { findMemoryCgroup, peakMemoryKib, wasOutOfMemory, type MemoryCgroup } from "./memory-events.ts";
 import { lastError } from "./log.ts";
 import type { ContainerPlace } from "./place.ts";
 import { nameRealProcesses } from "./shared-namespaces.ts";
 import { tellStandIn } from "./stand-in.ts";
-import type { Staging, StagingContext } from "./staging.ts";
+import { StageInFailure } from "./staging.ts";
 import { printOnTerminalOf } from "./terminal.ts";
 
 const SIGTERM = 15;
@@ -65,8 +65,6 @@ export interface AnchorOptions {
   readonly preserved: readonly number[];
   /** Where to say the exit status; undefined when nobody stands for us (stand-in.ts). */
   readonly standInFd: number | undefined;
-  /** Undefined: the bundle is used where it is. */
-  readonly openStaging: () => Promise<Staging | undefined>;
 }
 
 export async function runAnchor(place: ContainerPlace, options: AnchorOptions): Promise<number> {
@@ -84,8 +82,8 @@ class Anchor {
   readonly #engine: Engine;
   readonly #creatorProcess: ProcessIdentity;
   readonly #preserved: readonly number[];
-  readonly #openStaging: () => Promise<Staging | undefined>;
   readonly #reaper = new OrphanReaper();
+  readonly #staging: AnchorStaging;
   readonly #planned = Promise.withResolvers<AnchorPlan>();
   readonly #startWanted = Promise.withResolvers<void>();
   readonly #withdraw = new AbortController();
@@ -99,14 +97,14 @@ class Anchor {
   #init: ProcessIdentity | undefined;
   #exited: Promise<ReapedChild> | undefined;
   #cgroup: MemoryCgroup | undefined;
-  #isQueued = false;
+  #waitsFor: "resources" | "staging" | undefined;
   #isStarted = false;
   #killTimer: ReturnType<typeof setTimeout> | undefined;
   #ending: AbortReason | undefined;
 
   constructor(place: ContainerPlace, options: AnchorOptions) {
-    this.#openStaging = options.openStaging;
     this.#place = place;
+    this.#staging = new AnchorStaging(place, this.#reaper);
     this.#engine = options.engine;
     this.#creatorProcess = options.creator;
     this.#preserved = options.preserved;
@@ -134,9 +132,12 @@ class Anchor {
       this.#status = "stopped";
       return status;
     } catch (error) {
+      // First: create, when it has heard, waits for us only so long.
+      await this.#staging.stageOut();
       await this.#fail(error);
-      if (this.#withdraw.signal.aborted) return CANCELLED;
-      return error instanceof CreateFailure ? statusOfFailure(error.message) : NOT_RUN;
+      if (error instanceof StageInFailure) this.#notRun = { kind: "exited", code: error.exitCode };
+      if (error instanceof CreateFailure) this.#notRun = statusOfFailure(error.message);
+      return this.#withdraw.signal.aborted ? CANCELLED : this.#notRun;
     } finally {
       clearInterval(this.#watch);
       await this.#release();
@@ -145,25 +146,28 @@ class Anchor {
     }
   }
 
+  #notRun: ExitStatus = NOT_RUN;
+
   async #live(plan: AnchorPlan): Promise<ExitStatus> {
+    const { signal } = this.#withdraw;
+    await this.#staging.open(plan, { signal });
     const granted = this.#allocate(plan);
     this.#config = readConfig(plan.bundle, plan.configFile); // while the controller thinks
     const queued = this.#queuedSignal.promise.then(() => "queued" as const);
     const first = await Promise.race([granted, queued]);
     if (first === "queued") {
-      // The terminal has to be there when create ends, so that the container cannot wait for its job.
-      if (plan.hasTerminal) await this.#makeContainer(plan, queuedEnvironment(plan, this.#jobId));
-      this.#created();
+      // The terminal has to be there when create ends, so that the container cannot wait for its job. Staging has to: so create waits.
+      const isMadeFirst = plan.hasTerminal && plan.staging === null;
+      if (isMadeFirst) await this.#makeContainer(plan, queuedEnvironment(plan, this.#jobId));
+      if (isMadeFirst || !plan.hasTerminal) this.#created();
       await granted;
     }
     this.#step = await this.#openStep(plan);
-    if (this.#init === undefined) {
-      const staged = await this.#stageIn(plan, this.#step);
-      await this.#makeContainer(staged, this.#step.environment);
-    }
+    if (this.#init === undefined) await this.#makeContainer(await this.#stageIn(plan, this.#step), this.#step.environment);
     await this.#step.ready;
     if (this.#init !== undefined) this.#step.started(this.#init);
-    if (first !== "queued") this.#created();
+    if (signal.aborted) this.#kill(SIGKILL); // while it was being made
+    if (this.#status === "creating") this.#created();
     const exited = this.#waitForEnd();
     // A container may be killed before it is started.
     if ((await Promise.race([this.#startWanted.promise, exited])) === undefined) await this.#start(plan);
@@ -186,6 +190,26 @@ class Anchor {
     if (!isAlive(this.#creatorProcess)) this.#cancel();
   }
 
+  /** create does not wait for the whole of a long one, as it does not for the queue; with a terminal it has to. */
+  async #stageIn(plan: AnchorPlan, step: OwnStep): Promise<AnchorPlan> {
+    if (plan.staging === null) return plan;
+    const { signal } = this.#withdraw;
+    const enough = () => {
+      if (this.#status === "creating" && !plan.hasTerminal) this.#created();
+    };
+    const timer = setTimeout(enough, plan.staging.createWaitSeconds * 1000);
+    this.#waitsFor = "staging";
+    try {
+      this.#tellWaiting();
+      const staged = await this.#staging.stageIn(plan, step, { signal });
+      signal.throwIfAborted();
+      return staged;
+    } finally {
+      clearTimeout(timer);
+      this.#waitsFor = undefined;
+    }
+  }
+
   // --- The job --------------------------------------------------------------------------------------------------
 
   readonly #queuedSignal = Promise.withResolvers<void>();
@@ -204,23 +228,27 @@ class Anchor {
           this.#jobId = event.info.job.jobId;
           return;
         }
+        if (event.kind === "message") {
+          this.#print(event.text);
+          return;
+        }
         this.#jobId = event.jobId;
-        this.#isQueued = true;
+        this.#waitsFor = "resources";
         this.#tellWaiting();
         this.#queuedSignal.resolve();
       },
     });
-    this.#isQueued = false;
+    this.#waitsFor = undefined;
     this.#jobId = info?.job.jobId ?? this.#held.jobId;
   }
 
   #tellWaiting(): void {
-    if (!this.#isQueued) return;
+    if (this.#waitsFor === undefined) return;
     for (const starter of this.#starters) this.#say(starter, { event: "waiting", text: this.#waitingText() });
   }
 
   #waitingText(): string {
-    return `job ${this.#jobId} queued and waiting for resources`;
+    return `job ${this.#jobId} ${this.#waitsFor === "staging" ? "is being staged in" : "queued and waiting for resources"}`;
   }
 
   async #openStep(plan: AnchorPlan): Promise<OwnStep> {
@@ -241,14 +269,15 @@ class Anchor {
 
   async #release(): Promise<void> {
     try {
-      await this.#stageOut();
       if (this.#step !== undefined) {
         const none = { userCpuMs: 0, systemCpuMs: 0, maxRssKib: null, outOfMemory: false };
-        if (!this.#isConcluded) await this.#step.ended({ status: NOT_RUN, ...none });
+        if (!this.#isConcluded) await this.#step.ended({ status: this.#notRun, ...none });
         // A job that had its step has ended with it.
       } else if (this.#held !== undefined) await this.#held.release({ code: 1, signal: 0 });
     } catch {
       // The controller ends what nobody holds.
+    } finally {
+      await this.#staging.close();
     }
   }
 
@@ -267,6 +296,7 @@ class Anchor {
   async #makeContainer(plan: AnchorPlan, environment: Readonly<Record<string, string>>): Promise<void> {
     const place = this.#place;
     const config = this.#takeConfig(plan);
+    this.#staging.adaptMappings(config.config);
     const gres = this.#step?.gres ?? {};
     if (Object.keys(gres).length > 0) {
       const { addDevices } = await import("./devices.ts");
@@ -356,14 +386,15 @@ class Anchor {
     for (const starter of this.#starters) {
       this.#say(starter, { event: "failed", message: "the container has ended before it was started", hint: null, isSaid: false });
     }
-    await killAll(this.#reaper);
+    await killAll(this.#reaper, [], this.#staging.helpers);
     const end = this.#end;
     const maxRssKib = peakMemoryKib(this.#cgroup) ?? end?.maxRssKib ?? null;
     const outOfMemory = wasOutOfMemory(this.#cgroup);
-    await this.#stageOut();
+    const isBack = await this.#staging.stageOut();
     this.#isConcluded = true;
     await this.#step?.ended({
-      status,
+      // Its results are lost: whoever looks at the job, or depends on it, has to know.
+      status: isBack || shellCode(status) !== 0 ? status : NOT_RUN,
       userCpuMs: end?.userCpuMs ?? 0,
       systemCpuMs: end?.systemCpuMs ?? 0,
       maxRssKib,
@@ -396,46 +427,6 @@ class Anchor {
     if (this.#init !== undefined && identify(this.#init.pid)?.startTicks === this.#init.startTicks) sendSignal(this.#init.pid, signal);
   }
 
-  // --- Staging --------------------------------------------------------------------------------------------------
-
-  #staged: { readonly staging: Staging; readonly context: StagingContext } | undefined;
-
-  /** Where a scrun.lua is configured, or the bundle has to go elsewhere; in place there is nothing to do. */
-  async #stageIn(plan: AnchorPlan, step: OwnStep): Promise<AnchorPlan> {
-    const staging = await this.#openStaging();
-    if (staging === undefined) return plan;
-    const context: StagingContext = {
-      id: plan.id,
-      bundle: plan.bundle,
-      originalBundle: plan.bundle,
-      rootPath: plan.rootfs,
-      originalRootPath: plan.rootfs,
-      spoolDir: this.#place.spool,
-      configFile: plan.configFile,
-      jobId: step.job.jobId,
-      userId: step.job.userId,
-      groupId: step.job.groupId,
-      jobEnvironment: Object.entries(jobEnvironment(plan, step, this.#place)).map(([name, value]) => `${name}=${value}`),
-    };
-    this.#staged = { staging, context };
-    const { status, bundle, rootPath, message } = await staging.stageIn(context, { signal: this.#withdraw.signal });
-    this.#staged = { staging, context: { ...context, bundle, rootPath } };
-    if (status !== 0) {
-      await this.#stageOut();
-      throw new BerthError("STAGE_IN", message ?? `Cannot stage the container in: status ${status}`);
-    }
-    return { ...plan, bundle, rootfs: rootPath, configFile: join(bundle, "config.json") };
-  }
-
-  /** Once, whatever came of the container. Its failure is told, and changes no exit status. */
-  async #stageOut(): Promise<void> {
-    const staged = this.#staged;
-    if (staged === undefined) return;
-    this.#staged = undefined;
-    const { status, message } = await staged.staging.stageOut(staged.context, { signal: never });
-    if (status !== 0) this.#print(`scrun: error: ${message ?? `Cannot stage the container out: status ${status}`}`);
-  }
-
   // --- Orders ---------------------------------------------------------------------------------------------------
 
   #obey(order: OwnStepOrder): void {
@@ -460,6 +451,9 @@ class Anchor {
       const why = reason === "timeLimit" ? " DUE TO TIME LIMIT" : reason === "nodeFailure" ? " DUE TO NODE FAILURE" : "";
       this.#print(`scrun: error: *** JOB ${this.#jobId} CANCELLED AT ${localTime(new Date())}${why} ***`);
     }
+    const cancelled = new BerthError("CANCELLED", `job ${this.#jobId} was cancelled`);
+    if (this.#init === undefined) this.#withdraw.abort(cancelled);
+    if (hard) this.#staging.hurry(cancelled);
     const killNow = () => {
       this.#kill(SIGKILL);
       if (this.#status === "paused") void this.#freeze(false);
@@ -524,7 +518,7 @@ class Anchor {
           this.#say(connection, { event: "failed", message: why, hint: null, isSaid: false });
           break;
         }
-        if (this.#isQueued && !message.waits) {
+        if (this.#waitsFor !== undefined && !message.waits) {
           this.#print(`scrun: ${this.#waitingText()}`);
           this.#say(connection, { event: "started" });
         } else this.#starters.add(connection);

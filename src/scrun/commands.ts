@@ -11,6 +11,7 @@ import { AnchorClient } from "./anchor-client.ts";
 import type { ContainerStatus } from "./anchor-wire.ts";
 import { isCalledByContainerd } from "./caller.ts";
 import { lastError, type Log } from "./log.ts";
+import { stageOutLeftovers } from "./staged-record.ts";
 import { definedVariables } from "./start-anchor.ts";
 import { thawStandIn } from "./thaw.ts";
 import { checkId, ContainerPlace, listPlaces, type ContainerState } from "./place.ts";
@@ -140,6 +141,7 @@ export async function deleteContainer(
   if (status === "stopped") thawStandIn(place);
   else await endAnchor(place);
   await deleteReal(place, options.log);
+  await stageOutLeftovers(place, options.log);
   place.remove();
   return 0;
 }
@@ -196,7 +198,7 @@ export interface RuntimeCall {
 export function requireRuntimeContainer(place: ContainerPlace, state: ContainerState, word: string): void {
   if (hasRuntimeContainer(place)) return;
   let words = `container with id ${place.id} is not running`;
-  if (isAlive(state.anchor)) words = "the container is not created yet: its job is queued";
+  if (isAlive(state.anchor)) words = "the container is not created yet: its job is queued, or being staged in";
   else if (word === "exec") words = "cannot exec in a stopped container";
   else if (word === "kill") words = "container not running";
   throw new BerthError("CONTAINER_STOPPED", words);

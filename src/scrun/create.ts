@@ -20,7 +20,10 @@ import { readConfig, type BundleConfig } from "./config.ts";
 import { jobRequestOf } from "./job-request.ts";
 import { findOrigin } from "./origin.ts";
 import type { ContainerPlace } from "./place.ts";
+import { planStaging } from "./plan-staging.ts";
+import { Log, type LogFormat } from "./log.ts";
 import { findRealRuntime } from "./real-runtime.ts";
+import { stageOutLeftovers } from "./staged-record.ts";
 import { startStandIn } from "./stand-in.ts";
 import { definedVariables, type StartedAnchor } from "./start-anchor.ts";
 
@@ -36,6 +39,7 @@ export interface CreateCall {
   readonly given: readonly Given[];
   readonly submitLine: string;
   readonly log: { readonly file: string; readonly format: string } | null;
+  readonly logLevel: number;
   /** Global options for the real runtime. */
   readonly runtimeOptions: readonly string[];
   /** Sees to it that a controller runs. */
@@ -75,6 +79,8 @@ export async function createContainer(
     return place;
   } catch (error) {
     await stopAnchor(place, { anchor, hasPlan });
+    const format = (call.log?.format ?? "text") as LogFormat;
+    await stageOutLeftovers(place, new Log({ file: call.log?.file, format, stderrLevel: call.logLevel }));
     place.remove();
     throw error;
   }
@@ -127,6 +133,8 @@ async function makePlan(
     submit,
     name,
     environment,
+    staging: planStaging(environment, told),
+    logLevel: call.logLevel,
   };
 }
 

@@ -121,6 +121,7 @@ async function command(globals: readonly Given[], words: readonly string[], scen
         given,
         runtimeOptions,
         log: logFileOf(globals),
+        logLevel: scene.log.level,
         submitLine: ["scrun", ...scene.argv].join(" "),
         startController: () => startController(scene.host),
         isRemote: scene.host.isRemote(),
@@ -220,7 +221,6 @@ async function anchor([dir = "", preserved = "0", creator = "", standIn]: readon
   }
   return await runAnchor(new ContainerPlace(dir.slice(0, -id.length - 1), id), {
     engine,
-    openStaging: async () => undefined,
     creator: { pid, startTicks },
     preserved: Array.from({ length: Number(preserved) }, (_, index) => 3 + index),
     standInFd: standIn === undefined ? undefined : 3 + Number(preserved),

@@ -25,6 +25,7 @@ import type {
   OwnStep,
   RemoteContainers,
   SignalScope,
+  PlacedTasks,
   StepChannel,
   StepRequest,
 } from "../engine.ts";
@@ -232,6 +233,14 @@ export class SlurmEngine implements Engine {
     });
   }
 
+  attachStep(): Promise<StepChannel> {
+    throw slurmError("NOT_SUPPORTED", { hint: "use the cluster's own sattach" });
+  }
+
+  stepLayout(): Promise<readonly PlacedTasks[]> {
+    throw slurmError("NOT_SUPPORTED", { hint: "use the cluster's own sattach" });
+  }
+
   readonly remote: RemoteContainers = new SlurmRemoteContainers();
 
   /** Nobody's process here can be a step of a job that runs elsewhere: see `remote`. */
@@ -263,6 +272,14 @@ export class SlurmEngine implements Engine {
       scancel: (jobIds) => this.#site.call("scancel", ["-v", ...jobIds], options),
       cancel: (target) => this.cancel(target, options),
     });
+  }
+
+  notify(): Promise<void> {
+    throw slurmError("NOT_SUPPORTED", { hint: "use the cluster's own scontrol" });
+  }
+
+  processes(): Promise<never> {
+    throw slurmError("NOT_SUPPORTED", { hint: "use the cluster's own scontrol" });
   }
 
   async sendSignal(
