@@ -24,6 +24,7 @@ import type {
   JobTarget,
   OwnStep,
   SignalScope,
+  MeasuredStep,
   PlacedTasks,
   StepChannel,
   StepRequest,
@@ -227,6 +228,10 @@ export class SlurmEngine implements Engine {
 
   attachStep(): Promise<StepChannel> {
     throw slurmError("NOT_SUPPORTED", { hint: "use the cluster's own sattach" });
+  }
+
+  measureSteps(): Promise<readonly MeasuredStep[]> {
+    throw slurmError("NOT_SUPPORTED", { hint: "use the cluster's own sstat" });
   }
 
   stepLayout(): Promise<readonly PlacedTasks[]> {
