@@ -34,10 +34,13 @@ const OWN_COMMANDS: Readonly<Record<string, () => Promise<CommandRun>>> = {
   doctor: async () => (await import("./doctor.ts")).doctor,
   oci: async () => (await import("./oci.ts")).oci,
   bundle: async () => (await import("./bundle.ts")).bundle,
+  "lua-host": async () => (await import("./lua-host.ts")).luaHost,
   "pmix-host": async () => (await import("./pmix-host.ts")).pmixHost,
   task: async () => (await import("./task.ts")).task,
   stage: async () => (await import("./stage.ts")).stage,
   generate: async () => (await import("./generate.ts")).generate,
+  completion: async () => (await import("./completion.ts")).completion,
+  man: async () => (await import("./man.ts")).man,
   cluster: async () => (await import("./cluster.ts")).cluster,
 };
 

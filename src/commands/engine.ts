@@ -82,6 +82,13 @@ export async function openEngine(): Promise<Engine> {
   return new EmbeddedEngine();
 }
 
+/** The same for what must not start a controller. */
+export async function openRunningEngine(): Promise<Engine | undefined> {
+  if (chooseEngine().engine === "slurm") return await openEngine();
+  const { EmbeddedEngine, findController } = await import("#engine/embedded/client.ts");
+  return (await findController()) ? new EmbeddedEngine() : undefined;
+}
+
 /** Whether the slurm engine speaks to slurmrestd, so that our own commands are used and not the site's. */
 export function isThroughRest(): boolean {
   return findRestAddress() !== undefined;

@@ -43,6 +43,10 @@ function size(kib: number | null, context: SacctContext): string {
   return kib === 0 ? "0" : `${Math.round(kib)}K`;
 }
 
+function jobState(job: AccountedJob): string {
+  return job.earlierRun ?? stateText(job);
+}
+
 function stateText(record: { readonly state: string; readonly cancelledBy: number | null }): string {
   return record.state === "CANCELLED" && record.cancelledBy !== null ? `CANCELLED by ${record.cancelledBy}` : record.state;
 }
@@ -219,7 +223,7 @@ export const SACCT_FIELDS: readonly SacctField[] = [
     width: 19,
     value: { job: (job, context) => time(job.startedAt, context), step: (step, context) => time(step.startedAt, context) },
   },
-  { name: "State", width: 10, value: { job: stateText, step: stateText } },
+  { name: "State", width: 10, value: { job: jobState, step: stateText } },
   {
     name: "Submit",
     width: 19,

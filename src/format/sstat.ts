@@ -37,7 +37,7 @@ export const SSTAT_PIDS_FORMAT = "jobid,nodelist,pids";
 
 type SstatValue = (live: LiveStep, context: SacctContext) => string;
 
-const NAMES = (
+export const SSTAT_FIELD_NAMES: readonly string[] = (
   "AveCPU AveCPUFreq AveDiskRead AveDiskWrite AvePages AveRSS AveVMSize ConsumedEnergy ConsumedEnergyRaw JobID " +
   "MaxDiskRead MaxDiskReadNode MaxDiskReadTask MaxDiskWrite MaxDiskWriteNode MaxDiskWriteTask MaxPages MaxPagesNode MaxPagesTask " +
   "MaxRSS MaxRSSNode MaxRSSTask MaxVMSize MaxVMSizeNode MaxVMSizeTask MinCPU MinCPUNode MinCPUTask Nodelist NTasks Pids " +
@@ -48,8 +48,8 @@ const NAMES = (
 
 const OWN: Readonly<Record<string, { readonly width: number; readonly value: SstatValue }>> = {
   JobID: { width: -12, value: ({ step, job }) => shownStepId(step, job) },
-  Nodelist: { width: -20, value: ({ step }) => nodesText(step.nodes) },
-  Pids: { width: -20, value: ({ pids }) => pids.join(",") },
+  Nodelist: { width: 20, value: ({ step }) => nodesText(step.nodes) },
+  Pids: { width: 20, value: ({ pids }) => pids.join(",") },
 };
 
 /** Where sstat's columns are narrower than sacct's. */
@@ -66,7 +66,7 @@ function measured({ use }: LiveStep, { sizes }: SacctContext): Record<string, st
 
 /** sacct's widths and texts for a step; what needs the job is in OWN. */
 function sstatFields(): ReportField<SstatValue>[] {
-  return NAMES.map((name) => {
+  return SSTAT_FIELD_NAMES.map((name) => {
     const own = OWN[name];
     if (own !== undefined) return { name, ...own };
     const field = SACCT_FIELDS.find((candidate) => candidate.name === name);
@@ -81,7 +81,7 @@ function sstatFields(): ReportField<SstatValue>[] {
 
 /** @throws BerthError INVALID_FIELD for an unknown field */
 export function renderSstat(view: SstatView): string[] {
-  const columns = parseReportFormat(view.format ?? DEFAULT_SSTAT_FORMAT, sstatFields());
+  const columns = parseReportFormat(view.format ?? DEFAULT_SSTAT_FORMAT, { fields: sstatFields(), all: null });
   const context: SacctContext = {
     nowMs: view.nowMs,
     formatTime: timeFormatter(view.timeFormat, view.nowMs),
@@ -92,5 +92,5 @@ export function renderSstat(view: SstatView): string[] {
 }
 
 export function sstatHelpFormat(): string[] {
-  return helpFormat(NAMES);
+  return helpFormat(SSTAT_FIELD_NAMES);
 }

@@ -191,6 +191,8 @@ export interface StepRecord {
 /** An accounting row: the job with all its steps, ended ones included. */
 export interface AccountedJob extends JobRecord {
   readonly steps: readonly StepRecord[];
+  /** Of a run that was followed by another one: what accounting calls its end. */
+  readonly earlierRun?: "REQUEUED" | "NODE_FAIL";
 }
 
 export interface NodeRecord {

@@ -288,9 +288,14 @@ export function hostsInFile(path: string, site: Site): string[] {
   return parseHostFile(valid(site.readFile(absolutePath(site.cwd, path)), site));
 }
 
+/** Jobs of the embedded engine run as who submitted them: naming somebody else must not be forgotten silently. */
 function rootOnly(value: string, site: Site): string {
-  if (site.isRoot) return value;
-  throw new UsageError([`${site.command}: error: --${site.option} only permitted by root user`], EXIT_USAGE);
+  if (!site.isRoot) throw new UsageError([`${site.command}: error: --${site.option} only permitted by root user`], EXIT_USAGE);
+  if (value === "root" || value === "0") return value;
+  throw new UsageError(
+    [`${site.command}: error: --${site.option}=${value} is not supported: jobs run as who submits them`],
+    site.errorExit,
+  );
 }
 
 /** `block|cyclic|plane=N|arbitrary|*`; levels below the node (`:cyclic:block`) and flags (`,NoPack`) have no effect. */

@@ -1,10 +1,11 @@
 /** sattach's command line (commands.md §11). */
 import type { JobTarget } from "#engine/engine.ts";
 import { parseJobTarget } from "./job-target.ts";
-import { INFORMATION_ROWS, Said, type QueryAction, type QueryRow } from "./said.ts";
+import { QUIET_INFORMATION_ROWS, Said, type QueryAction, type QueryRow } from "./said.ts";
 import { UsageError } from "./usage-error.ts";
 
 export const SATTACH_ROWS: readonly QueryRow[] = [
+  { name: "debugger-test", refused: "it is there to test debuggers of Slurm", help: "try what a parallel debugger does" },
   { name: "error-filter", takes: "TASK", help: "standard error of this task only" },
   { name: "input-filter", takes: "TASK", help: "standard input goes to this task only" },
   { name: "label", short: "l", help: "put the task number before each line" },
@@ -12,7 +13,9 @@ export const SATTACH_ROWS: readonly QueryRow[] = [
   { name: "output-filter", takes: "TASK", help: "standard output of this task only" },
   { name: "pty", help: "attach to the pseudo-terminal of task 0" },
   { name: "quiet", short: "Q", help: "print errors only" },
-  ...INFORMATION_ROWS.map((row) => (row.name === "help" ? { ...row, short: "h" } : row.name === "usage" ? { ...row, short: "u" } : row)),
+  ...QUIET_INFORMATION_ROWS.map((row) =>
+    row.name === "help" ? { ...row, short: "h" } : row.name === "usage" ? { ...row, short: "u" } : row,
+  ),
 ];
 
 export interface SattachLine {

@@ -148,6 +148,7 @@ export function parseSrun(argv: readonly string[], env: Env, context: ParseConte
   const words = readWords(GRAMMAR, argv);
   const fromEnv = readEnvironment(GRAMMAR, env);
   applyLevel(draft, GRAMMAR, fromEnv, { ...context, env, source: "environment" });
+  applyPlaneSize(draft, env);
   applyHostFile(draft, env, context);
   applyLevel(draft, GRAMMAR, words.options, { ...context, env, source: "commandLine" });
   const given = new Set(words.options.map(({ row }) => row.name));
@@ -259,6 +260,12 @@ function applyHostFile(draft: SrunDraft, env: Env, context: ParseContext): void 
     errorExit: errorExitOf(env),
   });
   draft.job.distribution = "arbitrary";
+}
+
+/** Plane sizes have a variable of their own: SLURM_DISTRIBUTION says only "plane". */
+function applyPlaneSize(draft: SrunDraft, env: Env): void {
+  const size = /^[1-9]\d{0,8}$/.exec(env["SLURM_DIST_PLANESIZE"] ?? "")?.[0];
+  if (draft.job.distribution === "plane" && draft.job.planeSize === null && size !== undefined) draft.job.planeSize = Number(size);
 }
 
 function emptyStep(): StepFields {

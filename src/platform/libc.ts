@@ -14,6 +14,7 @@ const symbols = dlopen("libc.so.6", {
   sched_getaffinity: { args: ["i32", "u64", "ptr"], returns: "i32" },
   sched_setaffinity: { args: ["i32", "u64", "ptr"], returns: "i32" },
   ioctl: { args: ["i32", "u64", "ptr"], returns: "i32" },
+  pipe2: { args: ["ptr", "i32"], returns: "i32" },
   mkfifo: { args: ["ptr", "u32"], returns: "i32" },
   syscall: { args: ["i64", "i64", "i64"], returns: "i64" },
   prctl: { args: ["i32", "u64", "u64", "u64", "u64"], returns: "i32" },
@@ -66,6 +67,14 @@ export function peerCredentials(fd: number): PeerCredentials {
   }
   const [pid = -1, uid = -1, gid = -1] = ucred;
   return { pid, uid, gid };
+}
+
+/** pipe2(2), close-on-exec. */
+export function openPipe(): { readonly readFd: number; readonly writeFd: number } {
+  const fds = new Int32Array(2);
+  if (symbols.pipe2(ptr(fds), 0o2000000 /* O_CLOEXEC */) !== 0) throw new SystemError("pipe2", errno());
+  const [readFd = -1, writeFd = -1] = fds;
+  return { readFd, writeFd };
 }
 
 /** mkfifo(3). Mode is subject to the umask. */

@@ -262,7 +262,9 @@ class StepDaemon {
         this.#step.signal(message.signal, message.scope);
         break;
       case "message":
-        this.#publish({ event: "message", text: message.text });
+        // A batch step has no srun to tell.
+        if (this.#step.plan.isBatch) this.#step.say(`slurmstepd: error: ${message.text}`);
+        else this.#publish({ event: "message", text: message.text });
         break;
       case "acknowledged":
         this.#isAcknowledged = true;

@@ -2,7 +2,7 @@
 # Runs test/slurm on the newest Slurm that Debian has (unstable: 26.05 when this was written), in a root file system of its
 # own, as an ordinary user. Needs root and mmdebstrap; the first run downloads 200 MB and takes half a minute.
 # A chroot would not do: the kernel lets nobody make user namespaces in one, so the root is changed with pivot_root.
-# Usage: test/slurm/current-slurm.sh [steps|contract|transfer|trouble ...]     all of them, unless named
+# Usage: test/slurm/current-slurm.sh [steps|contract|transfer|accounting|scrun|trouble ...]     all of them, unless named
 set -euo pipefail
 checkout=$(cd "$(dirname "${BASH_SOURCE[0]}")/../.." && pwd)
 root=${BERTH_SID_ROOT:-/var/tmp/berth-sid}
@@ -17,7 +17,7 @@ if [ ! -x "$root/usr/sbin/slurmctld-wlm" ]; then
     --include=slurm-wlm,slurm-client,munge,runc,crun,busybox-static,procps,uidmap,bsdutils sid "$root" "deb $mirror sid main" \
     || skip "mmdebstrap could not make $root"
 fi
-[ $# -gt 0 ] || set -- steps transfer trouble contract
+[ $# -gt 0 ] || set -- steps transfer accounting scrun trouble contract
 
 # Everything below happens in a mount namespace that ends with it.
 export root checkout

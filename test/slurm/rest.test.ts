@@ -25,7 +25,7 @@ class RestSite implements AsyncDisposable {
     mkdirSync(sockets);
     chmodSync(sockets, 0o777);
     const socket = join(sockets, "rest");
-    this.token = Bun.spawnSync(["scontrol", "token", "lifespan=3600"], { env: this.site.env })
+    this.token = Bun.spawnSync(["scontrol", "token", "lifespan=3600"], { env: this.site.env, timeout: 60_000 })
       .stdout.toString()
       .trim()
       .replace("SLURM_JWT=", "");

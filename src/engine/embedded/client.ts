@@ -30,6 +30,7 @@ import type {
   SignalScope,
   StepChannel,
   StepHooks,
+  StepProcess,
   StepRequest,
 } from "../engine.ts";
 import { unpackRecords } from "./packed-records.ts";
@@ -85,6 +86,7 @@ const REPEATABLE: ReadonlySet<Operation> = new Set<Operation>([
   "release",
   "jobs",
   "steps",
+  "processes",
   "nodes",
   "partitions",
   "config",
@@ -224,7 +226,7 @@ export class EmbeddedEngine implements Engine {
         if (!isGranted) options.onEvent({ ...event, waited: hasWaited });
         isGranted = true;
         granted.resolve(jobId);
-      }
+      } else if (event.kind === "message") options.onEvent(event);
     };
     const ended = this.#followAllocation({ request, token, onEvent, jobId: () => jobId });
     ended.catch(granted.reject); // handled there, also when it comes after the grant
@@ -312,9 +314,11 @@ export class EmbeddedEngine implements Engine {
 
   async openOwnStep(request: OwnStepRequest, options: Cancellable & { readonly onOrder: (order: OwnStepOrder) => void }): Promise<OwnStep> {
     const created = (await this.#call("createOwnStep", { request }, options)) as CreatedOwnStep;
-    const step = new EmbeddedOwnStep(created, options.onOrder);
-    await this.#call("ownStepReady", { jobId: created.step.jobId, stepKey: created.step.stepKey }, options);
-    return step;
+    const { jobId, stepKey } = created.step;
+    return new EmbeddedOwnStep(created, {
+      onOrder: options.onOrder,
+      tellReady: async () => void (await this.#call("ownStepReady", { jobId, stepKey }, options)),
+    });
   }
 
   async tryJob(request: JobRequest, options: Cancellable): ReturnType<Engine["tryJob"]> {
@@ -344,6 +348,9 @@ export class EmbeddedEngine implements Engine {
   async release(target: JobTarget, options: Cancellable): Promise<void> {
     await this.#call("release", target, options);
   }
+  async notify(target: JobTarget & { readonly text: string }, options: Cancellable): Promise<void> {
+    await this.#call("notify", target, options);
+  }
   async requeue(target: JobTarget & { readonly hold: boolean }, options: Cancellable): Promise<void> {
     await this.#call("requeue", target, options);
   }
@@ -369,6 +376,9 @@ export class EmbeddedEngine implements Engine {
   }
   async steps(filter: { readonly jobId: number | null }, options: Cancellable): Promise<readonly StepRecord[]> {
     return (await this.#call("steps", filter, options)) as StepRecord[];
+  }
+  async processes(filter: { readonly jobId: number | null }, options: Cancellable): Promise<readonly StepProcess[]> {
+    return (await this.#call("processes", filter, options)) as StepProcess[];
   }
   async nodes(options: Cancellable): Promise<readonly NodeRecord[]> {
     return (await this.#call("nodes", {}, options)) as NodeRecord[];

@@ -10,7 +10,7 @@ import { BerthError, slurmError } from "#job/errors.ts";
 import { nowMs, type EpochMs, type JobId, type StepKey } from "#job/id.ts";
 import { outcomeOf, type Outcome } from "#job/life.ts";
 import { EXIT_ZERO, type ExitPair } from "#job/outcome.ts";
-import type { JobRecord } from "#job/record.ts";
+import type { JobRecord, StepRecord } from "#job/record.ts";
 import type { JobRequest } from "#job/request.ts";
 import { isTerminal } from "#job/state.ts";
 import { parseDependency, type Dependency } from "#options/dependency.ts";
@@ -397,7 +397,16 @@ export class Controller implements StepManagerHost {
   #requeueNow(job: LiveJob, how: NonNullable<LiveJob["requeue"]>): void {
     job.requeue = null;
     const now = nowMs();
-    this.book.apply(job, { kind: "requeued", at: now, eligibleAt: (now + REQUEUE_DELAY_MS) as EpochMs, ...how });
+    this.store.transaction(() => {
+      const steps = this.store.steps(job.id);
+      this.store.saveEarlierRun({
+        ...asEarlierRun(job.record, now),
+        steps,
+        earlierRun: steps.some(isNodeFailure) ? "NODE_FAIL" : "REQUEUED",
+      });
+      this.book.apply(job, { kind: "requeued", at: now, eligibleAt: (now + REQUEUE_DELAY_MS) as EpochMs, ...how });
+    });
+    job.nextStep = 0;
     this.book.queue.add(job);
   }
 
@@ -655,4 +664,13 @@ export class Controller implements StepManagerHost {
       Bun.sleep((this.config.killWaitSeconds + 5) * 1000),
     ]);
   }
+}
+
+/** What the job itself came to counts only when it had ended before it was requeued. */
+function asEarlierRun(job: JobRecord, now: EpochMs): JobRecord {
+  return { ...job, endedAt: now, flags: [], ...(isTerminal(job.state) ? {} : { state: "CANCELLED", exit: EXIT_ZERO }) };
+}
+
+function isNodeFailure({ state }: StepRecord): boolean {
+  return state === "NODE_FAIL";
 }

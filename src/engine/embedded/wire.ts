@@ -51,6 +51,7 @@ export interface Operations {
   readonly signal: { readonly args: JobTarget & { readonly signalNumber: number; readonly scope: SignalScope } };
   readonly hold: { readonly args: JobTarget };
   readonly release: { readonly args: JobTarget };
+  readonly notify: { readonly args: JobTarget & { readonly text: string } };
   readonly requeue: { readonly args: JobTarget & { readonly hold: boolean } };
   readonly suspend: { readonly args: JobTarget };
   readonly resume: { readonly args: JobTarget };
@@ -59,6 +60,7 @@ export interface Operations {
   readonly updatePartition: { readonly args: { readonly name: string; readonly changes: Readonly<Record<string, string>> } };
   readonly jobs: { readonly args: JobFilter };
   readonly steps: { readonly args: { readonly jobId: number | null } };
+  readonly processes: { readonly args: { readonly jobId: number | null } };
   readonly nodes: { readonly args: Record<string, never> };
   readonly partitions: { readonly args: Record<string, never> };
   readonly config: { readonly args: Record<string, never> };
@@ -91,7 +93,8 @@ export type Answer =
 export type AllocationNews =
   | { readonly kind: "queued"; readonly jobId: JobId; readonly configUnavailable: boolean }
   | { readonly kind: "granted"; readonly info: AllocationInfo; readonly waited: boolean }
-  | { readonly kind: "waiting"; readonly text: string };
+  | { readonly kind: "waiting"; readonly text: string }
+  | { readonly kind: "message"; readonly text: string };
 
 export interface CreatedStep {
   readonly step: StepRecord;

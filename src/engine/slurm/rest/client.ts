@@ -156,6 +156,8 @@ export class RestEngine implements Engine {
   tryJob = (): Promise<never> => refuse("sbatch --test-only");
   hold = (): Promise<void> => refuse("scontrol hold");
   release = (): Promise<void> => refuse("scontrol release");
+  notify = (): Promise<void> => refuse("scontrol notify");
+  processes = (): Promise<never> => refuse("scontrol listpids");
   requeue = (): Promise<void> => refuse("scontrol requeue");
   suspend = (): Promise<void> => refuse("scontrol suspend");
   resume = (): Promise<void> => refuse("scontrol resume");
