@@ -159,7 +159,7 @@ describe("copied programs", () => {
     expect(named).toEqual({ status: 0, stdout: `${site.path("copy")} a b\n`, stderr: "" });
     const unnamed = await site.run(["salloc", "-Q", "sh", "-c", "srun true; exec srun --bcast ./program"]);
     expect(unnamed.stdout).toMatch(/\/w\/slurm_bcast_\d+\.1_n1 \n$/);
-    const impossible = await site.run(["srun", "--bcast=/no/such/dir/copy", "./program"]);
+    const impossible = await site.run(["srun", `--bcast=${site.path("missing")}/copy`, "./program"]);
     expect(impossible).toEqual({
       status: 1,
       stdout: "",
