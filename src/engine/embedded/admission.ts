@@ -147,7 +147,7 @@ function wishes(options: JobOptions, ask: Ask, config: ClusterConfig): Wishes {
     cpusPerTask: ask.cpusPerTask,
     tasksPerNode: options.tasksPerNode,
     minCpusPerNode: Math.max(1, options.minCpusPerNode ?? options.cpusPerTask ?? 1),
-    memPerNodeMib: options.memPerNodeMib,
+    memPerNodeMib: ask.memPerNodeMib,
     memPerCpuMib: options.memPerCpuMib,
     tmpDiskMib: options.tmpDiskMib ?? 0,
     gresPerNode: gresText(options),
@@ -258,6 +258,11 @@ function gresPerNode(options: JobOptions): Record<string, number> {
   return counts;
 }
 
+/** GPUs of any type on each node. */
+function gpusOf(gres: Readonly<Record<string, number>>): number {
+  return Object.entries(gres).reduce((sum, [name, count]) => (name.split(":")[0] === "gpu" ? sum + count : sum), 0);
+}
+
 function gresText(options: JobOptions): string | null {
   const counts = Object.entries(gresPerNode({ ...options, gpus: null, gpusPerTask: null, gpusPerSocket: null }));
   return counts.length === 0 ? null : counts.map(([name, count]) => `${name}:${count}`).join(",");
@@ -266,16 +271,18 @@ function gresText(options: JobOptions): string | null {
 export function askOf(options: JobOptions, partition: PartitionConfig): Ask {
   const nodesMin = Math.max(options.nodesMin ?? 1, options.nodeList?.length ?? 1);
   const tasks = options.tasks ?? (options.tasksPerNode === null ? nodesMin : nodesMin * options.tasksPerNode);
+  const gres = gresPerNode(options);
+  const gpus = gpusOf(gres);
   return {
     nodesMin,
     nodesMax: options.nodesMax ?? (options.nodesMin === null ? null : nodesMin),
     tasks: Math.max(tasks, 1),
-    cpusPerTask: Math.max(options.cpusPerTask ?? 1, 1),
+    cpusPerTask: Math.max(options.cpusPerTask ?? Math.ceil(((options.cpusPerGpu ?? 0) * gpus * nodesMin) / Math.max(tasks, 1)), 1),
     tasksPerNode: options.tasksPerNode,
     minCpusPerNode: options.minCpusPerNode ?? 1,
-    memPerNodeMib: options.memPerNodeMib,
+    memPerNodeMib: options.memPerNodeMib ?? (options.memPerGpuMib === null || gpus === 0 ? null : options.memPerGpuMib * gpus),
     memPerCpuMib: options.memPerCpuMib,
-    gresPerNode: gresPerNode(options),
+    gresPerNode: gres,
     exclusive: options.exclusive,
     overcommit: options.overcommit,
     requiredNodes: options.nodeList ?? [],
