@@ -34,6 +34,7 @@ const EXTRA: Readonly<Record<string, readonly string[]>> = {
   "commands/site-sacct.ts": ["engine/slurm"], // lays out the site's own sacct, with containers
   "commands/task.ts": ["engine/slurm"], // is a task's process on a node
   "commands/pmix-host.ts": ["platform"], // is the process that serves PMIx
+  "commands/lua-host.ts": ["platform"], // is a Lua interpreter
   "commands/mpi-types.ts": ["platform"], // which kinds of MPI can be served here
   "commands/scrun.ts": ["scrun"], // is the OCI runtime proxy
   "commands/generate.ts": ["scrun", "platform"], // sets up container engines, outside any engine of ours
@@ -48,6 +49,9 @@ const EXTRA: Readonly<Record<string, readonly string[]>> = {
   "commands/login-environment.ts": ["platform"], // runs the user's login shell
   "commands/salloc.ts": ["platform"], // runs the user's command in the foreground
   "commands/srun.ts": ["platform"], // makes the terminal raw for --pty
+  "commands/bcast.ts": ["platform"], // asks the dynamic linker for libraries
+  "commands/sattach.ts": ["platform"], // makes the terminal raw for --pty
+  "commands/srun-scripts.ts": ["platform"], // runs the programs of the site and the user in the foreground
 };
 
 /** Packages and built-in modules that only some rooms may load, and why. */

@@ -18,6 +18,7 @@ const SLURM_COMMANDS: Readonly<Record<string, () => Promise<CommandRun>>> = {
   sacct: async () => (await import("./sacct.ts")).sacct,
   scontrol: async () => (await import("./scontrol.ts")).scontrol,
   sstat: async () => (await import("./sstat.ts")).sstat,
+  sattach: async () => (await import("./sattach.ts")).sattach,
   sbcast: async () => (await import("./sbcast.ts")).sbcast,
 };
 
@@ -33,6 +34,7 @@ const OWN_COMMANDS: Readonly<Record<string, () => Promise<CommandRun>>> = {
   doctor: async () => (await import("./doctor.ts")).doctor,
   oci: async () => (await import("./oci.ts")).oci,
   bundle: async () => (await import("./bundle.ts")).bundle,
+  "lua-host": async () => (await import("./lua-host.ts")).luaHost,
   "pmix-host": async () => (await import("./pmix-host.ts")).pmixHost,
   task: async () => (await import("./task.ts")).task,
   stage: async () => (await import("./stage.ts")).stage,

@@ -94,7 +94,7 @@ export function isThroughRest(): boolean {
   return findRestAddress() !== undefined;
 }
 
-const LIVE_STEP_COMMANDS: readonly string[] = ["srun", "salloc", "sbcast", "sstat"];
+const LIVE_STEP_COMMANDS: readonly string[] = ["srun", "salloc", "sattach", "sbcast", "sstat"];
 
 /** @throws BerthError NOT_SUPPORTED for what slurmrestd cannot carry: streams, and what is held while a command runs */
 export function refuseLiveStep(name: string): void {

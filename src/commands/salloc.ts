@@ -181,6 +181,7 @@ function interactiveOptions(command: readonly string[], pty: boolean): StepOptio
   return {
     command,
     pty,
+    taskCommands: null,
     jobId: null,
     label: false,
     unbuffered: false,
@@ -200,6 +201,7 @@ function interactiveOptions(command: readonly string[], pty: boolean): StepOptio
     multiProg: false,
     mpi: null,
     cpuBind: null,
+    cpuBinding: null,
     taskProlog: null,
     taskEpilog: null,
     prolog: null,
@@ -208,5 +210,6 @@ function interactiveOptions(command: readonly string[], pty: boolean): StepOptio
     quitOnInterrupt: false,
     testOnly: false,
     bcast: null,
+    bcastCopy: null,
   };
 }

@@ -57,6 +57,8 @@ export interface AllocationInfo {
   readonly job: JobRecord;
   readonly environment: Readonly<Record<string, string>>;
   readonly killWaitSeconds: number;
+  /** SrunProlog and SrunEpilog of the cluster, where srun is ours to run them. */
+  readonly stepScripts?: { readonly prolog: string | null; readonly epilog: string | null };
 }
 
 /**
@@ -96,6 +98,18 @@ export interface StepRequest {
   readonly immediateSeconds: number | null;
 }
 
+export interface PlacedTasks {
+  readonly node: string;
+  readonly ranks: readonly number[];
+}
+
+export interface StepHooks {
+  /** Why it has to wait. */
+  readonly onWaiting: (text: string) => void;
+  /** The step exists, its tasks do not yet, and wait for this. When it fails, the step is ended, and its error is runStep's. */
+  readonly beforeStart?: (step: StepRecord) => Promise<void>;
+}
+
 export interface StepResources {
   readonly nodesMin: number | null;
   readonly nodesMax: number | null;
@@ -107,6 +121,11 @@ export interface StepResources {
   readonly nodeList: readonly string[] | null;
   readonly excludeNodes: readonly string[] | null;
   readonly gres: string | null;
+  readonly gpus: string | null;
+  readonly gpusPerNode: string | null;
+  readonly gpusPerTask: string | null;
+  readonly tasksPerGpu: number | null;
+  readonly gpuBinding: import("#job/gpu-binding.ts").GpuBind | null;
   readonly distribution: import("#job/request.ts").Distribution | null;
   readonly planeSize: number | null;
   readonly overcommit: boolean;
@@ -132,7 +151,8 @@ export interface StepChannel extends AsyncIterable<StepEvent>, AsyncDisposable {
   /** Standard input for one task, or for all of them; false when the buffer is full (wait for `drained`). */
   writeInput(bytes: Uint8Array, task: number | null): boolean;
   drained(): Promise<void>;
-  closeInput(): void;
+  /** The input of this task has ended; without one, of all. */
+  closeInput(task?: number | null): void;
   sendSignal(signal: number): void;
   /** Gentle: TERM, and KILL after KillWait. Hard: KILL. */
   terminate(options: { readonly hard: boolean }): void;
@@ -256,8 +276,12 @@ export interface Engine extends AsyncDisposable {
   allocate(request: JobRequest, options: Cancellable & { readonly onEvent: (event: AllocateEvent) => void }): Promise<HeldAllocation>;
   /** The environment and record of a live allocation, to add steps to it. */
   findAllocation(jobId: number, options: Cancellable): Promise<AllocationInfo>;
-  /** Waits for room in the allocation; `onWaiting` hears why. Tasks start once it resolves. */
-  runStep(request: StepRequest, options: Cancellable & { readonly onWaiting: (text: string) => void }): Promise<StepChannel>;
+  /** Waits for room in the allocation. Tasks start once it resolves. */
+  runStep(request: StepRequest, options: Cancellable & StepHooks): Promise<StepChannel>;
+  /** Looks on at a running step, and may give it input. Leaving does not end it. */
+  attachStep(target: { readonly jobId: number; readonly stepKey: StepKey }, options: Cancellable): Promise<StepChannel>;
+  /** Where the tasks of a running step are. */
+  stepLayout(target: { readonly jobId: number; readonly stepKey: StepKey }, options: Cancellable): Promise<readonly PlacedTasks[]>;
   /** Adds a step to a running job that the caller runs itself. `onOrder` may be called from then on, until it has ended. */
   openOwnStep(request: OwnStepRequest, options: Cancellable & { readonly onOrder: (order: OwnStepOrder) => void }): Promise<OwnStep>;
   /** When and where the job would start. */

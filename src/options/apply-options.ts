@@ -141,7 +141,8 @@ function findIn<T>(tables: readonly Readonly<Record<string, T>>[], name: string)
 
 /** Refuses what would need several components in one job; everything after `:` belongs to the next one. */
 export function refuseComponents(command: string, rest: readonly string[], env: Env): void {
-  if (rest[0] !== ":") return;
+  // srun and salloc run the words behind the options: Slurm looks for the colon in all of them.
+  if (command === "sbatch" ? rest[0] !== ":" : !rest.includes(":")) return;
   throw new UsageError([`${command}: error: Heterogeneous jobs are not supported`], errorExitOf(env));
 }
 

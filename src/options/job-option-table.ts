@@ -38,6 +38,7 @@ export const JOB_OPTIONS: readonly JobOptionRow[] = [
     env: { srun: ["SRUN_CPUS_PER_TASK", "SLURM_CPUS_PER_TASK"] },
   },
   { name: "exclusive", mayTake: "user|mcs", group: "Size", help: "share nodes (a step: CPUs) with nobody", env: envOfAll("EXCLUSIVE") },
+  { name: "gpu-bind", takes: "TYPE", group: "Size", help: "which GPUs each task sees", env: envOfAll("GPU_BIND") },
   { name: "gpus", short: "G", takes: "[TYPE:]N", group: "Size", help: "GPUs of the whole job", env: envOfAll("GPUS") },
   { name: "gpus-per-node", takes: "[TYPE:]N", group: "Size", help: "GPUs on each node", env: envOfAll("GPUS_PER_NODE") },
   { name: "gpus-per-socket", takes: "[TYPE:]N", group: "Size", help: "GPUs for each socket", env: envOfAll("GPUS_PER_SOCKET") },
@@ -49,6 +50,7 @@ export const JOB_OPTIONS: readonly JobOptionRow[] = [
   { name: "mincpus", takes: "N", group: "Size", help: "nodes must have this many CPUs" },
   { name: "nodes", short: "N", takes: "MIN[-MAX]", group: "Size", help: "number of nodes", env: { srun: ["SLURM_JOB_NUM_NODES"] } },
   { name: "ntasks", short: "n", takes: "N", group: "Size", help: "number of tasks", env: { srun: ["SLURM_NTASKS", "SLURM_NPROCS"] } },
+  { name: "ntasks-per-gpu", takes: "N", group: "Size", help: "tasks for each GPU", env: { srun: ["SLURM_NTASKS_PER_GPU"] } },
   {
     name: "ntasks-per-node",
     aliases: ["tasks-per-node"],
@@ -269,13 +271,6 @@ export const JOB_OPTIONS: readonly JobOptionRow[] = [
     },
     { name: "extra", idle: "there are no site plugins to read it", takes: "TEXT", help: "free text for site plugins" },
     {
-      name: "gpu-bind",
-      idle: "each task may use all GPUs of its step",
-      takes: "SPEC",
-      help: "bind tasks to GPUs",
-      env: envOfAll("GPU_BIND"),
-    },
-    {
       name: "gpu-freq",
       idle: "the frequency of GPUs is left alone",
       takes: "SPEC",
@@ -305,13 +300,6 @@ export const JOB_OPTIONS: readonly JobOptionRow[] = [
       takes: "N",
       help: "tasks for each core",
       env: { srun: ["SLURM_NTASKS_PER_CORE"] },
-    },
-    {
-      name: "ntasks-per-gpu",
-      idle: "the number of tasks is said with --ntasks",
-      takes: "N",
-      help: "tasks for each GPU",
-      env: { srun: ["SLURM_NTASKS_PER_GPU"] },
     },
     { name: "ntasks-per-tres", takes: "N", idle: "the number of tasks is said with --ntasks", help: "tasks for each resource" },
     {

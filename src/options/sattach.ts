@@ -49,14 +49,18 @@ export function parseSattach(argv: readonly string[]): SattachLine {
   };
 }
 
+const USAGE = ["Usage: sattach [options] <jobid.stepid>"];
+
 function targetOf(operands: readonly string[]): JobTarget {
   const [text] = operands;
   if (text === undefined || operands.length > 1) {
     // "too many" is what Slurm says about too few as well.
-    throw new UsageError(["sattach: error: too many parameters"], 1, ["Usage: sattach [options] <jobid.stepid>"]);
+    throw new UsageError(["sattach: error: too many parameters"], 1, USAGE);
   }
   const target = parseJobTarget(text);
-  if (target?.stepKey == null) throw new UsageError([`sattach: error: Invalid StepId=${text}`], 1);
+  if (target?.stepKey == null || target.arrayTasks !== null) {
+    throw new UsageError(["sattach: error: Failed to parse stepid from command line options"], 1, USAGE);
+  }
   return target;
 }
 
@@ -64,5 +68,5 @@ function taskOf(said: Said, name: string): number | null {
   const text = said.value(name);
   if (text === null || text.toLowerCase() === "all") return null;
   if (/^\d{1,9}$/.test(text)) return Number(text);
-  throw new UsageError([`sattach: error: Invalid --${name} specification`], 1);
+  throw new UsageError([`sattach: error: Invalid numeric value "${text}" for ${name}.`], 1);
 }

@@ -1,5 +1,6 @@
 /** sbcast's command line (commands.md §12). */
 import type { JobTarget } from "#engine/engine.ts";
+import { excludedDirs, isSendLibs } from "./bcast.ts";
 import { parseJobTarget } from "./job-target.ts";
 import { QUIET_INFORMATION_ROWS, isSet, Said, type QueryAction, type QueryRow } from "./said.ts";
 import type { Env } from "./site.ts";
@@ -34,6 +35,8 @@ export interface SbcastLine {
   readonly force: boolean;
   readonly preserve: boolean;
   readonly sendLibs: boolean;
+  /** Directories whose libraries are not copied. */
+  readonly exclude: readonly string[];
   readonly verbose: number;
 }
 
@@ -52,7 +55,8 @@ export function parseSbcast(argv: readonly string[], env: Env): SbcastLine {
     target: isRun ? targetOf(said.value("jobid") ?? env["SLURM_JOB_ID"]) : null,
     force: said.has("force") || isSet(env["SBCAST_FORCE"]),
     preserve: said.has("preserve") || isSet(env["SBCAST_PRESERVE"]),
-    sendLibs: (said.value("send-libs") ?? env["SBCAST_SEND_LIBS"] ?? "no").toLowerCase() !== "no",
+    sendLibs: isSendLibs(said.value("send-libs") ?? env["SBCAST_SEND_LIBS"] ?? null),
+    exclude: excludedDirs(said.value("exclude") ?? env["SBCAST_EXCLUDE"] ?? null),
     verbose: said.count("verbose"),
   };
 }

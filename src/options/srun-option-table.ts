@@ -11,6 +11,13 @@ export const SRUN_OPTIONS: readonly JobOptionRow[] = [
     env: { srun: ["SLURM_BCAST"] },
   },
   {
+    name: "bcast-exclude",
+    takes: "LIST",
+    group: "Steps and tasks",
+    help: "directories of libraries not to copy",
+    env: { srun: ["SLURM_BCAST_EXCLUDE"] },
+  },
+  {
     name: "cpu-bind",
     aliases: ["cpu_bind"],
     takes: "[q,|v,]TYPE",
@@ -69,6 +76,13 @@ export const SRUN_OPTIONS: readonly JobOptionRow[] = [
   { name: "task-epilog", takes: "PROGRAM", group: "Steps and tasks", help: "run after each task", env: { srun: ["SLURM_TASK_EPILOG"] } },
   { name: "task-prolog", takes: "PROGRAM", group: "Steps and tasks", help: "run before each task", env: { srun: ["SLURM_TASK_PROLOG"] } },
   {
+    name: "send-libs",
+    mayTake: "yes|no",
+    group: "Steps and tasks",
+    help: "copy the program's libraries too",
+    env: { srun: ["SLURM_SEND_LIBS"] },
+  },
+  {
     name: "unbuffered",
     short: "u",
     group: "Steps and tasks",
@@ -102,13 +116,6 @@ export const SRUN_OPTIONS: readonly JobOptionRow[] = [
     { name: "accel-bind", takes: "g|n|v", idle: "all devices of a step are those of its node", help: "bind tasks to devices" },
     { name: "argv", idle: "the program sees its own name", takes: "STRING", help: "program name to show the tasks" },
     {
-      name: "bcast-exclude",
-      idle: "all nodes are this machine: its libraries are there",
-      takes: "LIST",
-      help: "libraries that are not copied",
-      env: { srun: ["SLURM_BCAST_EXCLUDE"] },
-    },
-    {
       name: "compress",
       idle: "nothing is sent over a network",
       mayTake: "LIBRARY",
@@ -129,13 +136,6 @@ export const SRUN_OPTIONS: readonly JobOptionRow[] = [
       takes: "NAME",
       help: "plugin that runs containers",
       env: { srun: ["SRUN_RUNTIME"] },
-    },
-    {
-      name: "send-libs",
-      idle: "all nodes are this machine: its libraries are there",
-      mayTake: "yes|no",
-      help: "copy the program's libraries too",
-      env: { srun: ["SLURM_SEND_LIBS"] },
     },
     {
       name: "slurmd-debug",

@@ -14,12 +14,17 @@ import { sendSignal } from "#platform/process-tree.ts";
 import type { RunningProcess } from "#platform/spawn.ts";
 import { AnchorClient } from "./anchor-client.ts";
 import type { AnchorPlan } from "./anchor-wire.ts";
+import { explainRefusal } from "./asked-devices.ts";
 import { has, lastValue, type Given } from "./command-line.ts";
 import { readConfig, type BundleConfig } from "./config.ts";
 import { jobRequestOf } from "./job-request.ts";
 import { findOrigin } from "./origin.ts";
 import type { ContainerPlace } from "./place.ts";
+import { planStaging } from "./plan-staging.ts";
+import { Log, type LogFormat } from "./log.ts";
 import { findRealRuntime } from "./real-runtime.ts";
+import { stageOutLeftovers } from "./staged-record.ts";
+import { startStandIn } from "./stand-in.ts";
 import { definedVariables, type StartedAnchor } from "./start-anchor.ts";
 
 const SOCKET_WAIT_MS = 20_000;
@@ -34,6 +39,7 @@ export interface CreateCall {
   readonly given: readonly Given[];
   readonly submitLine: string;
   readonly log: { readonly file: string; readonly format: string } | null;
+  readonly logLevel: number;
   /** Global options for the real runtime. */
   readonly runtimeOptions: readonly string[];
   /** Sees to it that a controller runs. */
@@ -61,14 +67,20 @@ export async function createContainer(
     const plan = await makePlan(call, { id, bundle, config, preserved });
     place.writePlan(plan);
     hasPlan = true;
-    await handOver(place, anchor, call.startController);
+    const { initPid } = await handOver(place, anchor, { config, startController: call.startController });
     if (onExit !== undefined) void anchor.exited.then((status) => onExit(shellCode(status)));
     const pidFile = lastValue(given, "pid-file");
+    if (pidFile === undefined || pidFile === "") return place;
+    const pipe = call.started.standInPipe;
+    const hasPidNamespace = config.namespaces.some(({ type }) => type === "pid");
+    const standIn = pipe === undefined || initPid === null ? undefined : startStandIn(place, { pipe, initPid, hasPidNamespace });
     // Without a newline: docker's reader wants digits only.
-    if (pidFile !== undefined && pidFile !== "") writeFileSync(pidFile, String(anchor.pid));
+    writeFileSync(pidFile, String(standIn ?? anchor.pid));
     return place;
   } catch (error) {
     await stopAnchor(place, { anchor, hasPlan });
+    const format = (call.log?.format ?? "text") as LogFormat;
+    await stageOutLeftovers(place, new Log({ file: call.log?.file, format, stderrLevel: call.logLevel }));
     place.remove();
     throw error;
   }
@@ -121,6 +133,8 @@ async function makePlan(
     submit,
     name,
     environment,
+    staging: planStaging(environment, told),
+    logLevel: call.logLevel,
   };
 }
 
@@ -136,19 +150,23 @@ function createOptions(given: readonly Given[], preserved: number, runtime: stri
 }
 
 /** Over when the container is created, or its job queued. */
-async function handOver(place: ContainerPlace, anchor: RunningProcess, startController: () => Promise<void>): Promise<void> {
+async function handOver(
+  place: ContainerPlace,
+  anchor: RunningProcess,
+  { config, startController }: { readonly config: BundleConfig; readonly startController: () => Promise<void> },
+): Promise<{ readonly initPid: number | null }> {
   using client = await connectSoon(place, anchor);
   const asked = client.ask({ op: "create" });
   const isLate = await Promise.race([asked.then(() => false), Bun.sleep(PATIENCE_MS).then(() => true)]);
   // It starts no controller itself; if none runs, it is for us to do so.
   if (isLate) await Promise.race([asked, startController()]);
   const answer = await asked;
-  if (answer?.event === "created") return;
+  if (answer?.event === "created") return answer;
   if (answer?.event === "failed") {
     const options = answer.hint === null ? {} : { hint: answer.hint };
     throw answer.isSaid
       ? new AlreadySaid("RUNTIME_FAILED", answer.message, options)
-      : new BerthError("CREATE_FAILED", answer.message, options);
+      : new BerthError("CREATE_FAILED", explainRefusal(answer.message, config.config), options);
   }
   throw new BerthError("ANCHOR_LOST", "Cannot create container: its anchor has gone");
 }

@@ -86,6 +86,7 @@ async function run(call: MoreCall): Promise<number> {
       started: takeIdAndStartAnchor(call),
       given: call.given,
       log: call.logFile,
+      logLevel: call.log.level,
       runtimeOptions: call.runtimeOptions,
       submitLine: ["scrun", ...call.argv].join(" "),
       startController: call.startController,

@@ -6,7 +6,9 @@
  *   ROOT/ID/anchor.sock    the anchor listens (anchor-wire.ts); nobody listens once the container has ended
  *   ROOT/ID/bundle/        config.json as the real runtime gets it: the job's variables and devices added
  *   ROOT/ID/runtime/       --root of the real runtime
+ *   ROOT/ID/stand-in.pid   who stands for the container before its engine (stand-in.ts)
  *   ROOT/ID/spool/         for staging
+ *   ROOT/ID/staged.json    while something is staged in (staged-record.ts)
  *
  * ROOT (spec: scrun §5.1): --root, $XDG_RUNTIME_DIR/scrun, /run/user/UID/scrun, $TMPDIR/UID/scrun, /tmp/berth-UID/scrun. All of it is 0700.
  */
@@ -26,6 +28,7 @@ import { join } from "node:path";
 import type { RemotePlace } from "#engine/engine.ts";
 import { BerthError } from "#job/errors.ts";
 import { ensurePrivateDir, isUsableRuntimeDir } from "#platform/directories.ts";
+import { unmountBelow } from "#platform/mounts-below.ts";
 import type { ProcessIdentity } from "#platform/process-tree.ts";
 import { realUserId } from "#platform/users.ts";
 import type { AnchorPlan } from "./anchor-wire.ts";
@@ -73,6 +76,10 @@ export class ContainerPlace {
   }
   get initPidFile(): string {
     return join(this.dir, "init.pid");
+  }
+  /** The pid of the process that engines wait for instead of the anchor (stand-in.ts). */
+  get standInFile(): string {
+    return join(this.dir, "stand-in.pid");
   }
   get spool(): string {
     return join(this.dir, "spool");
@@ -130,7 +137,22 @@ export class ContainerPlace {
     return readOwn(this.stateFile) as ContainerState | undefined;
   }
 
+  standIn(): number | undefined {
+    try {
+      return Number(readFileSync(this.standInFile, "latin1"));
+    } catch {
+      return undefined; // there is none
+    }
+  }
+
+  /** Not through what a script has mounted in there. @throws BerthError DIRECTORY when that cannot be unmounted */
   remove(): void {
+    const [mounted] = unmountBelow(this.dir);
+    if (mounted !== undefined) {
+      throw new BerthError("DIRECTORY", `Cannot remove ${this.dir}: something is mounted at ${mounted}`, {
+        hint: "unmount it, and delete the container again",
+      });
+    }
     rmSync(this.dir, { recursive: true, force: true });
     if (this.#dirFd !== undefined) closeSync(this.#dirFd);
     this.#dirFd = undefined;

@@ -82,6 +82,10 @@ class RemoteAnchor {
       throw new BerthError("NOT_SUPPORTED", "A container on the cluster cannot have a terminal of podman's or docker's", {
         hint: "leave -t out; berth srun --pty --container gives a terminal in a job",
       });
+    if (plan.staging !== null)
+      throw new BerthError("NOT_SUPPORTED", `${plan.staging.script} cannot stage a container to a node of the cluster yet`, {
+        hint: "Berth sends what the node lacks by itself: remove scrun.lua, or set BERTH_ENGINE=embedded",
+      });
     const config = makeRemoteConfig(readConfig(plan.bundle, plan.configFile), {});
     const queued = Promise.withResolvers<"queued">();
     const granted = this.#allocate(plan, () => queued.resolve("queued"));
@@ -232,7 +236,7 @@ class RemoteAnchor {
   #created(plan: AnchorPlan): void {
     this.#status = "created";
     this.#record(plan);
-    if (this.#creator !== undefined) this.#say(this.#creator, { event: "created", jobId: this.#jobId });
+    if (this.#creator !== undefined) this.#say(this.#creator, { event: "created", initPid: null });
   }
 
   #record(plan: AnchorPlan): void {

@@ -121,6 +121,7 @@ async function command(globals: readonly Given[], words: readonly string[], scen
         given,
         runtimeOptions,
         log: logFileOf(globals),
+        logLevel: scene.log.level,
         submitLine: ["scrun", ...scene.argv].join(" "),
         startController: () => startController(scene.host),
         isRemote: scene.host.isRemote(),
@@ -206,8 +207,8 @@ function logOptions(globals: readonly Given[]): string[] {
   });
 }
 
-/** `scrun anchor DIR N PID:START`: not for users. The last is its creator's, by which it notices that it is wanted no more. */
-async function anchor([dir = "", preserved = "0", creator = ""]: readonly string[], host: ScrunHost): Promise<number> {
+/** `scrun anchor DIR N PID:START [stand-in]`: not for users. The third is its creator's, by which it notices that it is wanted no more. */
+async function anchor([dir = "", preserved = "0", creator = "", standIn]: readonly string[], host: ScrunHost): Promise<number> {
   const { ContainerPlace } = await import("./place.ts");
   const { runAnchor } = await import("./anchor.ts");
   const id = basename(dir);
@@ -220,8 +221,8 @@ async function anchor([dir = "", preserved = "0", creator = ""]: readonly string
   }
   return await runAnchor(new ContainerPlace(dir.slice(0, -id.length - 1), id), {
     engine,
-    openStaging: async () => undefined,
     creator: { pid, startTicks },
     preserved: Array.from({ length: Number(preserved) }, (_, index) => 3 + index),
+    standInFd: standIn === undefined ? undefined : 3 + Number(preserved),
   });
 }

@@ -17,6 +17,7 @@ import { becomeSubreaper, tryLock } from "#platform/libc.ts";
 import { livingBelow } from "#platform/orphans.ts";
 import { startController } from "#platform/start-controller.ts";
 import type { StepResult } from "./journal.ts";
+import { Observers } from "./observers.ts";
 import { readPlan } from "./plan.ts";
 import { RunningStep } from "./running-step.ts";
 import { ERROR_FRAME, INPUT_FRAME, OUTPUT_FRAME, parseTaskFrame, taskFrame, type FromDaemon, type ToDaemon } from "./wire.ts";
@@ -126,6 +127,9 @@ class StepDaemon {
   readonly #acknowledged = Promise.withResolvers<void>();
   readonly #clientGone = Promise.withResolvers<void>();
   #client: FrameConnection | undefined;
+  readonly #observers = new Observers();
+  /** The connection of an srun that runs its prolog. */
+  #preparing: FrameConnection | undefined;
   #isReady = false;
   #result: StepResult | undefined;
   #isAcknowledged = false;
@@ -171,7 +175,7 @@ class StepDaemon {
     }
     if (!plan.isBatch) {
       this.#sayReady();
-      await Promise.race([this.#attached.promise, Bun.sleep(ATTACH_MS)]);
+      await Promise.race([this.#attached.promise, this.#abandoned()]);
       if (this.#client === undefined) this.#step.terminate("clientLost", true);
     }
     const failure = await opening;
@@ -181,6 +185,12 @@ class StepDaemon {
       this.#publish({ event: "launchFailed", node: plan.facts.nodes[0]?.name ?? "", ...failure.launchFailure });
     }
     return failure;
+  }
+
+  /** Nobody came in time. For the prolog of an srun there is no limit. */
+  async #abandoned(): Promise<void> {
+    do await Bun.sleep(ATTACH_MS);
+    while (this.#preparing !== undefined);
   }
 
   #sayReady(): void {
@@ -193,10 +203,12 @@ class StepDaemon {
     for (const controller of this.#controllers) controller.sendJson({ event: "ended", result } satisfies FromDaemon);
     await this.#waitForAcknowledgement();
     this.#isConcluded = true;
-    this.#client?.sendJson({ event: "ended", result } satisfies FromDaemon);
+    this.#publish({ event: "ended", result });
     this.#client?.end();
+    this.#observers.end();
     if (this.#isAcknowledged) rmSync(this.#spoolDir, { recursive: true, force: true });
-    if (this.#client !== undefined) await Promise.race([this.#clientGone.promise, Bun.sleep(1000)]);
+    const all = Promise.all([this.#client === undefined ? undefined : this.#clientGone.promise, this.#observers.gone]);
+    await Promise.race([all, Bun.sleep(1000)]);
   }
 
   /** A controller that came while we did not listen yet has read the result in the journal, and taken the spool away. */
@@ -211,11 +223,15 @@ class StepDaemon {
       frame: (type, payload) => {
         if (type !== JSON_FRAME) return;
         const message = parseJsonFrame(payload) as ToDaemon;
-        if (message.op === "control") this.#adopt(connection);
+        if (message.op === "preparing") this.#preparing = connection;
+        else if (message.op === "control") this.#adopt(connection);
+        else if (message.op === "observe") this.#show(connection);
         else if (message.op === "attach" && this.#client === undefined) this.#serve(connection);
         else connection.close();
       },
-      closed: () => undefined,
+      closed: () => {
+        if (this.#preparing === connection) this.#attached.resolve(); // it will not come any more
+      },
     });
   }
 
@@ -271,10 +287,24 @@ class StepDaemon {
     this.#attached.resolve();
   }
 
+  #show(connection: FrameConnection): void {
+    connection.handle({
+      frame: (type, payload) => {
+        if (type === INPUT_FRAME) this.#takeInput(payload);
+        else if (type === JSON_FRAME) this.#listenTo(parseJsonFrame(payload) as ToDaemon);
+      },
+      closed: () => this.#observers.remove(connection),
+    });
+    this.#observers.add(connection, this.#step.replay());
+    if (!this.#isConcluded || this.#result === undefined) return;
+    connection.sendJson({ event: "ended", result: this.#result } satisfies FromDaemon);
+    connection.end();
+  }
+
   #listenTo(message: ToDaemon): void {
     switch (message.op) {
       case "eof":
-        this.#inputQueue = this.#inputQueue.then(() => this.#step.endInput());
+        this.#inputQueue = this.#inputQueue.then(() => this.#step.endInput(message.task ?? null));
         break;
       case "resize":
         this.#step.resize(message);
@@ -294,6 +324,7 @@ class StepDaemon {
 
   #publish(event: FromDaemon): void {
     this.#client?.sendJson(event);
+    this.#observers.event(event);
   }
 
   /** After a take-over output waits for srun to come back; at any other time there is one, or nobody wants it. */
@@ -301,6 +332,7 @@ class StepDaemon {
 
   #sendOutput(rank: number, type: number, bytes: Uint8Array): Promise<void> | undefined {
     const client = this.#client;
+    this.#observers.output(type, rank, bytes);
     if (client === undefined && this.#step.isTakeOver && !this.#mayDrop) {
       const kept = bytes.slice();
       return Promise.race([this.#attached.promise, Bun.sleep(REATTACH_MS)]).then(() => {

@@ -25,7 +25,7 @@ import { havePeers } from "../peers.ts";
 
 const ROOT = resolve(import.meta.dir, "../..");
 const PATH = "/usr/local/bin:/usr/bin:/bin:/usr/sbin:/sbin";
-const COMMANDS = ["berth", "srun", "sbatch", "salloc", "scancel", "squeue", "sinfo", "sacct", "scontrol"];
+const COMMANDS = ["berth", "srun", "sbatch", "salloc", "scancel", "squeue", "sinfo", "sacct", "scontrol", "sattach", "sstat", "sbcast"];
 const APPLETS = ["sh", "echo", "cat", "env", "id", "ls", "sleep", "true", "false", "kill", "pwd", "hostname", "seq"];
 
 export const isRoot = process.getuid?.() === 0;

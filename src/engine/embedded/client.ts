@@ -4,7 +4,7 @@
  * allocation is taken up where it was.
  */
 import { BerthError, slurmError } from "#job/errors.ts";
-import type { JobId } from "#job/id.ts";
+import type { JobId, StepKey } from "#job/id.ts";
 import type { ExitPair } from "#job/outcome.ts";
 import type { AccountedJob, JobRecord, NodeRecord, PartitionRecord, StepRecord } from "#job/record.ts";
 import type { JobRequest } from "#job/request.ts";
@@ -25,8 +25,10 @@ import type {
   OwnStep,
   OwnStepOrder,
   OwnStepRequest,
+  PlacedTasks,
   SignalScope,
   StepChannel,
+  StepHooks,
   StepProcess,
   StepRequest,
 } from "../engine.ts";
@@ -43,6 +45,7 @@ import {
   type CreatedOwnStep,
   type CreatedStep,
   type DaemonStatus,
+  type FoundStep,
   type Operation,
   type Operations,
   type WireError,
@@ -63,6 +66,8 @@ class Moved extends ConnectionLost {}
 
 /** Its lock goes with it. */
 const MOVE_MS = 60;
+/** For ending a step that did not come to start. */
+const CANCEL_MS = 10_000;
 
 /** Operations that may be repeated when nobody knows whether they were done. */
 const REPEATABLE: ReadonlySet<Operation> = new Set<Operation>([
@@ -280,12 +285,26 @@ export class EmbeddedEngine implements Engine {
     return (await this.#call("findAllocation", { jobId }, options)) as AllocationInfo;
   }
 
-  async runStep(request: StepRequest, options: Cancellable & { readonly onWaiting: (text: string) => void }): Promise<StepChannel> {
+  async runStep(request: StepRequest, options: Cancellable & StepHooks): Promise<StepChannel> {
     const onEvent = (event: AllocationNews) => {
       if (event.kind === "waiting") options.onWaiting(event.text);
     };
     const created = (await this.#call("createStep", { request }, { signal: options.signal, onEvent })) as CreatedStep;
-    return EmbeddedStepChannel.attach(created);
+    const { jobId, stepKey } = created.step;
+    try {
+      return await EmbeddedStepChannel.attach(created, options.beforeStart);
+    } catch (error) {
+      await this.cancel({ jobId, arrayTasks: null, stepKey }, { signal: AbortSignal.timeout(CANCEL_MS) }).catch(() => undefined); // it may be over already
+      throw error;
+    }
+  }
+
+  async attachStep(target: { readonly jobId: number; readonly stepKey: StepKey }, options: Cancellable): Promise<StepChannel> {
+    return await EmbeddedStepChannel.observe((await this.#call("findStep", target, options)) as FoundStep);
+  }
+
+  async stepLayout(target: { readonly jobId: number; readonly stepKey: StepKey }, options: Cancellable): Promise<readonly PlacedTasks[]> {
+    return ((await this.#call("findStep", target, options)) as FoundStep).layout;
   }
 
   async openOwnStep(request: OwnStepRequest, options: Cancellable & { readonly onOrder: (order: OwnStepOrder) => void }): Promise<OwnStep> {

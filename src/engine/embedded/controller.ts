@@ -34,7 +34,7 @@ import { Resources } from "./resources.ts";
 import { schedule, type Holding } from "./scheduler.ts";
 import { StepManager, type StepManagerHost } from "./step-manager.ts";
 import type { Store } from "./store.ts";
-import type { CreatedOwnStep, CreatedStep, PassTimes } from "./wire.ts";
+import type { CreatedOwnStep, CreatedStep, FoundStep, PassTimes } from "./wire.ts";
 
 /** Waiting jobs that get a reservation in one pass. */
 const BACKFILL_DEPTH = 100;
@@ -288,7 +288,13 @@ export class Controller implements StepManagerHost {
   }
 
   allocationInfo(job: LiveJob): AllocationInfo {
-    return { job: job.record, environment: allocationVariables(this.jobFacts(job)), killWaitSeconds: this.config.killWaitSeconds };
+    const { killWaitSeconds, srunProlog, srunEpilog } = this.config;
+    return {
+      job: job.record,
+      environment: allocationVariables(this.jobFacts(job)),
+      killWaitSeconds,
+      stepScripts: { prolog: srunProlog, epilog: srunEpilog },
+    };
   }
 
   /** @throws BerthError when there is no such job, or it runs no longer or not yet */
@@ -305,6 +311,10 @@ export class Controller implements StepManagerHost {
     options: { readonly signal: AbortSignal; readonly onWait: (text: string) => void },
   ): Promise<CreatedStep> {
     return this.#steps.create(this.findRunning(request.jobId), request, options);
+  }
+
+  findStep(jobId: number, stepKey: StepKey): FoundStep {
+    return this.#steps.find(this.findRunning(jobId), stepKey);
   }
 
   /** @param onOwner gets what is to be called when the owner's connection has closed */

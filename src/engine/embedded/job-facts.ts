@@ -15,6 +15,7 @@ export function jobFacts(job: LiveJob, request: JobRequest, config: ClusterConfi
     nodeList: compressHostlist(job.record.nodes),
     tasksPerNode: tasksPerNode(job.record, job.ask.overcommit),
     given: { tasks: options.tasks !== null || options.tasksPerNode !== null, cpusPerTask: options.cpusPerTask !== null },
+    planeSize: options.planeSize,
     gpuOptions: {
       SLURM_GPUS: options.gpus,
       SLURM_GPUS_PER_NODE: options.gpusPerNode,
@@ -23,7 +24,7 @@ export function jobFacts(job: LiveJob, request: JobRequest, config: ClusterConfi
       SLURM_CPUS_PER_GPU: options.cpusPerGpu === null ? null : String(options.cpusPerGpu),
       SLURM_OVERCOMMIT: options.overcommit ? "1" : null,
       SLURM_HINT: options.unused["hint"] ?? null,
-      SLURM_THREADS_PER_CORE: options.unused["threads-per-core"] ?? null,
+      SLURM_THREADS_PER_CORE: options.unused["threads-per-core"] ?? (options.unused["hint"] === "nomultithread" ? "1" : null),
     },
   };
 }

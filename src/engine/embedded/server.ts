@@ -226,6 +226,7 @@ class Client {
         signal: this.#gone.signal,
         onWait: (text) => this.#send({ id, event: { kind: "waiting", text } }),
       }),
+    findStep: ({ jobId, stepKey }) => this.#controller.findStep(jobId, stepKey),
     createOwnStep: ({ request }) => {
       const peer = this.#connection.peer.pid;
       return this.#controller.createOwnStep(request, identify(peer) ?? { pid: peer, startTicks: 0 }, (check) => this.#owned.add(check));
@@ -341,6 +342,7 @@ const OPERATIONS: ReadonlySet<string> = new Set<Operation>([
   "detachAllocation",
   "findAllocation",
   "createStep",
+  "findStep",
   "createOwnStep",
   "ownStepReady",
   "tryJob",

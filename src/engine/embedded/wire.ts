@@ -15,7 +15,16 @@ import type { JobId, StepKey } from "#job/id.ts";
 import type { ExitPair } from "#job/outcome.ts";
 import type { JobRecord, StepRecord } from "#job/record.ts";
 import type { JobRequest } from "#job/request.ts";
-import type { AccountingFilter, AllocationInfo, JobFilter, JobTarget, OwnStepRequest, SignalScope, StepRequest } from "../engine.ts";
+import type {
+  AccountingFilter,
+  AllocationInfo,
+  JobFilter,
+  JobTarget,
+  OwnStepRequest,
+  PlacedTasks,
+  SignalScope,
+  StepRequest,
+} from "../engine.ts";
 import type { PackedRecords } from "./packed-records.ts";
 
 export interface Operations {
@@ -28,6 +37,8 @@ export interface Operations {
   readonly detachAllocation: { readonly args: { readonly jobId: number } };
   readonly findAllocation: { readonly args: { readonly jobId: number } };
   readonly createStep: { readonly args: { readonly request: StepRequest } };
+  /** A step that runs: for sattach. */
+  readonly findStep: { readonly args: { readonly jobId: number; readonly stepKey: StepKey } };
   /** A step that its caller runs; the caller then listens at the step's socket as a step daemon does, and says `ownStepReady`. */
   readonly createOwnStep: { readonly args: { readonly request: OwnStepRequest } };
   readonly ownStepReady: { readonly args: { readonly jobId: number; readonly stepKey: StepKey } };
@@ -87,6 +98,10 @@ export interface CreatedStep {
   readonly step: StepRecord;
   readonly socketPath: string;
   readonly waited: boolean;
+}
+
+export interface FoundStep extends CreatedStep {
+  readonly layout: readonly PlacedTasks[];
 }
 
 export interface CreatedOwnStep {

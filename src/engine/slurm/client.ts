@@ -25,6 +25,7 @@ import type {
   OwnStep,
   RemoteContainers,
   SignalScope,
+  PlacedTasks,
   StepChannel,
   StepRequest,
 } from "../engine.ts";
@@ -230,6 +231,14 @@ export class SlurmEngine implements Engine {
         };
       },
     });
+  }
+
+  attachStep(): Promise<StepChannel> {
+    throw slurmError("NOT_SUPPORTED", { hint: "use the cluster's own sattach" });
+  }
+
+  stepLayout(): Promise<readonly PlacedTasks[]> {
+    throw slurmError("NOT_SUPPORTED", { hint: "use the cluster's own sattach" });
   }
 
   readonly remote: RemoteContainers = new SlurmRemoteContainers();
