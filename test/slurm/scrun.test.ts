@@ -169,6 +169,15 @@ describe.skipIf(site === undefined)("scrun on a cluster", () => {
         await noJobs();
         expect((await on.berth("scontrol", "-o", "show", "job", job ?? "")).stdout).toContain("ExitCode=6:0");
 
+        // Killed with -9: the job goes with the anchor, the copy with the container's removal.
+        expect((await shell(`${BERTH} scrun create -b ${dir} c-lost >lost.out 2>lost.err </dev/null`)).code).toBe(0);
+        const { pid } = JSON.parse((await scrun("state", "c-lost")).stdout) as { pid: number };
+        process.kill(pid, "SIGKILL");
+        await noJobs();
+        expect(existsSync(join(on.workDir, "staged-c-lost"))).toBe(true);
+        expect((await scrun("delete", "--force", "c-lost")).code).toBe(0);
+        expect(existsSync(join(on.workDir, "staged-c-lost"))).toBe(false);
+
         stageIn("return 9");
         expect((await shell(`${BERTH} scrun create -b ${dir} c-bad >bad.out 2>bad.err </dev/null`)).code).toBe(1);
         expect(text("bad.err")).toContain(`slurm_scrun_stage_in of ${script} returned 9`);
