@@ -178,6 +178,17 @@ describe.skipIf(site === undefined)("scrun on a cluster", () => {
         expect((await scrun("delete", "--force", "c-lost")).code).toBe(0);
         expect(existsSync(join(on.workDir, "staged-c-lost"))).toBe(false);
 
+        // Cancelled while it is staged in: the script and its commands are killed.
+        stageIn(`os.execute("echo " .. job_id .. " $$ > ${on.workDir}/stuck; exec sleep 1000")`);
+        const stuck = shell(`${BERTH} scrun create -b ${dir} c-stuck >stuck.out 2>stuck.err </dev/null`);
+        await until("stage-in", () => /\d+ \d+\n/.test(text("stuck")));
+        const [stuckJob = "", stuckPid = ""] = text("stuck").trim().split(" ");
+        await on.berth("scancel", stuckJob);
+        expect((await stuck).code).toBe(1);
+        expect(text("stuck.err")).toContain(`job ${stuckJob} was cancelled`);
+        expect(existsSync(`/proc/${stuckPid}`)).toBe(false);
+        await noJobs();
+
         stageIn("return 9");
         expect((await shell(`${BERTH} scrun create -b ${dir} c-bad >bad.out 2>bad.err </dev/null`)).code).toBe(1);
         expect(text("bad.err")).toContain(`slurm_scrun_stage_in of ${script} returned 9`);
