@@ -6,7 +6,7 @@
  * With a site's scrun.lua its stage-in comes between the grant and CREATED, and its stage-out before the job's end.
  *
  * srun has the container's own streams. When the anchor is killed, the allocation goes with it (engine.allocate), and the step
- * with that. Everything that needs a process here (a terminal's master, ps, pause by a freezer) is refused or done by signals.
+ * with that. What needs a process here (ps, pause by a freezer) is refused or done by signals.
  */
 import { closeSync, openSync, rmSync } from "node:fs";
 import { join } from "node:path";
@@ -17,6 +17,7 @@ import { failFast } from "#platform/fail-fast.ts";
 import { listenFrames, parseJsonFrame, type FrameConnection } from "#platform/frames.ts";
 import { becomeSubreaper, replaceFd } from "#platform/libc.ts";
 import { OrphanReaper } from "#platform/orphans.ts";
+import { openTerminalFor } from "#platform/pseudo-terminal.ts";
 import { identify } from "#platform/process-tree.ts";
 import { AnchorStaging, type GrantedJob } from "./anchor-staging.ts";
 import type { AnchorPlan, ContainerStatus, FromAnchor, ToAnchor } from "./anchor-wire.ts";
@@ -88,16 +89,15 @@ class RemoteAnchor {
   }
 
   async #live(plan: AnchorPlan): Promise<ExitStatus> {
-    if (plan.hasTerminal)
-      throw new BerthError("NOT_SUPPORTED", "A container on the cluster cannot have a terminal of podman's or docker's", {
-        hint: "leave -t out; berth srun --pty --container gives a terminal in a job",
-      });
     const own = readConfig(plan.bundle, plan.configFile);
     await this.#openStaging(plan);
     const queued = Promise.withResolvers<"queued">();
     const granted = this.#allocate(plan, () => queued.resolve("queued"));
     granted.catch(() => undefined); // it is awaited below
-    if ((await Promise.race([granted, queued.promise])) === "queued" || plan.staging === null) this.#created(plan);
+    const first = await Promise.race([granted, queued.promise]);
+    // The engine wants its master before create ends.
+    const terminal = plan.hasTerminal ? openTerminalFor(consoleSocketOf(plan)) : undefined;
+    if (first === "queued" || plan.staging === null) this.#created(plan);
     const { node, info } = await granted;
     const staged = await this.#stageIn(plan, info);
     const config = makeRemoteConfig(staged === plan ? own : readConfig(staged.bundle, staged.configFile), {});
@@ -114,12 +114,14 @@ class RemoteAnchor {
         files: config.files,
         config: (onNode) => config.print(onNode),
         args: config.args,
-        streams: [0, 1, 2],
+        streams: terminal === undefined ? [0, 1, 2] : [terminal, terminal, terminal],
+        hasTerminal: terminal !== undefined,
         onMessage: (text) => this.#print(text),
       },
       { signal: this.#withdraw.signal },
     );
     this.#letGoOfStreams();
+    if (terminal !== undefined) closeSync(terminal); // its end is to be seen when srun's is
     this.#withdraw.signal.addEventListener("abort", () => void this.#signal(SIGKILL));
     this.#remote = await container.started;
     if (this.#withdraw.signal.aborted) await this.#signal(SIGKILL);
@@ -323,6 +325,14 @@ class RemoteAnchor {
       // nobody reads any more
     }
   }
+}
+
+/** @throws BerthError */
+function consoleSocketOf({ createOptions }: AnchorPlan): string {
+  const path = createOptions[createOptions.indexOf("--console-socket") + 1];
+  if (!createOptions.includes("--console-socket") || path === undefined)
+    throw new BerthError("USAGE", "cannot have a terminal without a console socket: give --console-socket");
+  return path;
 }
 
 async function aborted(signal: AbortSignal): Promise<never> {

@@ -3,6 +3,7 @@
 import { afterAll, describe, expect, test } from "bun:test";
 import { copyFileSync, existsSync, mkdirSync, readdirSync, readFileSync, rmSync, symlinkSync, writeFileSync } from "node:fs";
 import { dirname, join } from "node:path";
+import { ConsoleSocket, openTerminal } from "#platform/console-socket.ts";
 import { havePeers } from "../peers.ts";
 import { canRunPodman } from "../peers/podman.ts";
 import { BERTH, canRunContainers, haveSlurm, type Ran, SlurmSite } from "./site.ts";
@@ -205,13 +206,49 @@ describe.skipIf(site === undefined)("scrun on a cluster", () => {
     120_000,
   );
 
-  test("what cannot be had is refused in words, and no job stays", async () => {
-    const dir = bundle("b-refused", ["true"]);
+  /** The same bundle, for a container on a terminal. */
+  function withTerminal(dir: string): string {
     const config = JSON.parse(readFileSync(join(dir, "config.json"), "utf8")) as { process: Record<string, unknown> };
     config.process["terminal"] = true;
     writeFileSync(join(dir, "config.json"), JSON.stringify(config));
-    expect((await shell(`${BERTH} scrun create -b ${dir} c-tty >tty.out 2>tty.err </dev/null`)).code).toBe(1);
-    expect(text("tty.err")).toContain("cannot have a terminal");
+    return dir;
+  }
+
+  test("a terminal of the engine's: its master goes to the console socket, and what is typed there reaches the container", async () => {
+    const dir = withTerminal(bundle("b-tty", ["sh", "-c", 'tty >/dev/null && echo "is one"; read -r word; echo "got $word"; exit 3']));
+    using socket = new ConsoleSocket(join(on.dir, "console"));
+    expect(
+      (await shell(`${BERTH} scrun create -b ${dir} --console-socket ${socket.path} c-tty >/dev/null 2>tty.err </dev/null`)).code,
+    ).toBe(0);
+    const master = socket.receive();
+    if (master === undefined) throw new Error("no master came");
+    let shown = "";
+    let isClosed = false;
+    const terminal = openTerminal(master, {
+      rows: 24,
+      columns: 80,
+      onOutput: (bytes) => {
+        shown += Buffer.from(bytes).toString();
+      },
+      onClose: () => {
+        isClosed = true;
+      },
+    });
+    expect((await scrun("start", "c-tty")).code).toBe(0);
+    await until("the container shows something", () => shown.includes("is one"));
+    terminal.write(Buffer.from("a word\n"));
+    await until("the terminal is closed", () => isClosed);
+    expect(shown).toContain("got a word");
+    await until("it has stopped", async () => (await state("c-tty")) === "stopped");
+    await noJobs();
+    expect((await on.berth("scontrol", "-o", "show", "job")).stdout).toContain("ExitCode=3:0");
+    expect((await scrun("delete", "c-tty")).code).toBe(0);
+  }, 90_000);
+
+  test("what cannot be had is refused in words, and no job stays", async () => {
+    const dir = withTerminal(bundle("b-refused", ["true"]));
+    expect((await shell(`${BERTH} scrun create -b ${dir} c-no-tty >tty.out 2>tty.err </dev/null`)).code).toBe(1);
+    expect(text("tty.err")).toContain("cannot have a terminal without a console socket");
     const missing = bundle("b-missing", ["no-such-program"]);
     const ran = await shell(`${BERTH} scrun run -b ${missing} c-missing >missing.out 2>missing.err </dev/null`);
     expect(ran.code).not.toBe(0);
@@ -239,7 +276,7 @@ describe.skipIf(site === undefined)("scrun on a cluster", () => {
         const image = join(on.dir, "image");
         for (const name of ["bin", "dev", "proc", "sys", "etc", "tmp"]) mkdirSync(join(image, name), { recursive: true });
         copyFileSync(join(on.bundle, "rootfs/bin/busybox"), join(image, "bin/busybox"));
-        for (const name of ["sh", "cat", "echo", "sleep"]) symlinkSync("busybox", join(image, "bin", name));
+        for (const name of ["sh", "cat", "echo", "sleep", "stty"]) symlinkSync("busybox", join(image, "bin", name));
         writeFileSync(join(image, "etc/passwd"), "root:x:0:0:root:/:/bin/sh\n");
         expect((await shell(`tar -C ${image} -cf image.tar .`)).code).toBe(0);
         expect(await podman("import", "-q", join(on.workDir, "image.tar"), "box")).toMatchObject({ code: 0 });
@@ -252,6 +289,18 @@ describe.skipIf(site === undefined)("scrun on a cluster", () => {
         await until("it is up", async () => (await podman("logs", "p")).stdout === "up\n");
         expect((await on.run(["squeue", "-h", "-o", "%j %T"])).stdout).toBe("p RUNNING\n");
         expect(await podman("exec", "p", "sh", "-c", "echo inside; exit 6")).toMatchObject({ code: 6, stdout: "inside\n" });
+        // Debian unstable has no script(1) beside its utilities; the terminal by hand is above.
+        if (Bun.which("script") !== null) {
+          const typed = `sleep 1; echo 'stty size; exit 5'; sleep 1`; // script(1) ends with its input
+          const words = `podman --runtime ${runtime} exec -it p sh`;
+          const onTerminal = await on.run(
+            ["/bin/sh", "-c", `(${typed}) | timeout 60 script -qec 'stty rows 33 cols 99; ${words}' /dev/null`],
+            {
+              env: { CONTAINERS_CONF: join(config, "containers.conf") },
+            },
+          );
+          expect([onTerminal.code, onTerminal.stdout]).toEqual([5, expect.stringContaining("33 99") as unknown as string]);
+        }
         expect((await podman("stop", "-t", "20", "p")).code).toBe(0);
         expect((await podman("inspect", "p", "--format", "{{.State.Status}} {{.State.ExitCode}}")).stdout).toBe("exited 4\n");
         expect((await podman("logs", "p")).stdout).toBe("up\ntold\n");

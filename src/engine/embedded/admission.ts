@@ -148,7 +148,7 @@ function wishes(options: JobOptions, ask: Ask, config: ClusterConfig): Wishes {
     cpusPerTask: ask.cpusPerTask,
     tasksPerNode: options.tasksPerNode,
     minCpusPerNode: Math.max(1, options.minCpusPerNode ?? options.cpusPerTask ?? 1),
-    memPerNodeMib: options.memPerNodeMib,
+    memPerNodeMib: ask.memPerNodeMib,
     memPerCpuMib: options.memPerCpuMib,
     tmpDiskMib: options.tmpDiskMib ?? 0,
     gresPerNode: gresText(options),
@@ -271,6 +271,11 @@ function gresPerJob(options: Pick<JobOptions, "gpus" | "tasksPerGpu" | "tasks">)
   return gpuWish(gpus);
 }
 
+/** Of any type. */
+function gpusIn(wish: GresWish): number {
+  return Object.entries(wish).reduce((sum, [name, count]) => (name.split(":")[0] === "gpu" ? sum + count : sum), 0);
+}
+
 function gresText(options: JobOptions): string | null {
   const counts = Object.entries(gresPerNode({ ...options, gpusPerSocket: null }));
   return counts.length === 0 ? null : counts.map(([name, count]) => `${name}:${count}`).join(",");
@@ -281,19 +286,24 @@ export function askOf(options: JobOptions, partition: PartitionConfig): Ask {
   const named = new Set(hosts ?? options.nodeList);
   const nodesMin = hosts === undefined ? Math.max(options.nodesMin ?? 1, named.size) : named.size;
   const tasks = options.tasks ?? (options.tasksPerNode === null ? nodesMin : nodesMin * options.tasksPerNode);
-  return {
-    nodesMin,
-    nodesMax: hosts !== undefined ? named.size : (options.nodesMax ?? (options.nodesMin === null ? null : nodesMin)),
-    tasks: Math.max(tasks, 1),
-    cpusPerTask: Math.max(options.cpusPerTask ?? 1, 1),
-    tasksPerNode: options.tasksPerNode,
-    minCpusPerNode: options.minCpusPerNode ?? 1,
-    memPerNodeMib: options.memPerNodeMib,
-    memPerCpuMib: options.memPerCpuMib,
+  const gres = {
     gresPerNode: gresPerNode(options),
     gresPerTask: gpuWish(options.gpusPerTask),
     // With a number for each task the number for the job follows from it.
     gresPerJob: options.gpusPerTask === null ? gresPerJob(options) : {},
+  };
+  const gpus = Math.max(gpusIn(gres.gresPerNode) * nodesMin, gpusIn(gres.gresPerTask) * tasks, gpusIn(gres.gresPerJob));
+  return {
+    nodesMin,
+    nodesMax: hosts !== undefined ? named.size : (options.nodesMax ?? (options.nodesMin === null ? null : nodesMin)),
+    tasks: Math.max(tasks, 1),
+    cpusPerTask: Math.max(options.cpusPerTask ?? Math.ceil(((options.cpusPerGpu ?? 0) * gpus) / Math.max(tasks, 1)), 1),
+    tasksPerNode: options.tasksPerNode,
+    minCpusPerNode: options.minCpusPerNode ?? 1,
+    memPerNodeMib:
+      options.memPerNodeMib ?? (options.memPerGpuMib === null || gpus === 0 ? null : options.memPerGpuMib * Math.ceil(gpus / nodesMin)),
+    memPerCpuMib: options.memPerCpuMib,
+    ...gres,
     exclusive: options.exclusive,
     overcommit: options.overcommit,
     tasksByNode: hosts === undefined ? null : countEach(hosts),
