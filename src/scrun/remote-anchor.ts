@@ -147,6 +147,10 @@ class RemoteAnchor {
       if (this.#status === "creating") this.#created(plan);
     }, plan.staging.createWaitSeconds * 1000);
     this.#waitsFor = "staging";
+    const stop = () => {
+      if (this.#waitsFor === "staging") this.#withdraw.abort(new BerthError("CANCELLED", `job ${this.#jobId} was cancelled`));
+    };
+    this.#held?.ended.then(stop, stop);
     try {
       for (const starter of this.#starters) this.#tellWaiting(starter);
       const staged = await this.#staging.stageIn(plan, job, { signal });

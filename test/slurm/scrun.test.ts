@@ -170,6 +170,26 @@ describe.skipIf(site === undefined)("scrun on a cluster", () => {
         await noJobs();
         expect((await on.berth("scontrol", "-o", "show", "job", job ?? "")).stdout).toContain("ExitCode=6:0");
 
+        // Killed with -9: the job goes with the anchor, the copy with the container's removal.
+        expect((await shell(`${BERTH} scrun create -b ${dir} c-lost >lost.out 2>lost.err </dev/null`)).code).toBe(0);
+        const { pid } = JSON.parse((await scrun("state", "c-lost")).stdout) as { pid: number };
+        process.kill(pid, "SIGKILL");
+        await noJobs();
+        expect(existsSync(join(on.workDir, "staged-c-lost"))).toBe(true);
+        expect((await scrun("delete", "--force", "c-lost")).code).toBe(0);
+        expect(existsSync(join(on.workDir, "staged-c-lost"))).toBe(false);
+
+        // Cancelled while it is staged in: the script and its commands are killed.
+        stageIn(`os.execute("echo " .. job_id .. " $$ > ${on.workDir}/stuck; exec sleep 1000")`);
+        const stuck = shell(`${BERTH} scrun create -b ${dir} c-stuck >stuck.out 2>stuck.err </dev/null`);
+        await until("stage-in", () => /\d+ \d+\n/.test(text("stuck")));
+        const [stuckJob = "", stuckPid = ""] = text("stuck").trim().split(" ");
+        await on.berth("scancel", stuckJob);
+        expect((await stuck).code).toBe(1);
+        expect(text("stuck.err")).toContain(`job ${stuckJob} was cancelled`);
+        expect(existsSync(`/proc/${stuckPid}`)).toBe(false);
+        await noJobs();
+
         stageIn("return 9");
         expect((await shell(`${BERTH} scrun create -b ${dir} c-bad >bad.out 2>bad.err </dev/null`)).code).toBe(1);
         expect(text("bad.err")).toContain(`slurm_scrun_stage_in of ${script} returned 9`);
