@@ -5,7 +5,7 @@
 import type { BerthError } from "#job/errors.ts";
 import type { EpochMs, JobId, StepKey } from "#job/id.ts";
 import type { ExitPair, ExitStatus } from "#job/outcome.ts";
-import type { AccountedJob, JobRecord, NodeRecord, PartitionRecord, StepRecord } from "#job/record.ts";
+import type { AccountedJob, JobRecord, NodeRecord, PartitionRecord, StepRecord, StepUse } from "#job/record.ts";
 import type { JobRequest, StepOptions, SubmitContext } from "#job/request.ts";
 import type { AnyState } from "#job/state.ts";
 
@@ -96,6 +96,11 @@ export interface StepRequest {
   readonly insideStep: StepKey | null;
   readonly hasTerminal: { readonly rows: number; readonly columns: number } | null;
   readonly immediateSeconds: number | null;
+}
+
+export interface MeasuredStep extends StepUse {
+  readonly jobId: number;
+  readonly stepKey: StepKey;
 }
 
 export interface PlacedTasks {
@@ -220,7 +225,7 @@ export interface RemoteContainers {
   /** Over when everything is there and the step is being launched. @throws BerthError */
   start(request: RemoteContainerRequest, options: Cancellable): Promise<RemoteContainer>;
   /** The command that runs a process in it, on its caller's streams. */
-  execCommand(container: RemotePlace, process: string): RemoteCommand;
+  execCommand(container: RemotePlace, process: string, options: { readonly hasTerminal: boolean }): RemoteCommand;
   /** One signal to every process of it. */
   signal(place: RemotePlace, signal: number): Promise<void>;
 }
@@ -248,6 +253,8 @@ export interface RemoteContainerRequest {
   readonly config: (onNode: { readonly rootfs: string; readonly box: string }) => string;
   readonly args: readonly string[];
   readonly streams: readonly [stdin: number, stdout: number, stderr: number];
+  /** The first two streams are a terminal, which shall be the container's. */
+  readonly hasTerminal: boolean;
   /** What Slurm says of the step, for whoever reads the container's standard error. */
   readonly onMessage: (text: string) => void;
 }
@@ -280,6 +287,8 @@ export interface Engine extends AsyncDisposable {
   runStep(request: StepRequest, options: Cancellable & StepHooks): Promise<StepChannel>;
   /** Looks on at a running step, and may give it input. Leaving does not end it. */
   attachStep(target: { readonly jobId: number; readonly stepKey: StepKey }, options: Cancellable): Promise<StepChannel>;
+  /** What the steps of these jobs use now. */
+  measureSteps(jobIds: readonly number[], options: Cancellable): Promise<readonly MeasuredStep[]>;
   /** Where the tasks of a running step are. */
   stepLayout(target: { readonly jobId: number; readonly stepKey: StepKey }, options: Cancellable): Promise<readonly PlacedTasks[]>;
   /** Adds a step to a running job that the caller runs itself. `onOrder` may be called from then on, until it has ended. */

@@ -16,7 +16,7 @@ import { isTerminal } from "#job/state.ts";
 import { parseDependency, type Dependency } from "#options/dependency.ts";
 import { isAlive, type ProcessIdentity } from "#platform/process-tree.ts";
 import type { StepResult } from "#step/journal.ts";
-import type { AllocationInfo, JobTarget, OwnStepRequest, StepRequest } from "../engine.ts";
+import type { MeasuredStep, AllocationInfo, JobTarget, OwnStepRequest, StepRequest } from "../engine.ts";
 import { admit, askOf, batchFiles, partitionOf, type Submitter } from "./admission.ts";
 import { ClusterControl } from "./cluster-control.ts";
 import type { ClusterConfig } from "./config.ts";
@@ -311,6 +311,12 @@ export class Controller implements StepManagerHost {
     options: { readonly signal: AbortSignal; readonly onWait: (text: string) => void },
   ): Promise<CreatedStep> {
     return this.#steps.create(this.findRunning(request.jobId), request, options);
+  }
+
+  /** Nothing for a job that does not run. */
+  measureSteps(jobId: number): MeasuredStep[] {
+    const job = this.book.live.get(jobId as JobId);
+    return job === undefined ? [] : this.#steps.measure(job);
   }
 
   findStep(jobId: number, stepKey: StepKey): FoundStep {

@@ -25,8 +25,9 @@ import {
 } from "#step/journal.ts";
 import { readPlan, SCRIPT_FILE, writePlan, type StepPlan, type StreamPlan } from "#step/plan.ts";
 import type { FromDaemon, ToDaemon } from "#step/wire.ts";
+import { measureTree } from "#platform/measure.ts";
 import { isAlive, killTree, type ProcessIdentity } from "#platform/process-tree.ts";
-import type { OwnStepRequest, StepRequest } from "../engine.ts";
+import type { MeasuredStep, OwnStepRequest, StepRequest } from "../engine.ts";
 import { defaultOutput } from "./admission.ts";
 import { bindStep } from "./bind-step.ts";
 import type { ClusterConfig } from "./config.ts";
@@ -166,6 +167,24 @@ export class StepManager {
 
   #mpiOf({ kind, options }: StepRequest): string | null {
     return options.mpi ?? (kind === "interactive" ? null : this.#host.config.mpiDefault);
+  }
+
+  /** What the tasks use now: the processes that the steps' journals name, and everything below them. */
+  measure(job: LiveJob): MeasuredStep[] {
+    return [...job.steps.keys()].map((stepKey) => {
+      const spool = stepSpool(this.#host.paths, job.id, stepKey);
+      const started = new Map<number, ProcessIdentity>();
+      for (const entry of readJournal(spool)) {
+        if ((entry.kind === "started" || entry.kind === "created") && entry.process !== null) started.set(entry.task, entry.process);
+        else if (entry.kind === "exited") started.delete(entry.task);
+      }
+      const { nodes } = planOf(spool)?.facts ?? { nodes: [] };
+      const tasks = [...started].flatMap(([rank, process]) => {
+        const use = isAlive(process) ? measureTree(process.pid) : undefined;
+        return use === undefined ? [] : [{ rank, node: nodes.find(({ ranks }) => ranks.includes(rank))?.name ?? "", ...use }];
+      });
+      return { jobId: job.id, stepKey, tasks };
+    });
   }
 
   /** Where a step is that runs. @throws BerthError INVALID_JOB_ID when there is none, or its daemon is not ours */
@@ -631,6 +650,16 @@ export class StepManager {
     } catch {
       return false; // the spool is gone; its daemon, if there is one, knows
     }
+  }
+}
+
+/** Undefined when the step has just ended. */
+function planOf(spoolDir: string): StepPlan | undefined {
+  try {
+    return readPlan(spoolDir);
+  } catch (error) {
+    if ((error as NodeJS.ErrnoException).code === "ENOENT") return undefined;
+    throw error;
   }
 }
 
