@@ -3,6 +3,7 @@
  * host; with --container it runs inside, as the interactive step: that is what Slurm's guide shows (commands.md §18.2).
  */
 import type { AllocationInfo, Engine, StepRequest } from "#engine/engine.ts";
+import { BerthError } from "#job/errors.ts";
 import { shellCode, type ExitStatus } from "#job/outcome.ts";
 import type { JobRequest, StepOptions, SubmitContext } from "#job/request.ts";
 import { parseSalloc, type SallocLine } from "#options/salloc.ts";
@@ -62,20 +63,32 @@ async function run(
     await held.detach();
     return 0;
   }
+  const giving = { isBack: false };
   const exitCode =
     line.job.container === null
-      ? await runHere(line, allocation, facts.submit)
+      ? await runHere(line, allocation, { submit: facts.submit, giving })
       : await runInside(engine, line, { info, submit: facts.submit });
-  if (await isOver(held.ended)) return exitCode;
+  if (!(await isHeld(engine, held))) return exitCode;
   tell(`Relinquishing job allocation ${held.jobId}`);
+  giving.isBack = true;
   await held.release({ code: 0, signal: 0 });
   return exitCode;
 }
 
-async function isOver(ended: Promise<unknown>): Promise<boolean> {
-  const pending = Symbol("pending");
-  return (await Promise.race([ended, Promise.resolve(pending)])) !== pending;
+/** Whether there is something to give back. The controller knows: its news may still be on their way. */
+async function isHeld(engine: Engine, { jobId, ended }: Allocated["held"]): Promise<boolean> {
+  try {
+    await engine.findAllocation(jobId, { signal: AbortSignal.timeout(ANSWER_MS) });
+    return true;
+  } catch (error) {
+    if (!(error instanceof BerthError) || (error.code !== "ALREADY_DONE" && error.code !== "INVALID_JOB_ID")) return true;
+    await Promise.race([ended, Bun.sleep(ANSWER_MS)]); // it is said that it was revoked
+    return false;
+  }
 }
+
+/** For the controller to say how a job stands. */
+const ANSWER_MS = 5000;
 
 function commandOf(line: SallocLine): [string, ...string[]] {
   const [name, ...args] = line.command;
@@ -83,7 +96,11 @@ function commandOf(line: SallocLine): [string, ...string[]] {
 }
 
 /** The command on this host, with the allocation in its environment. */
-async function runHere(line: SallocLine, { held, info }: Allocated, submit: SubmitContext): Promise<number> {
+async function runHere(
+  line: SallocLine,
+  { held, info }: Allocated,
+  { submit, giving }: { readonly submit: SubmitContext; readonly giving: { readonly isBack: boolean } },
+): Promise<number> {
   const argv = commandOf(line);
   const path = Bun.which(argv[0], { PATH: process.env["PATH"] ?? "", cwd: process.cwd() });
   if (path === null) {
@@ -94,7 +111,7 @@ async function runHere(line: SallocLine, { held, info }: Allocated, submit: Subm
   let child: RunningProcess | undefined;
   let isRevoked = false;
   const revoke = () => {
-    if (isRevoked) return;
+    if (isRevoked || giving.isBack) return; // given back by ourselves: Slurm says it now and then
     isRevoked = true;
     if (!line.quiet) complain(`salloc: Job allocation ${held.jobId} has been revoked.`);
   };
