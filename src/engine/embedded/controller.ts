@@ -471,7 +471,11 @@ export class Controller implements StepManagerHost {
   /** What ran on nodes that are down now is lost: batch jobs that may run again do, the others have failed. */
   nodesFell(names: readonly string[]): void {
     for (const job of [...this.book.occupying]) {
-      if (!job.isRunning || !job.record.nodes.some((node) => names.includes(node))) continue;
+      const failed = job.record.nodes.filter((node) => names.includes(node));
+      if (!job.isRunning || failed.length === 0) continue;
+      // An srun says which of its step's nodes failed before it says that the step ends.
+      for (const step of [...job.steps.values()].filter(({ record }) => record.stepKey !== "batch"))
+        for (const node of step.record.nodes) if (failed.includes(node)) this.#steps.message(step, `error: Node failure on ${node}`);
       if (job.record.kind === "batch" && job.record.requeue) {
         job.requeue = { isHeld: false, description: null };
         this.#end(job, { state: "PENDING", reason: requeueReason(false), cancelledBy: null });
