@@ -6,16 +6,18 @@
  * srun has the container's own streams. When the anchor is killed, the allocation goes with it (engine.allocate), and the step
  * with that. What needs a process here (ps, pause by a freezer) is refused or done by signals.
  */
-import { closeSync, openSync, rmSync } from "node:fs";
+import { closeSync, existsSync, openSync, rmSync } from "node:fs";
 import { join } from "node:path";
 import type { AllocationInfo, Engine, HeldAllocation, RemoteContainers, RemotePlace } from "#engine/engine.ts";
 import { BerthError } from "#job/errors.ts";
 import { exitPair, shellCode, type ExitStatus } from "#job/outcome.ts";
 import { failFast } from "#platform/fail-fast.ts";
 import { listenFrames, parseJsonFrame, type FrameConnection } from "#platform/frames.ts";
-import { replaceFd } from "#platform/libc.ts";
+import { becomeSubreaper, replaceFd } from "#platform/libc.ts";
+import { OrphanReaper } from "#platform/orphans.ts";
 import { openTerminalFor } from "#platform/pseudo-terminal.ts";
 import { identify } from "#platform/process-tree.ts";
+import { AnchorStaging } from "./anchor-staging.ts";
 import type { AnchorPlan, ContainerStatus, FromAnchor, ToAnchor } from "./anchor-wire.ts";
 import { readConfig } from "./config.ts";
 import type { ContainerPlace } from "./place.ts";
@@ -32,12 +34,14 @@ const CANCELLED: ExitStatus = { kind: "exited", code: 130 };
 
 export async function runRemoteAnchor(place: ContainerPlace, engine: Engine & { readonly remote: RemoteContainers }): Promise<number> {
   failFast((error) => console.error(`scrun: error: ${error instanceof Error ? error.message : String(error)}`));
+  becomeSubreaper(); // what staging leaves behind ends with us
   return shellCode(await new RemoteAnchor(place, engine).run());
 }
 
 class RemoteAnchor {
   readonly #place: ContainerPlace;
   readonly #engine: Engine & { readonly remote: RemoteContainers };
+  readonly #staging: AnchorStaging;
   readonly #planned = Promise.withResolvers<AnchorPlan>();
   readonly #startWanted = Promise.withResolvers<void>();
   readonly #withdraw = new AbortController();
@@ -48,12 +52,14 @@ class RemoteAnchor {
   #isQueued = false;
   #jobId: number | null = null;
   #held: HeldAllocation | undefined;
+  #info: AllocationInfo | undefined;
   #remote: RemotePlace | undefined;
   #outcome: ExitStatus = NOT_RUN;
 
   constructor(place: ContainerPlace, engine: Engine & { readonly remote: RemoteContainers }) {
     this.#place = place;
     this.#engine = engine;
+    this.#staging = new AnchorStaging(place, new OrphanReaper());
   }
 
   async run(): Promise<ExitStatus> {
@@ -71,19 +77,18 @@ class RemoteAnchor {
       if (this.#withdraw.signal.aborted) this.#outcome = CANCELLED;
     }
     this.#status = "stopped";
+    await this.#staging.stageOut();
     // The job ends with its container's status, and before anybody hears of the container's end.
     await this.#held?.release(exitPair(this.#outcome)).catch(() => undefined);
+    await this.#staging.close();
     server.stop();
     rmSync(join(this.#place.dir, "anchor.sock"), { force: true });
     return this.#outcome;
   }
 
   async #live(plan: AnchorPlan): Promise<ExitStatus> {
-    if (plan.staging !== null)
-      throw new BerthError("NOT_SUPPORTED", `${plan.staging.script} cannot stage a container to a node of the cluster yet`, {
-        hint: "Berth sends what the node lacks by itself: remove scrun.lua, or set BERTH_ENGINE=embedded",
-      });
-    const config = makeRemoteConfig(readConfig(plan.bundle, plan.configFile), {});
+    await this.#staging.open(plan, { signal: this.#withdraw.signal });
+    readConfig(plan.bundle, plan.configFile); // what cannot be read is told to create
     const queued = Promise.withResolvers<"queued">();
     const granted = this.#allocate(plan, () => queued.resolve("queued"));
     granted.catch(() => undefined); // it is awaited below
@@ -93,6 +98,10 @@ class RemoteAnchor {
     this.#created(plan);
     const node = await granted;
     await Promise.race([this.#startWanted.promise, aborted(this.#withdraw.signal)]);
+    const staged = await this.#stageIn(plan);
+    // A script may have put it where only nodes look.
+    const configFile = existsSync(staged.configFile) ? staged.configFile : plan.configFile;
+    const config = makeRemoteConfig(readConfig(plan.bundle, configFile), {});
     const container = await this.#engine.remote.start(
       {
         jobId: this.#jobId as never,
@@ -100,7 +109,8 @@ class RemoteAnchor {
         name: plan.name,
         bundle: plan.bundle,
         containerId: plan.id,
-        rootfs: plan.rootfs,
+        rootfs: staged.rootfs,
+        isStaged: staged.rootfs !== plan.rootfs,
         files: config.files,
         config: (onNode) => config.print(onNode),
         args: config.args,
@@ -146,10 +156,17 @@ class RemoteAnchor {
       });
       this.#isQueued = false;
     }
+    this.#info = info;
     this.#jobId = info?.job.jobId ?? this.#held?.jobId ?? null;
     const node = info?.job.batchHost ?? info?.job.nodes[0];
     if (node === undefined || node === null) throw new BerthError("NO_NODE", `Job ${this.#jobId} has no node`);
     return node;
+  }
+
+  async #stageIn(plan: AnchorPlan): Promise<AnchorPlan> {
+    const info = this.#info;
+    if (plan.staging === null || info === undefined) return plan;
+    return await this.#staging.stageIn(plan, info, { signal: this.#withdraw.signal });
   }
 
   #tellWaiting(starter: FrameConnection): void {
