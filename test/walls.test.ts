@@ -31,8 +31,10 @@ const EXTRA: Readonly<Record<string, readonly string[]>> = {
   "commands/info.ts": ["engine/embedded", "engine/slurm"], // says where the engine in use keeps its files
   "commands/cluster.ts": ["engine/slurm"], // looks after a Slurm of its own
   "commands/stage.ts": ["engine/slurm", "platform"], // sends itself to nodes, then becomes the site's srun
+  "commands/site-sacct.ts": ["engine/slurm"], // lays out the site's own sacct, with containers
   "commands/task.ts": ["engine/slurm"], // is a task's process on a node
   "commands/pmix-host.ts": ["platform"], // is the process that serves PMIx
+  "commands/lua-host.ts": ["platform"], // is a Lua interpreter
   "commands/mpi-types.ts": ["platform"], // which kinds of MPI can be served here
   "commands/scrun.ts": ["scrun"], // is the OCI runtime proxy
   "commands/generate.ts": ["scrun", "platform"], // sets up container engines, outside any engine of ours
@@ -41,11 +43,15 @@ const EXTRA: Readonly<Record<string, readonly string[]>> = {
   "commands/doctor.ts": ["container", "platform"], // looks at the host, outside any engine
   "commands/oci.ts": ["container", "platform"], // about oci.conf itself, outside any engine
   "commands/bundle.ts": ["container", "platform"], // about bundles themselves, outside any engine
+  "commands/completion.ts": ["platform"], // names the executable that runs
   "commands/link.ts": ["platform"], // links point at the executable that runs
   "commands/identity.ts": ["platform"], // names of users and of this host
   "commands/login-environment.ts": ["platform"], // runs the user's login shell
   "commands/salloc.ts": ["platform"], // runs the user's command in the foreground
   "commands/srun.ts": ["platform"], // makes the terminal raw for --pty
+  "commands/bcast.ts": ["platform"], // asks the dynamic linker for libraries
+  "commands/sattach.ts": ["platform"], // makes the terminal raw for --pty
+  "commands/srun-scripts.ts": ["platform"], // runs the programs of the site and the user in the foreground
 };
 
 /** Packages and built-in modules that only some rooms may load, and why. */
@@ -137,6 +143,13 @@ describe("the walls between rooms", () => {
     expect(complaintsAbout(file, imports, read(file))).toEqual([]);
     expect(imports.map(({ path }) => targetOf(file, path) ?? "").filter((target) => support.includes(target))).toEqual([]);
   });
+});
+
+test("no test blocks on a promise, where its time limit cannot end it (rejection.ts)", () => {
+  const root = join(SRC, "..");
+  const files = [...new Bun.Glob("{src,test}/**/*.ts").scanSync(root)];
+  const blocking = files.filter((file) => /\)\.(rejects|resolves)\./.test(readFileSync(join(root, file), "utf8")));
+  expect(blocking).toEqual([]);
 });
 
 describe("the rules themselves", () => {

@@ -33,6 +33,10 @@ export async function allocate(
     const held = await engine.allocate(request, {
       signal: withdraw.signal,
       onEvent: (event) => {
+        if (event.kind === "message") {
+          complain(`${command}: ${event.text}`);
+          return;
+        }
         if (event.kind === "granted") {
           granted = event.info;
           if (event.waited) info(`job ${event.info.job.jobId} has been allocated resources`);

@@ -2,19 +2,20 @@
 import { clusterDown, clusterStatus, clusterUp, type ClusterStatus } from "#engine/slurm/cluster/cluster.ts";
 import { complain, printLines } from "./terminal.ts";
 
-const USAGE = `Usage: berth cluster up [--nodes N] [--cpus N] [--jwt] [--json] | down | status [--json]
+const USAGE = `Usage: berth cluster up [--nodes N] [--cpus N] [--jwt] [--dbd] [--json] | down | status [--json]
 A private, throw-away cluster of the Slurm that is installed here: its own munge, controller and nodes c1…cN, on this
 machine, as whoever calls. Everything is in one directory; down leaves no process and no file.
 
   up       start it (4 nodes, unless --nodes says otherwise); a second call changes nothing;
-           --jwt: it accepts tokens too (scontrol token), as a slurmrestd in front of it needs
+           --jwt: it accepts tokens too (scontrol token), as a slurmrestd in front of it needs;
+           --dbd: it has slurmdbd with a MariaDB of its own, so that sacct knows jobs and steps of all times
   down     end all of it, jobs too
   status   whether it works; exit status 0 when it does, 1 when not`;
 
 const DEFAULT_NODES = 4;
 
 export async function cluster(argv: readonly string[]): Promise<number> {
-  const { words, values, isJson, isHelp, hasTokens } = read(argv);
+  const { words, values, isJson, isHelp, hasTokens, hasDatabase } = read(argv);
   const [verb, ...extra] = words;
   if (isHelp) {
     printLines([USAGE]);
@@ -31,6 +32,7 @@ export async function cluster(argv: readonly string[]): Promise<number> {
           nodes: values.get("nodes") ?? DEFAULT_NODES,
           cpusPerNode: values.get("cpus") ?? null,
           hasTokens,
+          hasDatabase,
           isJson,
           signal,
         });
@@ -56,6 +58,7 @@ function read(argv: readonly string[]): {
   isJson: boolean;
   isHelp: boolean;
   hasTokens: boolean;
+  hasDatabase: boolean;
 } {
   const words: string[] = [];
   const values = new Map<string, number>();
@@ -67,10 +70,11 @@ function read(argv: readonly string[]): {
   }
   const isGiven = (...names: string[]) => words.some((word) => names.includes(word));
   return {
-    words: words.filter((word) => !["--json", "--jwt", "--help", "-h"].includes(word)),
+    words: words.filter((word) => !["--json", "--jwt", "--dbd", "--help", "-h"].includes(word)),
     values,
     isJson: isGiven("--json"),
     hasTokens: isGiven("--jwt"),
+    hasDatabase: isGiven("--dbd"),
     isHelp: isGiven("--help", "-h"),
   };
 }
@@ -79,6 +83,7 @@ async function up(options: {
   readonly nodes: number;
   readonly cpusPerNode: number | null;
   readonly hasTokens: boolean;
+  readonly hasDatabase: boolean;
   readonly isJson: boolean;
   readonly signal: AbortSignal;
 }): Promise<number> {

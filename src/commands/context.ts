@@ -28,6 +28,12 @@ export function environment(): Record<string, string> {
   return found;
 }
 
+/** SLURM_UMASK, except inside a job, where it is what the job was made with. */
+function wantedUmask(): number | undefined {
+  const text = process.env["SLURM_JOB_ID"] === undefined ? process.env["SLURM_UMASK"] : undefined;
+  return text !== undefined && /^[0-7]{1,4}$/.test(text) ? Number.parseInt(text, 8) & 0o777 : undefined;
+}
+
 export function submitContext(options: {
   readonly command: string;
   readonly argv: readonly string[];
@@ -42,7 +48,7 @@ export function submitContext(options: {
     host: shortHostName(),
     sid: sessionId(),
     submitLine: [options.command, ...options.argv].join(" "),
-    umask,
+    umask: wantedUmask() ?? umask,
     rlimits: readSoftLimits(),
     environment: options.environment,
   };

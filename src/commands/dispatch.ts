@@ -18,6 +18,7 @@ const SLURM_COMMANDS: Readonly<Record<string, () => Promise<CommandRun>>> = {
   sacct: async () => (await import("./sacct.ts")).sacct,
   scontrol: async () => (await import("./scontrol.ts")).scontrol,
   sstat: async () => (await import("./sstat.ts")).sstat,
+  sattach: async () => (await import("./sattach.ts")).sattach,
   sbcast: async () => (await import("./sbcast.ts")).sbcast,
   sacctmgr: async () => (await import("./accounts.ts")).sacctmgr,
   sshare: async () => (await import("./accounts.ts")).sshare,
@@ -35,10 +36,13 @@ const OWN_COMMANDS: Readonly<Record<string, () => Promise<CommandRun>>> = {
   doctor: async () => (await import("./doctor.ts")).doctor,
   oci: async () => (await import("./oci.ts")).oci,
   bundle: async () => (await import("./bundle.ts")).bundle,
+  "lua-host": async () => (await import("./lua-host.ts")).luaHost,
   "pmix-host": async () => (await import("./pmix-host.ts")).pmixHost,
   task: async () => (await import("./task.ts")).task,
   stage: async () => (await import("./stage.ts")).stage,
   generate: async () => (await import("./generate.ts")).generate,
+  completion: async () => (await import("./completion.ts")).completion,
+  man: async () => (await import("./man.ts")).man,
   cluster: async () => (await import("./cluster.ts")).cluster,
 };
 

@@ -82,12 +82,19 @@ export async function openEngine(): Promise<Engine> {
   return new EmbeddedEngine();
 }
 
+/** The same for what must not start a controller. */
+export async function openRunningEngine(): Promise<Engine | undefined> {
+  if (chooseEngine().engine === "slurm") return await openEngine();
+  const { EmbeddedEngine, findController } = await import("#engine/embedded/client.ts");
+  return (await findController()) ? new EmbeddedEngine() : undefined;
+}
+
 /** Whether the slurm engine speaks to slurmrestd, so that our own commands are used and not the site's. */
 export function isThroughRest(): boolean {
   return findRestAddress() !== undefined;
 }
 
-const LIVE_STEP_COMMANDS: readonly string[] = ["srun", "salloc", "sbcast", "sstat"];
+const LIVE_STEP_COMMANDS: readonly string[] = ["srun", "salloc", "sattach", "sbcast", "sstat"];
 
 /** @throws BerthError NOT_SUPPORTED for what slurmrestd cannot carry: streams, and what is held while a command runs */
 export function refuseLiveStep(name: string): void {

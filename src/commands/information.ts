@@ -1,6 +1,6 @@
 /** `--help`, `--usage`, `--version` and the lists that options print instead of doing their command's work. */
 import type { Action } from "#options/job-draft.ts";
-import type { HelpCommand } from "#options/help.ts";
+import type { HelpCommand } from "#options/command-tables.ts";
 import { SLURM_VERSION } from "#job/version.ts";
 import { printLines } from "./terminal.ts";
 

@@ -112,7 +112,10 @@ async function load({ line, userIds }: Query, engine: Engine): Promise<Accounted
   const { from, to } = windowOf(line);
   const jobIds = line.jobs?.map(({ jobId }) => jobId) ?? null;
   // States are those of the window, which only the times tell: a job that has ended was running once.
-  const found = await engine.accounting({ jobIds, userIds, states: null, names, partitions, from, to }, UNTIL_ENDED);
+  const found = await engine.accounting(
+    { jobIds, userIds, states: null, names, partitions, from, to, earlierRuns: line.duplicates },
+    UNTIL_ENDED,
+  );
   const wanted = found.filter((job) => isWanted(job, line)).flatMap((job) => (line.array ? eachTask(job) : [job]));
   return wanted.map((job) => {
     const chosen = withSteps(job, line);
@@ -153,7 +156,7 @@ function isOfSize(job: AccountedJob, { ncpus, nnodes, timeLimit, constraints, fl
 }
 
 function flagsOf(job: AccountedJob): AccountingFlag[] {
-  if (job.startedAt === null) return [];
+  if (job.startedAt === null) return ["StartReceived"];
   return [`Sched${job.scheduler ?? "Main"}`, "StartReceived"];
 }
 
@@ -170,6 +173,7 @@ function wasInState(job: AccountedJob, state: AnyState, line: SacctLine): boolea
   const overlaps = (start: number, end: number) => start <= to && end >= from;
   if (state === "PENDING") return overlaps(job.eligibleAt ?? job.submittedAt, job.startedAt ?? job.endedAt ?? Infinity);
   if (state === "RUNNING") return job.startedAt !== null && overlaps(job.startedAt, job.endedAt ?? Infinity);
+  if (job.earlierRun !== undefined) return state === job.earlierRun;
   if (state !== job.state) return job.flags.some((flag) => flag === state);
   return !isTerminal(state) || (job.endedAt !== null && overlaps(job.endedAt, job.endedAt));
 }

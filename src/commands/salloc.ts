@@ -191,6 +191,7 @@ function interactiveOptions(command: readonly string[], pty: boolean): StepOptio
   return {
     command,
     pty,
+    taskCommands: null,
     jobId: null,
     label: false,
     unbuffered: false,
@@ -210,6 +211,7 @@ function interactiveOptions(command: readonly string[], pty: boolean): StepOptio
     multiProg: false,
     mpi: null,
     cpuBind: null,
+    cpuBinding: null,
     taskProlog: null,
     taskEpilog: null,
     prolog: null,
@@ -218,5 +220,6 @@ function interactiveOptions(command: readonly string[], pty: boolean): StepOptio
     quitOnInterrupt: false,
     testOnly: false,
     bcast: null,
+    bcastCopy: null,
   };
 }

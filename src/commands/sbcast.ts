@@ -2,12 +2,12 @@
  * sbcast (commands.md §12). All nodes of the embedded engine are this machine, so that a file is on all of them once it
  * is copied. On a real cluster that is not enough, and Slurm's own sbcast does it.
  */
-import { randomUUID } from "node:crypto";
-import { chmod, copyFile, link, rename, rm, stat, utimes } from "node:fs/promises";
+import { stat } from "node:fs/promises";
 import { constants } from "node:os";
 import { BerthError, slurmError } from "#job/errors.ts";
 import { absolutePath } from "#options/path.ts";
-import { parseSbcast, type SbcastLine } from "#options/sbcast.ts";
+import { parseSbcast } from "#options/sbcast.ts";
+import { copyLibraries, copyWhole } from "./bcast.ts";
 import { openEngine } from "./engine.ts";
 import { errnoWords } from "./errno.ts";
 import { informationAction } from "./information.ts";
@@ -22,7 +22,10 @@ export async function sbcast(argv: readonly string[]): Promise<number> {
   const { source, destination, target } = line;
   if (source === null || destination === null || target === null) throw new Error("parseSbcast lets none of them be missing");
   try {
-    await stat(source);
+    if ((await stat(source)).isDirectory()) {
+      complain(`sbcast: error: Can't mmap file \`${source}\`, No such device.`);
+      return 255;
+    }
   } catch (error) {
     complain(`sbcast: error: Can't open \`${source}\`: ${errnoWords(error)}`);
     return 255;
@@ -42,7 +45,12 @@ export async function sbcast(argv: readonly string[]): Promise<number> {
     });
   }
   try {
-    await copy(source, path, line);
+    if (await isDirectory(path)) {
+      complain("sbcast: error: Target filename cannot be a directory.");
+      return 1;
+    }
+    await copyWhole(source, path, line);
+    if (line.sendLibs) await copyLibraries(source, path, line);
     return 0;
   } catch (error) {
     const code = (error as NodeJS.ErrnoException).code ?? "";
@@ -51,17 +59,9 @@ export async function sbcast(argv: readonly string[]): Promise<number> {
   }
 }
 
-/** The file appears whole or not at all; a crash leaves at most `<path>.part-*`. Without -f an existing file stays. */
-async function copy(source: string, path: string, { force, preserve }: SbcastLine): Promise<void> {
-  const part = `${path}.part-${randomUUID()}`;
-  try {
-    await copyFile(source, part);
-    const { mode, atime, mtime } = await stat(source);
-    await chmod(part, mode & 0o7777);
-    if (preserve) await utimes(part, atime, mtime);
-    if (force) await rename(part, path);
-    else await link(part, path); // unlike a rename it fails when there is a file already
-  } finally {
-    await rm(part, { force: true });
-  }
+async function isDirectory(path: string): Promise<boolean> {
+  return await stat(path).then(
+    (found) => found.isDirectory(),
+    () => false,
+  );
 }

@@ -70,17 +70,13 @@ export function top(words: Words, session: ScontrolSession): number {
   return session.fail(...words.map((word) => `Access/permission denied for job ${word}`));
 }
 
-/** `notify ID text`: no engine has a way to a job's terminal. */
-export async function notify([id = ""]: Words, session: ScontrolSession): Promise<number> {
+/** `notify ID text…`: the words as one line. A step's id is as good as its job's. */
+export async function notify([id = "", ...words]: Words, session: ScontrolSession): Promise<number> {
   const target = parseJobTarget(id);
   try {
     if (target === undefined) throw slurmError("INVALID_JOB_ID");
-    const engine = await session.engine();
-    const jobs = await engine.jobs(
-      { jobIds: [target.jobId], userIds: null, states: LIVE_STATES, names: null, partitions: null },
-      UNTIL_ENDED,
-    );
-    throw slurmError(jobs.some((job) => isTargetJob(target, job)) ? "NOT_SUPPORTED" : "INVALID_JOB_ID");
+    await (await session.engine()).notify({ ...target, stepKey: null, text: words.join(" ") }, UNTIL_ENDED);
+    return 0;
   } catch (error) {
     return session.failToLoad("job notify failure", error);
   }

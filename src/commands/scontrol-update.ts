@@ -2,6 +2,7 @@
 import type { Engine } from "#engine/engine.ts";
 import { BerthError } from "#job/errors.ts";
 import { expandHostlist } from "#options/hostlist.ts";
+import { JOB_UPDATE_KEYS, NODE_UPDATE_KEYS, PARTITION_UPDATE_KEYS, updateKeyName } from "#options/scontrol-words.ts";
 import { changeEach } from "./scontrol-change.ts";
 import type { ScontrolSession } from "./scontrol-session.ts";
 import { UNTIL_ENDED } from "./query.ts";
@@ -25,12 +26,12 @@ export async function update(words: readonly string[], session: ScontrolSession)
     );
   const nodes = pairs.find(({ tag }) => isTag(tag, "NodeName", 3))?.value;
   if (nodes !== undefined)
-    return await updateCluster(pairs, NODE_KEYS, session, (engine, changes) =>
+    return await updateCluster(pairs, NODE_UPDATE_KEYS, session, (engine, changes) =>
       engine.updateNodes(expandHostlist(nodes), changes, UNTIL_ENDED),
     );
   const partition = pairs.find(({ tag }) => isTag(tag, "PartitionName", 3))?.value;
   if (partition !== undefined)
-    return await updateCluster(pairs, PARTITION_KEYS, session, (engine, changes) =>
+    return await updateCluster(pairs, PARTITION_UPDATE_KEYS, session, (engine, changes) =>
       engine.updatePartition(partition, changes, UNTIL_ENDED),
     );
   const isAdministrators = pairs.some(({ tag }) => ADMINISTRATORS.some((name) => isTag(tag, name, 3)));
@@ -41,9 +42,6 @@ export async function update(words: readonly string[], session: ScontrolSession)
     'Input line must include "NodeName", "PartitionName", "Reservation", "JobId", or "SlurmctldDebug"',
   );
 }
-
-const NODE_KEYS = ["State", "Reason"];
-const PARTITION_KEYS = ["State", "MaxTime", "DefaultTime"];
 
 /** Nodes and partitions: any other key is refused by its name. */
 async function updateCluster(
@@ -96,25 +94,12 @@ function isTag(tag: string, name: string, least: number): boolean {
   return tag.length >= least && name.toLowerCase().startsWith(tag.toLowerCase());
 }
 
-/** Keys of a job, in the order in which abbreviations are tried (scontrol(1), SPECIFICATIONS FOR UPDATE COMMAND, JOBS). */
-const JOB_KEYS = (
-  "Account AdminComment ArrayTaskThrottle BurstBuffer Clusters ClusterFeatures Comment Contiguous CoreSpec CPUsPerTask CpusPerTres " +
-  "Deadline DelayBoot Dependency EligibleTime EndTime ExcNodeList Features Gres JobName Licenses MailType MailUser MemPerTres MinCPUsNode " +
-  "MinMemoryCPU MinMemoryNode MinTmpDiskNode Name Nice NodeList NumCPUs NumNodes NumTasks OverSubscribe Partition Prefer Priority QOS Reboot ReqCores " +
-  "ReqNodeList ReqNodes ReqProcs ReqSockets ReqThreads Requeue ReservationName ResetAccrueTime Shared SiteFactor StartTime StdOut Switches " +
-  "TasksPerNode ThreadSpec TimeLimit TimeMin TresBind TresFreq TresPerJob TresPerNode TresPerSocket TresPerTask UserID WCKey WorkDir wait-for-switch " +
-  "Extra MCSLabel SegmentSize StdErr StdIn"
-).split(" ");
-
-/** Two keys for one thing. */
-const SYNONYMS: Readonly<Record<string, string>> = { Name: "JobName", ReqNodes: "NumNodes", ReqProcs: "NumCPUs", Shared: "OverSubscribe" };
-
 function findKey(tag: string): string | undefined {
   const lower = tag.toLowerCase();
   const key =
-    JOB_KEYS.find((name) => name.toLowerCase() === lower) ??
-    (lower.length >= 3 ? JOB_KEYS.find((name) => name.toLowerCase().startsWith(lower)) : undefined);
-  return key === undefined ? undefined : (SYNONYMS[key] ?? key);
+    JOB_UPDATE_KEYS.find(({ name }) => name.toLowerCase() === lower) ??
+    (lower.length >= 3 ? JOB_UPDATE_KEYS.find(({ name }) => name.toLowerCase().startsWith(lower)) : undefined);
+  return key === undefined ? undefined : updateKeyName(key.name);
 }
 
 async function updateJob(jobs: string, pairs: readonly Pair[], session: ScontrolSession): Promise<number> {

@@ -2,6 +2,7 @@
 import { BerthError } from "#job/errors.ts";
 import { SLURM_VERSION } from "#job/version.ts";
 import { parseScontrol } from "#options/scontrol.ts";
+import { SCONTROL_VERBS } from "#options/scontrol-words.ts";
 import { informationAction } from "./information.ts";
 import { findCluster } from "./query.ts";
 import { ScontrolSession } from "./scontrol-session.ts";
@@ -22,153 +23,55 @@ export async function scontrol(argv: readonly string[]): Promise<number> {
 
 type Run = (words: readonly string[], session: ScontrolSession, keyword: string) => Promise<number> | number;
 
-interface Keyword {
-  readonly name: string;
-  /** Letters that are enough to be understood. */
-  readonly least: number;
-  /** Words that may follow. */
-  readonly min: number;
-  readonly max: number;
-  readonly run: Run;
-}
-
-/** In the order in which abbreviations are tried (scontrol(1), COMMANDS). */
-const KEYWORDS: readonly Keyword[] = [
-  keyword("all", 3, 0, 0, (_words, session) =>
+const RUNS: Readonly<Record<string, Run>> = {
+  all: (_words, session) =>
     set(() => {
       session.all = true;
     }),
-  ),
-  keyword("completing", 2, 0, 0, async (_words, session) => (await import("./scontrol-show.ts")).showCompleting(session)),
-  keyword("details", 1, 0, 0, (_words, session) =>
+  cluster: async ([name = ""], session) => ((await findCluster("scontrol", name, await session.engine())) === undefined ? 1 : 0),
+  completing: async (_words, session) => (await import("./scontrol-show.ts")).showCompleting(session),
+  details: (_words, session) =>
     set(() => {
       session.details = true;
     }),
-  ),
-  keyword("exit", 1, 0, 0, () => 0),
-  keyword("help", 2, 0, 0, help),
-  keyword("hide", 2, 0, 0, (_words, session) =>
+  errnumstr: async (words) => (await import("./scontrol-pids.ts")).errorNumber(words),
+  exit: () => 0,
+  federation: () => 0,
+  help,
+  hide: (_words, session) =>
     set(() => {
       session.all = false;
     }),
-  ),
-  keyword(
-    "hold",
-    3,
-    1,
-    Infinity,
-    change((module) => module.hold),
-  ),
-  keyword("listpids", 3, 0, 2, (_words, session) =>
-    session.fail("scontrol: error: listpids: Requested operation not supported on this system"),
-  ),
-  keyword(
-    "notify",
-    1,
-    2,
-    Infinity,
-    change((module) => module.notify),
-  ),
-  keyword("oneliner", 1, 0, 0, (_words, session) =>
+  hold: change((module) => module.hold),
+  listpids: async (words, session) => (await import("./scontrol-pids.ts")).listPids(words, session),
+  local: () => 0,
+  notify: change((module) => module.notify),
+  oneliner: (_words, session) =>
     set(() => {
       session.oneLine = true;
     }),
-  ),
-  keyword("ping", 3, 0, 0, async (_words, session) => (await import("./scontrol-show.ts")).ping(session)),
-  keyword("quiet", 4, 0, 0, (_words, session) =>
+  pidinfo: async (words, session) => (await import("./scontrol-pids.ts")).pidInfo(words, session),
+  ping: async (_words, session) => (await import("./scontrol-show.ts")).ping(session),
+  quiet: (_words, session) =>
     set(() => {
       session.quiet = true;
     }),
-  ),
-  keyword("quit", 4, 0, 0, () => 0),
-  keyword(
-    "release",
-    3,
-    1,
-    Infinity,
-    change((module) => module.release),
-  ),
-  keyword(
-    "requeue",
-    3,
-    1,
-    Infinity,
-    change((module) => module.requeue),
-  ),
-  keyword(
-    "requeuehold",
-    8,
-    1,
-    Infinity,
-    change((module) => module.requeueHold),
-  ),
-  keyword(
-    "resume",
-    3,
-    1,
-    Infinity,
-    change((module) => module.resume),
-  ),
-  keyword("show", 3, 1, 2, show),
-  keyword(
-    "suspend",
-    2,
-    1,
-    Infinity,
-    change((module) => module.suspend),
-  ),
-  keyword(
-    "top",
-    3,
-    1,
-    Infinity,
-    change((module) => module.top),
-  ),
-  keyword(
-    "uhold",
-    3,
-    1,
-    Infinity,
-    change((module) => module.hold),
-  ),
-  keyword("update", 1, 1, Infinity, async (words, session) => (await import("./scontrol-update.ts")).update(words, session)),
-  keyword("verbose", 4, 0, 0, () => 0),
-  keyword("version", 4, 0, 0, () => set(() => printLines([`slurm-wlm ${SLURM_VERSION}`]))),
-  keyword(
-    "wait_job",
-    2,
-    1,
-    1,
-    change((module) => module.waitJob),
-  ),
-  keyword(
-    "write",
-    3,
-    2,
-    3,
-    change((module) => module.write),
-  ),
-  // What only a cluster's administrator has a use for. The embedded engine reads its configuration when it starts.
-  ...[
-    "cancel_reboot",
-    "create",
-    "delete",
-    "fsdampeningfactor",
-    "power",
-    "reboot",
-    "reconfigure",
-    "schedloglevel",
-    "setdebug",
-    "setdebugflags",
-    "shutdown",
-    "takeover",
-    "token",
-  ].map((name) => keyword(name, Math.min(name.length, 5), 0, Infinity, administrate)),
-];
-
-function keyword(name: string, least: number, min: number, max: number, run: Run): Keyword {
-  return { name, least, min, max, run };
-}
+  quit: () => 0,
+  release: change((module) => module.release),
+  requeue: change((module) => module.requeue),
+  requeuehold: change((module) => module.requeueHold),
+  resume: change((module) => module.resume),
+  show,
+  sibling: () => 0,
+  suspend: change((module) => module.suspend),
+  top: change((module) => module.top),
+  uhold: change((module) => module.hold),
+  update: async (words, session) => (await import("./scontrol-update.ts")).update(words, session),
+  verbose: () => 0,
+  version: () => set(() => printLines([`slurm-wlm ${SLURM_VERSION}`])),
+  wait_job: change((module) => module.waitJob),
+  write: change((module) => module.write),
+};
 
 function set(effect: () => void): number {
   effect();
@@ -189,18 +92,11 @@ async function show(words: readonly string[], session: ScontrolSession): Promise
 
 async function help(): Promise<number> {
   await informationAction("scontrol", "help");
-  const names = KEYWORDS.filter(({ run }) => run !== administrate).map(({ name }) => name);
-  printLines([
-    "",
-    "Commands:",
-    `  ${names.join(" ")}`,
-    "Entities of show:",
-    "  aliases config daemons hostlist hostlistsorted hostnames jobs licenses nodes partitions reservations steps",
-  ]);
   return 0;
 }
 
 function administrate(_words: readonly string[], session: ScontrolSession, name: string): number {
+  // The embedded engine has no administrators, and reads its configuration when it starts.
   const hint = name === "reconfigure" ? ["scontrol: berth daemon restart reads berth.conf again; jobs that run go on"] : [];
   return session.fail(`slurm_${name} error: Requested operation not supported on this system`, ...hint);
 }
@@ -208,13 +104,13 @@ function administrate(_words: readonly string[], session: ScontrolSession, name:
 /** One command of the command line or of the prompt. */
 async function runWords([word = "", ...rest]: readonly string[], session: ScontrolSession): Promise<number> {
   const lower = word.toLowerCase();
-  const found = KEYWORDS.find(({ name, least }) => lower.length >= least && name.startsWith(lower));
+  const found = SCONTROL_VERBS.find(({ name, least }) => lower.length >= least && name.startsWith(lower));
   if (found === undefined) return session.fail(`invalid keyword: ${word}`);
   if (rest.length < found.min) {
     return session.fail(`too few arguments for ${found.name === "update" ? "update keyword" : `keyword:${word}`}`);
   }
   if (rest.length > found.max) return session.fail(`too many arguments for keyword:${word}`);
-  return await found.run(rest, session, found.name);
+  return await (RUNS[found.name] ?? administrate)(rest, session, found.name);
 }
 
 /** Reads commands until "exit", "quit" or the end of the input. Any that failed makes the exit status 1, as in Slurm. */

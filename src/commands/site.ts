@@ -3,11 +3,14 @@
  * that streams, terminal, signals and exit status are Slurm's own. Modules are loaded by the command that needs them: all
  * the time from here to execve is on top of Slurm's.
  */
-import { readFileSync } from "node:fs";
-import { resolve } from "node:path";
+import { existsSync, readFileSync } from "node:fs";
+import { join, resolve } from "node:path";
 import { getSiteProgram } from "#engine/slurm/programs.ts";
+import type { SbatchCall } from "#engine/slurm/site/sbatch.ts";
+import type { SrunCall } from "#engine/slurm/site/srun.ts";
 import type { SiteCall } from "#engine/slurm/site/site-call.ts";
 import { shellCode } from "#job/outcome.ts";
+import { directories } from "#platform/directories.ts";
 import { restoreFileLimit, replaceProcess } from "#platform/exec.ts";
 
 type Env = Readonly<Record<string, string>>;
@@ -18,7 +21,7 @@ export async function runOnSite(name: string, argv: readonly string[]): Promise<
   switch (name) {
     case "srun":
       if (!mayAsk(argv, env)) return become(asIs);
-      return become((await import("#engine/slurm/site/srun.ts")).siteSrun(argv, env));
+      return await runSrun((await import("#engine/slurm/site/srun.ts")).siteSrun(argv, env));
     case "salloc": {
       if (!mayAsk(argv, env)) return become(asIs);
       const [{ siteSalloc }, { isTerminal }] = await Promise.all([import("#engine/slurm/site/salloc.ts"), import("#platform/libc.ts")]);
@@ -29,14 +32,38 @@ export async function runOnSite(name: string, argv: readonly string[]): Promise<
       using call = await siteSbatch(argv, env, readScript);
       return call.isTemporary ? await runBelow(call) : become(call);
     }
+    case "sacct":
+      if (!(await import("#engine/slurm/accounting/cluster-name.ts")).hasAccounting(env) && !isOnlyTheSites(argv)) {
+        return (await import("./sacct.ts")).sacct(argv);
+      }
+      return await shown(name, asIs, argv);
+    case "squeue":
+      await keepCourier();
+      return await shown(name, asIs, argv);
     case "scontrol":
-    case "squeue": {
-      const { filterFor } = await import("#engine/slurm/site/show-containers.ts");
-      const filter = filterFor(name, argv);
-      if (filter !== undefined) return await filtered(name, filter, env);
-    }
+      return await shown(name, asIs, argv);
   }
   return become(asIs);
+}
+
+/** Whoever looks at his jobs expects them to get on. */
+async function keepCourier(): Promise<void> {
+  if (!existsSync(join(directories().state, "couriers"))) return; // nothing was ever to be brought from here
+  (await import("#engine/slurm/cache/courier-records.ts")).startCourierIfNeeded();
+}
+
+async function shown(name: "scontrol" | "squeue" | "sacct", asIs: SiteCall, argv: readonly string[]): Promise<number> {
+  const { ContainerLookup, filterFor, jsonFilter } = await import("#engine/slurm/site/show-containers.ts");
+  const filter =
+    name === "sacct"
+      ? ((await jsonFilter(argv, new ContainerLookup(asIs.env))) ?? (await import("./site-sacct.ts")).sacctFilter(argv, asIs.env))
+      : await filterFor(name, argv, asIs.env);
+  return filter === undefined ? become(asIs) : await filtered(name, filter, asIs.env);
+}
+
+/** Without slurmdbd Berth's own sacct asks the controller; but not for what only the site's sacct can read. */
+function isOnlyTheSites(argv: readonly string[]): boolean {
+  return argv.some((word) => /^(?:--comp|-[a-zA-Z]{0,3}c$|--file|-f|-V|--version|--help|-h$|--usage|-M|--clusters?)/.test(word));
 }
 
 /** Whether srun or salloc could be asked for a container: only then their words are read, which takes two milliseconds. */
@@ -47,16 +74,39 @@ function mayAsk(argv: readonly string[], env: Env): boolean {
   );
 }
 
+/** A step in a container ends with an error when its node is lost, whatever the site's srun makes of it. */
+async function runSrun(call: SrunCall): Promise<number> {
+  if (!call.hasContainer) return become(call);
+  const { forgetsNodeFailures, runWatched } = await import("#engine/slurm/site/watched-srun.ts");
+  return forgetsNodeFailures(call.program) ? await runWatched(call) : become(call);
+}
+
 function become({ program, argv, env }: SiteCall): never {
   return replaceProcess(program, argv, env);
 }
 
 /** For a command that leaves something to clean up. Ctrl-C is the command's: it is in the same foreground group. */
-async function runBelow({ program, argv, env }: SiteCall): Promise<number> {
-  const { spawnForeground } = await import("#platform/spawn.ts");
+async function runBelow({ program, argv, env, onSubmitted }: SiteCall & Pick<SbatchCall, "onSubmitted">): Promise<number> {
+  const { spawnForeground, spawnOverheard } = await import("#platform/spawn.ts");
   for (const signal of ["SIGINT", "SIGTERM", "SIGHUP", "SIGQUIT"] as const) process.on(signal, () => undefined);
   restoreFileLimit();
-  return shellCode(await spawnForeground([program, ...argv.slice(1)], env).exited);
+  const command: [string, ...string[]] = [program, ...argv.slice(1)];
+  if (onSubmitted === undefined) return shellCode(await spawnForeground(command, env).exited);
+  const { writeAll } = await import("./terminal.ts");
+  const child = spawnOverheard(command, { env, stream: 1 });
+  let said: string | undefined = "";
+  for await (const bytes of child.heard) {
+    if (said !== undefined) {
+      said += Buffer.from(bytes).toString("latin1");
+      const jobId = /^(?:Submitted batch job )?(\d+)[ ;\n]/m.exec(said)?.[1];
+      if (jobId !== undefined) {
+        said = undefined;
+        onSubmitted(Number(jobId)); // before anybody else hears of it
+      }
+    }
+    writeAll(1, bytes);
+  }
+  return shellCode(await child.exited);
 }
 
 /** The command's own output, with containers shown; its error stream and status as they are. */

@@ -2,7 +2,8 @@
 import type { AllocationInfo, Engine, StepRequest } from "#engine/engine.ts";
 import { BerthError } from "#job/errors.ts";
 import { parseStepKey } from "#job/id.ts";
-import type { JobRequest, SubmitContext } from "#job/request.ts";
+import type { StepRecord } from "#job/record.ts";
+import type { JobRequest, StepOptions, SubmitContext } from "#job/request.ts";
 import { parseSrun, type SrunLine } from "#options/srun.ts";
 import { makeTerminalRaw } from "#platform/libc.ts";
 import { allocate } from "./allocate.ts";
@@ -15,13 +16,15 @@ import { runSession, type SessionResult } from "./step-session.ts";
 import { complain, errorExit, printError } from "./terminal.ts";
 
 export async function srun(argv: readonly string[]): Promise<number> {
-  const line = parseSrun(argv, process.env, parseContext());
+  let line = parseSrun(argv, process.env, parseContext());
   const informed = await informationAction("srun", line.action);
   if (informed !== undefined) return informed;
   complain(...line.warnings);
-  refuseUnsupported(line);
+  if (line.step.multiProg) line = (await import("./multi-prog.ts")).withPrograms(line);
+  const { bcast } = line.step;
+  if (bcast !== null) line = (await import("./srun-bcast.ts")).withBcast(line, { cwd: process.cwd(), destination: bcast });
   if (line.step.mpi !== null) (await import("./mpi-types.ts")).refuseUnknownMpi(line.step.mpi);
-  const exported = { ...environment(), ...containerVariables(line) };
+  const exported = { ...environment(), ...containerVariables(line), ...ownVariables(line) };
   const submit = submitContext({ command: "srun", argv, chdir: line.step.chdir, environment: taskEnvironment(line.step.export, exported) });
   const engine = await openEngine();
   const exitCode = line.step.testOnly
@@ -33,11 +36,9 @@ export async function srun(argv: readonly string[]): Promise<number> {
   return exitCode;
 }
 
-/** What is parsed but cannot be done yet is refused, not forgotten. */
-function refuseUnsupported(line: SrunLine): void {
-  const { step } = line;
-  const refused = step.multiProg ? "--multi-prog" : step.bcast !== null ? "--bcast" : undefined;
-  if (refused !== undefined) throw new BerthError("NOT_SUPPORTED", `${refused} is not supported on the embedded engine`);
+/** What srun tells of itself. */
+function ownVariables({ step, verbose, quiet }: SrunLine): Record<string, string> {
+  return { SRUN_DEBUG: String(quiet ? 2 : 3 + verbose), ...(step.label ? { SLURM_LABELIO: "1" } : {}) };
 }
 
 function jobRequest(line: SrunLine, submit: SubmitContext): JobRequest {
@@ -104,6 +105,11 @@ interface Place {
 /** A number is the exit status of a step that could not be made. */
 async function runStep(engine: Engine, line: SrunLine, place: Place): Promise<SessionResult | number> {
   const { jobId } = place.info.job;
+  const { info } = place;
+  const { step } = line;
+  const prolog = scriptOf("prolog", { info, step });
+  const epilog = scriptOf("epilog", { info, step });
+  let record: StepRecord | undefined;
   const hasTerminal = findTerminal(line);
   const interrupt = new AbortController();
   const onInterrupt = () => interrupt.abort(new BerthError("INTERRUPTED", "Cancelled pending job step with signal 2"));
@@ -116,9 +122,20 @@ async function runStep(engine: Engine, line: SrunLine, place: Place): Promise<Se
       onWaiting: (text) => {
         if (!line.quiet) complain(`srun: Job ${jobId} step creation temporarily disabled, retrying (${text})`);
       },
+      ...(prolog === undefined && epilog === undefined && step.bcastCopy === null
+        ? {}
+        : {
+            beforeStart: async (created) => {
+              record = created;
+              if (step.bcastCopy !== null) await (await import("./srun-bcast.ts")).sendProgram(step.bcastCopy, created);
+              if (prolog !== undefined) await (await import("./srun-scripts.ts")).runSrunProlog(prolog, { info, step, record });
+            },
+          }),
     });
   } catch (error) {
     restore?.();
+    if (error instanceof BerthError && error.code === "SCRIPT_FAILED") return printError("srun", error);
+
     return printError("srun", error, { failed: `Unable to create step for job ${jobId}: ` });
   } finally {
     process.off("SIGINT", onInterrupt);
@@ -136,7 +153,15 @@ async function runStep(engine: Engine, line: SrunLine, place: Place): Promise<Se
   } finally {
     restore?.();
     await channel[Symbol.asyncDispose]();
+    if (epilog !== undefined && record !== undefined)
+      await (await import("./srun-scripts.ts")).runSrunEpilog(epilog, { info, step, record });
   }
+}
+
+/** Undefined when there is none, so that nothing is loaded and nothing waits for it. */
+function scriptOf(kind: "prolog" | "epilog", place: { readonly info: AllocationInfo; readonly step: StepOptions }): string | undefined {
+  const path = place.step[kind] ?? place.info.stepScripts?.[kind] ?? "";
+  return path === "" || path.toLowerCase() === "none" ? undefined : path;
 }
 
 function stepRequest(line: SrunLine, place: Place, terminal: StepRequest["hasTerminal"]): StepRequest {

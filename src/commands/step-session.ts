@@ -2,13 +2,13 @@
  * One step in the foreground: its streams, its terminal, signals to srun, and what srun says meanwhile
  * (commands.md §2.2, §2.7, §2.9). Used by srun, and by salloc for its interactive step.
  */
-import { closeSync } from "node:fs";
 import type { StepChannel, StepEvent } from "#engine/engine.ts";
 import type { ExitPair } from "#job/outcome.ts";
 import type { StepRecord } from "#job/record.ts";
 import type { StepOptions } from "#job/request.ts";
-import { foldArraySpec } from "#options/array.ts";
 import { expandFilePattern, needsPerTask } from "#options/file-pattern.ts";
+import { foldRanks } from "#options/ranks.ts";
+import { InputForwarder, type InputSource } from "./step-input.ts";
 import { TaskExits } from "./task-exits.ts";
 import { openFile, StepOutput, type Target } from "./step-output.ts";
 import { complain } from "./terminal.ts";
@@ -207,7 +207,8 @@ class StepSession {
   }
 
   #launchFailed(event: Extract<StepEvent, { kind: "launchFailed" }>): void {
-    const words = event.errno === 2 ? "No such file or directory" : "Unspecified error";
+    const isRefused = event.errno > 255; // a number of Slurm's own, with its own words
+    const words = isRefused ? event.message : event.errno === 2 ? "No such file or directory" : "Unspecified error";
     complain(
       `srun: error: Task launch for StepId=${this.#stepId} failed on node ${event.node}: ${event.message}`,
       ...(event.hint === null ? [] : [`srun: ${event.hint}`]),
@@ -215,7 +216,7 @@ class StepSession {
       "srun: Job step aborted",
     );
     // 22.05's number for a missing bundle, and its number for everything else (commands.md §14.3).
-    this.#launchExit = event.errno === 2 ? 130 : 255;
+    this.#launchExit = isRefused ? event.errno & 255 : event.errno === 2 ? 130 : 255;
   }
 
   #aborting(reason: string): void {
@@ -284,9 +285,7 @@ class StepSession {
         .sort((a, b) => a - b);
       if (tasks.length === 0) continue;
       const noun = tasks.length === 1 ? "task" : "tasks";
-      complain(
-        `srun: StepId=${this.#stepId} ${noun} ${foldArraySpec({ indices: tasks, throttle: null }, 0)}: ${isRunning ? "running" : "exited"}`,
-      );
+      complain(`srun: StepId=${this.#stepId} ${noun} ${foldRanks(tasks)}: ${isRunning ? "running" : "exited"}`);
     }
   }
 }
@@ -303,40 +302,4 @@ function streamMode(text: string | null, tasks: number): StreamMode {
   if (text === "none") return { kind: "none" };
   if (/^\d+$/.test(text) && Number(text) < tasks) return { kind: "task", task: Number(text) };
   return { kind: "file", pattern: text };
-}
-
-type InputSource =
-  | { readonly kind: "none" }
-  | { readonly kind: "own"; readonly task: number | null }
-  | { readonly kind: "file"; readonly fd: number };
-
-/** Forwards standard input, or a file, until its end or the step's. */
-class InputForwarder {
-  #isStopped = false;
-
-  static start(channel: StepChannel, source: InputSource): InputForwarder {
-    const forwarder = new InputForwarder();
-    if (source.kind === "none") channel.closeInput();
-    else void forwarder.#forward(channel, source);
-    return forwarder;
-  }
-
-  async #forward(channel: StepChannel, source: Exclude<InputSource, { kind: "none" }>): Promise<void> {
-    const stream = source.kind === "file" ? Bun.file(source.fd).stream() : Bun.stdin.stream();
-    try {
-      for await (const bytes of stream) {
-        if (this.#isStopped) return;
-        if (!channel.writeInput(bytes, source.kind === "own" ? source.task : null)) await channel.drained();
-      }
-    } catch {
-      // A closed or unreadable standard input is an empty one.
-    } finally {
-      if (source.kind === "file") closeSync(source.fd);
-      if (!this.#isStopped) channel.closeInput();
-    }
-  }
-
-  stop(): void {
-    this.#isStopped = true;
-  }
 }

@@ -1,6 +1,6 @@
 /** What srun says about tasks that ended: one line for the tasks of one node that ended alike (commands.md §2.2). */
 import { exitPair, shellCode, worseExit, EXIT_ZERO, type ExitPair, type ExitStatus } from "#job/outcome.ts";
-import { foldArraySpec } from "#options/array.ts";
+import { foldRanks } from "#options/ranks.ts";
 import { signalText } from "#options/signals.ts";
 import { complain } from "./terminal.ts";
 
@@ -47,7 +47,7 @@ export class TaskExits implements Disposable {
     for (const { node, status, tasks } of groups) {
       const indices = tasks.sort((a, b) => a - b);
       const noun = indices.length === 1 ? "task" : "tasks";
-      complain(`srun: error: ${node}: ${noun} ${foldArraySpec({ indices, throttle: null }, 0)}: ${statusText(status)}`);
+      complain(`srun: error: ${node}: ${noun} ${foldRanks(indices)}: ${statusText(status)}`);
     }
   }
 

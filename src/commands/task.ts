@@ -6,13 +6,21 @@ import { shellCode, type ExitStatus } from "#job/outcome.ts";
 import { UsageError } from "#options/usage-error.ts";
 import { complain } from "./terminal.ts";
 
-const USAGE = "Usage: berth task --bundle DIR [--batch INTERPRETER-LINE] -- COMMAND [ARGUMENTS]";
+const USAGE = "Usage: berth task --bundle DIR [--batch INTERPRETER-LINE] [--of job] [--env clean] -- COMMAND [ARGUMENTS]";
 
 export async function task(argv: readonly string[]): Promise<number> {
-  const { bundle, batch, command } = read(argv);
+  if (argv[0] === "--exec" || argv[0] === "--kill") return await inContainer(argv[0], argv.slice(1));
+  const { bundle, batch, isJobs, isClean, command } = read(argv);
   const node = process.env["SLURMD_NODENAME"] ?? "";
   try {
-    const status = await runTask({ bundle, command, batchFirstLine: batch, tell: (line) => complain(`berth: ${node}: ${line}`) });
+    const status = await runTask({
+      bundle,
+      command,
+      batchFirstLine: batch,
+      isJobs,
+      isClean,
+      tell: (line) => complain(`berth: ${node}: ${line}`),
+    });
     return endAs(status);
   } catch (error) {
     if (error instanceof Stopped) return endAs({ kind: "signaled", signal: error.signal, coreDumped: false });
@@ -49,12 +57,33 @@ const SIGNALS: Readonly<Record<number, NodeJS.Signals>> = {
   15: "SIGTERM",
 };
 
-function read(argv: readonly string[]): { readonly bundle: string; readonly batch: string | null; readonly command: readonly string[] } {
+/** `--exec JOB.STEP PROCESS`, `--kill JOB.STEP SIGNAL`: what scrun wants of a container on this node. */
+async function inContainer(what: "--exec" | "--kill", [step = "", word = ""]: readonly string[]): Promise<number> {
+  try {
+    const { execInTask, signalTask } = await import("#engine/slurm/task/exec-in-task.ts");
+    return endAs(await (what === "--exec" ? execInTask(step, word) : signalTask(step, word)));
+  } catch (error) {
+    if (!(error instanceof BerthError)) throw error;
+    complain(`berth: error: ${error.message}`, ...(error.hint === undefined ? [] : [`berth: ${error.hint}`]));
+    return 255;
+  }
+}
+
+interface TaskLine {
+  readonly bundle: string;
+  readonly batch: string | null;
+  readonly isJobs: boolean;
+  readonly isClean: boolean;
+  readonly command: readonly string[];
+}
+
+function read(argv: readonly string[]): TaskLine {
   const end = argv.indexOf("--");
   const options = new Map<string, string>();
   for (let i = 0; i < end; i += 2) options.set(argv[i] ?? "", argv[i + 1] ?? "");
   const bundle = options.get("--bundle");
   const command = argv.slice(end + 1);
   if (end < 0 || bundle === undefined || command.length === 0) throw new UsageError([USAGE], 255);
-  return { bundle, batch: options.get("--batch") ?? null, command };
+  const batch = options.get("--batch") ?? null;
+  return { bundle, batch, isJobs: batch !== null || options.get("--of") === "job", isClean: options.get("--env") === "clean", command };
 }

@@ -252,6 +252,11 @@ export class CdiRegistry {
     return [...this.#devices.keys()];
   }
 
+  /** What one device, by its qualified name, brings along of its own; undefined when nobody, or more than one, has it. */
+  ownEdits(qualified: string): ContainerEdits | undefined {
+    return this.#devices.get(qualified)?.edits;
+  }
+
   /**
    * What a container needs that got these devices of a generic resource: `gpu` and [0, 2] are nvidia.com/gpu=0 and =2.
    * Undefined when no vendor has devices of that class.

@@ -5,7 +5,7 @@
 import type { BerthError } from "#job/errors.ts";
 import type { EpochMs, JobId, StepKey } from "#job/id.ts";
 import type { ExitPair, ExitStatus } from "#job/outcome.ts";
-import type { AccountedJob, JobRecord, NodeRecord, PartitionRecord, StepRecord } from "#job/record.ts";
+import type { AccountedJob, JobRecord, NodeRecord, PartitionRecord, StepRecord, StepUse } from "#job/record.ts";
 import type { JobRequest, StepOptions, SubmitContext } from "#job/request.ts";
 import type { AnyState } from "#job/state.ts";
 
@@ -32,6 +32,8 @@ export interface JobFilter {
 
 /** sacct's window: jobs that were in one of `states` (any, when null) at some time between the two. */
 export interface AccountingFilter extends JobFilter {
+  /** Runs before the last one of jobs that were requeued, too. */
+  readonly earlierRuns: boolean;
   readonly from: EpochMs | null;
   readonly to: EpochMs | null;
 }
@@ -55,6 +57,8 @@ export interface AllocationInfo {
   readonly job: JobRecord;
   readonly environment: Readonly<Record<string, string>>;
   readonly killWaitSeconds: number;
+  /** SrunProlog and SrunEpilog of the cluster, where srun is ours to run them. */
+  readonly stepScripts?: { readonly prolog: string | null; readonly epilog: string | null };
 }
 
 /**
@@ -73,7 +77,9 @@ export interface HeldAllocation extends AsyncDisposable {
 
 export type AllocateEvent =
   | { readonly kind: "queued"; readonly jobId: JobId; readonly configUnavailable: boolean }
-  | { readonly kind: "granted"; readonly info: AllocationInfo; readonly waited: boolean };
+  | { readonly kind: "granted"; readonly info: AllocationInfo; readonly waited: boolean }
+  /** Somebody notified the job (scontrol notify); may come at any time. */
+  | { readonly kind: "message"; readonly text: string };
 
 export interface StepRequest {
   readonly jobId: JobId;
@@ -92,6 +98,23 @@ export interface StepRequest {
   readonly immediateSeconds: number | null;
 }
 
+export interface MeasuredStep extends StepUse {
+  readonly jobId: number;
+  readonly stepKey: StepKey;
+}
+
+export interface PlacedTasks {
+  readonly node: string;
+  readonly ranks: readonly number[];
+}
+
+export interface StepHooks {
+  /** Why it has to wait. */
+  readonly onWaiting: (text: string) => void;
+  /** The step exists, its tasks do not yet, and wait for this. When it fails, the step is ended, and its error is runStep's. */
+  readonly beforeStart?: (step: StepRecord) => Promise<void>;
+}
+
 export interface StepResources {
   readonly nodesMin: number | null;
   readonly nodesMax: number | null;
@@ -103,6 +126,11 @@ export interface StepResources {
   readonly nodeList: readonly string[] | null;
   readonly excludeNodes: readonly string[] | null;
   readonly gres: string | null;
+  readonly gpus: string | null;
+  readonly gpusPerNode: string | null;
+  readonly gpusPerTask: string | null;
+  readonly tasksPerGpu: number | null;
+  readonly gpuBinding: import("#job/gpu-binding.ts").GpuBind | null;
   readonly distribution: import("#job/request.ts").Distribution | null;
   readonly planeSize: number | null;
   readonly overcommit: boolean;
@@ -128,7 +156,8 @@ export interface StepChannel extends AsyncIterable<StepEvent>, AsyncDisposable {
   /** Standard input for one task, or for all of them; false when the buffer is full (wait for `drained`). */
   writeInput(bytes: Uint8Array, task: number | null): boolean;
   drained(): Promise<void>;
-  closeInput(): void;
+  /** The input of this task has ended; without one, of all. */
+  closeInput(task?: number | null): void;
   sendSignal(signal: number): void;
   /** Gentle: TERM, and KILL after KillWait. Hard: KILL. */
   terminate(options: { readonly hard: boolean }): void;
@@ -170,16 +199,83 @@ export interface OwnStep {
   /** Indices of generic resources by name. */
   readonly gres: Readonly<Record<string, readonly number[]>>;
   readonly killWaitSeconds: number;
+  /** Resolves when the engine has reached its caller; until then nobody else should hear of the step's process. */
+  readonly ready: Promise<void>;
   /** Written down before it resolves: whoever takes over knows what to kill. A pid alone is no identity. */
   started(process: { readonly pid: number; readonly startTicks: number }): void;
   /** Written down at once; resolves when the engine has it too, or is away for longer than its caller can wait. */
   ended(end: OwnStepEnd): Promise<void>;
 }
 
+/** A process of a running step; both task ids are null for one that a task has started. */
+export interface StepProcess {
+  readonly jobId: JobId;
+  readonly stepKey: StepKey;
+  readonly node: string;
+  readonly pid: number;
+  readonly localId: number | null;
+  readonly globalId: number | null;
+}
+
+/**
+ * Containers of podman and docker where jobs run on other hosts: files are brought to a node of the job, and the process runs there, on
+ * streams of the caller's.
+ */
+export interface RemoteContainers {
+  /** Over when everything is there and the step is being launched. @throws BerthError */
+  start(request: RemoteContainerRequest, options: Cancellable): Promise<RemoteContainer>;
+  /** The command that runs a process in it, on its caller's streams. */
+  execCommand(container: RemotePlace, process: string, options: { readonly hasTerminal: boolean }): RemoteCommand;
+  /** One signal to every process of it. */
+  signal(place: RemotePlace, signal: number): Promise<void>;
+}
+
+/** Enough to find it again from another process. */
+export interface RemotePlace {
+  readonly jobId: number;
+  readonly step: string;
+  readonly node: string;
+  /** Berth's, on the node. */
+  readonly executable: string;
+}
+
+export interface RemoteContainerRequest {
+  readonly jobId: JobId;
+  readonly node: string;
+  readonly name: string;
+  /** As the engine knows it, for accounting. */
+  readonly bundle: string;
+  readonly containerId: string;
+  readonly rootfs: string;
+  /** Small ones of this host that go along, by the name that they have in `box`. */
+  readonly files: ReadonlyMap<string, string>;
+  /** config.json for a root file system and a directory of `files` that are elsewhere on the node. */
+  readonly config: (onNode: { readonly rootfs: string; readonly box: string }) => string;
+  readonly args: readonly string[];
+  readonly streams: readonly [stdin: number, stdout: number, stderr: number];
+  /** The first two streams are a terminal, which shall be the container's. */
+  readonly hasTerminal: boolean;
+  /** What Slurm says of the step, for whoever reads the container's standard error. */
+  readonly onMessage: (text: string) => void;
+}
+
+export interface RemoteContainer {
+  /** Resolves when the task has been launched; rejects when it never is. */
+  readonly started: Promise<RemotePlace>;
+  readonly exited: Promise<ExitStatus>;
+}
+
+export interface RemoteCommand {
+  readonly argv: readonly [string, ...string[]];
+  readonly env: Readonly<Record<string, string>>;
+}
+
 export type SignalScope = "steps" | "batch" | "full";
 
 export interface Engine extends AsyncDisposable {
   readonly name: "embedded" | "slurm";
+  /** Only where jobs run on other hosts; `openOwnStep` is refused there. */
+  readonly remote?: RemoteContainers;
   info(options: Cancellable): Promise<EngineInfo>;
   /** Durable when it resolves: a submitted job survives any crash. */
   submit(request: JobRequest, options: Cancellable): Promise<{ readonly jobId: JobId }>;
@@ -187,8 +283,14 @@ export interface Engine extends AsyncDisposable {
   allocate(request: JobRequest, options: Cancellable & { readonly onEvent: (event: AllocateEvent) => void }): Promise<HeldAllocation>;
   /** The environment and record of a live allocation, to add steps to it. */
   findAllocation(jobId: number, options: Cancellable): Promise<AllocationInfo>;
-  /** Waits for room in the allocation; `onWaiting` hears why. Tasks start once it resolves. */
-  runStep(request: StepRequest, options: Cancellable & { readonly onWaiting: (text: string) => void }): Promise<StepChannel>;
+  /** Waits for room in the allocation. Tasks start once it resolves. */
+  runStep(request: StepRequest, options: Cancellable & StepHooks): Promise<StepChannel>;
+  /** Looks on at a running step, and may give it input. Leaving does not end it. */
+  attachStep(target: { readonly jobId: number; readonly stepKey: StepKey }, options: Cancellable): Promise<StepChannel>;
+  /** What the steps of these jobs use now. */
+  measureSteps(jobIds: readonly number[], options: Cancellable): Promise<readonly MeasuredStep[]>;
+  /** Where the tasks of a running step are. */
+  stepLayout(target: { readonly jobId: number; readonly stepKey: StepKey }, options: Cancellable): Promise<readonly PlacedTasks[]>;
   /** Adds a step to a running job that the caller runs itself. `onOrder` may be called from then on, until it has ended. */
   openOwnStep(request: OwnStepRequest, options: Cancellable & { readonly onOrder: (order: OwnStepOrder) => void }): Promise<OwnStep>;
   /** When and where the job would start. */
@@ -209,6 +311,8 @@ export interface Engine extends AsyncDisposable {
   sendSignal(target: JobTarget & { readonly signalNumber: number; readonly scope: SignalScope }, options: Cancellable): Promise<void>;
   hold(target: JobTarget, options: Cancellable): Promise<void>;
   release(target: JobTarget, options: Cancellable): Promise<void>;
+  /** A line of text to srun or salloc, or to where messages about a batch job's script go. */
+  notify(target: JobTarget & { readonly text: string }, options: Cancellable): Promise<void>;
   requeue(target: JobTarget & { readonly hold: boolean }, options: Cancellable): Promise<void>;
   suspend(target: JobTarget, options: Cancellable): Promise<void>;
   resume(target: JobTarget, options: Cancellable): Promise<void>;
@@ -223,6 +327,8 @@ export interface Engine extends AsyncDisposable {
   jobs(filter: JobFilter, options: Cancellable): Promise<readonly JobRecord[]>;
   /** Live steps. */
   steps(filter: { readonly jobId: number | null }, options: Cancellable): Promise<readonly StepRecord[]>;
+  /** Of live steps; tasks before what they have started. */
+  processes(filter: { readonly jobId: number | null }, options: Cancellable): Promise<readonly StepProcess[]>;
   nodes(options: Cancellable): Promise<readonly NodeRecord[]>;
   partitions(options: Cancellable): Promise<readonly PartitionRecord[]>;
   config(options: Cancellable): Promise<EngineConfig>;

@@ -147,7 +147,10 @@ export function renderShares(view: ReportStyle & { readonly format: string | nul
 
 function table(format: string, fields: readonly ReportField<string>[], rows: readonly Row[], style: ReportStyle): string[] {
   const titles = new Map(FIELDS.map(([name, title]) => [name, title]));
-  const columns = parseReportFormat(format, fields).map((column) => ({ ...column, name: titles.get(column.name) ?? column.name }));
+  const columns = parseReportFormat(format, { fields, all: null }).map((column) => ({
+    ...column,
+    name: titles.get(column.name) ?? column.name,
+  }));
   if (columns.length === 0) throw new BerthError("INVALID_FIELD", "Invalid field requested: no field at all");
   return [...reportHeader(columns, style), ...rows.map((row) => reportLine(columns, style, (name) => row[name] ?? ""))];
 }

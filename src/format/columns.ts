@@ -8,13 +8,17 @@ export type FormatPart =
   | { readonly kind: "text"; readonly text: string }
   | { readonly kind: "field"; readonly name: string; readonly width: number; readonly isRight: boolean; readonly suffix: string };
 
-/** `%[.][WIDTH]LETTER`; several percent signs count as one, a text without letters at its end is dropped. */
+/** `%[.][WIDTH]LETTER`; several percent signs count as one; a width without a letter is a field without a name. */
 export function parseLetters(format: string): FormatPart[] {
   const pieces = format.split("%");
   const parts: FormatPart[] = pieces[0] === undefined || pieces[0] === "" ? [] : [{ kind: "text", text: pieces[0] }];
   for (const piece of pieces.slice(1)) {
     const match = /^(\.?)([0-9]*)([^]?)([^]*)$/.exec(piece);
-    if (match === null || match[3] === undefined || match[3] === "") continue;
+    if (match === null || match[3] === undefined || piece === "") continue;
+    if (match[3] === "") {
+      parts.push({ kind: "field", name: "", width: 0, isRight: false, suffix: piece });
+      continue;
+    }
     parts.push({ kind: "field", name: match[3], width: parseWidth(match[2]), isRight: match[1] === ".", suffix: match[4] ?? "" });
   }
   return parts;
@@ -90,8 +94,24 @@ export function resolveParts<F>(
   return columns;
 }
 
+/**
+ * Texts that Slurm never cuts at the right side of a column: durations in digits, and names of nodes, which nobody could use
+ * when cut. At the left side they are cut like all others.
+ */
+export type Whole = "duration" | "nodes";
+
+export function isShownWhole(whole: Whole | undefined, text: string, isTitle: boolean): boolean {
+  if (whole === undefined) return false;
+  if (whole === "duration") return !isTitle && /^-?\d/.test(text);
+  return isTitle || !text.startsWith("(") || text === "(null)"; // a reason stands in parentheses
+}
+
 /** One line: `cell` makes the text of a field, a header or a value. */
-export function renderLine<F>(columns: readonly Column<F>[], cell: (field: F) => string, isUncut?: (field: F) => boolean): string {
+export function renderLine<F>(
+  columns: readonly Column<F>[],
+  cell: (field: F) => string,
+  isWhole?: (field: F, text: string) => boolean,
+): string {
   let line = "";
   for (const column of columns) {
     if (column.kind === "text") {
@@ -99,7 +119,7 @@ export function renderLine<F>(columns: readonly Column<F>[], cell: (field: F) =>
       continue;
     }
     const text = cell(column.field);
-    const width = text.length > column.width && isUncut?.(column.field) === true ? 0 : column.width;
+    const width = column.isRight && text.length > column.width && isWhole?.(column.field, text) === true ? 0 : column.width;
     line += fit(text, width, column.isRight) + column.suffix;
   }
   return line;

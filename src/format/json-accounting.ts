@@ -86,7 +86,7 @@ export function accountedJson(job: AccountedJob, context: JobJsonContext): Json 
     stdout: job.stdout ?? "",
     stderr: job.stderr ?? job.stdout ?? "",
     stdin: job.stdin ?? "",
-    state: { current: [job.state], reason: reasonText(job) },
+    state: { current: [job.earlierRun ?? job.state], reason: reasonText(job) },
     steps: sortAccountedSteps(job.steps).map((step) => stepJson(step, context.nowMs)),
     submit_line: job.submitLine,
     tres: { allocated: tresList(job.allocated, true), requested: tresList(job.requested, true) },

@@ -20,6 +20,12 @@ export interface ReportStyle {
   readonly delimiter: string;
 }
 
+export interface ReportTable<V> {
+  readonly fields: readonly ReportField<V>[];
+  /** What "all" stands for: the fields that -e lists. Null where it is no name. */
+  readonly all: readonly ReportField<V>[] | null;
+}
+
 /** A wider column has no use, and would fill memory. */
 const MAX_WIDTH = 8192;
 
@@ -27,13 +33,13 @@ const MAX_WIDTH = 8192;
  * `name[%[-]WIDTH],…` → columns. A name is found without regard to case, whole first, then by its beginning.
  * @throws BerthError INVALID_FIELD, with the text Slurm prints after `sacct: error: `
  */
-export function parseReportFormat<V>(text: string, fields: readonly ReportField<V>[]): ReportColumn<V>[] {
+export function parseReportFormat<V>(text: string, { fields, all }: ReportTable<V>): ReportColumn<V>[] {
   const columns: ReportColumn<V>[] = [];
   for (const piece of text.split(",")) {
     const [name = "", width] = piece.trim().split("%");
     if (name === "") continue;
-    if (name.toLowerCase() === "all") {
-      columns.push(...fields);
+    if (all !== null && name.toLowerCase() === "all") {
+      columns.push(...all);
       continue;
     }
     const field = findField(name, fields);

@@ -34,7 +34,10 @@ export const LONG_SACCT_FORMAT =
 
 /** @throws BerthError INVALID_FIELD for an unknown field, before any line is made */
 export function renderSacct(view: SacctView): string[] {
-  const columns = parseReportFormat(view.format ?? DEFAULT_SACCT_FORMAT, [...SACCT_FIELDS, ...LATER_SACCT_FIELDS]);
+  const columns = parseReportFormat(view.format ?? DEFAULT_SACCT_FORMAT, {
+    fields: [...SACCT_FIELDS, ...LATER_SACCT_FIELDS],
+    all: SACCT_FIELDS,
+  });
   const context: SacctContext = {
     nowMs: view.nowMs,
     formatTime: timeFormatter(view.timeFormat, view.nowMs),

@@ -18,6 +18,8 @@ export interface SinfoRow {
 
 export interface SinfoField {
   readonly header: string;
+  /** The title is not cut at the right side of a narrow column; values are. */
+  readonly isTitleWhole?: boolean;
   readonly cell: (row: SinfoRow, context: SinfoContext) => string;
   /** Rows are split by this text when the field is shown. */
   readonly partitionKey?: (partition: PartitionRecord) => string;
@@ -154,7 +156,7 @@ export const SINFO_FIELDS: Readonly<Record<string, SinfoField>> = {
   groups: ofPartition("GROUPS", (partition) => (partition.allowGroups === null ? "all" : partition.allowGroups.join(","))),
   maxcpuspernode: ofPartition("MAX_CPUS_PER_NODE", (partition) => `${partition.maxCpusPerNode ?? "UNLIMITED"}`),
   memory: atLeast("MEMORY", (node) => node.memMib),
-  nodeaddr: shared("NODE_ADDR", (node) => node.address, ""),
+  nodeaddr: { ...shared("NODE_ADDR", (node) => node.address, ""), isTitleWhole: true },
   nodeai: { header: "NODES(A/I)", cell: ({ nodes }) => `${nodeCounts(nodes).allocated}/${nodeCounts(nodes).idle}` },
   nodeaiot: {
     header: "NODES(A/I/O/T)",
@@ -165,9 +167,10 @@ export const SINFO_FIELDS: Readonly<Record<string, SinfoField>> = {
   },
   nodehost: {
     ...shared("HOSTNAMES", (node) => node.hostName, ""),
+    isTitleWhole: true,
     cell: ({ nodes }) => nodesText([...new Set(nodes.map((node) => node.hostName))]),
   },
-  nodelist: { header: "NODELIST", cell: ({ nodes }) => nodesText(nodes.map((node) => node.name)) },
+  nodelist: { header: "NODELIST", isTitleWhole: true, cell: ({ nodes }) => nodesText(nodes.map((node) => node.name)) },
   nodes: { header: "NODES", cell: ({ nodes }) => `${nodes.length}` },
   oversubscribe: OVERSUBSCRIBE,
   partition: {

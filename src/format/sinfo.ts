@@ -52,8 +52,20 @@ export function renderSinfo(view: SinfoView): Rendered {
     if (isLong || view.hasDateLine === true) lines.push(dateLine(view.nowMs));
     if (view.clusterName !== undefined && view.clusterName !== null) lines.push(`CLUSTER: ${view.clusterName}`);
   }
-  const columns = compile(view, (name) => errors.push(`Invalid node format specification: ${name}`));
-  if (!view.noHeader) lines.push(renderLine(columns, (field) => field.header));
+  const columns = compile(view, (name) =>
+    errors.push(
+      view.format.kind === "O" ? `sinfo: error: Invalid job format specification: ${name}` : `Invalid node format specification: ${name}`,
+    ),
+  );
+  if (!view.noHeader) {
+    lines.push(
+      renderLine(
+        columns,
+        (field) => field.header,
+        (field) => field.isTitleWhole === true,
+      ),
+    );
+  }
   for (const row of sortRows(makeRows(view, columns), view)) lines.push(renderLine(columns, (field) => field.cell(row, context)));
   return { lines, errors };
 }
@@ -80,16 +92,31 @@ function cannedFormat(view: SinfoView): string {
 
 function compile(view: SinfoView, onUnknown: (name: string) => unknown): Column<SinfoField>[] {
   if (view.format.kind === "o") {
-    const text =
-      view.format.text === "%all"
-        ? Object.keys(SINFO_LETTERS)
-            .map((letter) => `%${letter}`)
-            .join("|")
-        : view.format.text;
-    return resolveParts(parseLetters(text), (letter) => SINFO_FIELDS[SINFO_LETTERS[letter] ?? ""], onUnknown, true);
+    const text = view.format.text === "%all" ? ALL_LETTERS : view.format.text;
+    return resolveParts(parseLetters(text), ofLetter, onUnknown, true);
   }
   const text = view.format.kind === "O" ? view.format.text : cannedFormat(view);
-  return resolveParts(parseFields(text), (name) => ownEntry(SINFO_FIELDS, name.toLowerCase()), onUnknown, false);
+  const parts = parseFields(text).map((part) =>
+    part.kind === "field" && part.name.toLowerCase() === "all" ? parseLetters(ALL_LETTERS) : part,
+  );
+  return parts.flatMap((part) =>
+    Array.isArray(part)
+      ? resolveParts(part, ofLetter, onUnknown, true)
+      : resolveParts([part], (name) => ownEntry(SINFO_FIELDS, name.toLowerCase()), onUnknown, false),
+  );
+}
+
+/** `%all`, and "all" among the names of -O: lower case first, and behind upper case a blank, as 22.05 has it. */
+const ALL_LETTERS = Object.keys(SINFO_LETTERS)
+  .filter((letter) => letter !== "i")
+  .map((letter) => (letter === letter.toLowerCase() ? `1%${letter}|` : `2%${letter} |`))
+  .sort()
+  .map((text) => text.slice(1))
+  .join("")
+  .slice(0, -1);
+
+function ofLetter(letter: string): SinfoField | undefined {
+  return SINFO_FIELDS[SINFO_LETTERS[letter] ?? ""];
 }
 
 interface OpenRow extends SinfoRow {

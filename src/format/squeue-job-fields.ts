@@ -1,4 +1,5 @@
 /** The columns of squeue's job view: names, letters and headers of commands.md §6.3 and §6.4. */
+import type { Whole } from "./columns.ts";
 import { COMPACT_STATES, shownState, type AnyState } from "#job/state.ts";
 import type { JobRecord } from "#job/record.ts";
 import { pendingIndexText, shownJobId } from "./array-ids.ts";
@@ -20,8 +21,7 @@ export interface SqueueContext {
 export type JobCell = (job: JobRecord, context: SqueueContext, task: number | null) => string;
 export interface JobField {
   readonly header: string;
-  /** A value longer than its column is shown whole. */
-  readonly isUncut?: boolean;
+  readonly whole?: Whole;
   readonly cell: JobCell;
 }
 
@@ -64,11 +64,12 @@ const timeLeftCell: JobCell = (job, context) =>
   job.timeLimitMinutes === null ? "UNLIMITED" : shortDuration(job.timeLimitMinutes * 60 - runSeconds(job, context.nowMs));
 
 const TRES_PER_NODE: JobField = { header: "TRES_PER_NODE", cell: (job) => gresText(job.gresPerNode) ?? "N/A" };
+const CPUS_PER_TASK: JobField = { header: "CPUS_PER_TASK", cell: (job) => `${job.cpusPerTask}` };
 const HET_JOB_ID: JobField = { header: "HET_JOB_ID", cell: always("N/A") };
 const HET_JOB_ID_SET: JobField = { header: "HET_JOB_ID_SET", cell: always("N/A") };
 const HET_JOB_OFFSET: JobField = { header: "HET_JOB_OFFSET", cell: always("N/A") };
 const OVER_SUBSCRIBE: JobField = { header: "OVER_SUBSCRIBE", cell: oversubscribeText };
-const SCHEDNODES: JobField = { header: "SCHEDNODES", cell: always("(null)") };
+const SCHEDNODES: JobField = { header: "SCHEDNODES", cell: always("(null)"), whole: "nodes" };
 
 /** By lower-case -O name. */
 export const JOB_FIELDS: Readonly<Record<string, JobField>> = {
@@ -94,7 +95,8 @@ export const JOB_FIELDS: Readonly<Record<string, JobField>> = {
   contiguous: { header: "CONTIGUOUS", cell: (job) => (job.contiguous ? "1" : "0") },
   cores: { header: "CORES_PER_SOCKET", cell: always("*") },
   corespec: { header: "CORE_SPEC", cell: always("N/A") },
-  cpuspertask: { header: "CPUS_PER_TASK", cell: (job) => `${job.cpusPerTask}` },
+  cpuspertask: CPUS_PER_TASK,
+  "cpus-per-task": CPUS_PER_TASK,
   "cpus-per-tres": { header: "CPUS_PER_TRES", cell: always("N/A") },
   cronjob: { header: "CRONJOB", cell: always("No") },
   deadline: { header: "DEADLINE", cell: time((job) => job.deadlineAt) },
@@ -129,8 +131,8 @@ export const JOB_FIELDS: Readonly<Record<string, JobField>> = {
   name: { header: "NAME", cell: (job) => job.name },
   network: { header: "NETWORK", cell: always("(null)") },
   nice: { header: "NICE", cell: (job) => `${job.nice}` },
-  nodelist: { header: "NODELIST", cell: (job) => nodesText(job.nodes) },
-  nodes: { header: "NODELIST", cell: (job) => nodesText(job.nodes) },
+  nodelist: { header: "NODELIST", cell: (job) => nodesText(job.nodes), whole: "nodes" },
+  nodes: { header: "NODELIST", cell: (job) => nodesText(job.nodes), whole: "nodes" },
   ntperboard: { header: "NTASKS_PER_BOARD", cell: always("0") },
   ntpercore: { header: "NTASKS_PER_CORE", cell: always("N/A") },
   ntpernode: { header: "NTASKS_PER_NODE", cell: (job) => `${job.tasksPerNode ?? 0}` },
@@ -156,7 +158,7 @@ export const JOB_FIELDS: Readonly<Record<string, JobField>> = {
   profile: { header: "PROFILE", cell: always("NotSet") },
   qos: { header: "QOS", cell: text((job) => job.qos) },
   reason: { header: "REASON", cell: reasonText },
-  reasonlist: { header: "NODELIST(REASON)", cell: reasonListCell },
+  reasonlist: { header: "NODELIST(REASON)", cell: reasonListCell, whole: "nodes" },
   reboot: { header: "REBOOT", cell: always("0") },
   reqnodes: { header: "REQ_NODES", cell: (job) => nodesText(job.requestedNodes) },
   reqswitch: { header: "REQ_SWITCH", cell: always("0") },
@@ -170,6 +172,7 @@ export const JOB_FIELDS: Readonly<Record<string, JobField>> = {
   sct: { header: "S:C:T", cell: always("*:*:*") },
   segmentsize: { header: "SEGMENT_SIZE", cell: always("0") },
   shared: OVER_SUBSCRIBE,
+  selectjobinfo: { header: "", cell: always("") },
   siblingsactive: { header: "ACTIVE_SIBLINGS", cell: always("NA") },
   siblingsactiveraw: { header: "ACTIVE_SIBLINGS_RAW", cell: always("NA") },
   siblingsviable: { header: "VIABLE_SIBLINGS", cell: always("NA") },
@@ -186,9 +189,9 @@ export const JOB_FIELDS: Readonly<Record<string, JobField>> = {
   submittime: { header: "SUBMIT_TIME", cell: time((job) => job.submittedAt) },
   system_comment: { header: "SYSTEM_COMMENT", cell: always("(null)") },
   threads: { header: "THREADS_PER_CORE", cell: always("*") },
-  timeleft: { header: "TIME_LEFT", cell: timeLeftCell, isUncut: true },
-  timelimit: { header: "TIME_LIMIT", cell: timeLimitCell, isUncut: true },
-  timeused: { header: "TIME", cell: (job, context) => shortDuration(runSeconds(job, context.nowMs)), isUncut: true },
+  timeleft: { header: "TIME_LEFT", cell: timeLeftCell, whole: "duration" },
+  timelimit: { header: "TIME_LIMIT", cell: timeLimitCell, whole: "duration" },
+  timeused: { header: "TIME", cell: (job, context) => shortDuration(runSeconds(job, context.nowMs)), whole: "duration" },
   "tres-alloc": {
     header: "TRES_ALLOC",
     cell: (job, context) => tresText(job.allocated ?? job.requested, { ...EXACT, noConvert: context.noConvert }),

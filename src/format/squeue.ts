@@ -4,7 +4,17 @@
  */
 import type { JobRecord, StepRecord } from "#job/record.ts";
 import { DEFAULT_BITSTR_LENGTH, expandIndices } from "./array-ids.ts";
-import { fit, ownEntry, parseFields, parseLetters, renderLine, resolveParts, type Column, type FormatPart } from "./columns.ts";
+import {
+  fit,
+  isShownWhole,
+  ownEntry,
+  parseFields,
+  parseLetters,
+  renderLine,
+  resolveParts,
+  type Column,
+  type FormatPart,
+} from "./columns.ts";
 import { JOB_FIELDS, JOB_LETTERS, type JobField, type SqueueContext } from "./squeue-job-fields.ts";
 import { parseSort, sortJobs, sortSteps } from "./squeue-sort.ts";
 import { STEP_FIELDS, STEP_LETTERS, type StepField } from "./squeue-step-fields.ts";
@@ -63,7 +73,8 @@ export function renderSqueue(request: SqueueView): Rendered {
     if (request.format.kind === "long" || request.hasDateLine === true) lines.push(dateLine(request.nowMs));
     if (request.clusterLine !== undefined && request.clusterLine !== null) lines.push(`CLUSTER: ${request.clusterLine}`);
   }
-  const onUnknown = (name: string) => errors.push(`squeue: error: Invalid job format specification: ${name}`);
+  const what = request.view === "jobs" ? "job" : "job step";
+  const onUnknown = (name: string) => errors.push(`squeue: error: Invalid ${what} format specification: ${name}`);
   const onUnknownSort = (letter: string) => errors.push(`squeue: error: Invalid sort specification: ${letter}`);
   if (request.view === "jobs") renderJobs(request, context, lines, onUnknown, onUnknownSort);
   else renderSteps(request, context, lines, onUnknown, onUnknownSort);
@@ -80,7 +91,7 @@ function renderJobs(request: SqueueView, context: SqueueContext, lines: string[]
     { default: DEFAULT_FORMAT, long: LONG_FORMAT, start: START_FORMAT },
     onUnknown,
   );
-  if (!request.noHeader) lines.push(renderLine(columns, (field: JobField) => field.header));
+  if (!request.noHeader) lines.push(titleLine(columns));
   const line = jobLine(columns, context);
   const sort = request.sort ?? (request.format.kind === "start" ? "S" : "P,t,-p");
   const expand = request.expandArrays || request.arrayUnique;
@@ -91,7 +102,15 @@ function renderJobs(request: SqueueView, context: SqueueContext, lines: string[]
   }
 }
 
-/** The hot loop: no closures and no objects for each cell. Durations are never cut, though their headers are. */
+function titleLine<F extends JobField | StepField>(columns: readonly Column<F>[]): string {
+  return renderLine(
+    columns,
+    (field) => field.header,
+    (field, text) => isShownWhole(field.whole, text, true),
+  );
+}
+
+/** The hot loop: no closures and no objects for each cell. */
 function jobLine(columns: readonly Column<JobField>[], context: SqueueContext): (job: JobRecord, task: number | null) => string {
   return (job, task) => {
     let text = "";
@@ -100,7 +119,9 @@ function jobLine(columns: readonly Column<JobField>[], context: SqueueContext): 
       else {
         const cell = column.field.cell(job, context, task);
         text +=
-          (column.field.isUncut === true && cell.length > column.width ? cell : fit(cell, column.width, column.isRight)) + column.suffix;
+          (column.isRight && cell.length > column.width && isShownWhole(column.field.whole, cell, false)
+            ? cell
+            : fit(cell, column.width, column.isRight)) + column.suffix;
       }
     }
     return text;
@@ -116,13 +137,18 @@ function renderSteps(request: SqueueView, context: SqueueContext, lines: string[
     onUnknown,
   );
   const jobs = new Map(request.jobs.map((job) => [job.jobId, job]));
-  if (!request.noHeader) lines.push(renderLine(columns, (field: StepField) => field.header));
+  if (!request.noHeader)
+    lines.push(
+      titleLine(
+        columns.map((column) => (column.kind === "field" && column.field.isTitleLeft === true ? { ...column, isRight: false } : column)),
+      ),
+    );
   for (const step of sortSteps(request.steps, parseSort(request.sort ?? "P,i"), context, onUnknownSort)) {
     lines.push(
       renderLine(
         columns,
         (field) => field.cell(step, context, jobs.get(step.jobId)),
-        (field) => field.isUncut === true,
+        (field, text) => isShownWhole(field.whole, text, false),
       ),
     );
   }

@@ -1,10 +1,11 @@
 /** sstat's table of live steps (commands.md §10). */
-import type { JobRecord, StepRecord } from "#job/record.ts";
+import type { JobRecord, StepRecord, StepUse } from "#job/record.ts";
 import { shownStepId } from "./array-ids.ts";
 import { nodesText } from "./nodes-text.ts";
 import { helpFormat, parseReportFormat, reportHeader, reportLine, type ReportField, type ReportStyle } from "./report.ts";
 import { SACCT_FIELDS, type SacctContext } from "./sacct-fields.ts";
 import { EXACT, type SizeStyle } from "./sizes.ts";
+import { useColumns } from "./step-use.ts";
 import { timeFormatter } from "./times.ts";
 
 /** A step with the pids of its processes, where they are known. */
@@ -12,6 +13,8 @@ export interface LiveStep {
   readonly step: StepRecord;
   readonly job: JobRecord | undefined;
   readonly pids: readonly number[];
+  /** What its tasks use now; null where nobody can tell. */
+  readonly use?: StepUse | null;
 }
 
 export interface SstatView extends ReportStyle {
@@ -34,7 +37,7 @@ export const SSTAT_PIDS_FORMAT = "jobid,nodelist,pids";
 
 type SstatValue = (live: LiveStep, context: SacctContext) => string;
 
-const NAMES = (
+export const SSTAT_FIELD_NAMES: readonly string[] = (
   "AveCPU AveCPUFreq AveDiskRead AveDiskWrite AvePages AveRSS AveVMSize ConsumedEnergy ConsumedEnergyRaw JobID " +
   "MaxDiskRead MaxDiskReadNode MaxDiskReadTask MaxDiskWrite MaxDiskWriteNode MaxDiskWriteTask MaxPages MaxPagesNode MaxPagesTask " +
   "MaxRSS MaxRSSNode MaxRSSTask MaxVMSize MaxVMSizeNode MaxVMSizeTask MinCPU MinCPUNode MinCPUTask Nodelist NTasks Pids " +
@@ -45,16 +48,25 @@ const NAMES = (
 
 const OWN: Readonly<Record<string, { readonly width: number; readonly value: SstatValue }>> = {
   JobID: { width: -12, value: ({ step, job }) => shownStepId(step, job) },
-  Nodelist: { width: -20, value: ({ step }) => nodesText(step.nodes) },
-  Pids: { width: -20, value: ({ pids }) => pids.join(",") },
+  Nodelist: { width: 20, value: ({ step }) => nodesText(step.nodes) },
+  Pids: { width: 20, value: ({ pids }) => pids.join(",") },
 };
 
 /** Where sstat's columns are narrower than sacct's. */
 const OTHER_WIDTHS: Readonly<Record<string, number>> = { AveDiskRead: 12, AveDiskWrite: 12 };
 
+/** Worked out once for each row, not for each column. */
+const COLUMNS = new WeakMap<StepUse, Record<string, string>>();
+function measured({ use }: LiveStep, { sizes }: SacctContext): Record<string, string> {
+  if (use == null) return {};
+  const known = COLUMNS.get(use) ?? useColumns(use, sizes);
+  COLUMNS.set(use, known);
+  return known;
+}
+
 /** sacct's widths and texts for a step; what needs the job is in OWN. */
 function sstatFields(): ReportField<SstatValue>[] {
-  return NAMES.map((name) => {
+  return SSTAT_FIELD_NAMES.map((name) => {
     const own = OWN[name];
     if (own !== undefined) return { name, ...own };
     const field = SACCT_FIELDS.find((candidate) => candidate.name === name);
@@ -62,14 +74,14 @@ function sstatFields(): ReportField<SstatValue>[] {
     return {
       name,
       width: OTHER_WIDTHS[name] ?? field?.width ?? 10,
-      value: (live, context) => field?.value.step?.(live.step, context, accounted(live)) ?? "",
+      value: (live, context) => measured(live, context)[name] ?? field?.value.step?.(live.step, context, accounted(live)) ?? "",
     };
   });
 }
 
 /** @throws BerthError INVALID_FIELD for an unknown field */
 export function renderSstat(view: SstatView): string[] {
-  const columns = parseReportFormat(view.format ?? DEFAULT_SSTAT_FORMAT, sstatFields());
+  const columns = parseReportFormat(view.format ?? DEFAULT_SSTAT_FORMAT, { fields: sstatFields(), all: null });
   const context: SacctContext = {
     nowMs: view.nowMs,
     formatTime: timeFormatter(view.timeFormat, view.nowMs),
@@ -80,5 +92,5 @@ export function renderSstat(view: SstatView): string[] {
 }
 
 export function sstatHelpFormat(): string[] {
-  return helpFormat(NAMES);
+  return helpFormat(SSTAT_FIELD_NAMES);
 }

@@ -3,6 +3,7 @@
  * A variable that Slurm leaves out is left out here too.
  */
 import { foldPerNode } from "#options/tasks-per-node.ts";
+import type { Binding } from "./cpu-binding.ts";
 import { stepNumber, type JobId, type StepKey } from "./id.ts";
 import type { JobRecord } from "./record.ts";
 
@@ -23,6 +24,7 @@ export interface JobFacts {
   readonly tasksPerNode: readonly number[];
   /** Which counts the user gave himself: the others are not exported. */
   readonly given: { readonly tasks: boolean; readonly cpusPerTask: boolean };
+  readonly planeSize: number | null;
   readonly gpuOptions: Readonly<Record<string, string | null>>;
 }
 
@@ -58,6 +60,7 @@ export function allocationVariables(facts: JobFacts): Variables {
     SLURM_MEM_PER_NODE: job.memPerNodeMib,
     SLURM_MEM_PER_CPU: job.memPerCpuMib,
     SLURM_DISTRIBUTION: job.distribution,
+    SLURM_DIST_PLANESIZE: job.distribution === "plane" ? facts.planeSize : null,
     SLURM_CONTAINER: job.container,
     SLURM_CONTAINER_ID: job.containerId,
     ...facts.gpuOptions,
@@ -96,21 +99,29 @@ function launchedVariables(job: JobRecord): Variables {
   return variables;
 }
 
-function nodeVariables(node: string, cpus: number, gpus: readonly number[]): Variables {
+const VISIBLE_GPUS = ["CUDA_VISIBLE_DEVICES", "ROCR_VISIBLE_DEVICES", "GPU_DEVICE_ORDINAL", "ZE_AFFINITY_MASK"];
+/** Those that differ from step to step and from task to task. */
+export const GPU_VARIABLES: ReadonlySet<string> = new Set([...VISIBLE_GPUS, "SLURM_GPUS_ON_NODE", "SLURM_STEP_GPUS"]);
+
+/** GPUs among a node's devices, whatever their type, ascending. */
+export function gpusOf(devices: Readonly<Record<string, readonly number[]>>): number[] {
+  return Object.entries(devices)
+    .flatMap(([pool, ids]) => (pool === "gpu" || pool.startsWith("gpu:") ? ids : []))
+    .sort((a, b) => a - b);
+}
+
+/** `seen`: what one task gets of the node's GPUs. */
+function nodeVariables(node: string, cpus: number, gpus: readonly number[], seen = gpus): Variables {
   const variables: Variables = {
     SLURMD_NODENAME: node,
     SLURM_CPUS_ON_NODE: String(cpus),
     SLURM_TOPOLOGY_ADDR: node,
     SLURM_TOPOLOGY_ADDR_PATTERN: "node",
   };
-  if (gpus.length > 0) {
-    const list = gpus.join(",");
-    Object.assign(variables, {
-      CUDA_VISIBLE_DEVICES: list,
-      ROCR_VISIBLE_DEVICES: list,
-      GPU_DEVICE_ORDINAL: list,
-      SLURM_GPUS_ON_NODE: String(gpus.length),
-    });
+  if (gpus.length > 0) variables["SLURM_GPUS_ON_NODE"] = String(gpus.length);
+  if (seen.length > 0) {
+    const list = seen.join(",");
+    for (const name of VISIBLE_GPUS) variables[name] = list;
   }
   return variables;
 }
@@ -120,7 +131,7 @@ export function batchVariables(facts: JobFacts, options: { readonly hasTmpdir: b
   const { job } = facts;
   const [share] = job.shares;
   const node = job.nodes[0] ?? "";
-  const gpus = share?.gres["gpu"] ?? [];
+  const gpus = gpusOf(share?.gres ?? {});
   const variables: Variables = {
     ...allocationVariables(facts),
     ...launchedVariables(job),
@@ -150,6 +161,9 @@ export interface StepFacts {
     readonly ranks: readonly number[];
     readonly cpus: number;
     readonly gpus: readonly number[];
+    /** By place of the task; without it every task sees all. */
+    readonly gpusByTask?: readonly (readonly number[])[];
+    readonly binding?: Binding | undefined;
   }[];
   readonly nodeList: string;
   readonly tasks: number;
@@ -157,6 +171,7 @@ export interface StepFacts {
   readonly mpi: string | null;
   /** Inside somebody else's job the step's counts replace the job's (§15.3). */
   readonly distribution: string | null;
+  readonly planeSize: number | null;
 }
 
 /** §15.3 without what differs from task to task. */
@@ -179,7 +194,9 @@ export function stepVariables(facts: JobFacts, step: StepFacts): Variables {
     SLURM_SRUN_COMM_HOST: "127.0.0.1",
     SLURM_UMASK: step.umask.toString(8).padStart(4, "0"),
   };
-  addKnown(variables, { SLURM_MPI_TYPE: step.mpi, SLURM_DISTRIBUTION: step.distribution });
+  // Slurm tells it the commands of an allocation, and an srun without one does not have it.
+  if (facts.job.kind === "srun") delete variables["SLURM_NODE_ALIASES"];
+  addKnown(variables, { SLURM_MPI_TYPE: step.mpi, SLURM_DISTRIBUTION: step.distribution, SLURM_DIST_PLANESIZE: step.planeSize });
   return variables;
 }
 
@@ -188,13 +205,16 @@ export function taskVariables(step: StepFacts, task: { readonly rank: number }):
   const nodeId = step.nodes.findIndex((node) => node.ranks.includes(task.rank));
   const node = step.nodes[nodeId];
   if (node === undefined) throw new Error(`task ${task.rank} is on no node`);
+  const localId = node.ranks.indexOf(task.rank);
+  const seen = node.gpusByTask?.[localId] ?? node.gpus;
   const variables: Variables = {
-    ...nodeVariables(node.name, node.cpus, node.gpus),
+    ...nodeVariables(node.name, node.cpus, node.gpus, seen),
+    ...node.binding?.variables,
     SLURM_GTIDS: node.ranks.join(","),
-    SLURM_LOCALID: String(node.ranks.indexOf(task.rank)),
+    SLURM_LOCALID: String(localId),
     SLURM_NODEID: String(nodeId),
     SLURM_PROCID: String(task.rank),
   };
-  if (node.gpus.length > 0) variables["SLURM_STEP_GPUS"] = node.gpus.join(",");
+  if (seen.length > 0) variables["SLURM_STEP_GPUS"] = seen.join(",");
   return variables;
 }

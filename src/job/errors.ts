@@ -28,6 +28,7 @@ export const SLURM_ERRORS = {
   NOT_SUPPORTED: [2112, "Requested operation not supported on this system"],
   TOO_MANY_CPUS: [2066, "More processors requested than permitted"],
   CONTROLLER_DOWN: [1800, "Unable to contact slurm controller (connect failure)"],
+  SCRIPT_FAILED: [-1, "A script failed"],
   UNSPECIFIED: [-1, "Unspecified error"],
 } as const satisfies Record<string, readonly [errno: number, text: string]>;
 export type SlurmErrorCode = keyof typeof SLURM_ERRORS;

@@ -113,6 +113,7 @@ function requeued(job: JobRecord, event: Extract<JobEvent, { kind: "requeued" }>
     stateDescription: event.description,
     priority: event.isHeld ? 0 : job.priority,
     restarts: job.restarts + 1,
+    submittedAt: event.at,
     eligibleAt: event.eligibleAt,
     startedAt: null,
     endedAt: null,

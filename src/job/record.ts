@@ -131,6 +131,23 @@ export interface JobRecord {
 }
 
 /** Figures of a step, over all its tasks; null where nobody measured. */
+/** What one task of a running step, with everything below it, uses now. */
+export interface TaskUse {
+  readonly rank: number;
+  readonly node: string;
+  readonly pids: readonly number[];
+  readonly rssKib: number;
+  readonly vmKib: number;
+  readonly cpuMs: number;
+  readonly majorFaults: number;
+  readonly readBytes: number;
+  readonly writtenBytes: number;
+}
+
+export interface StepUse {
+  readonly tasks: readonly TaskUse[];
+}
+
 export interface StepUsage {
   readonly userCpuMs: number;
   readonly systemCpuMs: number;
@@ -174,6 +191,8 @@ export interface StepRecord {
 /** An accounting row: the job with all its steps, ended ones included. */
 export interface AccountedJob extends JobRecord {
   readonly steps: readonly StepRecord[];
+  /** Of a run that was followed by another one: what accounting calls its end. */
+  readonly earlierRun?: "REQUEUED" | "NODE_FAIL";
 }
 
 export interface NodeRecord {

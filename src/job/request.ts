@@ -2,6 +2,8 @@
  * What users ask for. The options of srun, sbatch and salloc end here (options/ fills JobOptions and
  * StepOptions), and the engines start here. Everything is plain data that survives JSON; null is "not said".
  */
+import type { BindRequest } from "./cpu-binding.ts";
+import type { GpuBind } from "./gpu-binding.ts";
 import type { EpochMs } from "./id.ts";
 
 export type Distribution = "block" | "cyclic" | "plane" | "arbitrary";
@@ -33,6 +35,10 @@ export interface JobOptions {
   readonly gpusPerTask: string | null;
   readonly gpusPerSocket: string | null;
   readonly cpusPerGpu: number | null;
+  readonly tasksPerGpu: number | null;
+  /** As it was said, and read. */
+  readonly gpuBind: string | null;
+  readonly gpuBinding: GpuBind | null;
   readonly nodeList: readonly string[] | null;
   readonly excludeNodes: readonly string[] | null;
   readonly constraint: string | null;
@@ -86,6 +92,8 @@ export type ExportRule =
 /** What only srun's steps know (commands.md §2.1, §2.5). */
 export interface StepOptions {
   readonly command: readonly string[];
+  /** --multi-prog: by rank; null when every task runs `command`. An empty one cannot be started. */
+  readonly taskCommands: readonly (readonly string[])[] | null;
   readonly jobId: number | null;
   readonly label: boolean;
   readonly unbuffered: boolean;
@@ -107,6 +115,8 @@ export interface StepOptions {
   readonly multiProg: boolean;
   readonly mpi: string | null;
   readonly cpuBind: string | null;
+  /** The same, read. */
+  readonly cpuBinding: BindRequest | null;
   readonly taskProlog: string | null;
   readonly taskEpilog: string | null;
   readonly prolog: string | null;
@@ -115,6 +125,18 @@ export interface StepOptions {
   readonly quitOnInterrupt: boolean;
   readonly testOnly: boolean;
   readonly bcast: string | null;
+  /** What is copied before the tasks start, and run instead. */
+  readonly bcastCopy: Bcast | null;
+}
+
+/** A program that is copied to the nodes. */
+export interface Bcast {
+  readonly source: string;
+  /** Absolute; one that ends in `/` is a directory, and the step gives the name. */
+  readonly destination: string;
+  readonly sendLibs: boolean;
+  /** Directories whose libraries are not copied. */
+  readonly exclude: readonly string[];
 }
 
 /** Who asks and from where. The engine fills user and group from the peer's credentials, never from the message. */

@@ -4,10 +4,10 @@
  */
 import { getopt, type Getopt, type GivenOption } from "./getopt.ts";
 import type { CommonDraft } from "./job-draft.ts";
-import { hasEffect, type JobCommand, type JobOptionRow } from "./job-option-row.ts";
+import type { JobCommand, JobOptionRow } from "./job-option-row.ts";
 import type { Flag, Setter } from "./job-setters.ts";
-import { envFlag, errorExitOf, EXIT_USAGE, getoptError, type Env, type ParseContext, type Site } from "./site.ts";
-import { UsageError } from "./usage-error.ts";
+import { countOf, envFlag, errorExitOf, EXIT_USAGE, getoptError, type Env, type ParseContext, type Site } from "./site.ts";
+import { refusal, UsageError } from "./usage-error.ts";
 
 /** All that one command knows about its options. Later tables of setters replace earlier ones. */
 export interface Grammar<Draft extends CommonDraft> {
@@ -108,18 +108,27 @@ function applyOne<Draft extends CommonDraft>(
     draft.verbose = /^\d{1,2}$/.test(value ?? "") ? Number(value) : 0;
     return;
   }
-  if (!hasEffect(row)) {
-    if (row.takes !== undefined || !isVariable || envFlag(value ?? "")) draft.job.unused[row.name] = value ?? "";
-    return;
-  }
+  if (row.refused !== undefined) throw refusal(grammar.command, row, site.errorExit);
   const flag = findIn(grammar.flags, row.name);
   if (flag !== undefined) {
     flag(draft, !isVariable || envFlag(value ?? ""));
     return;
   }
   const setter = findIn(grammar.setters, row.name);
-  if (setter === undefined) throw new Error(`option --${row.name} of ${grammar.command} has no setter`);
-  setter(draft, value ?? "", site);
+  if (setter !== undefined) setter(draft, value ?? "", site);
+  else if (row.idle === undefined) throw new Error(`option --${row.name} of ${grammar.command} has no setter`);
+  else record(draft, row, value ?? "", site);
+}
+
+/** An option without effect: a number must be one all the same. */
+function record({ job }: CommonDraft, { name, takes, mayTake }: JobOptionRow, value: string, site: Site): void {
+  if (takes === undefined && site.source === "environment" && !envFlag(value)) return;
+  if (takes === undefined && mayTake === undefined) {
+    job.unused[name] = "";
+    return;
+  }
+  if (takes === "N") countOf(value, site, 0);
+  job.unused[name] = value;
 }
 
 function findIn<T>(tables: readonly Readonly<Record<string, T>>[], name: string): T | undefined {

@@ -14,6 +14,12 @@ export interface OptionRow {
   readonly mayTake?: string;
   /** Reading stops here: what follows is not even looked at (`--help`, `--version`). */
   readonly isAction?: boolean;
+  /** Accepted and without effect on the embedded engine: why nobody misses it (docs/compatibility.md). */
+  readonly idle?: string;
+  /** Refused by name on the embedded engine: why. */
+  readonly refused?: string;
+  /** What differs on a site's own Slurm, which gets every option as it was typed otherwise. */
+  readonly onSlurm?: string;
 }
 
 export interface GivenOption<Row extends OptionRow> {

@@ -1,38 +1,7 @@
 /** Help and usage of every command; loads all tables, so commands import it only when asked for help. */
-import type { OptionRow } from "./getopt.ts";
+import { COMMANDS, type HelpCommand, type HelpRow } from "./command-tables.ts";
 import { GROUPS } from "./job-option-row.ts";
-import { SACCT_ROWS } from "./sacct.ts";
-import { SALLOC_ROWS } from "./salloc.ts";
-import { SATTACH_ROWS } from "./sattach.ts";
-import { SBATCH_ROWS } from "./sbatch.ts";
-import { SBCAST_ROWS } from "./sbcast.ts";
-import { SCANCEL_ROWS } from "./scancel.ts";
-import { SCONTROL_ROWS } from "./scontrol.ts";
-import { SINFO_ROWS } from "./sinfo.ts";
-import { SQUEUE_ROWS } from "./squeue.ts";
-import { SRUN_ROWS } from "./srun.ts";
-import { SSTAT_ROWS } from "./sstat.ts";
-
-interface HelpRow extends OptionRow {
-  readonly help: string;
-  readonly group?: string;
-}
-
-const COMMANDS = {
-  srun: { rows: SRUN_ROWS, operands: "command [args...]", about: "Run a command as parallel tasks." },
-  sbatch: { rows: SBATCH_ROWS, operands: "[script [args...]]", about: "Submit a script for later." },
-  salloc: { rows: SALLOC_ROWS, operands: "[command [args...]]", about: "Get resources and run a command with them." },
-  scancel: { rows: SCANCEL_ROWS, operands: "[job[_task][.step]...]", about: "End jobs and steps, or signal them." },
-  squeue: { rows: SQUEUE_ROWS, operands: "", about: "Show jobs and steps." },
-  sinfo: { rows: SINFO_ROWS, operands: "", about: "Show partitions and nodes." },
-  sacct: { rows: SACCT_ROWS, operands: "", about: "Show jobs and steps from the accounting records." },
-  scontrol: { rows: SCONTROL_ROWS, operands: "[command [args...]]", about: "Show and change jobs and nodes." },
-  sattach: { rows: SATTACH_ROWS, operands: "<jobid.stepid>", about: "Join the output and input of a running step." },
-  sstat: { rows: SSTAT_ROWS, operands: "", about: "Show what running steps use." },
-  sbcast: { rows: SBCAST_ROWS, operands: "source destination", about: "Copy a file to the nodes of a job." },
-} as const satisfies Record<string, { rows: readonly HelpRow[]; operands: string; about: string }>;
-
-export type HelpCommand = keyof typeof COMMANDS;
+import { SCONTROL_VERBS, SHOW_ENTITIES } from "./scontrol-words.ts";
 
 /** Where the descriptions begin; the line ends before column 80. */
 const HELP_COLUMN = 35;
@@ -43,20 +12,58 @@ export function helpText(command: HelpCommand): string {
   const lines = [usageLine(command), "", about];
   const groups = new Map<string, HelpRow[]>();
   for (const row of rows as readonly HelpRow[]) {
-    const group = row.group ?? "Options";
+    const group = row.group ?? (row.refused !== undefined ? "Refused" : row.idle !== undefined ? "Accepted without effect" : "Options");
     groups.set(group, [...(groups.get(group) ?? []), row]);
   }
-  const order = groups.has("Options") ? ["Options"] : GROUPS;
+  const order = groups.has("Options") ? ["Options", "Accepted without effect", "Refused"] : GROUPS;
   for (const group of order) {
     const members = groups.get(group) ?? [];
     if (members.length > 0) lines.push("", `${group}:`, ...members.toSorted(byName).map(lineOf));
   }
+  if (command === "scontrol") lines.push("", ...scontrolHelp());
   return `${lines.join("\n")}\n`;
 }
 
-/** A summary in a line or a few. Ends in a line end. */
+function scontrolHelp(): string[] {
+  const line = ({ name, operands, help }: (typeof SCONTROL_VERBS)[number]) => `  ${`${name} ${operands}`.padEnd(HELP_COLUMN - 3)} ${help}`;
+  return [
+    "Commands:",
+    ...SCONTROL_VERBS.filter(({ refused }) => refused === undefined).map(line),
+    "",
+    "Refused here:",
+    ...wrapWords(SCONTROL_VERBS.filter(({ refused }) => refused !== undefined).map(({ name }) => name)),
+    "",
+    "Entities of show:",
+    ...wrapWords(SHOW_ENTITIES),
+  ];
+}
+
+const WIDTH = 79;
+
+/** Words on lines that begin with `indent` spaces. */
+function wrapWords(words: readonly string[], { indent = 2, first = " ".repeat(indent) } = {}): string[] {
+  const lines = [first];
+  for (const word of words) {
+    const last = lines.at(-1) ?? "";
+    const isEmpty = last.trim() === "";
+    if (!isEmpty && last.length + 1 + word.length > WIDTH) lines.push(" ".repeat(indent) + word);
+    else lines[lines.length - 1] = isEmpty || last.endsWith(" ") ? last + word : `${last} ${word}`;
+  }
+  return lines;
+}
+
+/** Every option in brackets, short where it has a letter, as Slurm's --usage has them. Ends in a line end. */
 export function usageText(command: HelpCommand): string {
-  return `${usageLine(command)}\n`;
+  const { rows, operands } = COMMANDS[command];
+  const words = (rows as readonly HelpRow[]).filter(({ refused }) => refused === undefined).map(usageOf);
+  const first = `Usage: ${command} `;
+  return `${wrapWords([...words, ...(operands === "" ? [] : [operands])], { indent: first.length, first }).join("\n")}\n`;
+}
+
+function usageOf({ name, short, takes, mayTake }: HelpRow): string {
+  if (takes !== undefined) return short === undefined ? `[--${name}=${takes}]` : `[-${short} ${takes}]`;
+  if (mayTake !== undefined) return short === undefined ? `[--${name}[=${mayTake}]]` : `[-${short}[${mayTake}]]`;
+  return short === undefined ? `[--${name}]` : `[-${short}]`;
 }
 
 function usageLine(command: HelpCommand): string {

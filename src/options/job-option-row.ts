@@ -13,6 +13,7 @@ export const GROUPS = [
   "Steps and tasks",
   "Information",
   "Accepted without effect",
+  "Refused",
 ] as const;
 export type Group = (typeof GROUPS)[number];
 
@@ -26,12 +27,8 @@ export interface JobOptionRow extends OptionRow {
   readonly env?: Readonly<Partial<Record<JobCommand, readonly string[]>>>;
 }
 
-/** Options in this group are recorded in JobOptions.unused and change nothing. */
-export function hasEffect(row: JobOptionRow): boolean {
-  return row.group !== "Accepted without effect";
-}
-
-export function unused(rows: readonly Omit<JobOptionRow, "group">[]): JobOptionRow[] {
+/** An option that no setter takes is recorded in JobOptions.unused; `idle` says why it changes nothing. */
+export function unused(rows: readonly (Omit<JobOptionRow, "group"> & { readonly idle: string })[]): JobOptionRow[] {
   return rows.map((row) => ({ ...row, group: "Accepted without effect" }));
 }
 

@@ -3,6 +3,7 @@ import type { Distribution } from "#job/request.ts";
 import { parseNodeCount } from "./count.ts";
 import { parseDuration } from "./duration.ts";
 import { parseExportRule } from "./export-rule.ts";
+import { parseGpuBind } from "./gpu-bind.ts";
 import { parseGpus, parseGres } from "./gres.ts";
 import { expandHostlist, parseHostFile } from "./hostlist.ts";
 import type { CommonDraft, StreamDraft } from "./job-draft.ts";
@@ -91,6 +92,15 @@ export const JOB_SETTERS: Readonly<Record<string, Setter<CommonDraft>>> = {
   exclusive: ({ job }, value, site) => {
     job.exclusive = isOn(value, ["user", "mcs", "topo", "exclusive"], site);
     if (job.exclusive) job.oversubscribe = false;
+  },
+  "gpu-bind": ({ job }, value, site) => {
+    const binding = parseGpuBind(value);
+    if (binding === undefined) throw new UsageError([`${site.command}: error: Invalid --gpu-bind argument: gpu:${value}`], EXIT_USAGE);
+    job.gpuBind = value;
+    job.gpuBinding = binding;
+  },
+  "ntasks-per-gpu": ({ job }, value, site) => {
+    job.tasksPerGpu = countOf(value, site);
   },
   gpus: ({ job }, value, site) => {
     job.gpus = gpusOf(value, site);
@@ -278,9 +288,14 @@ export function hostsInFile(path: string, site: Site): string[] {
   return parseHostFile(valid(site.readFile(absolutePath(site.cwd, path)), site));
 }
 
+/** Jobs of the embedded engine run as who submitted them: naming somebody else must not be forgotten silently. */
 function rootOnly(value: string, site: Site): string {
-  if (site.isRoot) return value;
-  throw new UsageError([`${site.command}: error: --${site.option} only permitted by root user`], EXIT_USAGE);
+  if (!site.isRoot) throw new UsageError([`${site.command}: error: --${site.option} only permitted by root user`], EXIT_USAGE);
+  if (value === "root" || value === "0") return value;
+  throw new UsageError(
+    [`${site.command}: error: --${site.option}=${value} is not supported: jobs run as who submits them`],
+    site.errorExit,
+  );
 }
 
 /** `block|cyclic|plane=N|arbitrary|*`; levels below the node (`:cyclic:block`) and flags (`,NoPack`) have no effect. */

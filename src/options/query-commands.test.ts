@@ -1,7 +1,8 @@
 /** The commands that only ask or signal, against the sessions in spec/transcripts. */
 import { describe, expect, test } from "bun:test";
 import type { EpochMs } from "#job/id.ts";
-import { helpText, usageText, type HelpCommand } from "./help.ts";
+import { COMMANDS, type HelpCommand, type HelpRow } from "./command-tables.ts";
+import { helpText, usageText } from "./help.ts";
 import { parseSacct } from "./sacct.ts";
 import { parseSattach } from "./sattach.ts";
 import { parseSbcast } from "./sbcast.ts";
@@ -145,6 +146,11 @@ describe("help", () => {
     const lines = helpText(command).split("\n");
     expect(lines.filter((line) => line.length > 80)).toEqual([]);
     expect(lines.filter((line) => / --\S/.test(line)).length).toBeGreaterThan(8);
-    expect(usageText(command)).toStartWith(`Usage: ${command} [options]`);
+    const usage = usageText(command);
+    expect(usage).toStartWith(`Usage: ${command} [-`);
+    expect(usage.split("\n").filter((line) => line.length > 80)).toEqual([]);
+    for (const { name, short, refused } of COMMANDS[command].rows as readonly HelpRow[]) {
+      if (refused === undefined) expect(usage).toContain(short === undefined ? `[--${name}` : `[-${short}`);
+    }
   });
 });

@@ -21,18 +21,8 @@ export interface SacctFilters {
   readonly reasons: readonly string[] | null;
 }
 
-/** What needs a database that no engine has, by option. */
-const REFUSED = {
-  associations: "there are no associations",
-  completion: "there is no job completion plugin",
-  file: "records are in the controller's store, not in files",
-} as const;
-
 /** @throws UsageError */
 export function sacctFiltersOf(said: Said): SacctFilters {
-  for (const [name, why] of Object.entries(REFUSED)) {
-    if (said.has(name)) throw new UsageError([`sacct: error: --${name} is not supported: ${why}`], 1);
-  }
   return {
     ncpus: rangeOf(said, "ncpus"),
     nnodes: rangeOf(said, "nnodes"),

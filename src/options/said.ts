@@ -3,7 +3,7 @@ import type { JobTarget } from "#engine/engine.ts";
 import { COMPACT_STATES, type AnyState } from "#job/state.ts";
 import { getopt, type GivenOption, type OptionRow } from "./getopt.ts";
 import { parseJobTargets } from "./job-target.ts";
-import { UsageError } from "./usage-error.ts";
+import { refusal, UsageError } from "./usage-error.ts";
 
 export interface QueryRow extends OptionRow {
   readonly help: string;
@@ -18,6 +18,11 @@ export const INFORMATION_ROWS: readonly QueryRow[] = [
   { name: "verbose", short: "v", help: "say more; may be repeated" },
   { name: "version", short: "V", isAction: true, help: "print the version and exit" },
 ];
+
+/** The same for commands that have nothing more to say. */
+export const QUIET_INFORMATION_ROWS: readonly QueryRow[] = INFORMATION_ROWS.map((row) =>
+  row.name === "verbose" ? { ...row, idle: "there is nothing more to say" } : row,
+);
 
 /** An option of the query commands cannot be read: exit status 1, and all but sacct name their help. */
 const EXIT_QUERY_USAGE = 1;
@@ -38,6 +43,8 @@ export class Said {
     this.operands = words.rest;
     const last = words.options.at(-1)?.row;
     this.action = last?.isAction === true ? (last.name as QueryAction) : "run";
+    const refused = this.action === "run" ? words.options.find(({ row }) => row.refused !== undefined) : undefined;
+    if (refused !== undefined) throw refusal(command, refused.row, EXIT_QUERY_USAGE);
   }
 
   has(name: string): boolean {

@@ -13,5 +13,4 @@ export const SALLOC_OPTIONS: readonly JobOptionRow[] = [
   },
   { name: "no-bell", group: "Information", help: "never ring the bell", env: { salloc: ["SALLOC_NO_BELL"] } },
   { name: "no-shell", group: "Job", help: "return at once and keep the allocation" },
-  { name: "wait", short: "W", takes: "SECONDS", group: "Accepted without effect", help: "how long to wait (old)" },
 ];

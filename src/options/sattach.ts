@@ -1,10 +1,11 @@
 /** sattach's command line (commands.md §11). */
 import type { JobTarget } from "#engine/engine.ts";
 import { parseJobTarget } from "./job-target.ts";
-import { INFORMATION_ROWS, Said, type QueryAction, type QueryRow } from "./said.ts";
+import { QUIET_INFORMATION_ROWS, Said, type QueryAction, type QueryRow } from "./said.ts";
 import { UsageError } from "./usage-error.ts";
 
 export const SATTACH_ROWS: readonly QueryRow[] = [
+  { name: "debugger-test", refused: "it is there to test debuggers of Slurm", help: "try what a parallel debugger does" },
   { name: "error-filter", takes: "TASK", help: "standard error of this task only" },
   { name: "input-filter", takes: "TASK", help: "standard input goes to this task only" },
   { name: "label", short: "l", help: "put the task number before each line" },
@@ -12,7 +13,9 @@ export const SATTACH_ROWS: readonly QueryRow[] = [
   { name: "output-filter", takes: "TASK", help: "standard output of this task only" },
   { name: "pty", help: "attach to the pseudo-terminal of task 0" },
   { name: "quiet", short: "Q", help: "print errors only" },
-  ...INFORMATION_ROWS.map((row) => (row.name === "help" ? { ...row, short: "h" } : row.name === "usage" ? { ...row, short: "u" } : row)),
+  ...QUIET_INFORMATION_ROWS.map((row) =>
+    row.name === "help" ? { ...row, short: "h" } : row.name === "usage" ? { ...row, short: "u" } : row,
+  ),
 ];
 
 export interface SattachLine {
@@ -46,14 +49,18 @@ export function parseSattach(argv: readonly string[]): SattachLine {
   };
 }
 
+const USAGE = ["Usage: sattach [options] <jobid.stepid>"];
+
 function targetOf(operands: readonly string[]): JobTarget {
   const [text] = operands;
   if (text === undefined || operands.length > 1) {
     // "too many" is what Slurm says about too few as well.
-    throw new UsageError(["sattach: error: too many parameters"], 1, ["Usage: sattach [options] <jobid.stepid>"]);
+    throw new UsageError(["sattach: error: too many parameters"], 1, USAGE);
   }
   const target = parseJobTarget(text);
-  if (target?.stepKey == null) throw new UsageError([`sattach: error: Invalid StepId=${text}`], 1);
+  if (target?.stepKey == null || target.arrayTasks !== null) {
+    throw new UsageError(["sattach: error: Failed to parse stepid from command line options"], 1, USAGE);
+  }
   return target;
 }
 
@@ -61,5 +68,5 @@ function taskOf(said: Said, name: string): number | null {
   const text = said.value(name);
   if (text === null || text.toLowerCase() === "all") return null;
   if (/^\d{1,9}$/.test(text)) return Number(text);
-  throw new UsageError([`sattach: error: Invalid --${name} specification`], 1);
+  throw new UsageError([`sattach: error: Invalid numeric value "${text}" for ${name}.`], 1);
 }

@@ -1,22 +1,28 @@
 /** sbcast's command line (commands.md §12). */
 import type { JobTarget } from "#engine/engine.ts";
+import { excludedDirs, isSendLibs } from "./bcast.ts";
 import { parseJobTarget } from "./job-target.ts";
-import { INFORMATION_ROWS, isSet, Said, type QueryAction, type QueryRow } from "./said.ts";
+import { QUIET_INFORMATION_ROWS, isSet, Said, type QueryAction, type QueryRow } from "./said.ts";
 import type { Env } from "./site.ts";
 import { UsageError } from "./usage-error.ts";
 
 export const SBCAST_ROWS: readonly QueryRow[] = [
-  { name: "compress", short: "C", mayTake: "LIBRARY", help: "compress on the way" },
-  { name: "exclude", takes: "LIST", help: "libraries that are not copied" },
-  { name: "fanout", short: "F", takes: "N", help: "fan-out of messages" },
+  { name: "compress", short: "C", mayTake: "LIBRARY", idle: "nothing is sent over a network", help: "compress on the way" },
+  { name: "exclude", takes: "LIST", idle: "all nodes are this machine: its libraries are there", help: "libraries that are not copied" },
+  { name: "fanout", short: "F", takes: "N", idle: "nothing is sent over a network", help: "fan-out of messages" },
   { name: "force", short: "f", help: "replace files that exist" },
   { name: "jobid", short: "j", takes: "JOB[.STEP]", help: "the job whose nodes get the file" },
   { name: "preserve", short: "p", help: "keep times and mode" },
-  { name: "send-libs", mayTake: "yes|no", help: "copy the program's libraries too" },
-  { name: "size", short: "s", takes: "SIZE", help: "bytes in each message" },
-  { name: "timeout", short: "t", takes: "SECONDS", help: "wait this long for a node" },
-  { name: "treewidth", takes: "N", help: "fan-out of messages" },
-  ...INFORMATION_ROWS,
+  {
+    name: "send-libs",
+    mayTake: "yes|no",
+    idle: "all nodes are this machine: its libraries are there",
+    help: "copy the program's libraries too",
+  },
+  { name: "size", short: "s", takes: "SIZE", idle: "nothing is sent over a network", help: "bytes in each message" },
+  { name: "timeout", short: "t", takes: "SECONDS", idle: "nothing is sent over a network", help: "wait this long for a node" },
+  { name: "treewidth", takes: "N", idle: "nothing is sent over a network", help: "fan-out of messages" },
+  ...QUIET_INFORMATION_ROWS,
 ];
 
 export interface SbcastLine {
@@ -29,6 +35,8 @@ export interface SbcastLine {
   readonly force: boolean;
   readonly preserve: boolean;
   readonly sendLibs: boolean;
+  /** Directories whose libraries are not copied. */
+  readonly exclude: readonly string[];
   readonly verbose: number;
 }
 
@@ -47,7 +55,8 @@ export function parseSbcast(argv: readonly string[], env: Env): SbcastLine {
     target: isRun ? targetOf(said.value("jobid") ?? env["SLURM_JOB_ID"]) : null,
     force: said.has("force") || isSet(env["SBCAST_FORCE"]),
     preserve: said.has("preserve") || isSet(env["SBCAST_PRESERVE"]),
-    sendLibs: (said.value("send-libs") ?? env["SBCAST_SEND_LIBS"] ?? "no").toLowerCase() !== "no",
+    sendLibs: isSendLibs(said.value("send-libs") ?? env["SBCAST_SEND_LIBS"] ?? null),
+    exclude: excludedDirs(said.value("exclude") ?? env["SBCAST_EXCLUDE"] ?? null),
     verbose: said.count("verbose"),
   };
 }

@@ -11,10 +11,10 @@ export const SCANCEL_ROWS: readonly QueryRow[] = [
   { name: "account", short: "A", takes: "NAME", help: "only jobs of this account" },
   { name: "batch", short: "b", help: "signal the batch script alone" },
   { name: "clusters", short: "M", aliases: ["cluster"], takes: "NAMES", help: "cluster to talk to" },
-  { name: "cron", short: "c", help: "end scrontab jobs too" },
-  { name: "ctld", help: "let the controller send the signal" },
+  { name: "cron", short: "c", idle: "there is no scrontab", help: "end scrontab jobs too" },
+  { name: "ctld", idle: "signals always go through the controller", help: "let the controller send the signal" },
   { name: "full", short: "f", help: "signal the batch script and all steps" },
-  { name: "hurry", short: "H", help: "skip staging out" },
+  { name: "hurry", short: "H", idle: "there are no burst buffers to stage out", help: "skip staging out" },
   { name: "interactive", short: "i", help: "ask about each job" },
   { name: "me", help: "only your own jobs" },
   { name: "name", short: "n", aliases: ["jobname"], takes: "NAME", help: "only jobs of this name" },
@@ -23,7 +23,7 @@ export const SCANCEL_ROWS: readonly QueryRow[] = [
   { name: "qos", short: "q", takes: "NAME", help: "only jobs of this quality of service" },
   { name: "quiet", short: "Q", help: "print errors only" },
   { name: "reservation", short: "R", takes: "NAME", help: "only jobs in this reservation" },
-  { name: "sibling", takes: "NAME", help: "take the job off one federated cluster" },
+  { name: "sibling", takes: "NAME", refused: "there is no federation", help: "take the job off one federated cluster" },
   { name: "signal", short: "s", takes: "SIGNAL", help: "send this signal instead of ending the job" },
   { name: "state", short: "t", takes: "STATES", help: "only PENDING, RUNNING or SUSPENDED jobs" },
   { name: "user", short: "u", takes: "NAME", help: "only jobs of this user" },
@@ -61,8 +61,6 @@ export interface ScancelLine {
 /** @throws UsageError; BerthError INVALID_NODE_NAME for an unreadable host list */
 export function parseScancel(argv: readonly string[], env: Env): ScancelLine {
   const said = new Said("scancel", SCANCEL_ROWS, argv);
-  // Left out it would end the whole job.
-  if (said.has("sibling")) throw new UsageError(["scancel: error: --sibling is not supported: there is no federation"], 1);
   const nodes = said.value("nodelist");
   const filters = {
     user: said.value("user") ?? env["SCANCEL_USER"] ?? null,

@@ -1,6 +1,6 @@
 /** scontrol's options; the words that follow are its own language (commands.md §8). */
 import {
-  INFORMATION_ROWS,
+  QUIET_INFORMATION_ROWS,
   isSet,
   MACHINE_ROWS,
   machineOutputOf,
@@ -15,16 +15,16 @@ export const SCONTROL_ROWS: readonly QueryRow[] = [
   { name: "all", short: "a", help: "show hidden partitions too" },
   { name: "clusters", short: "M", aliases: ["cluster"], takes: "NAMES", help: "cluster to talk to" },
   { name: "details", short: "d", help: "show more of each record" },
-  { name: "federation", help: "all clusters of the federation" },
-  { name: "future", short: "F", help: "nodes that are yet to come" },
+  { name: "federation", idle: "there is no federation", help: "all clusters of the federation" },
+  { name: "future", short: "F", idle: "every node exists", help: "nodes that are yet to come" },
   { name: "hide", help: "do not show hidden partitions" },
-  { name: "local", help: "this cluster only" },
+  { name: "local", idle: "there is no federation", help: "this cluster only" },
   { name: "oneliner", short: "o", help: "one line for each record" },
   { name: "quiet", short: "Q", help: "print errors only" },
-  { name: "sibling", help: "each cluster's view of federated jobs" },
-  { name: "uid", short: "u", takes: "USER", help: "act as this user" },
+  { name: "sibling", idle: "there is no federation", help: "each cluster's view of federated jobs" },
+  { name: "uid", short: "u", takes: "USER", refused: "all jobs of an engine are one user's", help: "act as this user" },
   ...MACHINE_ROWS,
-  ...INFORMATION_ROWS.map((row) => (row.name === "help" ? { ...row, short: "h" } : row)),
+  ...QUIET_INFORMATION_ROWS.map((row) => (row.name === "help" ? { ...row, short: "h" } : row)),
 ];
 
 export interface ScontrolLine {

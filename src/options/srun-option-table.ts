@@ -2,7 +2,21 @@
 import { unused, type JobOptionRow } from "./job-option-row.ts";
 
 export const SRUN_OPTIONS: readonly JobOptionRow[] = [
-  { name: "bcast", mayTake: "PATH", group: "Steps and tasks", help: "copy the program to the nodes first", env: { srun: ["SLURM_BCAST"] } },
+  {
+    name: "bcast",
+    mayTake: "PATH",
+    group: "Steps and tasks",
+    onSlurm: "refused with --container",
+    help: "copy the program to the nodes first",
+    env: { srun: ["SLURM_BCAST"] },
+  },
+  {
+    name: "bcast-exclude",
+    takes: "LIST",
+    group: "Steps and tasks",
+    help: "directories of libraries not to copy",
+    env: { srun: ["SLURM_BCAST_EXCLUDE"] },
+  },
   {
     name: "cpu-bind",
     aliases: ["cpu_bind"],
@@ -24,7 +38,8 @@ export const SRUN_OPTIONS: readonly JobOptionRow[] = [
     name: "het-group",
     aliases: ["pack-group"],
     takes: "LIST",
-    group: "Accepted without effect",
+    group: "Refused",
+    refused: "there are no heterogeneous jobs",
     help: "components of a heterogeneous job",
   },
   { name: "interactive", group: "Steps and tasks", help: "be the interactive step of the job" },
@@ -42,6 +57,7 @@ export const SRUN_OPTIONS: readonly JobOptionRow[] = [
   {
     name: "multi-prog",
     group: "Steps and tasks",
+    onSlurm: "refused with --container",
     help: "the argument is a file: which task runs what",
     env: { srun: ["SLURM_SRUN_MULTI"] },
   },
@@ -60,6 +76,13 @@ export const SRUN_OPTIONS: readonly JobOptionRow[] = [
   { name: "task-epilog", takes: "PROGRAM", group: "Steps and tasks", help: "run after each task", env: { srun: ["SLURM_TASK_EPILOG"] } },
   { name: "task-prolog", takes: "PROGRAM", group: "Steps and tasks", help: "run before each task", env: { srun: ["SLURM_TASK_PROLOG"] } },
   {
+    name: "send-libs",
+    mayTake: "yes|no",
+    group: "Steps and tasks",
+    help: "copy the program's libraries too",
+    env: { srun: ["SLURM_SEND_LIBS"] },
+  },
+  {
     name: "unbuffered",
     short: "u",
     group: "Steps and tasks",
@@ -75,16 +98,61 @@ export const SRUN_OPTIONS: readonly JobOptionRow[] = [
     env: { srun: ["SLURM_WAIT"] },
   },
 
+  {
+    name: "debugger-test",
+    group: "Refused",
+    refused: "it is there to test debuggers of Slurm",
+    help: "try what a parallel debugger does",
+  },
+  {
+    name: "no-allocate",
+    short: "Z",
+    group: "Refused",
+    refused: "a step needs an allocation to run in",
+    help: "run without an allocation (root)",
+  },
+
   ...unused([
-    { name: "argv", takes: "STRING", help: "program name to show the tasks" },
-    { name: "bcast-exclude", takes: "LIST", help: "libraries that are not copied", env: { srun: ["SLURM_BCAST_EXCLUDE"] } },
-    { name: "compress", mayTake: "LIBRARY", help: "compress the copied program", env: { srun: ["SLURM_COMPRESS"] } },
-    { name: "no-allocate", short: "Z", help: "run without an allocation (root)" },
-    { name: "resv-ports", mayTake: "COUNT", help: "reserve network ports", env: { srun: ["SLURM_RESV_PORTS"] } },
-    { name: "runtime", takes: "NAME", help: "plugin that runs containers", env: { srun: ["SRUN_RUNTIME"] } },
-    { name: "send-libs", mayTake: "yes|no", help: "copy the program's libraries too", env: { srun: ["SLURM_SEND_LIBS"] } },
-    { name: "slurmd-debug", takes: "LEVEL", help: "log level of the step daemon", env: { srun: ["SLURM_SLURMD_DEBUG"] } },
-    { name: "threads", short: "T", takes: "N", help: "threads for starting tasks", env: { srun: ["SLURM_THREADS"] } },
-    { name: "treewidth", takes: "N", help: "fan-out of messages", env: { srun: ["SLURM_TREE_WIDTH"] } },
+    { name: "accel-bind", takes: "g|n|v", idle: "all devices of a step are those of its node", help: "bind tasks to devices" },
+    { name: "argv", idle: "the program sees its own name", takes: "STRING", help: "program name to show the tasks" },
+    {
+      name: "compress",
+      idle: "nothing is sent over a network",
+      mayTake: "LIBRARY",
+      help: "compress the copied program",
+      env: { srun: ["SLURM_COMPRESS"] },
+    },
+    { name: "msg-timeout", takes: "SECONDS", idle: "the engine answers on this machine", help: "how long to wait for an answer" },
+    {
+      name: "resv-ports",
+      idle: "ports are asked of the kernel when they are needed",
+      mayTake: "COUNT",
+      help: "reserve network ports",
+      env: { srun: ["SLURM_RESV_PORTS"] },
+    },
+    {
+      name: "runtime",
+      idle: "oci.conf chooses what runs containers",
+      takes: "NAME",
+      help: "plugin that runs containers",
+      env: { srun: ["SRUN_RUNTIME"] },
+    },
+    {
+      name: "slurmd-debug",
+      idle: "berth daemon logs has what there is to know",
+      takes: "LEVEL",
+      help: "log level of the step daemon",
+      env: { srun: ["SLURM_SLURMD_DEBUG"] },
+    },
+    {
+      name: "threads",
+      idle: "all nodes are this machine",
+      short: "T",
+      takes: "N",
+      help: "threads for starting tasks",
+      env: { srun: ["SLURM_THREADS"] },
+    },
+    { name: "whole", idle: "a step gets all of the job unless it says --exact", help: "use all of each node" },
+    { name: "treewidth", idle: "all nodes are this machine", takes: "N", help: "fan-out of messages", env: { srun: ["SLURM_TREE_WIDTH"] } },
   ]),
 ];

@@ -10,6 +10,7 @@ import {
   throwGetoptError,
   type Grammar,
 } from "./apply-options.ts";
+import { parseCpuBind } from "./cpu-bind.ts";
 import { emptyCommon, emptyStreams, type Action, type CommonDraft, type Mutable, type StreamDraft } from "./job-draft.ts";
 import { rowsOf } from "./job-option-row.ts";
 import { JOB_OPTIONS } from "./job-option-table.ts";
@@ -29,6 +30,8 @@ export interface SrunLine {
   readonly verbose: number;
   readonly quiet: boolean;
   readonly clusters: string | null;
+  /** --send-libs and --bcast-exclude as they were said. */
+  readonly bcast: { readonly sendLibs: string | null; readonly exclude: string | null };
   /** Long names said on the command line, whatever the environment says. */
   readonly given: ReadonlySet<string>;
   /** Lines for stderr, complete. */
@@ -38,6 +41,7 @@ export interface SrunLine {
 type StepFields = Mutable<Omit<StepOptions, keyof Omit<StreamDraft, keyof CommonDraft> | "testOnly" | "chdir">>;
 
 interface SrunDraft extends StreamDraft {
+  readonly bcast: { sendLibs: string | null; exclude: string | null };
   readonly step: StepFields;
 }
 
@@ -72,11 +76,21 @@ const SETTERS: Readonly<Record<string, Setter<SrunDraft>>> = {
   bcast: ({ step }, value) => {
     step.bcast = value;
   },
-  "cpu-bind": ({ step }, value) => {
+  "bcast-exclude": ({ bcast }, value) => {
+    bcast.exclude = value;
+  },
+  "send-libs": ({ bcast }, value) => {
+    bcast.sendLibs = value === "" ? "yes" : value;
+  },
+  "cpu-bind": ({ step }, value, site) => {
     step.cpuBind = value;
+    step.cpuBinding = parseCpuBind(value, site.errorExit);
   },
   epilog: ({ step }, value) => {
     step.epilog = value;
+  },
+  "het-group": (_draft, _value, site) => {
+    throw new UsageError(["srun: error: --het-group: Heterogeneous jobs are not supported"], site.errorExit);
   },
   jobid: ({ step }, value, site) => {
     step.jobId = countOf(value, site);
@@ -101,15 +115,19 @@ const SETTERS: Readonly<Record<string, Setter<SrunDraft>>> = {
     step.relativeNode = countOf(value, site, 0);
   },
   "task-epilog": ({ step }, value, site) => {
-    step.taskEpilog = absolutePath(site.cwd, value);
+    step.taskEpilog = scriptPath(site.cwd, value);
   },
   "task-prolog": ({ step }, value, site) => {
-    step.taskProlog = absolutePath(site.cwd, value);
+    step.taskProlog = scriptPath(site.cwd, value);
   },
   wait: ({ step }, value, site) => {
     step.waitSeconds = countOf(value, site, 0);
   },
 };
+
+function scriptPath(cwd: string, value: string): string | null {
+  return value === "" || value.toLowerCase() === "none" ? null : absolutePath(cwd, value);
+}
 
 export const SRUN_ROWS = [...rowsOf("srun", JOB_OPTIONS), ...SRUN_OPTIONS];
 
@@ -126,10 +144,11 @@ const GRAMMAR: Grammar<SrunDraft> = {
  * @throws UsageError; BerthError INVALID_NODE_NAME for an unreadable host list
  */
 export function parseSrun(argv: readonly string[], env: Env, context: ParseContext): SrunLine {
-  const draft: SrunDraft = { ...emptyCommon(), ...emptyStreams(), step: emptyStep() };
+  const draft: SrunDraft = { ...emptyCommon(), ...emptyStreams(), step: emptyStep(), bcast: { sendLibs: null, exclude: null } };
   const words = readWords(GRAMMAR, argv);
   const fromEnv = readEnvironment(GRAMMAR, env);
   applyLevel(draft, GRAMMAR, fromEnv, { ...context, env, source: "environment" });
+  applyPlaneSize(draft, env);
   applyHostFile(draft, env, context);
   applyLevel(draft, GRAMMAR, words.options, { ...context, env, source: "commandLine" });
   const given = new Set(words.options.map(({ row }) => row.name));
@@ -138,12 +157,13 @@ export function parseSrun(argv: readonly string[], env: Env, context: ParseConte
     refuseComponents("srun", words.rest, env);
     if (words.rest.length === 0) throw new UsageError(["srun: fatal: No command given to execute."], errorExitOf(env));
   }
-  return finish(draft, words.rest, given);
+  return finish(draft, words.rest, given, env);
 }
 
-function finish(draft: SrunDraft, command: readonly string[], given: ReadonlySet<string>): SrunLine {
-  const warnings = fitNodesToTasks("srun", draft);
-  const { action, job, verbose, quiet, clusters, step } = draft;
+function finish(draft: SrunDraft, command: readonly string[], given: ReadonlySet<string>, env: Env): SrunLine {
+  checkHosts(draft, env);
+  const warnings = [...dropTasksPerNode(draft), ...fitNodesToTasks("srun", draft)];
+  const { action, job, verbose, quiet, clusters, step, bcast } = draft;
   const programName = baseName(command[0] ?? "");
   const stepName = given.has("job-name") ? (job.name ?? programName) : programName;
   job.name ??= programName;
@@ -154,12 +174,14 @@ function finish(draft: SrunDraft, command: readonly string[], given: ReadonlySet
     verbose,
     quiet,
     clusters,
+    bcast,
     given,
     warnings,
     step: {
       ...step,
       command,
-      exact: step.exact || given.has("exclusive"),
+      // Whoever says how many CPUs a task needs gets those, and no others (srun(1), --cpus-per-task).
+      exact: step.exact || given.has("exclusive") || given.has("cpus-per-task"),
       input: draft.input,
       output: draft.output,
       error: draft.error,
@@ -168,14 +190,18 @@ function finish(draft: SrunDraft, command: readonly string[], given: ReadonlySet
       chdir: draft.chdir,
       testOnly: draft.testOnly,
     },
-    resources: resourcesOf(job),
+    resources: resourcesOf(job, given),
   };
 }
 
-/** The part of a job's options that a step can ask for too. */
-export function resourcesOf(job: JobOptions): StepResources {
+const GPU_OPTIONS = ["gres", "gpus", "gpus-per-node", "gpus-per-task", "ntasks-per-gpu"];
+
+/** The part of a job's options that a step can ask for too. What is said of GPUs replaces what variables of the job say. */
+export function resourcesOf(job: JobOptions, given: ReadonlySet<string> = new Set()): StepResources {
+  const isSaid = GPU_OPTIONS.some((name) => given.has(name));
+  const gpuOption = <T>(name: string, value: T): T | null => (isSaid && !given.has(name) ? null : value);
   const { nodesMin, nodesMax, tasks, tasksPerNode, cpusPerTask, memPerNodeMib, memPerCpuMib } = job;
-  const { nodeList, excludeNodes, gres, distribution, planeSize, overcommit } = job;
+  const { nodeList, excludeNodes, distribution, planeSize, overcommit, gpuBinding } = job;
   return {
     nodesMin,
     nodesMax,
@@ -186,11 +212,40 @@ export function resourcesOf(job: JobOptions): StepResources {
     memPerCpuMib,
     nodeList,
     excludeNodes,
-    gres,
+    gres: given.has("gres") ? (job.gres ?? "none") : gpuOption("gres", job.gres),
+    gpus: gpuOption("gpus", job.gpus),
+    gpusPerNode: gpuOption("gpus-per-node", job.gpusPerNode),
+    gpusPerTask: gpuOption("gpus-per-task", job.gpusPerTask),
+    tasksPerGpu: gpuOption("ntasks-per-gpu", job.tasksPerGpu),
+    gpuBinding,
     distribution,
     planeSize,
     overcommit,
   };
+}
+
+/** -m arbitrary takes one name for each task. */
+function checkHosts({ job, action }: SrunDraft, env: Env): void {
+  if (action !== "run" || job.distribution !== "arbitrary") return;
+  if (job.nodeList === null) {
+    const why = "With Arbitrary distribution you need to specify a nodelist or hostfile with the -w option";
+    throw new UsageError([`srun: error: ${why}`], errorExitOf(env));
+  }
+  job.tasks ??= job.nodeList.length;
+  if (job.nodeList.length >= job.tasks) return;
+  const more = (env["SLURM_HOSTFILE"] ?? "") === "" ? [] : ["srun: error: Failure getting NodeNames from hostfile"];
+  throw new UsageError(["srun: error: Too few NodeNames in Slurm Hostfile", ...more], errorExitOf(env));
+}
+
+/** Counts that contradict each other: tasks and nodes count. */
+function dropTasksPerNode({ job }: SrunDraft): string[] {
+  const { tasks, nodesMin, nodesMax, tasksPerNode } = job;
+  if (tasks === null || nodesMin === null || tasksPerNode === null || tasks === nodesMin * tasksPerNode) return [];
+  if ((nodesMax ?? nodesMin) !== nodesMin || job.distribution === "arbitrary") return [];
+  job.tasksPerNode = null;
+  return [
+    `srun: Warning: can't honor --ntasks-per-node set to ${tasksPerNode} which doesn't match the requested tasks ${tasks} with the number of requested nodes ${nodesMin}. Ignoring --ntasks-per-node.`,
+  ];
 }
 
 /** SLURM_HOSTFILE names one node for each task, in order. */
@@ -207,9 +262,16 @@ function applyHostFile(draft: SrunDraft, env: Env, context: ParseContext): void 
   draft.job.distribution = "arbitrary";
 }
 
+/** Plane sizes have a variable of their own: SLURM_DISTRIBUTION says only "plane". */
+function applyPlaneSize(draft: SrunDraft, env: Env): void {
+  const size = /^[1-9]\d{0,8}$/.exec(env["SLURM_DIST_PLANESIZE"] ?? "")?.[0];
+  if (draft.job.distribution === "plane" && draft.job.planeSize === null && size !== undefined) draft.job.planeSize = Number(size);
+}
+
 function emptyStep(): StepFields {
   return {
     command: [],
+    taskCommands: null,
     jobId: null,
     label: false,
     unbuffered: false,
@@ -224,6 +286,7 @@ function emptyStep(): StepFields {
     multiProg: false,
     mpi: null,
     cpuBind: null,
+    cpuBinding: null,
     taskProlog: null,
     taskEpilog: null,
     prolog: null,
@@ -231,5 +294,6 @@ function emptyStep(): StepFields {
     disableStatus: false,
     quitOnInterrupt: false,
     bcast: null,
+    bcastCopy: null,
   };
 }

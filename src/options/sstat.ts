@@ -1,6 +1,6 @@
 /** sstat's command line (commands.md §10). */
 import type { JobTarget } from "#engine/engine.ts";
-import { INFORMATION_ROWS, parsableOf, Said, targetsOf, type Parsable, type QueryAction, type QueryRow } from "./said.ts";
+import { QUIET_INFORMATION_ROWS, parsableOf, Said, targetsOf, type Parsable, type QueryAction, type QueryRow } from "./said.ts";
 import { UsageError } from "./usage-error.ts";
 
 export const SSTAT_ROWS: readonly QueryRow[] = [
@@ -13,7 +13,7 @@ export const SSTAT_ROWS: readonly QueryRow[] = [
   { name: "parsable", short: "p", help: "columns with | behind each" },
   { name: "parsable2", short: "P", help: "columns with | between them" },
   { name: "pidformat", short: "i", help: "nodes and process ids of the steps" },
-  ...INFORMATION_ROWS.map((row) => (row.name === "help" ? { ...row, short: "h" } : row)),
+  ...QUIET_INFORMATION_ROWS.map((row) => (row.name === "help" ? { ...row, short: "h" } : row)),
 ];
 
 export interface SstatLine {

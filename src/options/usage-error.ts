@@ -17,3 +17,8 @@ export class UsageError extends Error {
     this.stdout = stdout;
   }
 }
+
+/** What is said of an option that this engine refuses (getopt.ts). */
+export function refusal(command: string, row: { readonly name: string; readonly refused?: string }, exitStatus: number): UsageError {
+  return new UsageError([`${command}: error: --${row.name} is not supported: ${row.refused}`], exitStatus);
+}

@@ -4,6 +4,7 @@ import { mkdtempSync, rmSync } from "node:fs";
 import { tmpdir } from "node:os";
 import { join } from "node:path";
 import { connectFrames, JSON_FRAME, listenFrames, parseJsonFrame, type FrameConnection } from "./frames.ts";
+import { rejectionOf } from "../../test/rejection.ts";
 
 let dir: string;
 let path: string;
@@ -221,7 +222,7 @@ describe("frames", () => {
   });
 
   test("nobody there is the system's error", async () => {
-    await expect(connectFrames(join(dir, "nosuch"))).rejects.toMatchObject({ code: "ENOENT" });
+    expect(await rejectionOf(connectFrames(join(dir, "nosuch")))).toMatchObject({ code: "ENOENT" });
   });
   test("both ends know whose the other is", async () => {
     const { first } = listen();

@@ -11,7 +11,10 @@ const symbols = dlopen("libc.so.6", {
   getsid: { args: ["i32"], returns: "i32" },
   getsockopt: { args: ["i32", "i32", "i32", "ptr", "ptr"], returns: "i32" },
   isatty: { args: ["i32"], returns: "i32" },
+  sched_getaffinity: { args: ["i32", "u64", "ptr"], returns: "i32" },
+  sched_setaffinity: { args: ["i32", "u64", "ptr"], returns: "i32" },
   ioctl: { args: ["i32", "u64", "ptr"], returns: "i32" },
+  pipe2: { args: ["ptr", "i32"], returns: "i32" },
   mkfifo: { args: ["ptr", "u32"], returns: "i32" },
   syscall: { args: ["i64", "i64", "i64"], returns: "i64" },
   prctl: { args: ["i32", "u64", "u64", "u64", "u64"], returns: "i32" },
@@ -64,6 +67,14 @@ export function peerCredentials(fd: number): PeerCredentials {
   }
   const [pid = -1, uid = -1, gid = -1] = ucred;
   return { pid, uid, gid };
+}
+
+/** pipe2(2), close-on-exec. */
+export function openPipe(): { readonly readFd: number; readonly writeFd: number } {
+  const fds = new Int32Array(2);
+  if (symbols.pipe2(ptr(fds), 0o2000000 /* O_CLOEXEC */) !== 0) throw new SystemError("pipe2", errno());
+  const [readFd = -1, writeFd = -1] = fds;
+  return { readFd, writeFd };
 }
 
 /** mkfifo(3). Mode is subject to the umask. */
@@ -171,6 +182,25 @@ export function readExitOfPidFd(fd: number): number | undefined {
   info[0] = PIDFD_INFO_EXIT;
   if (symbols.ioctl(fd, PIDFD_GET_INFO, ptr(info)) !== 0 || ((info[0] ?? 0n) & PIDFD_INFO_EXIT) === 0n) return undefined;
   return new Int32Array(info.buffer)[15];
+}
+
+/** Room for 8192 CPUs, the most that Linux can be built for. */
+const CPU_SET_BYTES = 1024;
+
+/** CPUs that this thread may run on, ascending (sched_getaffinity(2)). */
+export function readAffinity(): number[] {
+  const set = new Uint8Array(CPU_SET_BYTES);
+  if (symbols.sched_getaffinity(0, BigInt(CPU_SET_BYTES), ptr(set)) < 0) throw new SystemError("sched_getaffinity", errno());
+  const cpus: number[] = [];
+  for (const [index, byte] of set.entries()) for (let bit = 0; bit < 8; bit++) if (byte & (1 << bit)) cpus.push(index * 8 + bit);
+  return cpus;
+}
+
+/** For this thread and the processes that it starts. False when none of them is ours to use. */
+export function setAffinity(cpus: readonly number[]): boolean {
+  const set = new Uint8Array(CPU_SET_BYTES);
+  for (const cpu of cpus) if (cpu < CPU_SET_BYTES * 8) set[cpu >> 3] = (set[cpu >> 3] ?? 0) | (1 << (cpu & 7));
+  return symbols.sched_setaffinity(0, BigInt(CPU_SET_BYTES), ptr(set)) === 0;
 }
 
 /** The limits that Slurm propagates (PropagateResourceLimits, srun(1)), by name, with Linux's numbers. */

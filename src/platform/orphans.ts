@@ -58,13 +58,17 @@ const SIGKILL = 9;
 const MAX_ROUNDS = 100;
 
 /**
- * Kills everything below us, and below `others`, until nothing is left, because what is being killed may still fork.
+ * Kills everything below us but for `spared`, and below `others`, until nothing is left, because what is being killed may still fork.
  * Gives up after some rounds on processes that do not die (uninterruptible, or of another user: the container runtime
  * has to end those).
  */
-export async function killAll(reaper: OrphanReaper, others: readonly ProcessIdentity[] = []): Promise<void> {
+export async function killAll(
+  reaper: OrphanReaper,
+  others: readonly ProcessIdentity[] = [],
+  spared: ReadonlySet<number> = new Set(),
+): Promise<void> {
   for (let round = 0; round < MAX_ROUNDS; round++) {
-    const living = livingBelow(others);
+    const living = livingBelow(others).filter((pid) => !spared.has(pid));
     if (living.length === 0) break;
     for (const pid of living) sendSignal(pid, SIGKILL);
     await Bun.sleep(round < 10 ? 1 : 20);

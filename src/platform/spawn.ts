@@ -120,6 +120,37 @@ export function spawnForeground(
   return running(Bun.spawn([...argv], { argv0: calledAs, env: { ...env }, stdio: ["inherit", "inherit", "inherit"] }));
 }
 
+/** The same, with one of its output streams (1 or 2) passing through us. */
+export function spawnOverheard(
+  argv: readonly [string, ...string[]],
+  options: { readonly env: Readonly<Record<string, string>>; readonly stream: 1 | 2; readonly calledAs?: string },
+): RunningProcess & { readonly heard: AsyncIterable<Uint8Array> } {
+  const { stream, env, calledAs = argv[0] } = options;
+  const child = Bun.spawn([...argv], {
+    argv0: calledAs,
+    env: { ...env },
+    stdio: ["inherit", stream === 1 ? "pipe" : "inherit", stream === 2 ? "pipe" : "inherit"],
+  });
+  const heard = stream === 1 ? child.stdout : child.stderr;
+  if (heard === undefined) throw new Error("Bun gave no stream");
+  return { ...running(child), heard };
+}
+
+/** A program on two streams that are ours by number, whose standard error comes to us. */
+export function spawnOnStreams(
+  argv: readonly [string, ...string[]],
+  options: {
+    readonly env: Readonly<Record<string, string>>;
+    readonly cwd: string;
+    readonly stdin: number;
+    readonly stdout: number;
+  },
+): RunningProcess & { readonly stderr: AsyncIterable<Uint8Array> } {
+  const { env, cwd, stdin, stdout } = options;
+  const child = Bun.spawn([...argv], { env: { ...env }, cwd, stdio: [stdin, stdout, "pipe"] });
+  return { ...running(child, "tool"), stderr: child.stderr };
+}
+
 /** The same, with its standard output collected. */
 export async function captureOutput(
   argv: readonly [string, ...string[]],

@@ -79,3 +79,14 @@ export function findUserId(name: string): number | undefined {
     return undefined;
   }
 }
+
+/**
+ * In front of a program that must see the user's own ids: inside a user namespace of podman's or rootlesskit's it would take itself for root,
+ * and say so to servers outside, which know better. A namespace of one id more gives it back its own (user_namespaces(7), unshare(1)).
+ */
+export function asRealUser(): string[] {
+  const uid = realUserId();
+  if (uid === process.getuid?.()) return [];
+  const gid = Number(/^\s*0\s+(\d+)/.exec(readFileSync("/proc/self/gid_map", "latin1"))?.[1] ?? uid);
+  return ["/usr/bin/unshare", "--user", `--map-user=${uid}`, `--map-group=${gid}`, "--"];
+}

@@ -2,7 +2,7 @@
  * What scrun's commands and a container's anchor say to each other at ROOT/ID/anchor.sock, one JSON value a frame
  * (platform/frames.ts).
  *
- *   create ─ create ──► anchor     the plan; answered by `created` or `failed`
+ *   create ─ create ──► anchor     the plan is there; answered by `created` or `failed`
  *   start ── start ───► anchor     `waiting` while the job is queued, then `started` or `failed`
  *   state ── state ───► anchor     `state`
  *   kill ─── kill ────► anchor     only while there is no container yet: the job is withdrawn; `done`
@@ -11,6 +11,7 @@
  */
 import type { JobId } from "#job/id.ts";
 import type { JobRequest, SubmitContext } from "#job/request.ts";
+import type { StagingPlan } from "./staging.ts";
 
 export interface AnchorPlan {
   readonly id: string;
@@ -32,11 +33,16 @@ export interface AnchorPlan {
   readonly submit: SubmitContext;
   readonly name: string;
   readonly environment: Readonly<Record<string, string>>;
+  /** Null: the bundle is used where it is. */
+  readonly staging: StagingPlan | null;
+  /** What stderr hears of messages (log.ts). */
+  readonly logLevel: number;
 }
 
 export type ToAnchor =
-  | { readonly op: "create"; readonly plan: AnchorPlan }
-  | { readonly op: "start" }
+  | { readonly op: "create" }
+  /** `waits`: for the job. Otherwise the answer to a queued one is `started` at once, and the rest is told on the container's own standard error. */
+  | { readonly op: "start"; readonly waits: boolean }
   | { readonly op: "state" }
   | { readonly op: "cancel" }
   | { readonly op: "kill"; readonly signal: number }
@@ -47,7 +53,8 @@ export type ToAnchor =
 export type ContainerStatus = "creating" | "created" | "running" | "paused" | "stopped";
 
 export type FromAnchor =
-  | { readonly event: "created"; readonly jobId: number | null }
+  /** `initPid`: null while the job waits. */
+  | { readonly event: "created"; readonly initPid: number | null }
   | { readonly event: "waiting"; readonly text: string }
   | { readonly event: "started" }
   | { readonly event: "done" }

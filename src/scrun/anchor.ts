@@ -1,6 +1,6 @@
 /**
- * The anchor: the process that an engine (podman, dockerd) takes for the container. It is there from `create` to the container's end,
- * holds the job, and ends with the container's exit status.
+ * The anchor: the process that stands behind a container. It is there from `create` to the container's end, holds the job, and ends with the container's
+ * exit status, which it tells who stands for it before the engine (stand-in.ts).
  *
  *   plan ─► ask for the job ─┬─ granted ─► step ─► runtime create ─► CREATED ─► start ─► RUNNING ─► ended ─► exit status
  *                            └─ queued: CREATED for the engine; the rest follows `start`, when the job is granted
@@ -25,23 +25,32 @@ import { killAll, OrphanReaper } from "#platform/orphans.ts";
 import { identify, isAlive, processesOf, sendSignal, type ProcessIdentity } from "#platform/process-tree.ts";
 import { leaveControllerToOthers } from "#platform/start-controller.ts";
 import { spawnWithFiles } from "#platform/spawn.ts";
+import { AnchorStaging } from "./anchor-staging.ts";
 import type { AnchorPlan, ContainerStatus, FromAnchor, ToAnchor } from "./anchor-wire.ts";
-import { readConfig, writeRuntimeConfig } from "./config.ts";
-import { jobEnvironment } from "./job-environment.ts";
+import { readConfig, writeRuntimeConfig, hasPoststopHooks, type BundleConfig } from "./config.ts";
 import { findMemoryCgroup, peakMemoryKib, wasOutOfMemory, type MemoryCgroup } from "./memory-events.ts";
 import { lastError } from "./log.ts";
 import type { ContainerPlace } from "./place.ts";
-import type { Staging, StagingContext } from "./staging.ts";
+import { nameRealProcesses } from "./shared-namespaces.ts";
+import { tellStandIn } from "./stand-in.ts";
+import { StageInFailure } from "./staging.ts";
+import { printOnTerminalOf } from "./terminal.ts";
 
 const SIGTERM = 15;
 const SIGKILL = 9;
 const SIGCONT = 18;
 const SIGSTOP = 19;
+/** CHLD, CONT, STOP, TSTP, TTIN, TTOU, URG, WINCH: engines hand on every signal, and these end no program by themselves. */
+const HARMLESS: ReadonlySet<number> = new Set([17, SIGCONT, SIGSTOP, 20, 21, 22, 23, 28]);
 /** After create has gone without a word there is nothing to be an anchor of. */
 const PLAN_MS = 60_000;
 const RUNTIME_MS = 120_000;
 /** When the start is over: an anchor may live for weeks. */
 const SHRINK_MS = 500;
+/** How often an anchor looks whether its create, which has not called yet, is still there. */
+const WATCH_MS = 1000;
+/** How long bad news wait for create's call, which comes at once. */
+const CREATOR_MS = 5000;
 const never = new AbortController().signal;
 
 /** What ended before there was a container. */
@@ -50,25 +59,30 @@ const CANCELLED: ExitStatus = { kind: "exited", code: 130 };
 
 export interface AnchorOptions {
   readonly engine: Engine;
+  /** Who waits for the answer: nobody ever starts a container whose create has gone before. */
+  readonly creator: ProcessIdentity;
   /** Fds for the container, beside 0, 1 and 2. */
   readonly preserved: readonly number[];
-  /** Undefined: the bundle is used where it is. */
-  readonly openStaging: () => Promise<Staging | undefined>;
+  /** Where to say the exit status; undefined when nobody stands for us (stand-in.ts). */
+  readonly standInFd: number | undefined;
 }
 
 export async function runAnchor(place: ContainerPlace, options: AnchorOptions): Promise<number> {
   failFast((error) => console.error(`scrun: error: ${error instanceof Error ? error.message : String(error)}`));
   becomeSubreaper();
   const anchor = new Anchor(place, options);
-  return shellCode(await anchor.run());
+  const code = shellCode(await anchor.run());
+  if (options.standInFd === undefined || (await tellStandIn(place, options.standInFd, code))) anchor.tidy();
+  return code;
 }
 
 class Anchor {
   readonly #place: ContainerPlace;
   readonly #engine: Engine;
+  readonly #creatorProcess: ProcessIdentity;
   readonly #preserved: readonly number[];
-  readonly #openStaging: () => Promise<Staging | undefined>;
   readonly #reaper = new OrphanReaper();
+  readonly #staging: AnchorStaging;
   readonly #planned = Promise.withResolvers<AnchorPlan>();
   readonly #startWanted = Promise.withResolvers<void>();
   readonly #withdraw = new AbortController();
@@ -82,15 +96,16 @@ class Anchor {
   #init: ProcessIdentity | undefined;
   #exited: Promise<ReapedChild> | undefined;
   #cgroup: MemoryCgroup | undefined;
-  #isQueued = false;
+  #waitsFor: "resources" | "staging" | undefined;
   #isStarted = false;
   #killTimer: ReturnType<typeof setTimeout> | undefined;
   #ending: AbortReason | undefined;
 
   constructor(place: ContainerPlace, options: AnchorOptions) {
-    this.#openStaging = options.openStaging;
     this.#place = place;
+    this.#staging = new AnchorStaging(place, this.#reaper);
     this.#engine = options.engine;
+    this.#creatorProcess = options.creator;
     this.#preserved = options.preserved;
   }
 
@@ -103,8 +118,10 @@ class Anchor {
     const socket = this.#place.socket();
     const server = listenFrames(socket, (connection) => this.#welcome(connection));
     // The engine's first answer takes as long as create needs to read the bundle.
-    const warming = this.#engine.info({ signal: never }).catch(() => undefined);
-    const patience = setTimeout(() => process.exit(1), PLAN_MS);
+    const warming = this.#engine.info({ signal: this.#withdraw.signal }).catch(() => undefined);
+    const patience = setTimeout(() => this.#giveUp(), PLAN_MS);
+    this.#watch = setInterval(() => this.#watchCreator(), WATCH_MS);
+    this.#takePlan();
     const plan = await this.#planned.promise;
     clearTimeout(patience);
     this.#plan = plan;
@@ -114,36 +131,82 @@ class Anchor {
       this.#status = "stopped";
       return status;
     } catch (error) {
-      this.#fail(error);
-      return this.#withdraw.signal.aborted ? CANCELLED : NOT_RUN;
+      // First: create, when it has heard, waits for us only so long.
+      await this.#staging.stageOut();
+      await this.#fail(error);
+      if (error instanceof StageInFailure) this.#notRun = { kind: "exited", code: error.exitCode };
+      if (error instanceof CreateFailure) this.#notRun = statusOfFailure(error.message);
+      return this.#withdraw.signal.aborted ? CANCELLED : this.#notRun;
     } finally {
+      clearInterval(this.#watch);
       await this.#release();
       server.stop();
       rmSync(join(this.#place.dir, "anchor.sock"), { force: true });
     }
   }
 
+  #notRun: ExitStatus = NOT_RUN;
+
   async #live(plan: AnchorPlan): Promise<ExitStatus> {
+    const { signal } = this.#withdraw;
+    await this.#staging.open(plan, { signal });
     const granted = this.#allocate(plan);
+    this.#config = readConfig(plan.bundle, plan.configFile); // while the controller thinks
     const queued = this.#queuedSignal.promise.then(() => "queued" as const);
     const first = await Promise.race([granted, queued]);
     if (first === "queued") {
-      // The terminal has to be there when create ends, so that the container cannot wait for its job.
-      if (plan.hasTerminal) await this.#makeContainer(plan, queuedEnvironment(plan, this.#jobId));
-      this.#created();
+      // The terminal has to be there when create ends, so that the container cannot wait for its job. Staging has to: so create waits.
+      const isMadeFirst = plan.hasTerminal && plan.staging === null;
+      if (isMadeFirst) await this.#makeContainer(plan, queuedEnvironment(plan, this.#jobId));
+      if (isMadeFirst || !plan.hasTerminal) this.#created();
       await granted;
     }
     this.#step = await this.#openStep(plan);
-    if (this.#init === undefined) {
-      const staged = await this.#stageIn(plan, this.#step);
-      await this.#makeContainer(staged, this.#step.environment);
-    }
+    if (this.#init === undefined) await this.#makeContainer(await this.#stageIn(plan, this.#step), this.#step.environment);
+    await this.#step.ready;
     if (this.#init !== undefined) this.#step.started(this.#init);
-    if (first !== "queued") this.#created();
+    if (signal.aborted) this.#kill(SIGKILL); // while it was being made
+    if (this.#status === "creating") this.#created();
     const exited = this.#waitForEnd();
     // A container may be killed before it is started.
     if ((await Promise.race([this.#startWanted.promise, exited])) === undefined) await this.#start(plan);
     return await this.#conclude(await exited);
+  }
+
+  // --- Who asked for it --------------------------------------------------------------------------------------------
+
+  #watch: ReturnType<typeof setInterval> | undefined;
+  readonly #hasCreator = Promise.withResolvers<true>();
+
+  /** It may be there before we are, or come with create's call. */
+  #takePlan(): void {
+    const plan = this.#place.takePlan();
+    if (plan !== undefined) this.#planned.resolve(plan);
+  }
+
+  /** create was killed before it called, or before it had a plan: nobody will ever ask for this container. */
+  #watchCreator(): void {
+    if (!isAlive(this.#creatorProcess)) this.#cancel();
+  }
+
+  /** create does not wait for the whole of a long one, as it does not for the queue; with a terminal it has to. */
+  async #stageIn(plan: AnchorPlan, step: OwnStep): Promise<AnchorPlan> {
+    if (plan.staging === null) return plan;
+    const { signal } = this.#withdraw;
+    const enough = () => {
+      if (this.#status === "creating" && !plan.hasTerminal) this.#created();
+    };
+    const timer = setTimeout(enough, plan.staging.createWaitSeconds * 1000);
+    this.#waitsFor = "staging";
+    try {
+      this.#tellWaiting();
+      const staged = await this.#staging.stageIn(plan, step, { signal });
+      signal.throwIfAborted();
+      return staged;
+    } finally {
+      clearTimeout(timer);
+      this.#waitsFor = undefined;
+    }
   }
 
   // --- The job --------------------------------------------------------------------------------------------------
@@ -164,20 +227,27 @@ class Anchor {
           this.#jobId = event.info.job.jobId;
           return;
         }
+        if (event.kind === "message") {
+          this.#print(event.text);
+          return;
+        }
         this.#jobId = event.jobId;
-        this.#isQueued = true;
+        this.#waitsFor = "resources";
         this.#tellWaiting();
         this.#queuedSignal.resolve();
       },
     });
-    this.#isQueued = false;
+    this.#waitsFor = undefined;
     this.#jobId = info?.job.jobId ?? this.#held.jobId;
   }
 
   #tellWaiting(): void {
-    if (!this.#isQueued) return;
-    for (const starter of this.#starters)
-      this.#say(starter, { event: "waiting", text: `job ${this.#jobId} queued and waiting for resources` });
+    if (this.#waitsFor === undefined) return;
+    for (const starter of this.#starters) this.#say(starter, { event: "waiting", text: this.#waitingText() });
+  }
+
+  #waitingText(): string {
+    return `job ${this.#jobId} ${this.#waitsFor === "staging" ? "is being staged in" : "queued and waiting for resources"}`;
   }
 
   async #openStep(plan: AnchorPlan): Promise<OwnStep> {
@@ -192,33 +262,46 @@ class Anchor {
         containerId: plan.id,
         annotations: plan.annotations,
       },
-      { signal: never, onOrder: (order) => this.#obey(order) },
+      { signal: this.#withdraw.signal, onOrder: (order) => this.#obey(order) },
     );
   }
 
   async #release(): Promise<void> {
     try {
-      await this.#stageOut();
       if (this.#step !== undefined) {
         const none = { userCpuMs: 0, systemCpuMs: 0, maxRssKib: null, outOfMemory: false };
-        if (!this.#isConcluded) await this.#step.ended({ status: NOT_RUN, ...none });
+        if (!this.#isConcluded) await this.#step.ended({ status: this.#notRun, ...none });
         // A job that had its step has ended with it.
       } else if (this.#held !== undefined) await this.#held.release({ code: 1, signal: 0 });
     } catch {
       // The controller ends what nobody holds.
+    } finally {
+      await this.#staging.close();
     }
   }
 
   // --- The container --------------------------------------------------------------------------------------------
 
+  #takeConfig(plan: AnchorPlan): BundleConfig {
+    const read = this.#config;
+    this.#config = undefined;
+    const config = read?.file === plan.configFile ? read : readConfig(plan.bundle, plan.configFile); // staged elsewhere
+    this.#hasPoststopHooks = hasPoststopHooks(config);
+    return config;
+  }
+  #config: BundleConfig | undefined;
+  #hasPoststopHooks = false;
+
   async #makeContainer(plan: AnchorPlan, environment: Readonly<Record<string, string>>): Promise<void> {
     const place = this.#place;
-    const config = readConfig(plan.bundle, plan.configFile);
+    const config = this.#takeConfig(plan);
+    this.#staging.adaptMappings(config.config);
     const gres = this.#step?.gres ?? {};
     if (Object.keys(gres).length > 0) {
       const { addDevices } = await import("./devices.ts");
       addDevices(config.config, gres, { isConfined: process.getuid?.() !== 0 || outsideIds() !== undefined });
     }
+    nameRealProcesses(config.config, place.root);
     writeRuntimeConfig(config, { bundle: plan.bundle, target: join(place.bundle, "config.json"), environment });
     const argv: [string, ...string[]] = [
       ...this.#runtime(plan, place.runtimeLog),
@@ -276,7 +359,8 @@ class Anchor {
       for (const starter of this.#starters) this.#say(starter, { event: "started" });
     } else {
       const message = lastError(readText(log)) ?? `${plan.runtime} start failed with status ${shellCode(status)}`;
-      this.#startFailure = { kind: "exited", code: /not found|no such file/i.test(message) ? 127 : 126 };
+      this.#startFailure = statusOfFailure(message);
+      if (this.#starters.size === 0) this.#print(`scrun: error: ${message}`);
       for (const starter of this.#starters) this.#say(starter, { event: "failed", message, hint: null, isSaid: false });
       this.#kill(SIGKILL);
     }
@@ -301,62 +385,45 @@ class Anchor {
     for (const starter of this.#starters) {
       this.#say(starter, { event: "failed", message: "the container has ended before it was started", hint: null, isSaid: false });
     }
-    await killAll(this.#reaper);
+    await killAll(this.#reaper, [], this.#staging.helpers);
     const end = this.#end;
-    await this.#stageOut();
+    const maxRssKib = peakMemoryKib(this.#cgroup) ?? end?.maxRssKib ?? null;
+    const outOfMemory = wasOutOfMemory(this.#cgroup);
+    const isBack = await this.#staging.stageOut();
     this.#isConcluded = true;
     await this.#step?.ended({
-      status,
+      // Its results are lost: whoever looks at the job, or depends on it, has to know.
+      status: isBack || shellCode(status) !== 0 ? status : NOT_RUN,
       userCpuMs: end?.userCpuMs ?? 0,
       systemCpuMs: end?.systemCpuMs ?? 0,
-      maxRssKib: peakMemoryKib(this.#cgroup) ?? end?.maxRssKib ?? null,
-      outOfMemory: wasOutOfMemory(this.#cgroup),
+      maxRssKib,
+      outOfMemory,
     });
     return status;
   }
 
+  /**
+   * The engine's clean-up asks for the runtime's delete as soon as it has started; its start is the time for it. Hooks belong
+   * to the delete that is asked for. It outlives us: whoever adopts it, `scrun delete` looks again. The last thing of all: who
+   * stands for us is in the container's cgroup.
+   */
+  tidy(): void {
+    const plan = this.#plan;
+    if (plan === undefined || this.#init === undefined || this.#hasPoststopHooks) return;
+    const argv: [string, ...string[]] = [
+      plan.runtime,
+      "--root",
+      this.#place.runtimeRoot,
+      ...plan.runtimeOptions,
+      "delete",
+      "--force",
+      plan.id,
+    ];
+    spawnWithFiles(argv, { files: ["null", "null", "null"], env: plan.environment, cwd: "/", isDaemon: true });
+  }
+
   #kill(signal: number): void {
     if (this.#init !== undefined && identify(this.#init.pid)?.startTicks === this.#init.startTicks) sendSignal(this.#init.pid, signal);
-  }
-
-  // --- Staging --------------------------------------------------------------------------------------------------
-
-  #staged: { readonly staging: Staging; readonly context: StagingContext } | undefined;
-
-  /** Where a scrun.lua is configured, or the bundle has to go elsewhere; in place there is nothing to do. */
-  async #stageIn(plan: AnchorPlan, step: OwnStep): Promise<AnchorPlan> {
-    const staging = await this.#openStaging();
-    if (staging === undefined) return plan;
-    const context: StagingContext = {
-      id: plan.id,
-      bundle: plan.bundle,
-      originalBundle: plan.bundle,
-      rootPath: plan.rootfs,
-      originalRootPath: plan.rootfs,
-      spoolDir: this.#place.spool,
-      configFile: plan.configFile,
-      jobId: step.job.jobId,
-      userId: step.job.userId,
-      groupId: step.job.groupId,
-      jobEnvironment: Object.entries(jobEnvironment(plan, step, this.#place)).map(([name, value]) => `${name}=${value}`),
-    };
-    this.#staged = { staging, context };
-    const { status, bundle, rootPath, message } = await staging.stageIn(context, { signal: this.#withdraw.signal });
-    this.#staged = { staging, context: { ...context, bundle, rootPath } };
-    if (status !== 0) {
-      await this.#stageOut();
-      throw new BerthError("STAGE_IN", message ?? `Cannot stage the container in: status ${status}`);
-    }
-    return { ...plan, bundle, rootfs: rootPath, configFile: join(bundle, "config.json") };
-  }
-
-  /** Once, whatever came of the container. Its failure is told, and changes no exit status. */
-  async #stageOut(): Promise<void> {
-    const staged = this.#staged;
-    if (staged === undefined) return;
-    this.#staged = undefined;
-    const { status, message } = await staged.staging.stageOut(staged.context, { signal: never });
-    if (status !== 0) this.#print(`scrun: error: ${message ?? `Cannot stage the container out: status ${status}`}`);
   }
 
   // --- Orders ---------------------------------------------------------------------------------------------------
@@ -383,6 +450,9 @@ class Anchor {
       const why = reason === "timeLimit" ? " DUE TO TIME LIMIT" : reason === "nodeFailure" ? " DUE TO NODE FAILURE" : "";
       this.#print(`scrun: error: *** JOB ${this.#jobId} CANCELLED AT ${localTime(new Date())}${why} ***`);
     }
+    const cancelled = new BerthError("CANCELLED", `job ${this.#jobId} was cancelled`);
+    if (this.#init === undefined) this.#withdraw.abort(cancelled);
+    if (hard) this.#staging.hurry(cancelled);
     const killNow = () => {
       this.#kill(SIGKILL);
       if (this.#status === "paused") void this.#freeze(false);
@@ -435,7 +505,10 @@ class Anchor {
     switch (message.op) {
       case "create":
         this.#creator = connection;
-        this.#planned.resolve(message.plan);
+        this.#hasCreator.resolve(true);
+        clearInterval(this.#watch);
+        this.#takePlan();
+        if (this.#status === "created") this.#sayCreated(connection); // before it called
         break;
       case "start":
         if (this.#status !== "created") {
@@ -444,7 +517,10 @@ class Anchor {
           this.#say(connection, { event: "failed", message: why, hint: null, isSaid: false });
           break;
         }
-        this.#starters.add(connection);
+        if (this.#waitsFor !== undefined && !message.waits) {
+          this.#print(`scrun: ${this.#waitingText()}`);
+          this.#say(connection, { event: "started" });
+        } else this.#starters.add(connection);
         this.#tellWaiting();
         this.#startWanted.resolve();
         break;
@@ -456,8 +532,10 @@ class Anchor {
         this.#say(connection, { event: "done" });
         break;
       case "kill":
-        if (this.#init !== undefined) this.#kill(message.signal);
-        else if (message.signal !== SIGCONT && message.signal !== SIGSTOP) this.#cancel();
+        if (this.#init !== undefined) {
+          this.#kill(message.signal);
+          if (message.signal === SIGKILL && this.#status === "paused") void this.#freeze(false);
+        } else if (!HARMLESS.has(message.signal)) this.#cancel();
         this.#say(connection, { event: "done" });
         break;
       case "end":
@@ -485,9 +563,15 @@ class Anchor {
     this.#say(connection, { event: "done" });
   }
 
+  /** create has failed, or was killed, before there was anything. */
+  #giveUp(): never {
+    this.#place.remove();
+    process.exit(1);
+  }
+
   /** Ends it, wherever it is: in the queue, or as a container. */
   #cancel(): void {
-    if (this.#plan === undefined) process.exit(1); // create has failed before there was anything
+    if (this.#plan === undefined) this.#giveUp();
     if (this.#init !== undefined) {
       this.#kill(SIGKILL);
       if (this.#status === "paused") void this.#freeze(false);
@@ -515,10 +599,14 @@ class Anchor {
       runtimeOptions: plan.runtimeOptions,
       jobId: this.#jobId,
     });
-    if (this.#creator !== undefined) this.#say(this.#creator, { event: "created", jobId: this.#jobId });
+    if (this.#creator !== undefined) this.#sayCreated(this.#creator);
   }
 
-  #fail(error: unknown): void {
+  #sayCreated(creator: FrameConnection): void {
+    this.#say(creator, { event: "created", initPid: this.#init?.pid ?? null });
+  }
+
+  async #fail(error: unknown): Promise<void> {
     const isExpected = error instanceof BerthError || error instanceof CreateFailure;
     const message = error instanceof Error ? error.message : String(error);
     const failure: FromAnchor = {
@@ -528,6 +616,7 @@ class Anchor {
       isSaid: error instanceof CreateFailure,
     };
     for (const listener of this.#starters) this.#say(listener, failure);
+    if (isAlive(this.#creatorProcess)) await Promise.race([this.#hasCreator.promise, Bun.sleep(CREATOR_MS)]);
     if (this.#status === "creating" && this.#creator !== undefined) this.#say(this.#creator, failure);
     else if (this.#starters.size === 0) this.#print(`scrun: error: ${failure.message}`);
     if (this.#init !== undefined) this.#kill(SIGKILL);
@@ -538,10 +627,11 @@ class Anchor {
     connection.sendJson(message);
   }
 
-  /** On the container's own standard error, where the engine's logs have it. */
+  /** On the container's own standard error, where the engine's logs have it, or on its terminal. */
   #print(line: string): void {
     try {
-      console.error(line);
+      if (this.#plan?.hasTerminal !== true || this.#init === undefined) console.error(line);
+      else printOnTerminalOf(this.#init.pid, line);
     } catch {
       // nobody reads any more
     }
@@ -550,6 +640,11 @@ class Anchor {
 
 /** The runtime's own words, which it has written to the container's standard error too. */
 class CreateFailure extends Error {}
+
+/** As shells and engines say it. */
+function statusOfFailure(message: string): ExitStatus {
+  return { kind: "exited", code: /not found|no such file/i.test(message) ? 127 : 126 };
+}
 
 /** What is known of a job that waits. */
 function queuedEnvironment(plan: AnchorPlan, jobId: JobId | null): Record<string, string> {

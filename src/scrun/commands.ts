@@ -9,8 +9,11 @@ import { replaceProcess } from "#platform/exec.ts";
 import { isAlive } from "#platform/process-tree.ts";
 import { AnchorClient } from "./anchor-client.ts";
 import type { ContainerStatus } from "./anchor-wire.ts";
+import { isCalledByContainerd } from "./caller.ts";
 import { lastError, type Log } from "./log.ts";
+import { stageOutLeftovers } from "./staged-record.ts";
 import { definedVariables } from "./start-anchor.ts";
+import { thawStandIn } from "./thaw.ts";
 import { checkId, ContainerPlace, listPlaces, type ContainerState } from "./place.ts";
 
 const never = new AbortController().signal;
@@ -47,13 +50,16 @@ export function hasRuntimeContainer(place: ContainerPlace): boolean {
   return existsSync(join(place.runtimeRoot, place.id));
 }
 
-/** Waits for the job, and says so. Ctrl-C withdraws it. */
+/**
+ * Waits for the job, and says so. Ctrl-C withdraws it. Under containerd it does not wait: dockerd keeps the container locked meanwhile, so that
+ * `docker inspect`, `stop` and `rm -f` of a queued one would hang, and shows nothing of what is said here.
+ */
 export async function startContainer(root: string, id: string | undefined, log: Log): Promise<number> {
   const { place } = findContainer(root, id);
   using client = await AnchorClient.find(place);
   if (client === undefined) throw new BerthError("CONTAINER_STOPPED", "cannot start a container that has stopped");
   for (const signal of ["SIGINT", "SIGTERM"] as const) process.on(signal, () => client.say({ op: "cancel" }));
-  client.say({ op: "start" });
+  client.say({ op: "start", waits: !isCalledByContainerd() });
   let hasWaited = false;
   for (;;) {
     const answer = await client.next();
@@ -80,7 +86,7 @@ export async function stateOf(root: string, id: string | undefined): Promise<Rec
   return {
     ociVersion: state.ociVersion,
     id: state.id,
-    pid: status === "stopped" ? 0 : state.anchor.pid,
+    pid: status === "stopped" ? 0 : (place.standIn() ?? state.anchor.pid),
     status,
     bundle: state.bundle,
     rootfs: state.rootfs,
@@ -96,8 +102,14 @@ export async function killContainer(call: RuntimeCall & { readonly signalText: s
   const { place } = findContainer(call.root, call.id);
   const signal = signalNumber(call.signalText ?? "TERM");
   const live = await statusOf(place);
+  // Its anchor was killed while it was paused: the engine sees its end now.
+  if (live.status === "stopped" && thawStandIn(place)) return 0;
   if (live.isMade) {
-    if (live.status === "paused" && signal === SIGKILL) await (await AnchorClient.find(place))?.ask({ op: "kill", signal });
+    if (live.status === "paused" && signal === SIGKILL) {
+      using client = await AnchorClient.find(place);
+      // Once only: a second one would not find it any more.
+      if ((await client?.ask({ op: "kill", signal })) !== undefined) return 0;
+    }
     return passOn(call);
   }
   if (live.status === "stopped") throw new BerthError("CONTAINER_STOPPED", "container not running");
@@ -126,8 +138,10 @@ export async function deleteContainer(
   if (!options.isForced && (status === "running" || status === "paused")) {
     throw new BerthError("CONTAINER_RUNNING", `cannot delete container ${place.id} that is not stopped: ${status}`);
   }
-  if (status !== "stopped") await endAnchor(place);
+  if (status === "stopped") thawStandIn(place);
+  else await endAnchor(place);
   await deleteReal(place, options.log);
+  await stageOutLeftovers(place, options.log);
   place.remove();
   return 0;
 }
@@ -154,7 +168,9 @@ async function deleteReal(place: ContainerPlace, log: Log): Promise<void> {
     signal: never,
     timeoutMs: RUNTIME_MS,
   });
-  if (shellCode(result.status) !== 0) log.error(`${state.runtime} delete: ${lastError(result.stderr) ?? result.stderr.trim()}`);
+  // The anchor's own may have been faster.
+  if (shellCode(result.status) !== 0 && hasRuntimeContainer(place))
+    log.error(`${state.runtime} delete: ${lastError(result.stderr) ?? result.stderr.trim()}`);
 }
 
 /** What a real runtime needs of our variables; podman's clean-up has nearly none. */
@@ -178,10 +194,24 @@ export interface RuntimeCall {
   readonly words: readonly string[];
 }
 
+/** In runc's words, which engines look for: the anchor may have deleted the record of a container that has ended. @throws BerthError CONTAINER_STOPPED */
+export function requireRuntimeContainer(place: ContainerPlace, state: ContainerState, word: string): void {
+  if (hasRuntimeContainer(place)) return;
+  let words = `container with id ${place.id} is not running`;
+  if (isAlive(state.anchor)) words = "the container is not created yet: its job is queued, or being staged in";
+  else if (word === "exec") words = "cannot exec in a stopped container";
+  else if (word === "kill") words = "container not running";
+  throw new BerthError("CONTAINER_STOPPED", words);
+}
+
 /** Becomes the real runtime: streams, terminal, signals and exit status are its own. */
 export function passOn(call: RuntimeCall): never {
   const { place, state } = findContainer(call.root, call.id);
-  if (!hasRuntimeContainer(place)) throw new BerthError("CONTAINER_STOPPED", "the container is not created yet: its job is queued");
+  if (state.runtime === "")
+    throw new BerthError("NOT_SUPPORTED", `${call.words[0]} is not supported for a container on a node of the cluster`, {
+      hint: `the job's own commands tell of it: berth squeue -s -j ${state.jobId}, berth sstat ${state.jobId}`,
+    });
+  requireRuntimeContainer(place, state, call.words[0] ?? "");
   return replaceProcess(
     state.runtime,
     [state.runtime, "--root", place.runtimeRoot, ...call.globals, ...state.runtimeOptions, ...call.words],
@@ -192,6 +222,17 @@ export function passOn(call: RuntimeCall): never {
 /** pause and resume: the container first, then its job. */
 export async function pauseOrResume(call: RuntimeCall, word: "pause" | "resume"): Promise<number> {
   const { place, state } = findContainer(call.root, call.id);
+  if (state.runtime === "") {
+    using client = await AnchorClient.find(place);
+    if (client === undefined) throw new BerthError("CONTAINER_STOPPED", "container not running");
+    await client.ask({ op: word === "pause" ? "paused" : "resumed", isDone: false });
+    return 0;
+  }
+  // podman kills a paused container and resumes it then, for its end.
+  if (word === "resume" && (await statusOf(place)).status === "stopped") {
+    thawStandIn(place);
+    return 0;
+  }
   const result = await runChild([state.runtime, "--root", place.runtimeRoot, ...call.globals, ...state.runtimeOptions, ...call.words], {
     env: runtimeVariables(),
     cwd: "/",

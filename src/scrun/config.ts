@@ -4,6 +4,12 @@ import { isAbsolute, join, resolve } from "node:path";
 import { isObject, JsonSyntaxError, openList, openObject, parseJson, printJson, type Json, type JsonObject } from "#container/json.ts";
 import { BerthError } from "#job/errors.ts";
 
+export interface Namespace {
+  readonly type: string;
+  /** Undefined: a new one. */
+  readonly path: string | undefined;
+}
+
 export interface BundleConfig {
   readonly file: string;
   readonly config: JsonObject;
@@ -11,6 +17,7 @@ export interface BundleConfig {
   /** Absolute. */
   readonly rootfs: string;
   readonly hasTerminal: boolean;
+  readonly namespaces: readonly Namespace[];
   readonly annotations: Readonly<Record<string, string>>;
   readonly environment: Readonly<Record<string, string>>;
 }
@@ -49,9 +56,21 @@ export function readConfig(bundle: string, configFile = join(bundle, "config.jso
     ociVersion,
     rootfs: resolve(bundle, rootPath),
     hasTerminal: terminal,
+    namespaces: readNamespaces(config),
     annotations: readAnnotations(config.get("annotations") ?? null, invalid),
     environment: Object.fromEntries(env.map((entry) => splitVariable(entry as string))),
   };
+}
+
+function readNamespaces(config: JsonObject): Namespace[] {
+  const linux = config.get("linux");
+  const list = isObject(linux) ? linux.get("namespaces") : undefined;
+  if (!Array.isArray(list)) return [];
+  return list.flatMap((entry) => {
+    if (!isObject(entry)) return [];
+    const path = entry.get("path");
+    return [{ type: String(entry.get("type")), path: typeof path === "string" && path !== "" ? path : undefined }];
+  });
 }
 
 function readAnnotations(found: Json, invalid: (what: string) => BerthError): Record<string, string> {
@@ -68,6 +87,12 @@ function readAnnotations(found: Json, invalid: (what: string) => BerthError): Re
 function splitVariable(entry: string): [string, string] {
   const equals = entry.indexOf("=");
   return equals < 0 ? [entry, ""] : [entry.slice(0, equals), entry.slice(equals + 1)];
+}
+
+export function hasPoststopHooks({ config }: BundleConfig): boolean {
+  const hooks = config.get("hooks");
+  const poststop = isObject(hooks) ? hooks.get("poststop") : undefined;
+  return Array.isArray(poststop) && poststop.length > 0;
 }
 
 /**

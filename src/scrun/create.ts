@@ -14,12 +14,17 @@ import { sendSignal } from "#platform/process-tree.ts";
 import type { RunningProcess } from "#platform/spawn.ts";
 import { AnchorClient } from "./anchor-client.ts";
 import type { AnchorPlan } from "./anchor-wire.ts";
+import { explainRefusal } from "./asked-devices.ts";
 import { has, lastValue, type Given } from "./command-line.ts";
 import { readConfig, type BundleConfig } from "./config.ts";
 import { jobRequestOf } from "./job-request.ts";
 import { findOrigin } from "./origin.ts";
 import type { ContainerPlace } from "./place.ts";
+import { planStaging } from "./plan-staging.ts";
+import { Log, type LogFormat } from "./log.ts";
 import { findRealRuntime } from "./real-runtime.ts";
+import { stageOutLeftovers } from "./staged-record.ts";
+import { startStandIn } from "./stand-in.ts";
 import { definedVariables, type StartedAnchor } from "./start-anchor.ts";
 
 const SOCKET_WAIT_MS = 20_000;
@@ -34,10 +39,13 @@ export interface CreateCall {
   readonly given: readonly Given[];
   readonly submitLine: string;
   readonly log: { readonly file: string; readonly format: string } | null;
+  readonly logLevel: number;
   /** Global options for the real runtime. */
   readonly runtimeOptions: readonly string[];
   /** Sees to it that a controller runs. */
   readonly startController: () => Promise<void>;
+  /** It is for a node of a cluster: that has a runtime. */
+  readonly isRemote: boolean;
 }
 
 /** The runtime has said on stderr why it failed. */
@@ -57,15 +65,22 @@ export async function createContainer(
     const configFile = lastValue(given, "config");
     const config = configFile === undefined ? readConfig(bundle) : readConfig(bundle, resolve(configFile));
     const plan = await makePlan(call, { id, bundle, config, preserved });
+    place.writePlan(plan);
     hasPlan = true;
-    await handOver(place, anchor, { plan, startController: call.startController });
+    const { initPid } = await handOver(place, anchor, { config, startController: call.startController });
     if (onExit !== undefined) void anchor.exited.then((status) => onExit(shellCode(status)));
     const pidFile = lastValue(given, "pid-file");
+    if (pidFile === undefined || pidFile === "") return place;
+    const pipe = call.started.standInPipe;
+    const hasPidNamespace = config.namespaces.some(({ type }) => type === "pid");
+    const standIn = pipe === undefined || initPid === null ? undefined : startStandIn(place, { pipe, initPid, hasPidNamespace });
     // Without a newline: docker's reader wants digits only.
-    if (pidFile !== undefined && pidFile !== "") writeFileSync(pidFile, String(anchor.pid));
+    writeFileSync(pidFile, String(standIn ?? anchor.pid));
     return place;
   } catch (error) {
     await stopAnchor(place, { anchor, hasPlan });
+    const format = (call.log?.format ?? "text") as LogFormat;
+    await stageOutLeftovers(place, new Log({ file: call.log?.file, format, stderrLevel: call.logLevel }));
     place.remove();
     throw error;
   }
@@ -81,7 +96,7 @@ async function makePlan(
   // Of the container's variables only these are for us (spec: scrun §3.1): the others must not become ours.
   const told = { ...environment };
   for (const [name, value] of Object.entries(config.environment)) if (/^S(CRUN|LURM)_/.test(name)) told[name] = value;
-  const runtime = await findRealRuntime({ signal: never });
+  const runtime = call.isRemote ? "" : await findRealRuntime({ signal: never });
   const submit = submitContext(call, bundle);
   const origin = findOrigin({ bundle, id, config });
   const jobText = told["SLURM_JOB_ID"] ?? "";
@@ -118,6 +133,8 @@ async function makePlan(
     submit,
     name,
     environment,
+    staging: planStaging(environment, told),
+    logLevel: call.logLevel,
   };
 }
 
@@ -136,20 +153,20 @@ function createOptions(given: readonly Given[], preserved: number, runtime: stri
 async function handOver(
   place: ContainerPlace,
   anchor: RunningProcess,
-  { plan, startController }: { readonly plan: AnchorPlan; readonly startController: () => Promise<void> },
-): Promise<void> {
+  { config, startController }: { readonly config: BundleConfig; readonly startController: () => Promise<void> },
+): Promise<{ readonly initPid: number | null }> {
   using client = await connectSoon(place, anchor);
-  const asked = client.ask({ op: "create", plan });
+  const asked = client.ask({ op: "create" });
   const isLate = await Promise.race([asked.then(() => false), Bun.sleep(PATIENCE_MS).then(() => true)]);
   // It starts no controller itself; if none runs, it is for us to do so.
   if (isLate) await Promise.race([asked, startController()]);
   const answer = await asked;
-  if (answer?.event === "created") return;
+  if (answer?.event === "created") return answer;
   if (answer?.event === "failed") {
     const options = answer.hint === null ? {} : { hint: answer.hint };
     throw answer.isSaid
       ? new AlreadySaid("RUNTIME_FAILED", answer.message, options)
-      : new BerthError("CREATE_FAILED", answer.message, options);
+      : new BerthError("CREATE_FAILED", explainRefusal(answer.message, config.config), options);
   }
   throw new BerthError("ANCHOR_LOST", "Cannot create container: its anchor has gone");
 }

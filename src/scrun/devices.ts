@@ -2,10 +2,12 @@
 import { cdiDirs, CdiRegistry, joinEdits } from "#container/cdi.ts";
 import { applyCdiEdits } from "#container/cdi-edits.ts";
 import { isObject, openList, openObject, toJson, type JsonObject } from "#container/json.ts";
+import { askedDevices, removeDevices } from "./asked-devices.ts";
 import { addVariables } from "./config.ts";
 
 /**
- * What the engine has put there already (`podman run --device nvidia.com/gpu=0`) stays as it is. Without specifications nothing is added.
+ * What the engine has put there already stays as it is (`podman run --device nvidia.com/gpu=0`), unless the job was given another one of its
+ * kind. Without specifications nothing is added.
  * @param isConfined in a user namespace no device nodes can be made: the host's own are bound
  * @throws BerthError CDI_SPEC, CDI_DEVICE
  */
@@ -16,6 +18,11 @@ export function addDevices(
 ): void {
   const registry = new CdiRegistry(dirs);
   const edits = joinEdits(Object.entries(gres).flatMap(([name, ids]) => (ids.length === 0 ? [] : (registry.editsFor(name, ids) ?? []))));
+  const granted = new Set(gres["gpu"] ?? []);
+  if (granted.size > 0) {
+    const others = askedDevices(config, registry).filter(({ id }) => !granted.has(id));
+    if (others.length > 0) removeDevices(config, others);
+  }
   const there = new Set<unknown>();
   for (const mount of openList(config, "mounts")) if (isObject(mount)) there.add(mount.get("destination"));
   for (const device of openList(openObject(config, "linux"), "devices")) if (isObject(device)) there.add(device.get("path"));

@@ -2,6 +2,8 @@
 import { readFileSync, rmSync, writeFileSync } from "node:fs";
 import { join } from "node:path";
 import { isObject, openList, parseJson, printJson, type Json } from "#container/json.ts";
+import type { Engine } from "#engine/engine.ts";
+import { BerthError } from "#job/errors.ts";
 import { shellCode } from "#job/outcome.ts";
 import { spawnWithFiles } from "#platform/spawn.ts";
 import { lastValue, type Given } from "./command-line.ts";
@@ -12,9 +14,17 @@ import { definedVariables } from "./start-anchor.ts";
  * exec: the job's variables are the new process's too, as far as its specification does not set them. Engines give the whole
  * process in a file; without one there is nothing to add to.
  */
-export async function execIn(call: RuntimeCall & { readonly given: readonly Given[] }): Promise<number> {
+export async function execIn(
+  call: RuntimeCall & { readonly given: readonly Given[]; readonly args: readonly string[]; readonly openEngine: () => Promise<Engine> },
+): Promise<number> {
   const processFile = lastValue(call.given, "process");
   const { place, state } = findContainer(call.root, call.id);
+  if (state.runtime === "") {
+    const { remote } = await call.openEngine();
+    if (remote === undefined)
+      throw new BerthError("NOT_SUPPORTED", "the container is on a cluster, and this engine is not: see berth info");
+    return await (await import("./remote-exec.ts")).execRemotely({ ...call, state, remote });
+  }
   if (processFile === undefined || !hasRuntimeContainer(place)) return passOn(call);
   const extended = join(place.dir, `exec-${process.pid}.json`);
   if (!extendProcess(processFile, extended, join(place.bundle, "config.json"))) return passOn(call);

@@ -8,6 +8,7 @@ import type { JobRequest, SubmitContext } from "#job/request.ts";
 import { parseSalloc } from "#options/salloc.ts";
 import { envFlag, type ParseContext } from "#options/site.ts";
 import { UsageError } from "#options/usage-error.ts";
+import { askedDevices, gresOf } from "./asked-devices.ts";
 import type { BundleConfig } from "./config.ts";
 
 /** SCRUN_NAME → salloc's option. Flags have no value. */
@@ -106,13 +107,24 @@ export function wishesOf(
   bundle: Pick<BundleConfig, "config" | "annotations">,
   environment: Readonly<Record<string, string | undefined>>,
 ): Wish[] {
-  const all = [...limitsOf(bundle.config), ...annotated(bundle.annotations), ...variables(environment)];
+  const said = [...limitsOf(bundle.config), ...annotated(bundle.annotations), ...variables(environment)];
+  const all = said.some(({ option }) => DEVICE_OPTIONS.test(option)) ? said : [...said, ...devicesOf(bundle.config)];
   const taken = new Set<string>();
   return all.filter(({ option }) => {
     if (taken.has(option)) return false;
     for (const rival of RIVALS.find((group) => group.includes(option)) ?? [option]) taken.add(rival);
     return true;
   });
+}
+
+/** Who asks for devices of a job asks for those. */
+const DEVICE_OPTIONS = /^(gres|gpus|gpus-per-.*|tres-per-task)$/;
+
+function devicesOf(config: JsonObject): Wish[] {
+  const devices = askedDevices(config);
+  const value = gresOf(devices);
+  if (value === undefined) return [];
+  return [{ option: "gres", value, source: `the container's device ${devices.map(({ name }) => name).join(", ")}` }];
 }
 
 /** `linux.resources`: half a CPU still needs one, and so does each started MiB. */

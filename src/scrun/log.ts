@@ -25,6 +25,10 @@ export class Log {
   readonly #format: LogFormat;
   readonly #stderrLevel: number;
 
+  get level(): number {
+    return this.#stderrLevel;
+  }
+
   constructor(options: { readonly file: string | undefined; readonly format: LogFormat; readonly stderrLevel: number }) {
     this.#file = options.file;
     this.#format = options.format;
@@ -41,6 +45,12 @@ export class Log {
   info(message: string): void {
     this.#say("info", message);
     if (this.#stderrLevel >= 3) print(`scrun: ${message}`);
+  }
+
+  verbose(message: string): void {
+    if (this.#stderrLevel < 4) return;
+    this.#say("info", message);
+    print(`scrun: ${message}`);
   }
 
   debug(message: string): void {

@@ -16,6 +16,7 @@ const never = new AbortController().signal;
 
 export interface MoreCall extends RuntimeCall {
   readonly startController: () => Promise<void>;
+  readonly isRemote: boolean;
   readonly given: readonly Given[];
   readonly runtimeOptions: readonly string[];
   readonly log: Log;
@@ -85,9 +86,11 @@ async function run(call: MoreCall): Promise<number> {
       started: takeIdAndStartAnchor(call),
       given: call.given,
       log: call.logFile,
+      logLevel: call.log.level,
       runtimeOptions: call.runtimeOptions,
       submitLine: ["scrun", ...call.argv].join(" "),
       startController: call.startController,
+      isRemote: call.isRemote,
     },
     { onExit: status.resolve },
   );

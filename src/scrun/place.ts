@@ -2,10 +2,13 @@
  * Where scrun keeps a container, so that every later command finds it with nothing but its id and XDG_RUNTIME_DIR:
  *
  *   ROOT/ID/state.json     what `create` was told and made (ContainerState); written once, beside and renamed
+ *   ROOT/ID/plan.json      what the anchor has to do (AnchorPlan), from create to it; the anchor takes it away
  *   ROOT/ID/anchor.sock    the anchor listens (anchor-wire.ts); nobody listens once the container has ended
  *   ROOT/ID/bundle/        config.json as the real runtime gets it: the job's variables and devices added
  *   ROOT/ID/runtime/       --root of the real runtime
+ *   ROOT/ID/stand-in.pid   who stands for the container before its engine (stand-in.ts)
  *   ROOT/ID/spool/         for staging
+ *   ROOT/ID/staged.json    while something is staged in (staged-record.ts)
  *
  * ROOT (spec: scrun §5.1): --root, $XDG_RUNTIME_DIR/scrun, /run/user/UID/scrun, $TMPDIR/UID/scrun, /tmp/berth-UID/scrun. All of it is 0700.
  */
@@ -22,10 +25,13 @@ import {
   writeFileSync,
 } from "node:fs";
 import { join } from "node:path";
+import type { RemotePlace } from "#engine/engine.ts";
 import { BerthError } from "#job/errors.ts";
 import { ensurePrivateDir, isUsableRuntimeDir } from "#platform/directories.ts";
+import { unmountBelow } from "#platform/mounts-below.ts";
 import type { ProcessIdentity } from "#platform/process-tree.ts";
 import { realUserId } from "#platform/users.ts";
+import type { AnchorPlan } from "./anchor-wire.ts";
 
 export interface ContainerState {
   readonly id: string;
@@ -41,6 +47,8 @@ export interface ContainerState {
   /** Its global options beside --root and --log: --systemd-cgroup and the like. */
   readonly runtimeOptions: readonly string[];
   readonly jobId: number | null;
+  /** On a node of the cluster, once it runs; then `runtime` is empty. */
+  readonly remote?: RemotePlace | null;
 }
 
 export class ContainerPlace {
@@ -68,6 +76,10 @@ export class ContainerPlace {
   }
   get initPidFile(): string {
     return join(this.dir, "init.pid");
+  }
+  /** The pid of the process that engines wait for instead of the anchor (stand-in.ts). */
+  get standInFile(): string {
+    return join(this.dir, "stand-in.pid");
   }
   get spool(): string {
     return join(this.dir, "spool");
@@ -102,20 +114,58 @@ export class ContainerPlace {
     renameSync(part, this.stateFile);
   }
 
+  /** So that an anchor which is ready later than its plan goes to work without waiting for create's call. */
+  writePlan(plan: AnchorPlan): void {
+    const part = `${this.#planFile}.part`;
+    writeFileSync(part, JSON.stringify(plan), { mode: 0o600 });
+    renameSync(part, this.#planFile);
+  }
+
+  /** Once; undefined when there is none. */
+  takePlan(): AnchorPlan | undefined {
+    const plan = readOwn(this.#planFile) as AnchorPlan | undefined;
+    if (plan !== undefined) rmSync(this.#planFile, { force: true });
+    return plan;
+  }
+
+  get #planFile(): string {
+    return join(this.dir, "plan.json");
+  }
+
   /** Undefined when there is no such container, or its create has not come so far. */
   read(): ContainerState | undefined {
+    return readOwn(this.stateFile) as ContainerState | undefined;
+  }
+
+  standIn(): number | undefined {
     try {
-      return JSON.parse(readFileSync(this.stateFile, "utf8")) as ContainerState; // our own file in our own 0700 directory
-    } catch (error) {
-      if ((error as NodeJS.ErrnoException).code === "ENOENT") return undefined;
-      throw error;
+      return Number(readFileSync(this.standInFile, "latin1"));
+    } catch {
+      return undefined; // there is none
     }
   }
 
+  /** Not through what a script has mounted in there. @throws BerthError DIRECTORY when that cannot be unmounted */
   remove(): void {
+    const [mounted] = unmountBelow(this.dir);
+    if (mounted !== undefined) {
+      throw new BerthError("DIRECTORY", `Cannot remove ${this.dir}: something is mounted at ${mounted}`, {
+        hint: "unmount it, and delete the container again",
+      });
+    }
     rmSync(this.dir, { recursive: true, force: true });
     if (this.#dirFd !== undefined) closeSync(this.#dirFd);
     this.#dirFd = undefined;
+  }
+}
+
+/** Our own file in our own 0700 directory, renamed into place whole. */
+function readOwn(path: string): unknown {
+  try {
+    return JSON.parse(readFileSync(path, "utf8"));
+  } catch (error) {
+    if ((error as NodeJS.ErrnoException).code === "ENOENT") return undefined;
+    throw error;
   }
 }
 

@@ -4,7 +4,7 @@ import { BerthError } from "#job/errors.ts";
 import { shellCode } from "#job/outcome.ts";
 import { runChild } from "#platform/child.ts";
 import { processesOf } from "#platform/process-tree.ts";
-import { findContainer, hasRuntimeContainer, isWithoutCgroup, RUNTIME_MS, runtimeVariables, type RuntimeCall } from "./commands.ts";
+import { findContainer, isWithoutCgroup, requireRuntimeContainer, RUNTIME_MS, runtimeVariables, type RuntimeCall } from "./commands.ts";
 import { lastError } from "./log.ts";
 
 export async function listProcesses(
@@ -12,12 +12,17 @@ export async function listProcesses(
   options: { readonly isJson: boolean; readonly psArgs: readonly string[]; readonly print: (text: string) => void },
 ): Promise<number> {
   const { place, state } = findContainer(call.root, call.id);
-  if (!hasRuntimeContainer(place)) throw new BerthError("CONTAINER_STOPPED", "the container is not created yet: its job is queued");
+  requireRuntimeContainer(place, state, "ps");
   const run = (argv: [string, ...string[]]) =>
     runChild(argv, { env: runtimeVariables(), cwd: "/", signal: new AbortController().signal, timeoutMs: RUNTIME_MS });
   const real = await run([state.runtime, "--root", place.runtimeRoot, ...state.runtimeOptions, ...call.words]);
+  // It is in the container's cgroup, and no process of the container.
+  const standIn = place.standIn();
   if (shellCode(real.status) === 0) {
-    options.print(real.stdout.trimEnd());
+    const text = real.stdout.trimEnd();
+    if (standIn === undefined) options.print(text);
+    else if (options.isJson) options.print(JSON.stringify(((JSON.parse(text) ?? []) as number[]).filter((pid) => pid !== standIn)));
+    else options.print(linesOf(text, (pid) => pid !== standIn));
     return 0;
   }
   const reason = lastError(real.stderr) ?? real.stderr.trim();
@@ -29,10 +34,15 @@ export async function listProcesses(
     return 0;
   }
   const table = await run(["ps", ...(options.psArgs.length > 0 ? options.psArgs : ["-ef"])]);
-  const [header = "", ...lines] = table.stdout.trimEnd().split("\n");
+  const wanted = new Set(pids);
+  options.print(linesOf(table.stdout.trimEnd(), (pid) => wanted.has(pid)));
+  return 0;
+}
+
+/** @throws BerthError USAGE when the table has no pids */
+function linesOf(table: string, isWanted: (pid: number) => boolean): string {
+  const [header = "", ...lines] = table.split("\n");
   const column = header.trim().split(/\s+/).indexOf("PID");
   if (column < 0) throw new BerthError("USAGE", "ps has to print PIDs to tell which lines are the container's");
-  const wanted = new Set(pids);
-  options.print([header, ...lines.filter((line) => wanted.has(Number(line.trim().split(/\s+/)[column])))].join("\n"));
-  return 0;
+  return [header, ...lines.filter((line) => isWanted(Number(line.trim().split(/\s+/)[column])))].join("\n");
 }

@@ -10,6 +10,8 @@ import { findRoot } from "./place.ts";
 export interface ScrunHost {
   openEngine(): Promise<Engine>;
   print(text: string): void;
+  /** Whether jobs run on other hosts, so that no runtime is needed here. Cheap. */
+  isRemote(): boolean;
 }
 
 const USAGE = `Usage: scrun [OPTIONS] COMMAND [OPTIONS] ID [ARGUMENTS]
@@ -119,8 +121,10 @@ async function command(globals: readonly Given[], words: readonly string[], scen
         given,
         runtimeOptions,
         log: logFileOf(globals),
+        logLevel: scene.log.level,
         submitLine: ["scrun", ...scene.argv].join(" "),
         startController: () => startController(scene.host),
+        isRemote: scene.host.isRemote(),
       });
       return 0;
     }
@@ -145,7 +149,7 @@ async function command(globals: readonly Given[], words: readonly string[], scen
       return await (await import("./commands.ts")).pauseOrResume(call, word);
     }
     case "exec":
-      return await (await import("./exec.ts")).execIn({ ...call, given });
+      return await (await import("./exec.ts")).execIn({ ...call, given, args, openEngine: () => scene.host.openEngine() });
     case "ps":
       return await (await import("./ps.ts")).listProcesses(call, {
         isJson: lastValue(given, "format") === "json",
@@ -165,6 +169,7 @@ async function command(globals: readonly Given[], words: readonly string[], scen
         runtimeOptions,
         logFile: logFileOf(globals),
         startController: () => startController(scene.host),
+        isRemote: scene.host.isRemote(),
         ...scene,
       });
     default:
@@ -202,15 +207,22 @@ function logOptions(globals: readonly Given[]): string[] {
   });
 }
 
-/** `scrun anchor DIR N`: not for users. */
-async function anchor([dir = "", preserved = "0"]: readonly string[], host: ScrunHost): Promise<number> {
+/** `scrun anchor DIR N PID:START [stand-in]`: not for users. The third is its creator's, by which it notices that it is wanted no more. */
+async function anchor([dir = "", preserved = "0", creator = "", standIn]: readonly string[], host: ScrunHost): Promise<number> {
   const { ContainerPlace } = await import("./place.ts");
   const { runAnchor } = await import("./anchor.ts");
   const id = basename(dir);
+  const [pid = 0, startTicks = 0] = creator.split(":").map(Number);
   await using engine = await host.openEngine();
+  const { remote } = engine;
+  if (remote !== undefined) {
+    const { runRemoteAnchor } = await import("./remote-anchor.ts");
+    return await runRemoteAnchor(new ContainerPlace(dir.slice(0, -id.length - 1), id), Object.assign(engine, { remote }));
+  }
   return await runAnchor(new ContainerPlace(dir.slice(0, -id.length - 1), id), {
     engine,
-    openStaging: async () => undefined,
+    creator: { pid, startTicks },
     preserved: Array.from({ length: Number(preserved) }, (_, index) => 3 + index),
+    standInFd: standIn === undefined ? undefined : 3 + Number(preserved),
   });
 }

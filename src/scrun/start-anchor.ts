@@ -2,10 +2,12 @@
  * The first thing that `create` does: an executable needs about 10 ms to start, and the anchor's start can pass while `create` loads
  * and reads what it needs. Everything that can fail before is here: the id, and whether it is free.
  */
+import { identify } from "#platform/process-tree.ts";
 import { selfCommand } from "#platform/self.ts";
 import { spawnWithFiles, type RunningProcess } from "#platform/spawn.ts";
 import { lastValue, type Given } from "./command-line.ts";
 import { checkId, ContainerPlace } from "./place.ts";
+import { openStandInPipe, type StandInPipe } from "./stand-in.ts";
 
 const FIRST_PRESERVED = 3;
 
@@ -13,6 +15,8 @@ export interface StartedAnchor {
   readonly place: ContainerPlace;
   readonly anchor: RunningProcess;
   readonly preserved: number;
+  /** From the anchor to who stands for the container; this end is ours, and that one too until create ends. */
+  readonly standInPipe: StandInPipe | undefined;
 }
 
 /** @throws BerthError CONTAINER_ID, CONTAINER_EXISTS, DIRECTORY */
@@ -25,7 +29,8 @@ export function takeIdAndStartAnchor(call: {
   place.make();
   try {
     const preserved = Number(lastValue(call.given, "preserve-fds") || "0");
-    return { place, preserved, anchor: startAnchor(place, preserved) };
+    const standInPipe = openStandInPipe();
+    return { place, preserved, standInPipe, anchor: startAnchor(place, preserved, standInPipe) };
   } catch (error) {
     place.remove();
     throw error;
@@ -33,10 +38,14 @@ export function takeIdAndStartAnchor(call: {
 }
 
 /** It inherits our streams, which are the container's; everything else it hears at its socket. */
-function startAnchor(place: ContainerPlace, preserved: number): RunningProcess {
+function startAnchor(place: ContainerPlace, preserved: number, pipe: StandInPipe | undefined): RunningProcess {
+  const creator = identify(process.pid);
+  if (creator === undefined) throw new Error("no /proc");
   const extra = Array.from({ length: preserved }, (_, index) => FIRST_PRESERVED + index);
-  return spawnWithFiles(selfCommand("scrun", "anchor", place.dir, String(preserved)), {
-    files: [0, 1, 2, ...extra],
+  const standIn = pipe === undefined ? [] : [pipe.writeFd];
+  const words = [String(preserved), `${creator.pid}:${creator.startTicks}`, ...standIn.map(() => "stand-in")];
+  return spawnWithFiles(selfCommand("scrun", "anchor", place.dir, ...words), {
+    files: [0, 1, 2, ...extra, ...standIn],
     env: definedVariables(process.env),
     cwd: "/",
     argv0: "scrun-anchor",

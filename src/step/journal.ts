@@ -34,6 +34,8 @@ export type JournalEntry =
   | { readonly kind: "started"; readonly task: number; readonly process: ProcessIdentity }
   /** Create and start flow: the container exists and is about to be started. Null: its runtime names no process. */
   | { readonly kind: "created"; readonly task: number; readonly process: ProcessIdentity | null }
+  /** A prolog or epilog of a task: not to be left running by whoever takes over. */
+  | { readonly kind: "script"; readonly process: ProcessIdentity }
   | { readonly kind: "exited"; readonly task: number; readonly status: ExitStatus; readonly usage: TaskUsage | null }
   /** Written by the controller, which inherits the tasks of a step daemon that was killed. */
   | { readonly kind: "reaped"; readonly pid: number; readonly status: ExitStatus }

@@ -41,16 +41,40 @@ export interface StepPlan {
     /** Generic resources of the step by node: which devices its containers get. */
     readonly gres?: Readonly<Record<string, Readonly<Record<string, readonly number[]>>>>;
   } | null;
+  /** Why it cannot be launched, found out when it was too late to refuse it. */
+  readonly refusal?: { readonly message: string; readonly errno: number; readonly hint: string } | null;
+  /** Devices that no other step gets meanwhile, by node and pool. */
+  readonly heldGres?: Readonly<Record<string, Readonly<Record<string, readonly number[]>>>>;
   readonly isBatch: boolean;
   /** Run by its owner, not by a step daemon (engine.ts, OwnStep). */
   readonly isOwned?: boolean;
   readonly taskProlog: string | null;
   readonly taskEpilog: string | null;
+  /** TaskProlog= and TaskEpilog= of berth.conf. */
+  readonly siteTaskProlog?: string | null;
+  readonly siteTaskEpilog?: string | null;
   readonly killWaitSeconds: number;
   readonly socketPath: string;
   readonly configDirs: readonly string[];
   readonly stateDir: string;
   readonly runtimeRoot: string;
+}
+
+export interface TaskScript {
+  readonly path: string;
+  readonly owner: "site" | "user";
+}
+
+export function prologsOf({ siteTaskProlog, taskProlog }: StepPlan): TaskScript[] {
+  return [...scriptOf(siteTaskProlog, "site"), ...scriptOf(taskProlog, "user")];
+}
+
+export function epilogsOf({ siteTaskEpilog, taskEpilog }: StepPlan): TaskScript[] {
+  return [...scriptOf(taskEpilog, "user"), ...scriptOf(siteTaskEpilog, "site")];
+}
+
+function scriptOf(path: string | null | undefined, owner: TaskScript["owner"]): TaskScript[] {
+  return path == null ? [] : [{ path, owner }];
 }
 
 export const SCRIPT_FILE = "slurm_script";

@@ -15,7 +15,7 @@ import { nowMs } from "#job/id.ts";
 import { EXIT_ZERO, exitPair, worseExit, type ExitPair } from "#job/outcome.ts";
 import { expandFilePattern } from "#options/file-pattern.ts";
 import { killAll, livingBelow, OrphanReaper } from "#platform/orphans.ts";
-import { findProcess, identify, isAlive, sendSignal, type ProcessIdentity } from "#platform/process-tree.ts";
+import { findProcess, identify, isAlive, killTree, sendSignal, type ProcessIdentity } from "#platform/process-tree.ts";
 import { adoptProcess } from "./adopted-process.ts";
 import { Journal, readJournal, type JournalEntry, type StepResult, type TaskUsage, type TerminateReason } from "./journal.ts";
 import { openMpiStep, type MpiStep } from "./mpi.ts";
@@ -77,6 +77,7 @@ export class RunningStep {
   /** Prepares the containers, if there are any. A result: the launch failed. */
   async open(): Promise<StepResult | undefined> {
     const { plan } = this;
+    if (plan.refusal != null) return this.#conclude({ code: plan.refusal.errno & 255, signal: 0 }, plan.refusal);
     try {
       this.#mpi = await openMpiStep(plan.facts, {
         command: plan.commands[0] ?? [],
@@ -170,6 +171,7 @@ export class RunningStep {
   /** Tasks of the daemon before us go on where they are; the ones it had not started yet start now. */
   #takeOver(): void {
     const adopted: ProcessIdentity[] = [];
+    for (const entry of this.#past) if (entry.kind === "script" && isAlive(entry.process)) killTree(entry.process.pid);
     for (const entry of this.#past) {
       if (entry.kind === "started") {
         this.#tasks[entry.task]?.adopt(adoptProcess(entry.process, this.#spoolDir));
@@ -235,10 +237,12 @@ export class RunningStep {
         this.#journal.append({ kind: "started", task: rank, process: identify(pid) ?? { pid, startTicks: 0 } });
         this.#listener.event({ event: "started", task: rank, node: this.#place(rank).node.name });
       },
+      scriptStarted: (pid) => this.#journal.append({ kind: "script", process: identify(pid) ?? { pid, startTicks: 0 } }),
       created: (rank, process) => this.#journal.append({ kind: "created", task: rank, process }),
       expectOrphan: (identity) => this.#reaper.expect(identity),
       spoolDir: this.#spoolDir,
       killed: this.#killed.signal,
+      ending: this.#abort.signal,
     };
   }
 
@@ -338,8 +342,9 @@ export class RunningStep {
     await Promise.all(this.#tasks.filter((task) => rank < 0 || task.place.rank === rank).map((task) => task.writeInput(bytes)));
   }
 
-  async endInput(): Promise<void> {
-    await Promise.all(this.#tasks.map((task) => task.endInput()));
+  /** Of one task; null: of all. */
+  async endInput(rank: number | null): Promise<void> {
+    await Promise.all(this.#tasks.filter((task) => rank === null || task.place.rank === rank).map((task) => task.endInput()));
   }
 
   resize(size: { readonly rows: number; readonly columns: number }): void {
@@ -349,7 +354,7 @@ export class RunningStep {
   /** `batch`: the script's shell alone; `full` and `steps`: every process (commands.md §5.1). */
   signal(signal: number, scope: "batch" | "full" | "steps"): void {
     if (scope === "batch") {
-      for (const { process } of this.#tasks) if (process?.pid != null) sendSignal(process.pid, signal);
+      for (const { process, status } of this.#tasks) if (process?.pid != null && status === undefined) sendSignal(process.pid, signal);
       return;
     }
     for (const pid of livingBelow(this.#adopted)) sendSignal(pid, signal);

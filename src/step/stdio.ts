@@ -144,12 +144,12 @@ function attempt(message: string, open: () => number): number {
   }
 }
 
-/** Appends a line of the step daemon's own; a full disk is no reason to stop the step. */
-export function appendLine(file: string, line: string): void {
+/** Appends what the step daemon itself has to say; a full disk is no reason to stop the step. */
+export function appendBytes(file: string, bytes: Uint8Array): void {
   try {
     const fd = openSync(file, constants.O_WRONLY | constants.O_APPEND);
     try {
-      writeSync(fd, `${line}\n`);
+      writeSync(fd, bytes);
     } finally {
       closeSync(fd);
     }

@@ -17,6 +17,7 @@ import { becomeSubreaper, tryLock } from "#platform/libc.ts";
 import { livingBelow } from "#platform/orphans.ts";
 import { startController } from "#platform/start-controller.ts";
 import type { StepResult } from "./journal.ts";
+import { Observers } from "./observers.ts";
 import { readPlan } from "./plan.ts";
 import { RunningStep } from "./running-step.ts";
 import { ERROR_FRAME, INPUT_FRAME, OUTPUT_FRAME, parseTaskFrame, taskFrame, type FromDaemon, type ToDaemon } from "./wire.ts";
@@ -27,6 +28,8 @@ const ATTACH_MS = 60_000;
 const REATTACH_MS = 10_000;
 /** How long the result waits for a controller before the daemon leaves it in the spool. */
 const ACKNOWLEDGE_MS = 20_000;
+/** How long an srun that has not attached yet is waited for when its step is over. */
+const LATE_CLIENT_MS = 2000;
 /** How often it is looked meanwhile whether the spool is still there. */
 const LOOK_FOR_SPOOL_MS = 200;
 
@@ -123,9 +126,13 @@ class StepDaemon {
   readonly #controllers = new Set<FrameConnection>();
   readonly #started = Promise.withResolvers<void>();
   readonly #attached = Promise.withResolvers<void>();
+  readonly #served = Promise.withResolvers<void>();
   readonly #acknowledged = Promise.withResolvers<void>();
   readonly #clientGone = Promise.withResolvers<void>();
   #client: FrameConnection | undefined;
+  readonly #observers = new Observers();
+  /** The connection of an srun that runs its prolog. */
+  #preparing: FrameConnection | undefined;
   #isReady = false;
   #result: StepResult | undefined;
   #isAcknowledged = false;
@@ -171,7 +178,7 @@ class StepDaemon {
     }
     if (!plan.isBatch) {
       this.#sayReady();
-      await Promise.race([this.#attached.promise, Bun.sleep(ATTACH_MS)]);
+      await Promise.race([this.#attached.promise, this.#abandoned()]);
       if (this.#client === undefined) this.#step.terminate("clientLost", true);
     }
     const failure = await opening;
@@ -183,6 +190,12 @@ class StepDaemon {
     return failure;
   }
 
+  /** Nobody came in time. For the prolog of an srun there is no limit. */
+  async #abandoned(): Promise<void> {
+    do await Bun.sleep(ATTACH_MS);
+    while (this.#preparing !== undefined);
+  }
+
   #sayReady(): void {
     this.#isReady = true;
     for (const controller of this.#controllers) controller.sendJson({ event: "ready" } satisfies FromDaemon);
@@ -192,11 +205,15 @@ class StepDaemon {
   async #deliverResult(result: StepResult): Promise<void> {
     for (const controller of this.#controllers) controller.sendJson({ event: "ended", result } satisfies FromDaemon);
     await this.#waitForAcknowledgement();
+    // An srun whose step was ended at once may not have come yet: it would look for us in vain.
+    if (this.#client === undefined && !this.#step.plan.isBatch) await Promise.race([this.#served.promise, Bun.sleep(LATE_CLIENT_MS)]);
     this.#isConcluded = true;
-    this.#client?.sendJson({ event: "ended", result } satisfies FromDaemon);
+    this.#publish({ event: "ended", result });
     this.#client?.end();
+    this.#observers.end();
     if (this.#isAcknowledged) rmSync(this.#spoolDir, { recursive: true, force: true });
-    if (this.#client !== undefined) await Promise.race([this.#clientGone.promise, Bun.sleep(1000)]);
+    const all = Promise.all([this.#client === undefined ? undefined : this.#clientGone.promise, this.#observers.gone]);
+    await Promise.race([all, Bun.sleep(1000)]);
   }
 
   /** A controller that came while we did not listen yet has read the result in the journal, and taken the spool away. */
@@ -211,11 +228,15 @@ class StepDaemon {
       frame: (type, payload) => {
         if (type !== JSON_FRAME) return;
         const message = parseJsonFrame(payload) as ToDaemon;
-        if (message.op === "control") this.#adopt(connection);
+        if (message.op === "preparing") this.#preparing = connection;
+        else if (message.op === "control") this.#adopt(connection);
+        else if (message.op === "observe") this.#show(connection);
         else if (message.op === "attach" && this.#client === undefined) this.#serve(connection);
         else connection.close();
       },
-      closed: () => undefined,
+      closed: () => {
+        if (this.#preparing === connection) this.#attached.resolve(); // it will not come any more
+      },
     });
   }
 
@@ -241,7 +262,9 @@ class StepDaemon {
         this.#step.signal(message.signal, message.scope);
         break;
       case "message":
-        this.#publish({ event: "message", text: message.text });
+        // A batch step has no srun to tell.
+        if (this.#step.plan.isBatch) this.#step.say(`slurmstepd: error: ${message.text}`);
+        else this.#publish({ event: "message", text: message.text });
         break;
       case "acknowledged":
         this.#isAcknowledged = true;
@@ -254,6 +277,7 @@ class StepDaemon {
 
   #serve(connection: FrameConnection): void {
     this.#client = connection;
+    this.#served.resolve();
     connection.handle({
       frame: (type, payload) => {
         if (type === INPUT_FRAME) this.#takeInput(payload);
@@ -269,10 +293,24 @@ class StepDaemon {
     this.#attached.resolve();
   }
 
+  #show(connection: FrameConnection): void {
+    connection.handle({
+      frame: (type, payload) => {
+        if (type === INPUT_FRAME) this.#takeInput(payload);
+        else if (type === JSON_FRAME) this.#listenTo(parseJsonFrame(payload) as ToDaemon);
+      },
+      closed: () => this.#observers.remove(connection),
+    });
+    this.#observers.add(connection, this.#step.replay());
+    if (!this.#isConcluded || this.#result === undefined) return;
+    connection.sendJson({ event: "ended", result: this.#result } satisfies FromDaemon);
+    connection.end();
+  }
+
   #listenTo(message: ToDaemon): void {
     switch (message.op) {
       case "eof":
-        this.#inputQueue = this.#inputQueue.then(() => this.#step.endInput());
+        this.#inputQueue = this.#inputQueue.then(() => this.#step.endInput(message.task ?? null));
         break;
       case "resize":
         this.#step.resize(message);
@@ -292,6 +330,7 @@ class StepDaemon {
 
   #publish(event: FromDaemon): void {
     this.#client?.sendJson(event);
+    this.#observers.event(event);
   }
 
   /** After a take-over output waits for srun to come back; at any other time there is one, or nobody wants it. */
@@ -299,6 +338,7 @@ class StepDaemon {
 
   #sendOutput(rank: number, type: number, bytes: Uint8Array): Promise<void> | undefined {
     const client = this.#client;
+    this.#observers.output(type, rank, bytes);
     if (client === undefined && this.#step.isTakeOver && !this.#mayDrop) {
       const kept = bytes.slice();
       return Promise.race([this.#attached.promise, Bun.sleep(REATTACH_MS)]).then(() => {

@@ -13,8 +13,10 @@ import type { ProcessIdentity } from "#platform/process-tree.ts";
 import { startCreated, type TaskLife } from "./created-container.ts";
 import { errnoText, execFailure, findCommand } from "./command.ts";
 import type { MpiStep, MpiTask } from "./mpi.ts";
-import type { StepPlan } from "./plan.ts";
-import { appendLine, StreamError, withUmask, type OpenedStreams, type StreamOpener } from "./stdio.ts";
+import { epilogsOf, prologsOf, type StepPlan } from "./plan.ts";
+import type { ScriptSurroundings } from "./task-scripts.ts";
+import { bindNext } from "./binding.ts";
+import { appendBytes, StreamError, withUmask, type OpenedStreams, type StreamOpener } from "./stdio.ts";
 
 export type OutputStream = "stdout" | "stderr";
 
@@ -28,6 +30,8 @@ export interface TaskHost {
   output(rank: number, stream: OutputStream, bytes: Uint8Array): Promise<void> | undefined;
   /** The process is about to exist. */
   launching(rank: number): void;
+  /** A prolog or epilog runs. */
+  scriptStarted(pid: number): void;
   /** The process exists: to be journalled before anything else happens. */
   started(rank: number, pid: number): void;
   /** Create and start flow: the container exists; the same. */
@@ -37,6 +41,8 @@ export interface TaskHost {
   readonly spoolDir: string;
   /** The step is killed: nothing is waited for that a signal did not reach. */
   readonly killed: AbortSignal;
+  /** The step is being ended: nothing new is started. */
+  readonly ending: AbortSignal;
 }
 
 export interface TaskPlace {
@@ -48,6 +54,7 @@ export interface TaskPlace {
 const FALLBACK_DIR = "/tmp";
 /** Slurm's exit status of a step whose streams or directory could not be had: 0:53 (lifecycle §4.6). */
 const LAUNCH_SIGNAL = 53;
+const KILLED_BEFORE_START: ExitStatus = { kind: "signaled", signal: os.signals.SIGTERM, coreDumped: false };
 
 export class Task {
   readonly place: TaskPlace;
@@ -112,6 +119,7 @@ export class Task {
     this.#status = await this.#run();
     this.#opened.resolve();
     this.#streams?.stdin.writer?.close();
+    if (this.#owesEpilog) await this.#runEpilogs();
     return this.#status;
   }
 
@@ -134,6 +142,8 @@ export class Task {
   }
 
   #isAdoptedEnd = false;
+  /** It came as far as its prolog, and was not over before we came. */
+  #owesEpilog = false;
 
   async #follow(process: TaskLife): Promise<ExitStatus> {
     this.#process = process;
@@ -141,6 +151,7 @@ export class Task {
     this.#streams = streams;
     this.#startPumps();
     this.#opened.resolve();
+    this.#owesEpilog = !this.#isAdoptedEnd;
     const container = this.#container;
     if (container?.flow !== "createStart" || this.#isAdoptedEnd) return await process.exited;
     if (this.#adoptedContainer !== undefined) return await this.#startCreated(container);
@@ -211,8 +222,11 @@ export class Task {
     const cwd = this.#findWorkDir(plan.workDir);
     if (cwd === undefined) return this.#notStarted(os.errno.ENOENT, `couldn't chdir to \`${plan.workDir}': ${errnoText(os.errno.ENOENT)}`);
     const command = plan.commands[rank] ?? plan.commands[0] ?? [];
+    if (command.length === 0) return this.#notStarted(os.errno.ENOENT, "No executable program specified for this task");
     this.#mpi = await this.#host.mpi?.openTask(rank);
-    const env = { ...plan.environment, ...this.#ownVariables() };
+    const ready = await this.#runPrologs(cwd);
+    if ("failed" in ready) return ready.failed;
+    const { env } = ready;
     const [name = ""] = command;
     let path: string | undefined;
     let argv: readonly [string, ...string[]] = [name, ...command.slice(1)];
@@ -228,6 +242,49 @@ export class Task {
       else this.#closeConsole();
     }
     return this.#spawn({ name, argv, path, env: taskEnv, cwd });
+  }
+
+  async #runPrologs(cwd: string): Promise<{ readonly env: Readonly<Record<string, string>> } | { readonly failed: ExitStatus }> {
+    let env: Readonly<Record<string, string>> = { ...this.#host.plan.environment, ...this.#ownVariables() };
+    this.#owesEpilog = true;
+    for (const script of prologsOf(this.#host.plan)) {
+      const { runTaskProlog } = await import("./task-scripts.ts");
+      const ready = await runTaskProlog(script, this.#scriptSurroundings(cwd, env));
+      if ("failed" in ready) return { failed: this.#endBeforeStart(ready.failed) };
+      ({ env } = ready);
+      // Who was told to end while the prolog ran is not started any more.
+      if (this.#host.ending.aborted) return { failed: this.#endBeforeStart(KILLED_BEFORE_START) };
+    }
+    return { env };
+  }
+
+  async #runEpilogs(): Promise<void> {
+    const { plan } = this.#host;
+    const cwd = this.#findWorkDir(plan.workDir, { quietly: true }) ?? FALLBACK_DIR;
+    const pid = this.#process?.pid;
+    const env = { ...plan.environment, ...this.#ownVariables(), ...(pid == null ? {} : { SLURM_TASK_PID: String(pid) }) };
+    for (const script of epilogsOf(plan)) {
+      const { runTaskEpilog } = await import("./task-scripts.ts");
+      await runTaskEpilog(script, this.#scriptSurroundings(cwd, env));
+    }
+  }
+
+  #scriptSurroundings(cwd: string, env: Readonly<Record<string, string>>): ScriptSurroundings {
+    return {
+      spoolDir: this.#host.spoolDir,
+      rank: this.place.rank,
+      cwd,
+      env,
+      started: (pid) => this.#host.scriptStarted(pid),
+      emit: (stream, bytes) => this.#emit(stream, bytes),
+      say: (line) => this.say(line),
+    };
+  }
+
+  #endBeforeStart(status: ExitStatus): ExitStatus {
+    this.#streams?.closeTaskEnds();
+    this.#startPumps();
+    return status;
   }
 
   async #prepareContainer(
@@ -270,6 +327,7 @@ export class Task {
     const { name, path, cwd, argv, env } = command;
     if (path === undefined) return this.#execFailed(name, undefined, cwd, undefined);
     const before = setSoftLimits(this.#host.plan.rlimits);
+    const binding = bindNext(this.place);
     let process: ReturnType<typeof spawnTask>;
     this.#host.launching(this.place.rank);
     try {
@@ -280,12 +338,14 @@ export class Task {
       return this.#execFailed(name, path, cwd, error);
     } finally {
       setSoftLimits(before);
+      binding?.restore();
       this.#streams?.closeTaskEnds();
       this.#mpi?.spawned();
     }
     this.#process = process;
     if (process.terminal !== null) this.#terminal = process.terminal;
     this.#host.started(this.place.rank, process.pid);
+    if (binding?.report !== undefined) this.say(binding.report(process.pid));
     this.#startPumps();
     this.#opened.resolve();
     const container = this.#container;
@@ -298,8 +358,7 @@ export class Task {
   }
 
   #notStarted(errno: number, message: string): ExitStatus {
-    this.#streams?.closeTaskEnds();
-    this.#startPumps();
+    this.#endBeforeStart({ kind: "notStarted", errno, message });
     this.say(`slurmstepd: error: ${message}`);
     return { kind: "notStarted", errno, message };
   }
@@ -371,22 +430,27 @@ export class Task {
   }
 
   /** The directory to start in: a missing one is replaced by /tmp, except in a container step, where it is fatal (oci-conf §4.3). */
-  #findWorkDir(wanted: string): string | undefined {
+  #findWorkDir(wanted: string, options: { readonly quietly: boolean } = { quietly: false }): string | undefined {
     try {
       if (statSync(wanted).isDirectory()) return wanted;
     } catch {
       // told below
     }
     if (this.#container !== null) return undefined;
-    this.say(`slurmstepd: error: couldn't chdir to \`${wanted}': ${errnoText(os.errno.ENOENT)}: going to /tmp instead`);
+    if (!options.quietly)
+      this.say(`slurmstepd: error: couldn't chdir to \`${wanted}': ${errnoText(os.errno.ENOENT)}: going to /tmp instead`);
     return FALLBACK_DIR;
   }
 
   /** A message of the step daemon's own on the task's standard error. */
   say(line: string): void {
-    const file = this.#streams?.stderr.file;
-    if (file != null) appendLine(file, line);
-    else if (this.#streams?.stderr.taskFd !== "null") void this.#host.output(this.place.rank, "stderr", Buffer.from(`${line}\n`));
+    this.#emit("stderr", Buffer.from(`${line}\n`));
+  }
+
+  #emit(stream: OutputStream, bytes: Uint8Array): void {
+    const output = this.#streams?.[stream];
+    if (output?.file != null) appendBytes(output.file, bytes);
+    else if (output?.taskFd !== "null") void this.#host.output(this.place.rank, stream, bytes);
   }
 
   /** For a step that never ran: opens the streams only to tell why. */

@@ -11,6 +11,8 @@
  *   srun ◄─ OUTPUT/ERROR_FRAME ───── daemon
  *   srun ◄─ started exited aborting message ended ── daemon
  *
+ *   sattach ─ observe ─────────────► daemon                       and then as srun, but it may go away
+ *
  * After a controller was killed, its successor connects to the step's socket and says `control`; the daemon
  * answers with its present state, `ended` included, and goes on as before.
  */
@@ -29,8 +31,13 @@ export type ToDaemon =
   /** To a spare: there are enough, or the controller stops on purpose. Without it a closed connection means a killed controller. */
   | { readonly op: "dismiss" }
   | { readonly op: "control" }
+  /** From an srun that will attach, and has a prolog to run before. */
+  | { readonly op: "preparing" }
   | { readonly op: "attach" }
-  | { readonly op: "eof" }
+  /** From sattach: what the step said lately, and from now on. Its end is not the step's. */
+  | { readonly op: "observe" }
+  /** The end of the input of one task, or of all. */
+  | { readonly op: "eof"; readonly task?: number | null }
   | { readonly op: "resize"; readonly rows: number; readonly columns: number }
   /** `batch` reaches the script's shell alone, `full` everything, `steps` every process of the step. */
   | { readonly op: "signal"; readonly signal: number; readonly scope: "batch" | "full" | "steps" }

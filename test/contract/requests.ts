@@ -161,7 +161,7 @@ export async function find(engine: Engine, jobId: number, { signal }: Cancellabl
 }
 
 export async function account(engine: Engine, jobId: number, { signal }: Cancellable): Promise<AccountedJob> {
-  const [job] = await engine.accounting({ ...byId(jobId), from: null, to: null }, { signal });
+  const [job] = await engine.accounting({ ...byId(jobId), from: null, to: null, earlierRuns: false }, { signal });
   if (job === undefined) throw new Error(`job ${jobId} is not accounted`);
   return job;
 }

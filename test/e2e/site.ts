@@ -25,7 +25,7 @@ import { havePeers } from "../peers.ts";
 
 const ROOT = resolve(import.meta.dir, "../..");
 const PATH = "/usr/local/bin:/usr/bin:/bin:/usr/sbin:/sbin";
-const COMMANDS = ["berth", "srun", "sbatch", "salloc", "scancel", "squeue", "sinfo", "sacct", "scontrol"];
+const COMMANDS = ["berth", "srun", "sbatch", "salloc", "scancel", "squeue", "sinfo", "sacct", "scontrol", "sattach", "sstat", "sbcast"];
 const APPLETS = ["sh", "echo", "cat", "env", "id", "ls", "sleep", "true", "false", "kill", "pwd", "hostname", "seq"];
 
 export const isRoot = process.getuid?.() === 0;
@@ -433,7 +433,7 @@ export async function until<T>(
 /** Every job that accounting has, ended or not, by id. */
 export async function accounted(engine: Engine): Promise<Map<number, AccountedJob>> {
   const jobs = await engine.accounting(
-    { jobIds: null, userIds: null, states: null, names: null, partitions: null, from: null, to: null },
+    { jobIds: null, userIds: null, states: null, names: null, partitions: null, from: null, to: null, earlierRuns: false },
     { signal: AbortSignal.timeout(20_000) },
   );
   return new Map(jobs.map((job) => [job.jobId, job]));

@@ -120,7 +120,7 @@ export class MpiSite implements AsyncDisposable {
   }
 
   #sync(argv: readonly string[]) {
-    return Bun.spawnSync([...argv], { cwd: this.dir, env: this.env, stdout: "pipe", stderr: "pipe" });
+    return Bun.spawnSync([...argv], { cwd: this.dir, env: this.env, stdout: "pipe", stderr: "pipe", timeout: 60_000 });
   }
 
   async [Symbol.asyncDispose](): Promise<void> {

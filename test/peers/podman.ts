@@ -1,10 +1,11 @@
 // A real rootless podman with storage, configuration and a small image of its own, whose runtime is scrun, or any other.
 // It works on the private cluster of test/e2e/site.ts, so that every container is a job there.
-import { chmodSync, copyFileSync, mkdirSync, symlinkSync, writeFileSync } from "node:fs";
-import { userInfo } from "node:os";
+import { mkdirSync, symlinkSync, writeFileSync } from "node:fs";
 import { join } from "node:path";
 import { havePeers } from "../peers.ts";
-import { isRoot, type Outcome, type RunningCommand, type RunOptions, Site } from "../e2e/site.ts";
+import { isRoot, type Outcome, type RunningCommand, type RunOptions, until } from "../e2e/site.ts";
+import { makeImage } from "./image.ts";
+import { type OrdinaryUser, UserSite, within } from "./user-site.ts";
 
 export const IMAGE = "berth-test";
 
@@ -12,22 +13,32 @@ export const IMAGE = "berth-test";
 export const canRunPodman = !isRoot && havePeers("podman", "conmon", "newuidmap", "runc", "busybox");
 if (isRoot) console.error("skipping the tests of rootless podman: they are an ordinary user's");
 
-export class PodmanSite extends Site {
+export interface PodmanSiteOptions {
+  readonly conf?: string;
+  /** With a user only. */
+  readonly etc?: Readonly<Record<string, string>>;
+  /** Undefined: whoever runs the test. */
+  readonly user?: OrdinaryUser | undefined;
+}
+
+export class PodmanSite extends UserSite {
   readonly #config: string;
 
-  private constructor(conf: string | undefined) {
-    super(conf === undefined ? {} : { conf });
+  private constructor({ user, ...options }: PodmanSiteOptions) {
+    super(options, user);
     this.#config = join(this.dir, "containers.conf");
     symlinkSync(join(this.dir, "bin/berth"), join(this.dir, "bin/scrun"));
   }
 
-  static async open(options: { readonly conf?: string } = {}): Promise<PodmanSite> {
-    const site = new PodmanSite(options.conf);
+  static async open(options: PodmanSiteOptions = {}): Promise<PodmanSite> {
+    const site = new PodmanSite(options);
     try {
       site.#configure();
+      const image = makeImage(site.dir);
+      await site.enter();
       // Started by scrun, it would live in podman's namespaces, and keep its state where podman's scrubbed environment says.
       await site.expectSuccess(["berth", "daemon", "start"]);
-      await site.#importImage();
+      await site.expectSuccess(site.#podman(["import", "-q", image, IMAGE]));
     } catch (error) {
       await site[Symbol.asyncDispose]();
       throw error;
@@ -56,21 +67,6 @@ export class PodmanSite extends Site {
     writeFileSync(join(this.dir, "config/containers/policy.json"), '{"default": [{"type": "insecureAcceptAnything"}]}');
   }
 
-  async #importImage(): Promise<void> {
-    const root = join(this.dir, "image");
-    for (const name of ["bin", "dev", "proc", "sys", "etc", "root", "tmp"]) mkdirSync(join(root, name), { recursive: true });
-    chmodSync(join(root, "tmp"), 0o1777);
-    const busybox = Bun.which("busybox");
-    if (busybox === null) throw new Error("busybox was there a moment ago");
-    copyFileSync(busybox, join(root, "bin/busybox"));
-    const list = Bun.spawnSync([busybox, "--list"]).stdout.toString().trim().split("\n");
-    for (const applet of list) if (applet !== "busybox") symlinkSync("busybox", join(root, "bin", applet));
-    writeFileSync(join(root, "etc/passwd"), "root:x:0:0:root:/root:/bin/sh\nme:x:1000:1000:me:/tmp:/bin/sh\n");
-    writeFileSync(join(root, "etc/group"), "root:x:0:\nme:x:1000:\n");
-    await this.expectSuccess(["/usr/bin/tar", "-C", root, "-cf", join(this.dir, "image.tar"), "."]);
-    await this.expectSuccess(this.#podman(["import", "-q", join(this.dir, "image.tar"), IMAGE]));
-  }
-
   #podman(args: readonly string[], runtime = join(this.dir, "bin/scrun")): [string, ...string[]] {
     // By its path: the process that cleans up after a container has none of our environment.
     return ["/usr/bin/podman", "--runtime", runtime, ...args];
@@ -86,16 +82,20 @@ export class PodmanSite extends Site {
   }
 
   /** podman under script(1), which gives it a terminal. */
-  podmanOnTerminal(args: readonly string[], options: RunOptions = {}): Promise<Outcome> {
+  startPodmanOnTerminal(args: readonly string[]): RunningCommand {
     const line = this.#podman(args).map((word) => `'${word.replaceAll("'", "'\\''")}'`);
-    return this.run(["/usr/bin/script", "-qec", line.join(" "), "/dev/null"], this.#withConfig(options));
+    return this.start(["/usr/bin/script", "-qec", line.join(" "), "/dev/null"], this.#withConfig({}));
+  }
+
+  async podmanOnTerminal(args: readonly string[]): Promise<Outcome> {
+    return await within(this.startPodmanOnTerminal(args));
   }
 
   #withConfig(options: RunOptions): RunOptions {
     return {
       timeoutMs: 60_000,
       ...options,
-      env: { CONTAINERS_CONF: this.#config, USER: userInfo().username, LOGNAME: userInfo().username, ...options.env },
+      env: { CONTAINERS_CONF: this.#config, USER: this.userName, LOGNAME: this.userName, ...options.env },
     };
   }
 
@@ -109,6 +109,19 @@ export class PodmanSite extends Site {
   async job(name: string): Promise<string> {
     const { stdout } = await this.run(["sacct", "-X", "-n", "-P", "--name", name, "-o", "state,exitcode"]);
     return stdout.trim().replace("|", " ");
+  }
+
+  /** But podman's own process, which keeps its namespaces. */
+  async nothingLeft(): Promise<void> {
+    let left: string[] = [];
+    try {
+      await until("nothing to be left", async () => {
+        left = (await this.leftovers(1)).filter((line) => !line.includes("catatonit -P"));
+        return left.length === 0;
+      });
+    } catch (error) {
+      throw new Error(`left: ${left.join("; ")}`, { cause: error });
+    }
   }
 
   override async [Symbol.asyncDispose](): Promise<void> {

@@ -1,7 +1,8 @@
 // kill -9 of the anchor, of the controller, and of both: no container goes on without its job, and no end is lost.
 import { afterAll, beforeAll, describe, expect, setDefaultTimeout, test } from "bun:test";
-import { existsSync, readFileSync, readlinkSync } from "node:fs";
+import { existsSync, readdirSync, readFileSync, readlinkSync } from "node:fs";
 import { join } from "node:path";
+import { seeded } from "../e2e/site.ts";
 import { havePeers } from "../peers.ts";
 import { ScrunSite, until } from "./place.ts";
 
@@ -63,6 +64,43 @@ describe.skipIf(!havePeers("runc", "busybox"))(`scrun's processes killed, as uid
     await site.untilOver(jobId);
     expect(await site.accounted(jobId)).toEqual([`${String(jobId)}|FAILED|6:0`, `${String(jobId)}.0|FAILED|6:0`]);
     await site.scrun(["delete", "a2"]);
+  });
+
+  test("a create that is killed leaves a whole container, or nothing that runs", async () => {
+    site.program("sleep 1000");
+    const random = seeded("create-kills");
+    const scrun = (...words: string[]) => [
+      process.execPath,
+      join(import.meta.dir, "../../src/main.ts"),
+      "scrun",
+      "--root",
+      site.root,
+      ...words,
+    ];
+    for (let round = 0; round < 12; round++) {
+      const id = `k${round}`;
+      const create = Bun.spawn(scrun("create", "--bundle", ".", id), {
+        cwd: site.bundle,
+        env: site.env,
+        stdio: ["ignore", "ignore", "ignore"],
+      });
+      await Bun.sleep(random() * 400);
+      create.kill("SIGKILL");
+      await create.exited;
+    }
+    // What was created is whole: it can be started or deleted. An anchor whose plan never came waits for it in vain.
+    const anchors = () =>
+      readdirSync(site.root).filter(
+        (id) => existsSync(join(site.root, id, "state.json")) || existsSync(join(site.root, id, "anchor.sock")),
+      );
+    for (const id of anchors()) {
+      const isWhole = () => existsSync(join(site.root, id, "state.json"));
+      await until(`${id} is created or given up`, () => isWhole() || !existsSync(join(site.root, id, "anchor.sock")));
+      if (isWhole()) expect((await site.scrun(["delete", "--force", id])).code).toBe(0);
+    }
+    const deadline = Date.now() + 20_000;
+    while ((await site.run(["squeue", "-h"])).stdout !== "" && Date.now() < deadline) await Bun.sleep(50);
+    expect((await site.run(["squeue", "-h"])).stdout).toBe("");
   });
 
   test("without both the container ends with the next controller", async () => {

@@ -1,5 +1,5 @@
 // A real Slurm for tests: `berth cluster up` in a directory of its own, as whoever runs the tests.
-import { copyFileSync, mkdirSync, mkdtempSync, rmSync, symlinkSync, writeFileSync } from "node:fs";
+import { copyFileSync, mkdirSync, mkdtempSync, openSync, readFileSync, rmSync, symlinkSync, writeFileSync } from "node:fs";
 import { tmpdir } from "node:os";
 import { join } from "node:path";
 import { SlurmEngine } from "#engine/slurm/client.ts";
@@ -8,13 +8,18 @@ import { havePeers } from "../peers.ts";
 const ROOT = join(import.meta.dir, "../..");
 export const BERTH = join(ROOT, "dist/berth");
 export const haveSlurm = havePeers("slurmctld", "slurmd", "munged", "srun", "busybox");
+export const haveDatabase = havePeers("slurmdbd", "sacctmgr", "mariadbd", "mariadb-install-db", "my_print_defaults");
 export const canRunContainers = havePeers("busybox") && (havePeers("runc") || havePeers("crun"));
+/** A cluster that does not stand by then hangs. */
+const PATIENCE_MS = 100_000;
 const BUSYBOX = Bun.which("busybox") ?? "/bin/busybox";
 
 /** Of the Slurm that is installed: 22, 26. */
 export function slurmMajor(): number {
   return Number(/(\d+)\./.exec(Bun.spawnSync(["slurmctld", "-V"], { env: { PATH: "/usr/sbin:/usr/bin" } }).stdout.toString())?.[1] ?? 0);
 }
+
+export const IMAGE_DIGEST = `sha256:${"ab".repeat(32)}`;
 
 export interface Ran {
   readonly code: number;
@@ -29,7 +34,12 @@ export class SlurmSite implements AsyncDisposable {
   readonly runtime = join(this.dir, "r");
   readonly env: Record<string, string>;
 
-  constructor(options: { readonly nodes: number; readonly cpus: number; readonly hasTokens?: boolean }) {
+  constructor(options: {
+    readonly nodes: number;
+    readonly cpus: number;
+    readonly hasTokens?: boolean;
+    readonly hasDatabase?: boolean;
+  }) {
     for (const dir of [this.workDir, join(this.dir, "home")]) mkdirSync(dir);
     mkdirSync(this.runtime, { mode: 0o700 });
     this.env = {
@@ -42,6 +52,7 @@ export class SlurmSite implements AsyncDisposable {
       BERTH_ENGINE: "slurm",
       SHELL: "/bin/sh",
     };
+    const told = join(this.dir, "cluster-up.err");
     const up = Bun.spawnSync(
       [
         BERTH,
@@ -52,13 +63,13 @@ export class SlurmSite implements AsyncDisposable {
         "--cpus",
         String(options.cpus),
         ...(options.hasTokens === true ? ["--jwt"] : []),
+        ...(options.hasDatabase === true ? ["--dbd"] : []),
       ],
-      {
-        env: this.env,
-        cwd: this.workDir,
-      },
+      // A file, not a pipe: a daemon that kept the pipe's end would keep this call, too.
+      { env: this.env, cwd: this.workDir, stdin: "ignore", stdout: "ignore", stderr: openSync(told, "w"), timeout: PATIENCE_MS },
     );
-    if (up.exitCode !== 0) throw new Error(`the cluster does not start: ${up.stderr.toString()}`);
+    if (up.exitCode !== 0)
+      throw new Error(`the cluster does not start: ${readFileSync(told, "utf8")} (status ${up.exitCode}, ${up.signalCode})`);
     makeBundle(this.bundle);
   }
 
@@ -109,6 +120,7 @@ function makeBundle(bundle: string): void {
     join(bundle, "config.json"),
     JSON.stringify({
       ociVersion: "1.0.2",
+      annotations: { "berth.image.digest": IMAGE_DIGEST },
       process: { user: { uid: 0, gid: 0 }, args: ["never"], env: ["PATH=/bin", "IMAGE=yes"], cwd: "/", capabilities: {} },
       root: { path: "rootfs" },
       hostname: "box",

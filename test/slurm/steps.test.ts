@@ -183,27 +183,46 @@ describe.skipIf(site === undefined)("containers on a real Slurm", () => {
     }
   }, 30_000);
 
-  test("a node whose slurmd and step are killed: NODE_FAIL, nothing hangs, no container stays", async () => {
-    const running = on.start([BERTH, "srun", "-w", "c4", "-J", "lost", "--container", on.bundle, "sleep", "1000"]);
-    const id = await jobNamed("lost");
-    await until(() => taskDirs().length === 1);
-    await Bun.sleep(500);
-    const record = JSON.parse(readFileSync(join(on.runtime, "berth/slurm/cluster.json"), "utf8")) as {
-      daemons: { name: string; pid: number }[];
+  test("nodes that die: NODE_FAIL, nothing hangs, no container stays", async () => {
+    const start = async (node: string, name: string) => {
+      const running = on.start([BERTH, "srun", "-w", node, "-J", name, "--container", on.bundle, "sleep", "1000"]);
+      const id = await jobNamed(name);
+      await until(() => taskDirs().some((dir) => dir.startsWith(`${id}.`)) && runtimesBelow(on).length > 0);
+      const said = Promise.all([running.exited, new Response(running.stderr).text()]);
+      return { id, said, dir: taskDirs().find((dir) => dir.startsWith(`${id}.`)) ?? "" };
     };
-    const slurmd = record.daemons.find(({ name }) => name === "c4")?.pid ?? 0;
-    const steps = processesWithFilesIn(join(on.runtime, "berth/slurm"), /^slurmstepd/);
-    expect(slurmd).toBeGreaterThan(1);
-    expect(steps.length).toBeGreaterThan(0);
-    for (const pid of [slurmd, ...steps]) process.kill(pid, "SIGKILL");
-    await until(() => runtimesBelow(on).length === 0); // the task notices at once
-    const [code, stderr] = await Promise.all([running.exited, new Response(running.stderr).text()]);
-    expect(stderr).toContain("srun: error: Node failure on c4");
-    expect(code === 0).toBe(slurmMajor() < 24); // 22.05's own srun ends with 0 here; later ones do not
-    await until(async () => (await on.show(id)).includes("JobState=NODE_FAIL"));
+    const lost = await start("c4", "lost"); // its slurmd and step daemon
+    const dead = await start("c3", "dead"); // its task too, which cannot notice
+    const owner = JSON.parse(readFileSync(join(on.runtime, "berth/node/tasks", dead.dir, "owner.json"), "utf8")) as {
+      process: { pid: number };
+    };
+    killNodes(on, ["c3", "c4"], owner.process.pid);
+    await until(() => !taskDirs().includes(lost.dir)); // the task notices at once
+    expect(taskDirs()).toEqual([dead.dir]);
+    expect((await container("-w", "c1", "--", "true")).code).toBe(0); // the next chance
     expect(taskDirs()).toEqual([]);
+    await until(() => runtimesBelow(on).length === 0);
+    for (const [{ id, said }, node] of [[lost, "c4"] as const, [dead, "c3"] as const]) {
+      const [code, stderr] = await said;
+      expect(stderr).toContain(`srun: error: Node failure on ${node}`);
+      if (slurmMajor() < 26) expect(stderr).toContain(`srun: error: NODE_FAIL: ${node} failed while the step ran`);
+      expect(code).not.toBe(0); // 22.05's own srun ends with 0 here
+      await until(async () => (await on.show(id)).includes("JobState=NODE_FAIL"));
+    }
   }, 120_000);
 });
+
+/** Ends the slurmd of these nodes, all step daemons and one task, as a power failure would: nobody hears of another's end. */
+function killNodes(site: SlurmSite, nodes: readonly string[], task: number): void {
+  const record = JSON.parse(readFileSync(join(site.runtime, "berth/slurm/cluster.json"), "utf8")) as {
+    daemons: { name: string; pid: number }[];
+  };
+  const daemons = record.daemons.filter(({ name }) => nodes.includes(name)).map(({ pid }) => pid);
+  const steps = processesWithFilesIn(join(site.runtime, "berth/slurm"), /^slurmstepd/);
+  expect([daemons.length, steps.length > 0]).toEqual([nodes.length, true]);
+  for (const pid of [...daemons, ...steps]) process.kill(pid, "SIGSTOP");
+  for (const pid of [task, ...daemons, ...steps]) process.kill(pid, "SIGKILL");
+}
 
 /** Container runtimes and what is below them, of this site alone. */
 function runtimesBelow(site: SlurmSite): number[] {

@@ -4,6 +4,7 @@ import { readFileSync } from "node:fs";
 import { join } from "node:path";
 import { markedProcesses } from "#platform/marked-processes.ts";
 import { BERTH, haveSlurm, SlurmSite } from "./site.ts";
+import { rejectionOf } from "../rejection.ts";
 
 const site = haveSlurm ? new SlurmSite({ nodes: 1, cpus: 2 }) : undefined;
 afterAll(async () => {
@@ -57,9 +58,11 @@ describe.skipIf(site === undefined)("a site in trouble", () => {
     expect(ran.stdout).toContain("Unable to contact slurm controller");
     expect(ran.stdout).toContain("it may be restarting, so try again later");
     const engine = on.engine();
-    await expect(
-      engine.jobs({ jobIds: null, userIds: null, states: null, names: null, partitions: null }, { signal: AbortSignal.timeout(30_000) }),
-    ).rejects.toMatchObject({ code: "CONTROLLER_DOWN" });
+    expect(
+      await rejectionOf(
+        engine.jobs({ jobIds: null, userIds: null, states: null, names: null, partitions: null }, { signal: AbortSignal.timeout(30_000) }),
+      ),
+    ).toMatchObject({ code: "CONTROLLER_DOWN" });
     expect((await on.berth("cluster", "status")).stdout).toContain("Not running: slurmctld");
   }, 90_000);
 

@@ -12,6 +12,7 @@ import { foldArraySpec, parseArraySpec } from "#options/array.ts";
 import { parseGpus, parseGres } from "#options/gres.ts";
 import { expandFilePattern } from "#options/file-pattern.ts";
 import type { ClusterConfig, PartitionConfig } from "./config.ts";
+import { sumOf, times } from "./gres-pools.ts";
 import { place, type Ask, type NodeFree } from "./placement.ts";
 
 export interface Submitter {
@@ -148,7 +149,7 @@ function wishes(options: JobOptions, ask: Ask, config: ClusterConfig): Wishes {
     cpusPerTask: ask.cpusPerTask,
     tasksPerNode: options.tasksPerNode,
     minCpusPerNode: Math.max(1, options.minCpusPerNode ?? options.cpusPerTask ?? 1),
-    memPerNodeMib: options.memPerNodeMib,
+    memPerNodeMib: ask.memPerNodeMib,
     memPerCpuMib: options.memPerCpuMib,
     tmpDiskMib: options.tmpDiskMib ?? 0,
     gresPerNode: gresText(options),
@@ -217,7 +218,8 @@ function checkNodes(config: ClusterConfig, options: JobOptions): void {
   for (const group of parseConstraint(options.constraint))
     for (const feature of group) if (!features.has(feature)) throw slurmError("INVALID_FEATURE");
   const known = new Set(config.nodes.flatMap((node) => Object.keys(node.gres)).map((name) => name.split(":")[0]));
-  for (const name of Object.keys(gresPerNode(options))) if (!known.has(name.split(":")[0] ?? name)) throw slurmError("INVALID_GRES");
+  const wishes = { ...gresPerNode(options), ...gresPerJob(options), ...gpuWish(options.gpusPerTask) };
+  for (const name of Object.keys(wishes)) if (!known.has(name.split(":")[0] ?? name)) throw slurmError("INVALID_GRES");
   for (const entry of (options.licenses ?? "").split(/[,;]/).filter(Boolean)) {
     const [name = "", count = "1"] = entry.split(":");
     if (Number(count) > (config.licenses[name] ?? 0)) throw slurmError("INVALID_LICENSES");
@@ -243,44 +245,71 @@ function inNodeOrder(names: readonly string[] | null, config: ClusterConfig): st
   return names === null ? [] : config.nodes.map((node) => node.name).filter((name) => names.includes(name));
 }
 
-function gresPerNode(options: JobOptions): Record<string, number> {
-  const counts: Record<string, number> = {};
-  const add = (name: string, type: string | null, count: number) => {
-    const key = type === null ? name : `${name}:${type}`;
-    counts[key] = Math.max(counts[key] ?? 0, count);
-  };
-  for (const { name, type, count } of parseGres(options.gres ?? "none") ?? []) add(name, type, count);
-  for (const text of [options.gpusPerNode, options.gpus, options.gpusPerSocket]) {
-    if (text !== null) for (const { type, count } of parseGpus(text) ?? []) add("gpu", type, count);
-  }
-  if (options.gpusPerTask !== null) {
-    const tasks = options.tasksPerNode ?? options.tasks ?? 1;
-    for (const { type, count } of parseGpus(options.gpusPerTask) ?? []) add("gpu", type, count * tasks);
-  }
+type GresWish = Record<string, number>;
+
+function gpuWish(text: string | null): GresWish {
+  const counts: GresWish = {};
+  for (const { name, type, count } of text === null ? [] : (parseGpus(text) ?? [])) addWish(counts, name, type, count);
   return counts;
 }
 
+function addWish(counts: GresWish, name: string, type: string | null, count: number): void {
+  const key = type === null ? name : `${name}:${type}`;
+  counts[key] = Math.max(counts[key] ?? 0, count);
+}
+
+function gresPerNode(options: Pick<JobOptions, "gres" | "gpusPerNode" | "gpusPerSocket">): GresWish {
+  const counts: GresWish = {};
+  for (const { name, type, count } of parseGres(options.gres ?? "none") ?? []) addWish(counts, name, type, count);
+  for (const text of [options.gpusPerNode, options.gpusPerSocket])
+    for (const [name, count] of Object.entries(gpuWish(text))) counts[name] = Math.max(counts[name] ?? 0, count);
+  return counts;
+}
+
+/** --gpus, and what --ntasks-per-gpu comes to. */
+function gresPerJob(options: Pick<JobOptions, "gpus" | "tasksPerGpu" | "tasks">): GresWish {
+  const { gpus, tasksPerGpu, tasks } = options;
+  if (gpus === null && tasksPerGpu !== null) return { gpu: Math.max(1, Math.ceil((tasks ?? 1) / tasksPerGpu)) };
+  return gpuWish(gpus);
+}
+
+/** Of any type. */
+function gpusIn(wish: GresWish): number {
+  return Object.entries(wish).reduce((sum, [name, count]) => (name.split(":")[0] === "gpu" ? sum + count : sum), 0);
+}
+
 function gresText(options: JobOptions): string | null {
-  const counts = Object.entries(gresPerNode({ ...options, gpus: null, gpusPerTask: null, gpusPerSocket: null }));
+  const counts = Object.entries(gresPerNode({ ...options, gpusPerSocket: null }));
   return counts.length === 0 ? null : counts.map(([name, count]) => `${name}:${count}`).join(",");
 }
 
 export function askOf(options: JobOptions, partition: PartitionConfig, config: ClusterConfig): Ask {
-  const nodesMin = Math.max(options.nodesMin ?? 1, options.nodeList?.length ?? 1, nodesBeyond(options, partition, config));
+  const hosts = options.distribution === "arbitrary" ? options.nodeList?.slice(0, options.tasks ?? options.nodeList.length) : undefined;
+  const named = new Set(hosts ?? options.nodeList);
+  const nodesMin = hosts === undefined ? Math.max(options.nodesMin ?? 1, named.size, nodesBeyond(options, partition, config)) : named.size;
   const tasks = options.tasks ?? (options.tasksPerNode === null ? nodesMin : nodesMin * options.tasksPerNode);
+  const gres = {
+    gresPerNode: gresPerNode(options),
+    gresPerTask: gpuWish(options.gpusPerTask),
+    // With a number for each task the number for the job follows from it.
+    gresPerJob: options.gpusPerTask === null ? gresPerJob(options) : {},
+  };
+  const gpus = Math.max(gpusIn(gres.gresPerNode) * nodesMin, gpusIn(gres.gresPerTask) * tasks, gpusIn(gres.gresPerJob));
   return {
     nodesMin,
-    nodesMax: options.nodesMax ?? (options.nodesMin === null ? null : nodesMin),
+    nodesMax: hosts !== undefined ? named.size : (options.nodesMax ?? (options.nodesMin === null ? null : nodesMin)),
     tasks: Math.max(tasks, 1),
-    cpusPerTask: Math.max(options.cpusPerTask ?? 1, 1),
+    cpusPerTask: Math.max(options.cpusPerTask ?? Math.ceil(((options.cpusPerGpu ?? 0) * gpus) / Math.max(tasks, 1)), 1),
     tasksPerNode: options.tasksPerNode,
     minCpusPerNode: options.minCpusPerNode ?? 1,
-    memPerNodeMib: options.memPerNodeMib,
+    memPerNodeMib:
+      options.memPerNodeMib ?? (options.memPerGpuMib === null || gpus === 0 ? null : options.memPerGpuMib * Math.ceil(gpus / nodesMin)),
     memPerCpuMib: options.memPerCpuMib,
-    gresPerNode: gresPerNode(options),
+    ...gres,
     exclusive: options.exclusive,
     overcommit: options.overcommit,
-    requiredNodes: options.nodeList ?? [],
+    tasksByNode: hosts === undefined ? null : countEach(hosts),
+    requiredNodes: [...named],
     excludedNodes: options.excludeNodes ?? [],
     features: parseConstraint(options.constraint),
     partitionNodes: partition.nodes,
@@ -299,6 +328,12 @@ function nodesBeyond(options: JobOptions, partition: PartitionConfig, config: Cl
 /** There are no reservations here, so none can be asked for. */
 function checkReservation({ reservation }: JobOptions): void {
   if (reservation !== null && reservation !== "") throw slurmError("INVALID_RESERVATION");
+}
+
+function countEach(hosts: readonly string[]): Record<string, number> {
+  const counts: Record<string, number> = {};
+  for (const host of hosts) counts[host] = (counts[host] ?? 0) + 1;
+  return counts;
 }
 
 /** More nodes than the partition has waits (PartitionConfig); what no node can give is refused. */
@@ -325,7 +360,7 @@ export function wantsTooManyNodes(ask: Ask, partition: PartitionConfig): boolean
 function requestedTres(ask: Ask): Tres {
   const cpus = Math.max(ask.tasks, ask.nodesMin) * ask.cpusPerTask;
   const memMib = ask.memPerNodeMib !== null ? ask.memPerNodeMib * ask.nodesMin : ask.memPerCpuMib !== null ? ask.memPerCpuMib * cpus : null;
-  return { cpus, memMib, nodes: ask.nodesMin, gres: ask.gresPerNode };
+  return { cpus, memMib, nodes: ask.nodesMin, gres: sumOf(ask.gresPerNode, times(ask.gresPerTask ?? {}, ask.tasks), ask.gresPerJob ?? {}) };
 }
 
 function arrayOf(request: JobRequest, facts: AdmissionFacts): ArrayInfo | null {

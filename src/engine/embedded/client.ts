@@ -4,7 +4,7 @@
  * allocation is taken up where it was.
  */
 import { BerthError, slurmError } from "#job/errors.ts";
-import type { JobId } from "#job/id.ts";
+import type { JobId, StepKey } from "#job/id.ts";
 import type { ExitPair } from "#job/outcome.ts";
 import type { AccountedJob, JobRecord, NodeRecord, PartitionRecord, StepRecord } from "#job/record.ts";
 import type { JobRequest } from "#job/request.ts";
@@ -24,9 +24,13 @@ import type {
   JobTarget,
   OwnStep,
   OwnStepOrder,
+  MeasuredStep,
   OwnStepRequest,
+  PlacedTasks,
   SignalScope,
   StepChannel,
+  StepHooks,
+  StepProcess,
   StepRequest,
 } from "../engine.ts";
 import { unpackRecords } from "./packed-records.ts";
@@ -42,6 +46,7 @@ import {
   type CreatedOwnStep,
   type CreatedStep,
   type DaemonStatus,
+  type FoundStep,
   type Operation,
   type Operations,
   type WireError,
@@ -62,6 +67,8 @@ class Moved extends ConnectionLost {}
 
 /** Its lock goes with it. */
 const MOVE_MS = 60;
+/** For ending a step that did not come to start. */
+const CANCEL_MS = 10_000;
 
 /** Operations that may be repeated when nobody knows whether they were done. */
 const REPEATABLE: ReadonlySet<Operation> = new Set<Operation>([
@@ -79,6 +86,7 @@ const REPEATABLE: ReadonlySet<Operation> = new Set<Operation>([
   "release",
   "jobs",
   "steps",
+  "processes",
   "nodes",
   "partitions",
   "config",
@@ -218,7 +226,7 @@ export class EmbeddedEngine implements Engine {
         if (!isGranted) options.onEvent({ ...event, waited: hasWaited });
         isGranted = true;
         granted.resolve(jobId);
-      }
+      } else if (event.kind === "message") options.onEvent(event);
     };
     const ended = this.#followAllocation({ request, token, onEvent, jobId: () => jobId });
     ended.catch(granted.reject); // handled there, also when it comes after the grant
@@ -278,19 +286,39 @@ export class EmbeddedEngine implements Engine {
     return (await this.#call("findAllocation", { jobId }, options)) as AllocationInfo;
   }
 
-  async runStep(request: StepRequest, options: Cancellable & { readonly onWaiting: (text: string) => void }): Promise<StepChannel> {
+  async runStep(request: StepRequest, options: Cancellable & StepHooks): Promise<StepChannel> {
     const onEvent = (event: AllocationNews) => {
       if (event.kind === "waiting") options.onWaiting(event.text);
     };
     const created = (await this.#call("createStep", { request }, { signal: options.signal, onEvent })) as CreatedStep;
-    return EmbeddedStepChannel.attach(created);
+    const { jobId, stepKey } = created.step;
+    try {
+      return await EmbeddedStepChannel.attach(created, options.beforeStart);
+    } catch (error) {
+      await this.cancel({ jobId, arrayTasks: null, stepKey }, { signal: AbortSignal.timeout(CANCEL_MS) }).catch(() => undefined); // it may be over already
+      throw error;
+    }
+  }
+
+  async attachStep(target: { readonly jobId: number; readonly stepKey: StepKey }, options: Cancellable): Promise<StepChannel> {
+    return await EmbeddedStepChannel.observe((await this.#call("findStep", target, options)) as FoundStep);
+  }
+
+  async measureSteps(jobIds: readonly number[], options: Cancellable): Promise<readonly MeasuredStep[]> {
+    return (await this.#call("measureSteps", { jobIds }, options)) as MeasuredStep[];
+  }
+
+  async stepLayout(target: { readonly jobId: number; readonly stepKey: StepKey }, options: Cancellable): Promise<readonly PlacedTasks[]> {
+    return ((await this.#call("findStep", target, options)) as FoundStep).layout;
   }
 
   async openOwnStep(request: OwnStepRequest, options: Cancellable & { readonly onOrder: (order: OwnStepOrder) => void }): Promise<OwnStep> {
     const created = (await this.#call("createOwnStep", { request }, options)) as CreatedOwnStep;
-    const step = new EmbeddedOwnStep(created, options.onOrder);
-    await this.#call("ownStepReady", { jobId: created.step.jobId, stepKey: created.step.stepKey }, options);
-    return step;
+    const { jobId, stepKey } = created.step;
+    return new EmbeddedOwnStep(created, {
+      onOrder: options.onOrder,
+      tellReady: async () => void (await this.#call("ownStepReady", { jobId, stepKey }, options)),
+    });
   }
 
   async tryJob(request: JobRequest, options: Cancellable): ReturnType<Engine["tryJob"]> {
@@ -320,6 +348,9 @@ export class EmbeddedEngine implements Engine {
   async release(target: JobTarget, options: Cancellable): Promise<void> {
     await this.#call("release", target, options);
   }
+  async notify(target: JobTarget & { readonly text: string }, options: Cancellable): Promise<void> {
+    await this.#call("notify", target, options);
+  }
   async requeue(target: JobTarget & { readonly hold: boolean }, options: Cancellable): Promise<void> {
     await this.#call("requeue", target, options);
   }
@@ -345,6 +376,9 @@ export class EmbeddedEngine implements Engine {
   }
   async steps(filter: { readonly jobId: number | null }, options: Cancellable): Promise<readonly StepRecord[]> {
     return (await this.#call("steps", filter, options)) as StepRecord[];
+  }
+  async processes(filter: { readonly jobId: number | null }, options: Cancellable): Promise<readonly StepProcess[]> {
+    return (await this.#call("processes", filter, options)) as StepProcess[];
   }
   async nodes(options: Cancellable): Promise<readonly NodeRecord[]> {
     return (await this.#call("nodes", {}, options)) as NodeRecord[];

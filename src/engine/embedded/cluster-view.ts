@@ -136,7 +136,11 @@ export function describeConfig(controller: Controller, host: string): EngineConf
     SlurmctldLogFile: `${paths.state}/berthd.log`,
     SlurmdSpoolDir: paths.spool,
     StateSaveLocation: paths.state,
-    TaskPlugin: "task/none",
+    SrunEpilog: config.srunEpilog ?? "(null)",
+    SrunProlog: config.srunProlog ?? "(null)",
+    TaskEpilog: config.taskEpilog ?? "(null)",
+    TaskPlugin: config.bindsTasks ? "task/affinity" : "task/none",
+    TaskProlog: config.taskProlog ?? "(null)",
   };
   return Object.entries(settings).sort(([a], [b]) => (a.toLowerCase() < b.toLowerCase() ? -1 : 1));
 }

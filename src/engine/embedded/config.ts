@@ -51,8 +51,15 @@ export interface ClusterConfig {
   readonly maxArraySize: number;
   readonly firstJobId: number;
   readonly jobRequeue: boolean;
+  /** TaskPlugin=task/affinity: tasks are bound to CPUs without being asked. */
+  readonly bindsTasks: boolean;
   /** For steps that name none. */
   readonly mpiDefault: MpiDefault | null;
+  /** Programs around each task, and those that srun itself runs around each step. */
+  readonly taskProlog: string | null;
+  readonly taskEpilog: string | null;
+  readonly srunProlog: string | null;
+  readonly srunEpilog: string | null;
   readonly licenses: Readonly<Record<string, number>>;
   readonly nodes: readonly NodeConfig[];
   readonly partitions: readonly PartitionConfig[];
@@ -141,6 +148,11 @@ function finish(parsed: {
     if (!/^\d{1,9}$/.test(value)) throw new BerthError("CONFIG", `${file}: ${key} wants a number, not "${value}"`);
     return Number(value);
   };
+  const program = (key: string) => {
+    const value = globals.get(key) ?? "";
+    if (value !== "" && !value.startsWith("/")) throw new BerthError("CONFIG", `${file}: ${key} wants an absolute path, not "${value}"`);
+    return value === "" ? null : value;
+  };
   const licenses: Record<string, number> = {};
   for (const entry of (globals.get("licenses") ?? "").split(",").filter(Boolean)) {
     const [name = "", count = "1"] = entry.split(/[:*]/);
@@ -157,6 +169,11 @@ function finish(parsed: {
     maxArraySize: number("maxarraysize", 1001),
     firstJobId: number("firstjobid", 1),
     jobRequeue: number("jobrequeue", 1) !== 0,
+    bindsTasks: /\baffinity\b/.test(globals.get("taskplugin") ?? ""),
+    taskProlog: program("taskprolog"),
+    taskEpilog: program("taskepilog"),
+    srunProlog: program("srunprolog"),
+    srunEpilog: program("srunepilog"),
     mpiDefault: parseMpiDefault(globals.get("mpidefault") ?? "none", file),
     others: Object.fromEntries(globals),
   };

@@ -10,13 +10,13 @@ import { BerthError, slurmError } from "#job/errors.ts";
 import { nowMs, type EpochMs, type JobId, type StepKey } from "#job/id.ts";
 import { outcomeOf, type Outcome } from "#job/life.ts";
 import { EXIT_ZERO, type ExitPair } from "#job/outcome.ts";
-import type { JobRecord } from "#job/record.ts";
+import type { JobRecord, StepRecord } from "#job/record.ts";
 import type { JobRequest } from "#job/request.ts";
 import { isTerminal } from "#job/state.ts";
 import { parseDependency, type Dependency } from "#options/dependency.ts";
 import { isAlive, type ProcessIdentity } from "#platform/process-tree.ts";
 import type { StepResult } from "#step/journal.ts";
-import type { AllocationInfo, JobTarget, OwnStepRequest, StepRequest } from "../engine.ts";
+import type { MeasuredStep, AllocationInfo, JobTarget, OwnStepRequest, StepRequest } from "../engine.ts";
 import { admit, askOf, batchFiles, partitionOf, type Submitter } from "./admission.ts";
 import { ClusterControl } from "./cluster-control.ts";
 import type { ClusterConfig } from "./config.ts";
@@ -34,7 +34,7 @@ import { Resources } from "./resources.ts";
 import { schedule, type Holding } from "./scheduler.ts";
 import { StepManager, type StepManagerHost } from "./step-manager.ts";
 import type { Store } from "./store.ts";
-import type { CreatedOwnStep, CreatedStep, PassTimes } from "./wire.ts";
+import type { CreatedOwnStep, CreatedStep, FoundStep, PassTimes } from "./wire.ts";
 
 /** Waiting jobs that get a reservation in one pass. */
 const BACKFILL_DEPTH = 100;
@@ -288,7 +288,13 @@ export class Controller implements StepManagerHost {
   }
 
   allocationInfo(job: LiveJob): AllocationInfo {
-    return { job: job.record, environment: allocationVariables(this.jobFacts(job)), killWaitSeconds: this.config.killWaitSeconds };
+    const { killWaitSeconds, srunProlog, srunEpilog } = this.config;
+    return {
+      job: job.record,
+      environment: allocationVariables(this.jobFacts(job)),
+      killWaitSeconds,
+      stepScripts: { prolog: srunProlog, epilog: srunEpilog },
+    };
   }
 
   /** @throws BerthError when there is no such job, or it runs no longer or not yet */
@@ -305,6 +311,16 @@ export class Controller implements StepManagerHost {
     options: { readonly signal: AbortSignal; readonly onWait: (text: string) => void },
   ): Promise<CreatedStep> {
     return this.#steps.create(this.findRunning(request.jobId), request, options);
+  }
+
+  /** Nothing for a job that does not run. */
+  measureSteps(jobId: number): MeasuredStep[] {
+    const job = this.book.live.get(jobId as JobId);
+    return job === undefined ? [] : this.#steps.measure(job);
+  }
+
+  findStep(jobId: number, stepKey: StepKey): FoundStep {
+    return this.#steps.find(this.findRunning(jobId), stepKey);
   }
 
   /** @param onOwner gets what is to be called when the owner's connection has closed */
@@ -381,7 +397,16 @@ export class Controller implements StepManagerHost {
   #requeueNow(job: LiveJob, how: NonNullable<LiveJob["requeue"]>): void {
     job.requeue = null;
     const now = nowMs();
-    this.book.apply(job, { kind: "requeued", at: now, eligibleAt: (now + REQUEUE_DELAY_MS) as EpochMs, ...how });
+    this.store.transaction(() => {
+      const steps = this.store.steps(job.id);
+      this.store.saveEarlierRun({
+        ...asEarlierRun(job.record, now),
+        steps,
+        earlierRun: steps.some(isNodeFailure) ? "NODE_FAIL" : "REQUEUED",
+      });
+      this.book.apply(job, { kind: "requeued", at: now, eligibleAt: (now + REQUEUE_DELAY_MS) as EpochMs, ...how });
+    });
+    job.nextStep = 0;
     this.book.queue.add(job);
   }
 
@@ -639,4 +664,13 @@ export class Controller implements StepManagerHost {
       Bun.sleep((this.config.killWaitSeconds + 5) * 1000),
     ]);
   }
+}
+
+/** What the job itself came to counts only when it had ended before it was requeued. */
+function asEarlierRun(job: JobRecord, now: EpochMs): JobRecord {
+  return { ...job, endedAt: now, flags: [], ...(isTerminal(job.state) ? {} : { state: "CANCELLED", exit: EXIT_ZERO }) };
+}
+
+function isNodeFailure({ state }: StepRecord): boolean {
+  return state === "NODE_FAIL";
 }

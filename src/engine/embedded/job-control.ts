@@ -93,6 +93,15 @@ export class JobControl {
     }
   }
 
+  notify(target: JobTarget, text: string): void {
+    for (const job of this.#book.resolve(target)) {
+      const batch = job.steps.get("batch");
+      if (job.holder !== null) job.holder.notify({ kind: "message", text });
+      else if (batch !== undefined) this.#steps.message(batch, text);
+      else throw slurmError("DISABLED");
+    }
+  }
+
   signal(target: JobTarget & { readonly signalNumber: number; readonly scope: SignalScope }, by: number): void {
     if (target.signalNumber === SIGKILL && target.stepKey === null && target.scope !== "batch") {
       this.#hooks.cancel(target, by);

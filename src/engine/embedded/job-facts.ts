@@ -17,6 +17,7 @@ export function jobFacts(job: LiveJob, request: JobRequest, config: ClusterConfi
     nodeList: compressHostlist(job.record.nodes),
     tasksPerNode: tasksPerNode(job.record, { overcommit: job.ask.overcommit, isCounted }),
     given: { tasks: isCounted, cpusPerTask: options.cpusPerTask !== null },
+    planeSize: options.planeSize,
     gpuOptions: {
       SLURM_GPUS: options.gpus,
       SLURM_GPUS_PER_NODE: options.gpusPerNode,
@@ -25,7 +26,7 @@ export function jobFacts(job: LiveJob, request: JobRequest, config: ClusterConfi
       SLURM_CPUS_PER_GPU: options.cpusPerGpu === null ? null : String(options.cpusPerGpu),
       SLURM_OVERCOMMIT: options.overcommit ? "1" : null,
       SLURM_HINT: options.unused["hint"] ?? null,
-      SLURM_THREADS_PER_CORE: options.unused["threads-per-core"] ?? null,
+      SLURM_THREADS_PER_CORE: options.unused["threads-per-core"] ?? (options.unused["hint"] === "nomultithread" ? "1" : null),
     },
   };
 }

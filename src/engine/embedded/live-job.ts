@@ -6,6 +6,7 @@ import type { JobRecord, StepRecord } from "#job/record.ts";
 import type { Dependency } from "#options/dependency.ts";
 import type { StepResult, TerminateReason } from "#step/journal.ts";
 import type { Standing } from "./dependencies.ts";
+import type { Devices } from "./step-gres.ts";
 import type { Ask } from "./placement.ts";
 import type { AllocationNews } from "./wire.ts";
 
@@ -13,6 +14,8 @@ export interface LiveStep {
   record: StepRecord;
   /** CPUs it holds, by node; nothing when it overlaps others. */
   readonly cpuIds: ReadonlyMap<string, readonly number[]>;
+  /** Devices it holds, by node and pool. */
+  readonly gres: ReadonlyMap<string, Devices>;
   daemon: FrameConnection | null;
   /** Run by the process that asked for it, which speaks as a step daemon does; nobody can take over from it. */
   readonly isOwned: boolean;

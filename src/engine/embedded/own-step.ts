@@ -31,6 +31,7 @@ export class EmbeddedOwnStep implements OwnStep {
   readonly environment: Readonly<Record<string, string>>;
   readonly gres: Readonly<Record<string, readonly number[]>>;
   readonly killWaitSeconds: number;
+  readonly ready: Promise<void>;
   readonly #created: CreatedOwnStep;
   readonly #onOrder: (order: OwnStepOrder) => void;
   readonly #journal: Journal;
@@ -40,9 +41,12 @@ export class EmbeddedOwnStep implements OwnStep {
   #result: StepResult | undefined;
   #terminated: TerminateReason | null = null;
 
-  constructor(created: CreatedOwnStep, onOrder: (order: OwnStepOrder) => void) {
+  constructor(
+    created: CreatedOwnStep,
+    options: { readonly onOrder: (order: OwnStepOrder) => void; readonly tellReady: () => Promise<void> },
+  ) {
     this.#created = created;
-    this.#onOrder = onOrder;
+    this.#onOrder = options.onOrder;
     this.step = created.step;
     this.job = created.job;
     this.environment = created.environment;
@@ -50,6 +54,8 @@ export class EmbeddedOwnStep implements OwnStep {
     this.killWaitSeconds = created.killWaitSeconds;
     this.#journal = new Journal(created.spoolDir);
     this.#server = listenFrames(created.socketPath, (connection) => this.#welcome(connection));
+    this.ready = options.tellReady();
+    this.ready.catch(() => undefined); // whoever awaits it hears of it
   }
 
   started(process: ProcessIdentity): void {
@@ -79,6 +85,7 @@ export class EmbeddedOwnStep implements OwnStep {
     this.#result = result;
     this.#journal.append({ kind: "exited", task: 0, status: end.status, usage: null });
     this.#journal.append({ kind: "ended", result });
+    await this.ready.catch(() => undefined); // a controller that has not come yet
     for (const controller of this.#controllers) controller.sendJson({ event: "ended", result } satisfies FromDaemon);
     // The controller removes the spool when our connection has closed; unread, it stays for the next one.
     await Promise.race([this.#acknowledged.promise, Bun.sleep(ACKNOWLEDGE_MS)]);

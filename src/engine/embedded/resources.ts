@@ -1,5 +1,6 @@
 /** What is free on each node now: which CPUs, how much memory, which devices. */
 import type { NodeShare } from "#job/record.ts";
+import { numberPools } from "./gres-pools.ts";
 import type { NodeConfig } from "./config.ts";
 import type { NodeFree, Placement } from "./placement.ts";
 
@@ -21,7 +22,7 @@ export class Resources {
       freeCpus: new Set(Array.from({ length: config.cpus }, (_, id) => id)),
       cpuHolders: new Array<number>(config.cpus).fill(0),
       freeMemMib: config.memMib,
-      freeGres: new Map(Object.entries(config.gres).map(([name, count]) => [name, new Set(Array.from({ length: count }, (_, id) => id))])),
+      freeGres: numberPools(config.gres),
     }));
   }
 

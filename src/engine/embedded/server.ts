@@ -13,6 +13,7 @@ import { describeConfig, nodeRecords, partitionRecords } from "./cluster-view.ts
 import type { Controller } from "./controller.ts";
 import { LiveJob, type Holder } from "./live-job.ts";
 import { packRecords } from "./packed-records.ts";
+import { stepProcesses } from "./step-processes.ts";
 import { applyUpdate } from "./update.ts";
 import {
   MOVED,
@@ -225,6 +226,8 @@ class Client {
         signal: this.#gone.signal,
         onWait: (text) => this.#send({ id, event: { kind: "waiting", text } }),
       }),
+    measureSteps: ({ jobIds }) => jobIds.flatMap((jobId) => this.#controller.measureSteps(jobId)),
+    findStep: ({ jobId, stepKey }) => this.#controller.findStep(jobId, stepKey),
     createOwnStep: ({ request }) => {
       const peer = this.#connection.peer.pid;
       return this.#controller.createOwnStep(request, identify(peer) ?? { pid: peer, startTicks: 0 }, (check) => this.#owned.add(check));
@@ -239,6 +242,7 @@ class Client {
     signal: (target) => this.#controller.control.signal(target, this.#connection.peer.uid),
     hold: (target) => this.#controller.control.hold(target),
     release: (target) => this.#controller.control.releaseHold(target),
+    notify: ({ text, ...target }) => this.#controller.control.notify(target, text),
     requeue: (target) => this.#controller.control.requeue(target),
     suspend: (target) => this.#controller.control.suspend(target),
     resume: (target) => this.#controller.control.resume(target),
@@ -253,6 +257,7 @@ class Client {
     },
     jobs: (filter) => this.#controller.book.records(filter.jobIds).filter((job) => matches(job, filter)),
     steps: ({ jobId }) => [...this.#controller.book.stepRecords()].filter((step) => jobId === null || step.jobId === jobId),
+    processes: ({ jobId }) => stepProcesses(this.#controller.paths, this.#controller.book.live.values(), jobId),
     nodes: () => nodeRecords(this.#controller),
     partitions: () => partitionRecords(this.#controller.config),
     config: () => describeConfig(this.#controller, this.#options.host),
@@ -268,7 +273,7 @@ class Client {
   #accounting(filter: AccountingFilter): readonly JobRecord[] {
     return this.#controller.store
       .accounting(filter)
-      .map((job) => ({ ...job, ...this.#controller.book.record(job.jobId) }))
+      .map((job) => (job.earlierRun === undefined ? { ...job, ...this.#controller.book.record(job.jobId) } : job))
       .filter((job) => matches(job, filter));
   }
 
@@ -338,6 +343,8 @@ const OPERATIONS: ReadonlySet<string> = new Set<Operation>([
   "detachAllocation",
   "findAllocation",
   "createStep",
+  "measureSteps",
+  "findStep",
   "createOwnStep",
   "ownStepReady",
   "tryJob",
@@ -346,6 +353,7 @@ const OPERATIONS: ReadonlySet<string> = new Set<Operation>([
   "signal",
   "hold",
   "release",
+  "notify",
   "requeue",
   "suspend",
   "resume",
@@ -354,6 +362,7 @@ const OPERATIONS: ReadonlySet<string> = new Set<Operation>([
   "updatePartition",
   "jobs",
   "steps",
+  "processes",
   "nodes",
   "partitions",
   "config",

@@ -1,7 +1,7 @@
 /** A running step's streams: the connection between srun and the step daemon (step/wire.ts). */
 import { connectFrames, JSON_FRAME, parseJsonFrame, type FrameConnection } from "#platform/frames.ts";
 import { ERROR_FRAME, INPUT_FRAME, OUTPUT_FRAME, parseTaskFrame, taskFrame, type FromDaemon, type ToDaemon } from "#step/wire.ts";
-import type { StepChannel, StepEvent } from "../engine.ts";
+import type { StepChannel, StepEvent, StepHooks } from "../engine.ts";
 import type { CreatedStep } from "./wire.ts";
 
 /** How long to look for the daemon that takes over from one that was killed. */
@@ -27,21 +27,39 @@ async function connectSoon(path: string): Promise<FrameConnection> {
 
 export class EmbeddedStepChannel implements StepChannel {
   readonly #socketPath: string;
+  readonly #role: "attach" | "observe";
   #connection: FrameConnection;
   readonly #events: StepEvent[] = [];
   #wake: (() => void) | undefined;
   #isOver = false;
 
-  static async attach(created: CreatedStep): Promise<EmbeddedStepChannel> {
-    const channel = new EmbeddedStepChannel(await connectSoon(created.socketPath), created.socketPath);
+  /** Tasks start when it resolves. While `beforeStart` works the daemon waits, because we are connected. */
+  static async attach(created: CreatedStep, beforeStart?: StepHooks["beforeStart"]): Promise<EmbeddedStepChannel> {
+    const channel = new EmbeddedStepChannel(await connectSoon(created.socketPath), created.socketPath, "attach");
     channel.#push({ kind: "created", step: created.step, waited: created.waited });
+    if (beforeStart !== undefined) channel.#say({ op: "preparing" });
+    try {
+      await beforeStart?.(created.step);
+    } catch (error) {
+      await channel[Symbol.asyncDispose]();
+      throw error;
+    }
     channel.#say({ op: "attach" });
     return channel;
   }
 
-  private constructor(connection: FrameConnection, socketPath: string) {
+  /** Beside its srun; what the step said lately comes first. */
+  static async observe(found: CreatedStep): Promise<EmbeddedStepChannel> {
+    const channel = new EmbeddedStepChannel(await connectSoon(found.socketPath), found.socketPath, "observe");
+    channel.#push({ kind: "created", step: found.step, waited: false });
+    channel.#say({ op: "observe" });
+    return channel;
+  }
+
+  private constructor(connection: FrameConnection, socketPath: string, role: "attach" | "observe") {
     this.#connection = connection;
     this.#socketPath = socketPath;
+    this.#role = role;
     this.#listen(connection);
   }
 
@@ -63,7 +81,7 @@ export class EmbeddedStepChannel implements StepChannel {
         continue;
       }
       this.#listen(this.#connection);
-      this.#say({ op: "attach" });
+      this.#say({ op: this.#role });
       return;
     }
     this.#push({ kind: "lost" });
@@ -113,8 +131,8 @@ export class EmbeddedStepChannel implements StepChannel {
     return this.#connection.drained();
   }
 
-  closeInput(): void {
-    this.#say({ op: "eof" });
+  closeInput(task: number | null = null): void {
+    this.#say({ op: "eof", task });
   }
 
   sendSignal(signal: number): void {

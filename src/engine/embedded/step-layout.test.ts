@@ -17,6 +17,7 @@ function layOutWords(words: readonly string[], changes: Partial<LayoutFacts>): s
   const facts: LayoutFacts = {
     shares: [four("n1"), four("n2")],
     busy: new Map(),
+    busyGres: new Map(),
     overlaps: false,
     jobTasks: 1,
     isJobsOwnStep: false,
@@ -34,7 +35,7 @@ const rows: readonly (readonly [name: string, words: readonly string[], changes:
   ["without counts one task on each node", [], {}, "n1:0/0,1,2,3 n2:1/0,1,2,3"],
   ["a job of its own has the job's tasks", [], { isJobsOwnStep: true, jobTasks: 3 }, "n1:0,1/0,1,2,3 n2:2/0,1,2,3"],
   ["one task takes one node, with all its CPUs", ["-n1"], {}, "n1:0/0,1,2,3"],
-  ["block: every node gets one, the first ones fill", ["-n5"], {}, "n1:0,1,2,3/0,1,2,3 n2:4/0,1,2,3"],
+  ["block: as many on each as if they were dealt", ["-n5"], {}, "n1:0,1,2/0,1,2,3 n2:3,4/0,1,2,3"],
   ["cyclic: one after the other", ["-n5", "-m", "cyclic"], {}, "n1:0,2,4/0,1,2,3 n2:1,3/0,1,2,3"],
   ["plane: so many at a time", ["-n6", "-m", "plane=2"], {}, "n1:0,1,4,5/0,1,2,3 n2:2,3/0,1,2,3"],
   ["cyclic goes on where there is room", ["-n4", "-m", "cyclic"], { shares: [share("n1", 0), four("n2")] }, "n1:0/0 n2:1,2,3/0,1,2,3"],
@@ -83,6 +84,7 @@ describe("layOut", () => {
         const found = layOut(request(`-n${tasks}`, ...how), {
           shares: [share("n1", 0, 1, 2), share("n2", 0), four("n3")],
           busy: new Map(),
+          busyGres: new Map(),
           overlaps: false,
           jobTasks: 1,
           isJobsOwnStep: false,

@@ -1,13 +1,14 @@
 /** Where a step's tasks go inside its job's allocation (commands.md §2.4; lifecycle §9). Pure. */
 import { slurmError } from "#job/errors.ts";
 import type { NodeShare } from "#job/record.ts";
+import { asksForDevices, chooseDevices, type Devices } from "./step-gres.ts";
 import type { StepRequest } from "../engine.ts";
 
 export interface StepNode {
   readonly name: string;
   readonly ranks: readonly number[];
   readonly cpuIds: readonly number[];
-  readonly gres: Readonly<Record<string, readonly number[]>>;
+  readonly gres: Devices;
 }
 
 export interface StepLayout {
@@ -20,6 +21,8 @@ export interface LayoutFacts {
   readonly shares: readonly NodeShare[];
   /** CPUs that other steps of the job hold, by node. */
   readonly busy: ReadonlyMap<string, ReadonlySet<number>>;
+  /** Devices that other steps of the job hold, by node and pool. */
+  readonly busyGres: ReadonlyMap<string, Devices>;
   readonly overlaps: boolean;
   readonly jobTasks: number;
   readonly isJobsOwnStep: boolean;
@@ -28,6 +31,7 @@ export interface LayoutFacts {
 /** Undefined when it has to wait for other steps. @throws BerthError when it can never run in this allocation */
 export function layOut(request: StepRequest, facts: LayoutFacts): StepLayout | undefined {
   const { resources, options } = request;
+  if (resources.distribution === "arbitrary" && resources.nodeList !== null) return layOutByHost(request, resources.nodeList, facts);
   const cpusPerTask = resources.cpusPerTask ?? 1;
   const shares = chooseShares(request, facts);
   const tasks =
@@ -68,9 +72,17 @@ export function layOut(request: StepRequest, facts: LayoutFacts): StepLayout | u
   if (chosen.length < nodesWanted || capacities.reduce((sum, capacity) => sum + capacity, 0) < tasks) return undefined;
   const ranks = dealRanks(
     tasks,
-    capacities,
+    capacities.map((capacity, index) =>
+      resources.overcommit && distribution !== "block" ? (chosen[index]?.cpuIds.length ?? 1) : capacity,
+    ),
     distribution === "cyclic" ? 1 : distribution === "plane" ? (resources.planeSize ?? 1) : undefined,
   );
+  const devices = devicesOf(
+    request,
+    facts,
+    chosen.map(({ share }, index) => ({ share, tasks: ranks[index]?.length ?? 0 })),
+  );
+  if (devices === undefined) return undefined;
   return {
     tasks,
     isCyclic: distribution === "cyclic",
@@ -78,7 +90,7 @@ export function layOut(request: StepRequest, facts: LayoutFacts): StepLayout | u
       name: share.node,
       ranks: ranks[index] ?? [],
       cpuIds: options.exact ? cpuIds.slice(0, Math.max(1, (ranks[index]?.length ?? 1) * cpusPerTask)) : cpuIds,
-      gres: share.gres,
+      gres: devices[index] ?? {},
     })),
   };
 }
@@ -103,36 +115,85 @@ export function overcommittedCounts(tasks: number, capacities: readonly number[]
   return counts;
 }
 
+/** Undefined when other steps hold them. A job's own step has all that is the job's. */
+function devicesOf(
+  { resources }: StepRequest,
+  { busyGres, overlaps, isJobsOwnStep }: LayoutFacts,
+  places: readonly { readonly share: NodeShare; readonly tasks: number }[],
+): readonly Devices[] | undefined {
+  if (isJobsOwnStep || !asksForDevices(resources)) return places.map(({ share }) => share.gres);
+  return chooseDevices(
+    resources,
+    places.map((place) => ({ ...place, busy: overlaps ? {} : (busyGres.get(place.share.node) ?? {}) })),
+  );
+}
+
+/** The first nodes, those of -w among them. */
 function chooseShares(request: StepRequest, facts: LayoutFacts): readonly NodeShare[] {
   const { resources, options } = request;
-  const wanted = resources.nodeList;
+  const wanted = resources.nodeList ?? [];
   let shares = facts.shares.filter(({ node }) => resources.excludeNodes?.includes(node) !== true);
-  if (wanted !== null) {
-    if (wanted.some((name) => !facts.shares.some(({ node }) => node === name))) throw slurmError("NODE_CONFIG_UNAVAILABLE");
-    shares = shares.filter(({ node }) => wanted.includes(node));
-  }
+  if (wanted.some((name) => !shares.some(({ node }) => node === name))) throw slurmError("NODE_CONFIG_UNAVAILABLE");
   if (options.relativeNode !== null) shares = shares.slice(options.relativeNode);
   const least = resources.nodesMin ?? 1;
   if (shares.length === 0 || least > shares.length) throw slurmError("NODE_CONFIG_UNAVAILABLE");
-  return resources.nodesMin === null ? shares : shares.slice(0, resources.nodesMax ?? resources.nodesMin);
+  const named = new Set(wanted);
+  if (resources.nodesMin === null) return named.size === 0 ? shares : shares.filter(({ node }) => named.has(node));
+  const count = Math.max(named.size, resources.nodesMax ?? resources.nodesMin);
+  const others = shares.filter(({ node }) => !named.has(node)).slice(0, count - named.size);
+  return shares.filter((share) => named.has(share.node) || others.includes(share));
 }
 
-/** Ranks of each node. Without `turn` (block) every node gets one and the first ones are filled; else `turn` at a time, round robin. */
+/** A host file names the node of each task in turn. */
+function layOutByHost(request: StepRequest, hosts: readonly string[], facts: LayoutFacts): StepLayout | undefined {
+  const { resources, options } = request;
+  const tasks = resources.tasks ?? hosts.length;
+  const byNode = new Map<string, number[]>();
+  for (let rank = 0; rank < tasks; rank++) {
+    const host = hosts[rank] ?? "";
+    byNode.set(host, [...(byNode.get(host) ?? []), rank]);
+  }
+  const shares = facts.shares.filter(({ node }) => byNode.has(node));
+  if (shares.length < byNode.size) throw slurmError("NODE_CONFIG_UNAVAILABLE");
+  const places = shares.map((share) => ({ share, ranks: byNode.get(share.node) ?? [] }));
+  const cpusPerTask = resources.cpusPerTask ?? 1;
+  const free = places.map(({ share, ranks }) => {
+    const wanted = resources.overcommit ? 1 : ranks.length * cpusPerTask;
+    if (share.cpuIds.length < wanted) throw slurmError("TOO_MANY_CPUS");
+    const taken = facts.overlaps ? undefined : facts.busy.get(share.node);
+    const cpuIds = share.cpuIds.filter((id) => taken?.has(id) !== true);
+    if (cpuIds.length < wanted || (!options.exact && cpuIds.length < share.cpuIds.length)) return undefined;
+    return options.exact ? cpuIds.slice(0, Math.max(1, wanted)) : cpuIds;
+  });
+  const devices = devicesOf(
+    request,
+    facts,
+    places.map(({ share, ranks }) => ({ share, tasks: ranks.length })),
+  );
+  if (devices === undefined || free.includes(undefined)) return undefined;
+  return {
+    tasks,
+    isCyclic: false,
+    nodes: places.map(({ share, ranks }, index) => ({ name: share.node, ranks, cpuIds: free[index] ?? [], gres: devices[index] ?? {} })),
+  };
+}
+
+/**
+ * Ranks of each node. Without `turn` (block) the numbers on each node are as if they were dealt one by one, and the ranks
+ * follow each other; else they are dealt, `turn` at a time. Who is full is passed by, until all are: then they go on all the
+ * same (--overcommit).
+ */
 function dealRanks(tasks: number, capacities: readonly number[], turn: number | undefined): number[][] {
   const ranks: number[][] = capacities.map(() => []);
-  if (turn === undefined) {
-    let next = 0;
-    for (const [index, capacity] of capacities.entries()) {
-      const after = capacities.length - index - 1;
-      const count = Math.min(capacity, Math.max(1, tasks - next - after), tasks - next);
-      for (let i = 0; i < count; i++) ranks[index]?.push(next++);
-    }
-    return ranks;
-  }
+  const hasRoom = () => capacities.some((capacity, index) => (ranks[index]?.length ?? 0) < capacity);
   for (let next = 0; next < tasks; ) {
+    const isFull = !hasRoom();
     for (const [index, capacity] of capacities.entries()) {
-      for (let i = 0; i < turn && next < tasks && (ranks[index]?.length ?? 0) < capacity; i++) ranks[index]?.push(next++);
+      for (let i = 0; i < (turn ?? 1) && next < tasks && (isFull || (ranks[index]?.length ?? 0) < capacity); i++)
+        ranks[index]?.push(next++);
     }
   }
-  return ranks;
+  if (turn !== undefined) return ranks;
+  let next = 0;
+  return ranks.map((dealt) => dealt.map(() => next++));
 }

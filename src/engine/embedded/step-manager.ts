@@ -4,13 +4,14 @@
  */
 import { mkdirSync, rmSync, writeFileSync } from "node:fs";
 import { connectFrames, parseJsonFrame, type FrameConnection } from "#platform/frames.ts";
-import { stepVariables, batchVariables, taskVariables, type JobFacts, type StepFacts } from "#job/environment.ts";
+import { GPU_VARIABLES, gpusOf, stepVariables, batchVariables, taskVariables, type JobFacts, type StepFacts } from "#job/environment.ts";
 import { slurmError } from "#job/errors.ts";
 import { nowMs, type StepKey } from "#job/id.ts";
 import { EXIT_ZERO, parseWaitStatus } from "#job/outcome.ts";
 import type { StepRecord, Tres } from "#job/record.ts";
 import type { JobRequest } from "#job/request.ts";
 import type { BaseState } from "#job/state.ts";
+import { bcastPath, libraryDir } from "#options/bcast.ts";
 import { compressHostlist } from "#options/hostlist.ts";
 import { needsPerTask } from "#options/file-pattern.ts";
 import {
@@ -24,16 +25,19 @@ import {
 } from "#step/journal.ts";
 import { readPlan, SCRIPT_FILE, writePlan, type StepPlan, type StreamPlan } from "#step/plan.ts";
 import type { FromDaemon, ToDaemon } from "#step/wire.ts";
+import { measureTree } from "#platform/measure.ts";
 import { isAlive, killTree, type ProcessIdentity } from "#platform/process-tree.ts";
-import type { OwnStepRequest, StepRequest } from "../engine.ts";
+import type { MeasuredStep, OwnStepRequest, StepRequest } from "../engine.ts";
 import { defaultOutput } from "./admission.ts";
+import { bindStep } from "./bind-step.ts";
 import type { ClusterConfig } from "./config.ts";
 import type { DaemonPool } from "./daemon-pool.ts";
 import { Alarm, type LiveJob, type LiveStep } from "./live-job.ts";
 import { stepSocket, stepSpool, type Paths } from "./paths.ts";
+import { asksForDevices, bindGpus, type Devices } from "./step-gres.ts";
 import { layOut, type StepLayout } from "./step-layout.ts";
 import type { Store } from "./store.ts";
-import type { CreatedOwnStep, CreatedStep } from "./wire.ts";
+import type { CreatedOwnStep, CreatedStep, FoundStep } from "./wire.ts";
 
 export interface StepManagerHost {
   readonly config: ClusterConfig;
@@ -88,11 +92,17 @@ export class StepManager {
 
   #layoutFacts(job: LiveJob, request: StepRequest): Parameters<typeof layOut>[1] {
     const busy = new Map<string, Set<number>>();
+    const busyGres = new Map<string, Record<string, readonly number[]>>();
     for (const step of job.steps.values()) {
       for (const [node, ids] of step.cpuIds) {
         const set = busy.get(node) ?? new Set<number>();
         for (const id of ids) set.add(id);
         busy.set(node, set);
+      }
+      for (const [node, devices] of step.gres) {
+        const held = busyGres.get(node) ?? {};
+        for (const [pool, ids] of Object.entries(devices)) held[pool] = [...(held[pool] ?? []), ...ids];
+        busyGres.set(node, held);
       }
     }
     // A step that is started from inside another one would wait for ever for its parent (commands.md §18.2).
@@ -100,6 +110,7 @@ export class StepManager {
     return {
       shares: job.record.shares,
       busy,
+      busyGres,
       overlaps: request.options.overlap || request.kind === "interactive" || isInsideTaskStep,
       jobTasks: job.record.tasks,
       isJobsOwnStep: job.record.kind === "srun",
@@ -118,28 +129,70 @@ export class StepManager {
       containerId: request.containerId,
       srun: { host: request.submit.host, pid: request.submit.sid },
     });
-    const facts = this.#stepFacts(job, stepKey, layout, { umask: request.submit.umask, mpi: this.#mpiOf(request) });
+    const unbound = this.#stepFacts(job, stepKey, layout, {
+      umask: request.submit.umask,
+      mpi: this.#mpiOf(request),
+      ...distributionOf(job, request, layout),
+    });
+    const { facts: bound, refusal } = bindStep(unbound, layout, request, this.#host.config);
+    const facts = withGpus(bound, request);
     const preserved = request.options.preserveEnv ? request.submit.environment : {};
+    const isHolder = asksForDevices(request.resources) && !overlaps;
+    const sent = sentProgram(request, { jobId: job.id, stepKey, node: record.nodes[0] ?? "" });
     const plan: StepPlan = {
       ...this.#commonPlan(job, stepKey, facts),
-      commands: [request.options.command],
-      environment: { ...request.submit.environment, ...stepVariables(this.#host.jobFacts(job), facts), ...pickCounts(preserved) },
+      commands: request.options.taskCommands ?? [sent?.command ?? request.options.command],
+      environment: {
+        ...withoutGpus(request.submit.environment, job),
+        ...stepVariables(this.#host.jobFacts(job), facts),
+        ...pickCounts(preserved),
+        ...sent?.variables,
+      },
       workDir: request.submit.workDir,
       rlimits: request.submit.rlimits,
       ...stepStreams(request, layout.tasks),
       terminal: request.hasTerminal,
       container: request.container === null ? null : { bundle: request.container, gres: gresOf(layout) },
+      refusal,
+      heldGres: isHolder ? Object.fromEntries(devicesOf(layout)) : {},
       isBatch: false,
       taskProlog: request.options.taskProlog,
       taskEpilog: request.options.taskEpilog,
     };
-    const step = await this.#start(job, record, plan, overlaps ? new Map() : cpusOf(layout));
+    const held = { cpuIds: overlaps ? new Map() : cpusOf(layout), gres: isHolder ? devicesOf(layout) : new Map() };
+    const step = await this.#start(job, record, plan, held);
     await Promise.race([step.ready.promise, step.ended.promise, Bun.sleep(READY_MS)]);
     return { step: step.record, socketPath: plan.socketPath };
   }
 
   #mpiOf({ kind, options }: StepRequest): string | null {
     return options.mpi ?? (kind === "interactive" ? null : this.#host.config.mpiDefault);
+  }
+
+  /** What the tasks use now: the processes that the steps' journals name, and everything below them. */
+  measure(job: LiveJob): MeasuredStep[] {
+    return [...job.steps.keys()].map((stepKey) => {
+      const spool = stepSpool(this.#host.paths, job.id, stepKey);
+      const started = new Map<number, ProcessIdentity>();
+      for (const entry of readJournal(spool)) {
+        if ((entry.kind === "started" || entry.kind === "created") && entry.process !== null) started.set(entry.task, entry.process);
+        else if (entry.kind === "exited") started.delete(entry.task);
+      }
+      const { nodes } = planOf(spool)?.facts ?? { nodes: [] };
+      const tasks = [...started].flatMap(([rank, process]) => {
+        const use = isAlive(process) ? measureTree(process.pid) : undefined;
+        return use === undefined ? [] : [{ rank, node: nodes.find(({ ranks }) => ranks.includes(rank))?.name ?? "", ...use }];
+      });
+      return { jobId: job.id, stepKey, tasks };
+    });
+  }
+
+  /** Where a step is that runs. @throws BerthError INVALID_JOB_ID when there is none, or its daemon is not ours */
+  find(job: LiveJob, stepKey: StepKey): FoundStep {
+    const step = job.steps.get(stepKey);
+    if (step === undefined || step.isOwned || stepKey === "batch") throw slurmError("INVALID_JOB_ID");
+    const { facts, socketPath } = readPlan(stepSpool(this.#host.paths, job.id, stepKey));
+    return { step: step.record, socketPath, waited: false, layout: facts.nodes.map(({ name, ranks }) => ({ node: name, ranks })) };
   }
 
   /** A step that `owner` runs. Spool and record are there before it hears of it, so that its end is found whatever dies. */
@@ -165,7 +218,7 @@ export class StepManager {
       }),
       annotations: request.annotations,
     };
-    const facts = this.#stepFacts(job, stepKey, layout, { umask: request.submit.umask, mpi: null });
+    const facts = this.#stepFacts(job, stepKey, layout, { umask: request.submit.umask, mpi: null, distribution: null, planeSize: null });
     const environment = { ...stepVariables(this.#host.jobFacts(job), facts), ...taskVariables(facts, { rank: 0 }) };
     const plan: StepPlan = {
       ...this.#commonPlan(job, stepKey, facts),
@@ -187,7 +240,7 @@ export class StepManager {
     using journal = new Journal(spoolDir);
     journal.append({ kind: "daemon", process: owner });
     store.saveStep(record);
-    this.#track(job, record, { cpuIds: new Map(), isOwned: true });
+    this.#track(job, record, { cpuIds: new Map(), gres: new Map(), isOwned: true });
     return {
       step: record,
       job: job.record,
@@ -230,7 +283,7 @@ export class StepManager {
       container: job.record.container,
       containerId: job.record.containerId,
     });
-    const facts = this.#stepFacts(job, "batch", layout, { umask: request.submit.umask, mpi: null });
+    const facts = this.#stepFacts(job, "batch", layout, { umask: request.submit.umask, mpi: null, distribution: null, planeSize: null });
     const environment = request.submit.environment;
     const output = batch.output ?? defaultOutput(job.record);
     const isAppend = batch.openMode === "append";
@@ -256,7 +309,7 @@ export class StepManager {
       taskProlog: null,
       taskEpilog: null,
     };
-    await this.#start(job, record, plan, new Map(), batch.script);
+    await this.#start(job, record, plan, { cpuIds: new Map(), gres: new Map() }, batch.script);
   }
 
   #commonPlan(
@@ -275,6 +328,8 @@ export class StepManager {
     | "configDirs"
     | "stateDir"
     | "runtimeRoot"
+    | "siteTaskProlog"
+    | "siteTaskEpilog"
   > {
     const { config, paths } = this.#host;
     return {
@@ -288,6 +343,8 @@ export class StepManager {
       configDirs: paths.configDirs,
       stateDir: paths.state,
       runtimeRoot: paths.runtimeRoot,
+      siteTaskProlog: config.taskProlog,
+      siteTaskEpilog: config.taskEpilog,
     };
   }
 
@@ -342,27 +399,34 @@ export class StepManager {
     job: LiveJob,
     stepKey: StepKey,
     layout: StepLayout,
-    options: { readonly umask: number; readonly mpi: string | null },
+    options: Pick<StepFacts, "umask" | "mpi" | "distribution" | "planeSize">,
   ): StepFacts {
     return {
       jobId: job.id,
       stepKey,
-      nodes: layout.nodes.map((node) => ({ name: node.name, ranks: node.ranks, cpus: node.cpuIds.length, gpus: node.gres["gpu"] ?? [] })),
+      nodes: layout.nodes.map((node) => ({ name: node.name, ranks: node.ranks, cpus: node.cpuIds.length, gpus: gpusOf(node.gres) })),
       nodeList: compressHostlist(layout.nodes.map((node) => node.name)),
       tasks: layout.tasks,
       umask: options.umask,
       mpi: options.mpi,
-      distribution: stepKey === "batch" ? null : layout.isCyclic ? "cyclic" : layout.tasks === layout.nodes.length ? null : "block",
+      distribution: options.distribution,
+      planeSize: options.planeSize,
     };
   }
 
   /** Spool first, then the record, then the daemon: what a crash leaves between two of them is swept at the next start, or made anew. */
-  async #start(job: LiveJob, record: StepRecord, plan: StepPlan, cpuIds: LiveStep["cpuIds"], script?: string): Promise<LiveStep> {
+  async #start(
+    job: LiveJob,
+    record: StepRecord,
+    plan: StepPlan,
+    held: Pick<LiveStep, "cpuIds" | "gres">,
+    script?: string,
+  ): Promise<LiveStep> {
     const { store, pool } = this.#host;
     const spool = this.#makeSpool(job, record.stepKey, plan);
     if (script !== undefined) writeFileSync(`${spool}/${SCRIPT_FILE}`, script, { mode: 0o700, flag: "wx" });
     store.saveStep(record);
-    const step = this.#track(job, record, { cpuIds, isOwned: false });
+    const step = this.#track(job, record, { ...held, isOwned: false });
     const daemon = await pool.take();
     this.#attach(job, step, daemon);
     this.#run(step, spool);
@@ -377,7 +441,7 @@ export class StepManager {
     return spool;
   }
 
-  #track(job: LiveJob, record: StepRecord, how: Pick<LiveStep, "cpuIds" | "isOwned">): LiveStep {
+  #track(job: LiveJob, record: StepRecord, how: Pick<LiveStep, "cpuIds" | "gres" | "isOwned">): LiveStep {
     const step: LiveStep = {
       record,
       ...how,
@@ -566,9 +630,18 @@ export class StepManager {
   async recover(job: LiveJob, record: StepRecord): Promise<void> {
     const isOwned = this.#isOwned(job, record.stepKey);
     const cpuIds = new Map(record.stepKey === "batch" || isOwned ? [] : job.record.shares.map((share) => [share.node, share.cpuIds]));
-    const step = this.#track(job, record, { cpuIds, isOwned });
+    const step = this.#track(job, record, { cpuIds, gres: this.#heldDevices(job, record.stepKey), isOwned });
     if (typeof record.stepKey === "number") job.nextStep = Math.max(job.nextStep, record.stepKey + 1);
     if (!(await this.#reconnect(job, step))) this.#daemonLost(job, step);
+  }
+
+  /** Which devices a step of before the restart holds, its plan knows. */
+  #heldDevices(job: LiveJob, stepKey: StepKey): LiveStep["gres"] {
+    try {
+      return new Map(Object.entries(readPlan(stepSpool(this.#host.paths, job.id, stepKey)).heldGres ?? {}));
+    } catch {
+      return new Map(); // the spool is gone, and with it the step
+    }
   }
 
   #isOwned(job: LiveJob, stepKey: StepKey): boolean {
@@ -580,6 +653,16 @@ export class StepManager {
   }
 }
 
+/** Undefined when the step has just ended. */
+function planOf(spoolDir: string): StepPlan | undefined {
+  try {
+    return readPlan(spoolDir);
+  } catch (error) {
+    if ((error as NodeJS.ErrnoException).code === "ENOENT") return undefined;
+    throw error;
+  }
+}
+
 /** Whether a task's process may exist that is not written down. */
 function isLaunching(entries: readonly JournalEntry[]): boolean {
   return entries.some(
@@ -587,8 +670,48 @@ function isLaunching(entries: readonly JournalEntry[]): boolean {
   );
 }
 
+/** What tasks are told: in a job of srun's own only what was asked for, or follows from -c; in an allocation also what came of it. */
+function distributionOf(job: LiveJob, { resources }: StepRequest, layout: StepLayout): Pick<StepFacts, "distribution" | "planeSize"> {
+  const { distribution, planeSize, cpusPerTask } = resources;
+  if (distribution !== null) return { distribution, planeSize: distribution === "plane" ? planeSize : null };
+  const isTold = job.record.kind !== "srun" || cpusPerTask !== null;
+  return { distribution: !isTold ? null : layout.tasks <= layout.nodes.length ? "cyclic" : "block", planeSize: null };
+}
+
+/** In a job with GPUs a script's own variables for them must not reach a task that sees others, or none. */
+function withoutGpus(environment: Readonly<Record<string, string>>, job: LiveJob): Readonly<Record<string, string>> {
+  if (job.record.shares.every(({ gres }) => gpusOf(gres).length === 0)) return environment;
+  return Object.fromEntries(Object.entries(environment).filter(([name]) => !GPU_VARIABLES.has(name)));
+}
+
+/** What each task sees of its node's GPUs. */
+function withGpus(facts: StepFacts, { resources }: StepRequest): StepFacts {
+  const nodes = facts.nodes.map((node) => {
+    const seen = bindGpus(resources, node.gpus, node.ranks.length);
+    return seen === null ? node : { ...node, gpusByTask: seen };
+  });
+  return { ...facts, nodes };
+}
+
+function devicesOf(layout: StepLayout): Map<string, Devices> {
+  return new Map(layout.nodes.map((node) => [node.name, node.gres]));
+}
+
 function cpusOf(layout: StepLayout): Map<string, readonly number[]> {
   return new Map(layout.nodes.map((node) => [node.name, node.cpuIds]));
+}
+
+/** What a step runs whose program srun copies before it starts, and where its libraries are. */
+function sentProgram(
+  { options, submit }: StepRequest,
+  step: Parameters<typeof bcastPath>[1],
+): { readonly command: readonly string[]; readonly variables: Readonly<Record<string, string>> } | undefined {
+  const { bcastCopy, command } = options;
+  if (bcastCopy === null) return undefined;
+  const path = bcastPath(bcastCopy.destination, step);
+  const inherited = submit.environment["LD_LIBRARY_PATH"];
+  const libraries = [libraryDir(path), ...(inherited === undefined || inherited === "" ? [] : [inherited])].join(":");
+  return { command: [path, ...command.slice(1)], variables: bcastCopy.sendLibs ? { LD_LIBRARY_PATH: libraries } : {} };
 }
 
 /** `srun --preserve-env` keeps the counts that the caller has (srun(1), -E). */

@@ -14,7 +14,19 @@ import type { JobRequest } from "#job/request.ts";
 import { isTerminal } from "#job/state.ts";
 import type { ProcessIdentity } from "#platform/process-tree.ts";
 
-const SCHEMA_VERSION = 1;
+const SCHEMA_VERSION = 2;
+/** Since version 2: runs of jobs that were requeued, with their steps. */
+const EARLIER_RUNS = `
+  CREATE TABLE earlier_runs (
+    run INTEGER PRIMARY KEY AUTOINCREMENT,
+    job_id INTEGER NOT NULL,
+    submitted_at INTEGER NOT NULL,
+    ended_at INTEGER,
+    array_job_id INTEGER,
+    record TEXT NOT NULL
+  );
+  CREATE INDEX earlier_runs_job ON earlier_runs (job_id);
+`;
 const SCHEMA = `
   CREATE TABLE meta (key TEXT PRIMARY KEY, value TEXT NOT NULL) WITHOUT ROWID;
   CREATE TABLE jobs (
@@ -36,6 +48,7 @@ const SCHEMA = `
     record TEXT NOT NULL,
     PRIMARY KEY (job_id, step_key)
   ) WITHOUT ROWID;
+  ${EARLIER_RUNS}
 `;
 
 export class Store implements Disposable {
@@ -73,7 +86,7 @@ export class Store implements Disposable {
   #migrate(db: Database): void {
     const version = db.query<{ user_version: number }, []>("PRAGMA user_version").get()?.user_version ?? 0;
     if (version === SCHEMA_VERSION) return;
-    if (version !== 0) {
+    if (version !== 0 && version !== 1) {
       throw new BerthError(
         "STORE_VERSION",
         `${this.#path} was written by another version of Berth (schema ${version}, this one knows ${SCHEMA_VERSION})`,
@@ -83,7 +96,7 @@ export class Store implements Disposable {
       );
     }
     db.transaction(() => {
-      db.run(SCHEMA);
+      db.run(version === 0 ? SCHEMA : EARLIER_RUNS);
       db.run(`PRAGMA user_version = ${SCHEMA_VERSION}`);
     }).immediate();
   }
@@ -129,6 +142,14 @@ export class Store implements Disposable {
   saveJob(job: JobRecord): void {
     const isLive = !isTerminal(job.state) || job.flags.includes("COMPLETING");
     this.#saveJob.run(job.jobId, isLive ? 1 : 0, job.submittedAt, job.endedAt, job.array?.jobId ?? null, JSON.stringify(job));
+  }
+
+  /** The run of a job that is to run again: its record is kept beside the job's, and its steps with it. */
+  saveEarlierRun(job: AccountedJob): void {
+    this.#db
+      .query("INSERT INTO earlier_runs (job_id, submitted_at, ended_at, array_job_id, record) VALUES (?, ?, ?, ?, ?)")
+      .run(job.jobId, job.submittedAt, job.endedAt, job.array?.jobId ?? null, JSON.stringify(job));
+    this.#db.query("DELETE FROM steps WHERE job_id = ?").run(job.jobId);
   }
 
   addRequest(jobId: JobId, request: JobRequest, token: string | null): void {
@@ -209,6 +230,7 @@ export class Store implements Disposable {
     readonly jobIds: readonly number[] | null;
     readonly from: EpochMs | null;
     readonly to: EpochMs | null;
+    readonly earlierRuns?: boolean;
   }): AccountedJob[] {
     const conditions: string[] = [];
     const values: number[] = [];
@@ -226,7 +248,13 @@ export class Store implements Disposable {
       values.push(window.to);
     }
     const where = conditions.length === 0 ? "" : `WHERE ${conditions.join(" AND ")}`;
-    return this.#jobs(where, values).map((job) => ({ ...job, steps: this.steps(job.jobId) }));
+    const jobs = this.#jobs(where, values).map((job): AccountedJob => ({ ...job, steps: this.steps(job.jobId) }));
+    if (window.earlierRuns !== true) return jobs;
+    const runs = this.#db
+      .query<{ record: string }, number[]>(`SELECT record FROM earlier_runs ${where} ORDER BY job_id, run`)
+      .all(...values);
+    const earlier = runs.map((row) => JSON.parse(row.record) as AccountedJob);
+    return earlier.length === 0 ? jobs : [...earlier, ...jobs].sort((a, b) => a.jobId - b.jobId); // stable: the last run comes last
   }
 
   [Symbol.dispose](): void {

@@ -89,7 +89,11 @@ const FILES: Readonly<Record<string, (batch: BatchRequest, value: string) => Bat
   StdIn: (batch, input) => ({ ...batch, input: orNull(input) }),
 };
 
-const KNOWN: ReadonlySet<string> = new Set([EDITS, PENDING_EDITS, WISHES, FILES].flatMap((table) => Object.keys(table)).concat("WorkDir"));
+export const UPDATE_KEYS = {
+  anyState: Object.keys(EDITS),
+  waiting: [PENDING_EDITS, WISHES, FILES].flatMap((table) => Object.keys(table)).concat("WorkDir"),
+} as const;
+const KNOWN: ReadonlySet<string> = new Set([...UPDATE_KEYS.anyState, ...UPDATE_KEYS.waiting]);
 
 export function applyUpdate(controller: Controller, target: JobTarget & { readonly changes: Readonly<Record<string, string>> }): void {
   const changes = Object.entries(target.changes);

@@ -15,7 +15,16 @@ import type { JobId, StepKey } from "#job/id.ts";
 import type { ExitPair } from "#job/outcome.ts";
 import type { JobRecord, StepRecord } from "#job/record.ts";
 import type { JobRequest } from "#job/request.ts";
-import type { AccountingFilter, AllocationInfo, JobFilter, JobTarget, OwnStepRequest, SignalScope, StepRequest } from "../engine.ts";
+import type {
+  AccountingFilter,
+  AllocationInfo,
+  JobFilter,
+  JobTarget,
+  OwnStepRequest,
+  PlacedTasks,
+  SignalScope,
+  StepRequest,
+} from "../engine.ts";
 import type { PackedRecords } from "./packed-records.ts";
 
 export interface Operations {
@@ -28,6 +37,10 @@ export interface Operations {
   readonly detachAllocation: { readonly args: { readonly jobId: number } };
   readonly findAllocation: { readonly args: { readonly jobId: number } };
   readonly createStep: { readonly args: { readonly request: StepRequest } };
+  /** What steps use now: for sstat. */
+  readonly measureSteps: { readonly args: { readonly jobIds: readonly number[] } };
+  /** A step that runs: for sattach. */
+  readonly findStep: { readonly args: { readonly jobId: number; readonly stepKey: StepKey } };
   /** A step that its caller runs; the caller then listens at the step's socket as a step daemon does, and says `ownStepReady`. */
   readonly createOwnStep: { readonly args: { readonly request: OwnStepRequest } };
   readonly ownStepReady: { readonly args: { readonly jobId: number; readonly stepKey: StepKey } };
@@ -38,6 +51,7 @@ export interface Operations {
   readonly signal: { readonly args: JobTarget & { readonly signalNumber: number; readonly scope: SignalScope } };
   readonly hold: { readonly args: JobTarget };
   readonly release: { readonly args: JobTarget };
+  readonly notify: { readonly args: JobTarget & { readonly text: string } };
   readonly requeue: { readonly args: JobTarget & { readonly hold: boolean } };
   readonly suspend: { readonly args: JobTarget };
   readonly resume: { readonly args: JobTarget };
@@ -46,6 +60,7 @@ export interface Operations {
   readonly updatePartition: { readonly args: { readonly name: string; readonly changes: Readonly<Record<string, string>> } };
   readonly jobs: { readonly args: JobFilter };
   readonly steps: { readonly args: { readonly jobId: number | null } };
+  readonly processes: { readonly args: { readonly jobId: number | null } };
   readonly nodes: { readonly args: Record<string, never> };
   readonly partitions: { readonly args: Record<string, never> };
   readonly config: { readonly args: Record<string, never> };
@@ -78,12 +93,17 @@ export type Answer =
 export type AllocationNews =
   | { readonly kind: "queued"; readonly jobId: JobId; readonly configUnavailable: boolean }
   | { readonly kind: "granted"; readonly info: AllocationInfo; readonly waited: boolean }
-  | { readonly kind: "waiting"; readonly text: string };
+  | { readonly kind: "waiting"; readonly text: string }
+  | { readonly kind: "message"; readonly text: string };
 
 export interface CreatedStep {
   readonly step: StepRecord;
   readonly socketPath: string;
   readonly waited: boolean;
+}
+
+export interface FoundStep extends CreatedStep {
+  readonly layout: readonly PlacedTasks[];
 }
 
 export interface CreatedOwnStep {

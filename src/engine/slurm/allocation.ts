@@ -13,6 +13,8 @@ import { siteError } from "./errors.ts";
 const HOLD = "env -0; printf '\\0BERTH\\n'; read -r code || code=0; exit \"$code\"";
 export const HOLD_COMMAND = ["/bin/sh", "-c", HOLD] as const;
 const END_MARK = "\0BERTH\n";
+/** Until the next SIGTERM to a salloc that has not ended. */
+const AGAIN_MS = 250;
 const SIGTERM = 15;
 const SIGKILL = 9;
 
@@ -44,7 +46,7 @@ export class SallocProcess {
     readonly onQueued: (jobId: JobId, configUnavailable: boolean) => void;
   }): Promise<Granted> {
     const words = this.#readWords(onQueued);
-    const onAbort = () => this.#salloc.kill(SIGTERM);
+    const onAbort = () => this.#withdraw();
     signal.addEventListener("abort", onAbort, { once: true });
     try {
       const text = await this.#readUntilMark();
@@ -60,6 +62,16 @@ export class SallocProcess {
     } finally {
       signal.removeEventListener("abort", onAbort);
     }
+  }
+
+  /**
+   * salloc takes its job back when it is terminated. One SIGTERM is not enough: when it comes between salloc's last look at its
+   * flag and its sleep, salloc notes it and sleeps on.
+   */
+  #withdraw(): void {
+    this.#salloc.kill(SIGTERM);
+    const again = setInterval(() => this.#salloc.kill(SIGTERM), AGAIN_MS);
+    void this.#salloc.exited.finally(() => clearInterval(again));
   }
 
   #refusal(): BerthError {

@@ -23,13 +23,16 @@ import type {
   JobFilter,
   JobTarget,
   OwnStep,
+  RemoteContainers,
   SignalScope,
+  MeasuredStep,
+  PlacedTasks,
   StepChannel,
   StepRequest,
 } from "../engine.ts";
 import { HOLD_COMMAND, SallocProcess } from "./allocation.ts";
 import { siteError } from "./errors.ts";
-import { cancelOneByOne } from "./cancel-each.ts";
+import { cancelTogether } from "./cancel-each.ts";
 import { matches } from "./job-matches.ts";
 import { jobArgv, stepArgv } from "./job-argv.ts";
 import { parseJob } from "./records/job.ts";
@@ -37,7 +40,9 @@ import { parseNode, parsePartition, parseStep } from "./records/others.ts";
 import { requestComment, taskCommand, type ContainerRequest } from "./site/container-request.ts";
 import { batchScriptFor } from "./site/script-file.ts";
 import { SiteCommands } from "./site-commands.ts";
+import { ContainerRecords } from "./accounting/container-records.ts";
 import { ErrorPipe } from "./error-pipe.ts";
+import { SlurmRemoteContainers } from "./remote/remote-containers.ts";
 import { SlurmStepChannel } from "./step-channel.ts";
 import { TOKEN_VARIABLE } from "./task/launch-failure.ts";
 
@@ -47,10 +52,12 @@ const POLL_MS = [20, 50, 100, 200, 300, 500] as const;
 export class SlurmEngine implements Engine {
   readonly name = "slurm";
   readonly #site: SiteCommands;
+  readonly #records: ContainerRecords;
   #config: Promise<EngineConfig> | undefined;
 
   constructor(env: Readonly<Record<string, string | undefined>> = process.env) {
     this.#site = new SiteCommands(env);
+    this.#records = new ContainerRecords(env);
   }
 
   async info(options: Cancellable): Promise<EngineInfo> {
@@ -79,6 +86,9 @@ export class SlurmEngine implements Engine {
     const stdout = await this.#sbatch(request, ["--parsable"], options);
     const jobId = Number(/^(\d+)/.exec(stdout.stdout)?.[1]);
     if (shellCode(stdout.status) !== 0 || !(jobId > 0)) throw siteError("sbatch", `${stdout.stdout}\n${stdout.stderr}`);
+    const container = containerOf(request.options);
+    if (container !== undefined)
+      this.#records.write(String(jobId), { container: container.bundle, id: container.containerId, annotations: {} });
     return { jobId: jobId as JobId };
   }
 
@@ -224,8 +234,23 @@ export class SlurmEngine implements Engine {
     });
   }
 
+  attachStep(): Promise<StepChannel> {
+    throw slurmError("NOT_SUPPORTED", { hint: "use the cluster's own sattach" });
+  }
+
+  measureSteps(): Promise<readonly MeasuredStep[]> {
+    throw slurmError("NOT_SUPPORTED", { hint: "use the cluster's own sstat" });
+  }
+
+  stepLayout(): Promise<readonly PlacedTasks[]> {
+    throw slurmError("NOT_SUPPORTED", { hint: "use the cluster's own sattach" });
+  }
+
+  readonly remote: RemoteContainers = new SlurmRemoteContainers();
+
+  /** Nobody's process here can be a step of a job that runs elsewhere: see `remote`. */
   openOwnStep(): Promise<OwnStep> {
-    throw slurmError("NOT_SUPPORTED", { hint: "containers of podman and docker run on the embedded engine: set BERTH_ENGINE=embedded" });
+    throw slurmError("NOT_SUPPORTED");
   }
 
   async tryJob(request: JobRequest, options: Cancellable): ReturnType<Engine["tryJob"]> {
@@ -248,7 +273,18 @@ export class SlurmEngine implements Engine {
   }
 
   cancelEach(targets: readonly JobTarget[], options: Cancellable): Promise<readonly (BerthError | null)[]> {
-    return cancelOneByOne(targets, (target) => this.cancel(target, options));
+    return cancelTogether(targets, {
+      scancel: (jobIds) => this.#site.call("scancel", ["-v", ...jobIds], options),
+      cancel: (target) => this.cancel(target, options),
+    });
+  }
+
+  notify(): Promise<void> {
+    throw slurmError("NOT_SUPPORTED", { hint: "use the cluster's own scontrol" });
+  }
+
+  processes(): Promise<never> {
+    throw slurmError("NOT_SUPPORTED", { hint: "use the cluster's own scontrol" });
   }
 
   async sendSignal(
@@ -315,7 +351,16 @@ export class SlurmEngine implements Engine {
   }
 
   async #showJobs(args: readonly string[], options: Cancellable): Promise<readonly JobRecord[]> {
-    return parsed(await this.#site.ask("scontrol", ["-d", "-o", "show", "job", ...args], options), parseJob);
+    const found = parsed(await this.#site.ask("scontrol", ["-d", "-o", "show", "job", ...args], options), parseJob);
+    return found.map((job) => (job.container === null ? { ...job, ...this.#containerOf(String(job.jobId), job.submittedAt) } : job));
+  }
+
+  /** What neither Slurm nor the job's comment says. */
+  #containerOf(key: string, since: number): Partial<Pick<StepRecord, "container" | "containerId" | "annotations">> {
+    const facts = this.#records.read(key, since);
+    if (facts === undefined) return {};
+    const { annotations } = facts;
+    return { container: facts.container, containerId: facts.id, ...(Object.keys(annotations).length === 0 ? {} : { annotations }) };
   }
 
   async #getJob(jobId: number, options: Cancellable): Promise<JobRecord> {
@@ -332,7 +377,7 @@ export class SlurmEngine implements Engine {
         if (error instanceof BerthError && (error.code === "INVALID_JOB_ID" || /not found/.test(error.message))) return "";
         throw error;
       });
-    return parsed(stdout, parseStep);
+    return parsed(stdout, parseStep).map((step) => ({ ...step, ...this.#containerOf(`${step.jobId}.${step.stepKey}`, step.startedAt) }));
   }
 
   async nodes(options: Cancellable): Promise<readonly NodeRecord[]> {
@@ -351,13 +396,13 @@ export class SlurmEngine implements Engine {
     });
   }
 
-  /** What the controller remembers. Steps that have ended are known to slurmdbd alone. */
+  /** What the controller remembers, with the steps that live. Those that have ended are known to slurmdbd alone. */
   async accounting(filter: AccountingFilter, options: Cancellable): Promise<readonly AccountedJob[]> {
-    const found = await this.jobs(filter, options);
+    const [found, steps] = await Promise.all([this.jobs(filter, options), this.steps({ jobId: null }, options)]);
     const { from, to } = filter;
     return found
       .filter((job) => (to === null || job.submittedAt <= to) && (from === null || job.endedAt === null || job.endedAt >= from))
-      .map((job) => ({ ...job, steps: [] }));
+      .map((job) => ({ ...job, steps: steps.filter((step) => step.jobId === job.jobId) }));
   }
 
   async batchScript(jobId: number, options: Cancellable): Promise<string> {

@@ -2,6 +2,7 @@
 import { accessSync, constants, realpathSync } from "node:fs";
 import { join } from "node:path";
 import { BerthError } from "#job/errors.ts";
+import { asRealUser } from "#platform/users.ts";
 
 /** Where sites put Slurm when it is in nobody's PATH. */
 const USUAL_DIRS = [
@@ -39,6 +40,11 @@ export function getSiteProgram(name: string): string {
       "install Slurm's client commands (Debian: apt-get install slurm-client), add their directory to PATH, " +
       "or use the embedded engine: BERTH_ENGINE=embedded",
   });
+}
+
+/** The words that run it as the user who is known to Slurm. @throws BerthError SLURM_MISSING */
+export function siteWords(name: string): [string, ...string[]] {
+  return [...asRealUser(), getSiteProgram(name)] as unknown as [string, ...string[]];
 }
 
 function realpathOf(path: string): string {

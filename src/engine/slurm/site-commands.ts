@@ -4,7 +4,7 @@ import { shellCode } from "#job/outcome.ts";
 import { runChild, type Result } from "#platform/child.ts";
 import { spawnPiped, type PipedProcess } from "#platform/piped-process.ts";
 import { siteError } from "./errors.ts";
-import { getSiteProgram } from "./programs.ts";
+import { siteWords } from "./programs.ts";
 
 const TIMEOUT_MS = 120_000;
 /** Listings of a large site are long. */
@@ -50,7 +50,7 @@ export class SiteCommands {
     { signal, env, cwd }: { readonly signal: AbortSignal; readonly env?: Environment; readonly cwd?: string },
   ): Promise<Result> {
     signal.throwIfAborted();
-    const result = await runChild([getSiteProgram(command), ...args], {
+    const result = await runChild([...siteWords(command), ...args], {
       env: env === undefined ? this.#env : this.jobEnvironment(env),
       cwd: cwd ?? "/",
       signal,
@@ -67,7 +67,7 @@ export class SiteCommands {
   }
 
   start(command: string, args: readonly string[], { env }: { readonly env: Environment }): PipedProcess {
-    return spawnPiped([getSiteProgram(command), ...args], { env: this.jobEnvironment(env), cwd: "/" });
+    return spawnPiped([...siteWords(command), ...args], { env: this.jobEnvironment(env), cwd: "/" });
   }
 
   /** A job's environment, and which cluster is asked. */

@@ -29,6 +29,7 @@ export class SlurmStepChannel implements StepChannel {
   #wake: (() => void) | undefined;
   #isOver = false;
   #isAborted = false;
+  #hasLostNode = false;
   #layout: Layout | undefined;
   #isCreated = false;
   readonly #created = Promise.withResolvers<void>();
@@ -108,7 +109,8 @@ export class SlurmStepChannel implements StepChannel {
     for (const ended of this.#ended.values()) if (ended.kind !== "unknown") exit = worseExit(exit, exitPair(ended));
     const hasReport = [...this.#ended.values()].some((ended) => ended.kind !== "unknown");
     // A job that ends takes its steps with it, by SIGTERM, sometimes before a task has reported.
-    if (!hasReport && this.#isAborted) exit = { code: 0, signal: SIGTERM };
+    if (this.#hasLostNode && exit.code === 0 && exit.signal === 0) exit = { code: 1, signal: 0 };
+    else if (!hasReport && this.#isAborted) exit = { code: 0, signal: SIGTERM };
     else if (exit.code === 0 && exit.signal === 0 && status.kind === "exited" && status.code > 0) exit = { code: status.code, signal: 0 };
     this.#push({ kind: "ended", exit });
   }
@@ -158,6 +160,10 @@ export class SlurmStepChannel implements StepChannel {
         break;
       case "message":
         if (/Force Terminated|Job step aborted|CANCELLED/.test(word.text)) this.#isAborted = true;
+        if (/^error: Node failure on /.test(word.text)) {
+          this.#hasLostNode = true;
+          this.#push({ kind: "aborting", reason: "nodeFailure" });
+        }
         if (this.#isCreated) this.#push({ kind: "message", text: word.text });
         else this.#failure += `${word.text}\n`;
         break;

@@ -20,9 +20,37 @@ export interface Cargo {
   readonly executableSha: string;
 }
 
+const ARCHIVE = ["tar", "--sort=name", "--numeric-owner", "--owner=0", "--group=0", "--format=gnu"] as const;
+
 /** The same files give the same bytes. */
 export function archiveCommand(bundle: string): [string, ...string[]] {
-  return ["tar", "--sort=name", "--numeric-owner", "--owner=0", "--group=0", "--format=gnu", "-C", bundle, "-cf", "-", "."];
+  return [...ARCHIVE, "-C", bundle, "-cf", "-", "."];
+}
+
+/** A root file system alone, as the rootfs of a bundle that has nothing else. */
+export function rootfsArchiveCommand(rootfs: string): [string, ...string[]] {
+  return [...ARCHIVE, "--transform=s,^\\.,rootfs,S", "-C", rootfs, "-cf", "-", "."];
+}
+
+/** Its digest, and the executable's with what tells one from another at a glance. @throws BerthError TRANSFER */
+export async function rootfsSha(rootfs: string, { signal }: { readonly signal: AbortSignal }): Promise<string> {
+  const print = await fingerprint(rootfs, signal);
+  return await new ShaMemory().get(rootfs, print, () => shaOf(tar(rootfsArchiveCommand(rootfs)), rootfs));
+}
+
+export async function describeExecutable(executable: string): Promise<Pick<Cargo, "executableStamp" | "executableSha">> {
+  const { size, mtimeMs } = statSync(executable);
+  const executableStamp = `${size} ${Math.floor(mtimeMs / 1000)}`;
+  const executableSha = await new ShaMemory().get(
+    executable,
+    `${executableStamp} ${mtimeMs}`,
+    async () => await hash(createReadStream(executable)),
+  );
+  return { executableStamp, executableSha };
+}
+
+function tar(command: readonly [string, ...string[]]): ReturnType<typeof spawnPiped> {
+  return spawnPiped(command, { env: { PATH: "/usr/bin:/bin", LC_ALL: "C" }, cwd: "/" });
 }
 
 /** @throws BerthError BUNDLE_*, TRANSFER */
@@ -33,20 +61,14 @@ export async function describeCargo(bundle: string, executable: string, { signal
       hint: "move it into the bundle, or both to a file system that the nodes share",
     });
   }
-  const { size, mtimeMs } = statSync(executable);
-  const memory = new ShaMemory();
-  const executableStamp = `${size} ${Math.floor(mtimeMs / 1000)}`;
   const print = await fingerprint(bundle, signal);
   return {
     bundle,
     rootfs,
     executable,
-    executableStamp,
     configSha: new Bun.CryptoHasher("sha256").update(readFileSync(join(bundle, "config.json"))).digest("hex"),
-    bundleSha: await memory.get(bundle, print, () =>
-      shaOf(spawnPiped(archiveCommand(bundle), { env: { PATH: "/usr/bin:/bin", LC_ALL: "C" }, cwd: "/" }), bundle),
-    ),
-    executableSha: await memory.get(executable, `${executableStamp} ${mtimeMs}`, async () => await hash(createReadStream(executable))),
+    bundleSha: await new ShaMemory().get(bundle, print, () => shaOf(tar(archiveCommand(bundle)), bundle)),
+    ...(await describeExecutable(executable)),
   };
 }
 

@@ -6,9 +6,10 @@
  */
 import { BerthError } from "#job/errors.ts";
 import { shellCode } from "#job/outcome.ts";
+import { realUserId } from "#platform/users.ts";
 import { captureOutput, spawnForeground } from "#platform/spawn.ts";
-import { getSiteProgram } from "../programs.ts";
-import { quote, taskCommand } from "../site/container-request.ts";
+import { siteWords } from "../programs.ts";
+import { quote, taskCommand, taskWords } from "../site/container-request.ts";
 import { archiveCommand, describeCargo, type Cargo } from "./cargo.ts";
 import { PROBE, RECEIVE, START_CACHED } from "./node-scripts.ts";
 
@@ -22,25 +23,30 @@ interface NodeAnswer {
 
 /** `BERTH_NODE_CACHE`, on the nodes; `%n` in it is the node's name. */
 export function nodeCache(env: Env): string {
-  return env["BERTH_NODE_CACHE"] ?? `/tmp/berth-${process.getuid?.() ?? 0}/cache`;
+  return env["BERTH_NODE_CACHE"] ?? `/tmp/berth-${realUserId()}/cache`;
 }
 
-/** The words that run `command` in the container on every node of the allocation. @throws BerthError BUNDLE_*, TRANSFER */
-export async function stageAndWrap(
-  bundle: string,
-  command: readonly string[],
-  {
-    env,
-    executable,
-    isCopy,
-    signal,
-  }: { readonly env: Env; readonly executable: string; readonly isCopy: boolean; readonly signal: AbortSignal },
-): Promise<string[]> {
+export interface DeliveryOptions {
+  readonly env: Env;
+  readonly executable: string;
+  /** Into the caches even where the files are shared. */
+  readonly isCopy: boolean;
+  /** Which nodes of the job; a number is all of them, so many. */
+  readonly nodes: readonly string[] | number;
+  readonly signal: AbortSignal;
+}
+
+/** Where the nodes have bundle and executable: where they are here, or in their caches, under these digests. */
+export type Delivered =
+  | { readonly kind: "shared" }
+  | { readonly kind: "cached"; readonly cache: string; readonly executableSha: string; readonly bundleSha: string };
+
+/** Brings to the nodes what they lack. `env` names the job. @throws BerthError BUNDLE_*, TRANSFER */
+export async function deliver(bundle: string, { env, executable, isCopy, nodes, signal }: DeliveryOptions): Promise<Delivered> {
   const cargo = await describeCargo(bundle, executable, { signal });
   const cache = nodeCache(env);
-  const answers = await probe(isCopy ? { ...cargo, rootfs: "/nonexistent", executable: "/nonexistent" } : cargo, cache, env);
-  if (!isCopy && answers.every((answer) => answer.bundle === "shared" && answer.executable === "shared"))
-    return taskCommand({ bundle, containerId: null }, command);
+  const answers = await probe(isCopy ? { ...cargo, rootfs: "/nonexistent", executable: "/nonexistent" } : cargo, { cache, env, nodes });
+  if (!isCopy && answers.every((answer) => answer.bundle === "shared" && answer.executable === "shared")) return { kind: "shared" };
   // Where one thing comes from the cache, all do: the words are the same for all nodes.
   await send(
     "berth",
@@ -55,14 +61,27 @@ export async function stageAndWrap(
     answers.filter((answer) => answer.bundle !== "cached"),
     { cache, env, source: archive },
   );
-  return ["/bin/sh", "-c", START_CACHED, "sh", cache, cargo.executableSha, cargo.bundleSha, ...command];
+  return { kind: "cached", cache, executableSha: cargo.executableSha, bundleSha: cargo.bundleSha };
+}
+
+/** The words that run `command` in the container on every node of the allocation. @throws BerthError BUNDLE_*, TRANSFER */
+export async function stageAndWrap(
+  bundle: string,
+  command: readonly string[],
+  /** `isJobs`: it is the job's container, not only the step's. */
+  { isJobs, ...options }: Omit<DeliveryOptions, "nodes"> & { readonly isJobs: boolean },
+): Promise<string[]> {
+  const nodes = Number(options.env["SLURM_JOB_NUM_NODES"] ?? options.env["SLURM_NNODES"] ?? 1);
+  const found = await deliver(bundle, { ...options, nodes });
+  if (found.kind === "shared") return taskCommand({ bundle, containerId: null, isJobs }, command);
+  return ["/bin/sh", "-c", START_CACHED, "sh", found.cache, found.executableSha, found.bundleSha, ...taskWords({ isJobs }), ...command];
 }
 
 /** One task on each node, beside whatever runs there. */
-function stepWords(nodes: readonly string[] | number): string[] {
+export function stepWords(nodes: readonly string[] | number): string[] {
   const count = typeof nodes === "number" ? nodes : nodes.length;
   return [
-    getSiteProgram("srun"),
+    ...siteWords("srun"),
     "--quiet",
     "--overlap",
     `--nodes=${count}`,
@@ -75,8 +94,11 @@ function stepWords(nodes: readonly string[] | number): string[] {
   ];
 }
 
-async function probe(cargo: Cargo, cache: string, env: Env): Promise<readonly NodeAnswer[]> {
-  const nodes = Number(env["SLURM_JOB_NUM_NODES"] ?? env["SLURM_NNODES"] ?? 1);
+async function probe(
+  cargo: Cargo,
+  { cache, env, nodes }: { readonly cache: string; readonly env: Env; readonly nodes: readonly string[] | number },
+): Promise<readonly NodeAnswer[]> {
+  const count = typeof nodes === "number" ? nodes : nodes.length;
   const { stdout, status } = await captureOutput(
     [
       ...(stepWords(nodes) as [string, ...string[]]),
@@ -99,18 +121,18 @@ async function probe(cargo: Cargo, cache: string, env: Env): Promise<readonly No
   const answers = [...stdout.matchAll(/^berth-cache (\S+) (shared|cached|lacks) (shared|cached|lacks)$/gm)].map(
     ([, node = "", bundle, executable]): NodeAnswer => ({ node, bundle: bundle as Presence, executable: executable as Presence }),
   );
-  if (shellCode(status) !== 0 || answers.length !== nodes) {
-    throw new BerthError("TRANSFER", `Cannot ask the nodes what they have: ${answers.length} of ${nodes} answered`, {
+  if (shellCode(status) !== 0 || answers.length !== count) {
+    throw new BerthError("TRANSFER", `Cannot ask the nodes what they have: ${answers.length} of ${count} answered`, {
       hint: "see above what srun said; --transfer=never starts without asking",
     });
   }
   return answers;
 }
 
-async function send(
+export async function send(
   kind: "berth" | "bundle",
   sha: string,
-  lacking: readonly NodeAnswer[],
+  lacking: readonly { readonly node: string }[],
   { cache, env, source }: { readonly cache: string; readonly env: Env; readonly source: string },
 ): Promise<void> {
   if (lacking.length === 0) return;

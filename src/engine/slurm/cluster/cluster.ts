@@ -19,7 +19,17 @@ import { markedProcesses, processesWithFilesIn } from "#platform/marked-processe
 import { spawnDaemon } from "#platform/spawn.ts";
 import { userName } from "#platform/users.ts";
 import { findSiteProgram } from "../programs.ts";
-import { cgroupConf, slurmConf } from "./config-text.ts";
+import { CLUSTER_NAME, cgroupConf, slurmConf } from "./config-text.ts";
+import {
+  DATABASE_PACKAGES,
+  databaseWords,
+  installDatabase,
+  isDatabaseThere,
+  registerCluster,
+  slurmdbdConf,
+  slurmdbdEnvironment,
+  type DatabasePlace,
+} from "./database.ts";
 import { clusterPaths, type ClusterPaths } from "./paths.ts";
 import { deadDaemons, readRecord, writeRecord, type ClusterRecord, type DaemonRecord } from "./record.ts";
 
@@ -49,6 +59,8 @@ export interface ClusterWish {
   readonly cpusPerNode: number | null;
   /** Whether it accepts JSON web tokens besides munge, as slurmrestd needs. */
   readonly hasTokens: boolean;
+  /** Whether it has slurmdbd and a database, so that sacct shows jobs and steps of all times. */
+  readonly hasDatabase: boolean;
 }
 
 /** Idempotent: a cluster of the same size that works is left alone. @throws BerthError CLUSTER_* */
@@ -59,7 +71,7 @@ export async function clusterUp(options: Waiting & ClusterWish): Promise<Cluster
       hint: `--nodes wants a number from 1 to ${MAX_NODES}`,
     });
   }
-  requirePrograms();
+  requirePrograms(options.hasDatabase ? { ...PACKAGES, ...DATABASE_PACKAGES } : PACKAGES);
   using _lock = await lockCluster(signal);
   const before = await clusterStatus({ signal });
   if (before.state === "up" && before.nodes === nodes) return { ...before, isNew: false };
@@ -96,14 +108,17 @@ export async function clusterStatus({ signal }: Waiting): Promise<ClusterStatus>
   if (record === undefined) return { state: "down", conf: paths.conf, nodes: 0, slurmVersion: null, dead: [], nodeStates: [] };
   const dead = deadDaemons(record).map(({ name }) => name);
   const nodeStates = await readNodeStates(paths, signal);
-  const isWhole = dead.length === 0 && record.daemons.length === record.nodes + 2 && nodeStates.length === record.nodes;
+  const isWhole =
+    dead.length === 0 &&
+    record.daemons.length === record.nodes + (record.hasDatabase === true ? 4 : 2) &&
+    nodeStates.length === record.nodes;
   return { state: isWhole ? "up" : "broken", conf: paths.conf, nodes: record.nodes, slurmVersion: record.slurmVersion, dead, nodeStates };
 }
 
-function requirePrograms(): void {
-  const missing = (Object.keys(PACKAGES) as (keyof typeof PACKAGES)[]).filter((name) => findSiteProgram(name) === undefined);
+function requirePrograms(wanted: Readonly<Record<string, string>>): void {
+  const missing = Object.keys(wanted).filter((name) => findSiteProgram(name) === undefined);
   if (missing.length === 0) return;
-  const packages = [...new Set(missing.map((name) => PACKAGES[name]))].join(" ");
+  const packages = [...new Set(missing.map((name) => wanted[name]))].join(" ");
   throw new BerthError(
     "CLUSTER_PROGRAMS",
     `Cannot start a cluster: ${missing.join(", ")} ${missing.length === 1 ? "is" : "are"} not installed`,
@@ -128,7 +143,7 @@ async function lockCluster(signal: AbortSignal): Promise<Disposable> {
   return { [Symbol.dispose]: () => closeSync(fd) };
 }
 
-async function start(paths: ClusterPaths, { nodes, cpusPerNode, hasTokens, signal }: Waiting & ClusterWish): Promise<void> {
+async function start(paths: ClusterPaths, { nodes, cpusPerNode, hasTokens, hasDatabase, signal }: Waiting & ClusterWish): Promise<void> {
   if (paths.mungeSocket.length > 107) {
     throw new BerthError("CLUSTER_PATH", `The path of munge's socket is too long for a socket: ${paths.mungeSocket}`, {
       hint: "set XDG_RUNTIME_DIR to a shorter directory of yours, mode 0700",
@@ -137,7 +152,7 @@ async function start(paths: ClusterPaths, { nodes, cpusPerNode, hasTokens, signa
   for (const dir of [paths.root, paths.logs, paths.state]) ensurePrivateDir(dir);
   const version = await slurmVersion(signal);
   const user = userName(process.getuid?.() ?? 0);
-  const [controllerPort = 0, ...nodePorts] = findFreePorts(nodes + 1);
+  const [controllerPort = 0, databasePort = 0, ...nodePorts] = findFreePorts(nodes + 2);
   writeFileSync(paths.mungeKey, crypto.getRandomValues(new Uint8Array(128)), { mode: 0o400 });
   if (hasTokens) writeFileSync(paths.jwtKey, crypto.getRandomValues(new Uint8Array(32)), { mode: 0o600 });
   writeFileSync(
@@ -147,6 +162,7 @@ async function start(paths: ClusterPaths, { nodes, cpusPerNode, hasTokens, signa
       user,
       host: shortHostName(),
       hasTokens,
+      databasePort: hasDatabase ? databasePort : null,
       controllerPort,
       nodePorts,
       version: version.numbers,
@@ -157,7 +173,7 @@ async function start(paths: ClusterPaths, { nodes, cpusPerNode, hasTokens, signa
   );
   const cgroup = cgroupConf(version.numbers);
   if (cgroup !== undefined) writeFileSync(join(paths.root, "cgroup.conf"), cgroup, { mode: 0o600 });
-  const starter = new Starter(paths, { nodes, slurmVersion: version.text, mark: crypto.randomUUID(), daemons: [] });
+  const starter = new Starter(paths, { nodes, slurmVersion: version.text, mark: crypto.randomUUID(), hasDatabase, daemons: [] });
   starter.run("munged", "munged", [
     "--foreground",
     "--force",
@@ -169,6 +185,7 @@ async function start(paths: ClusterPaths, { nodes, cpusPerNode, hasTokens, signa
     "--num-threads=2",
   ]);
   await until("munged makes no socket", signal, () => existsSync(paths.mungeSocket), starter);
+  if (hasDatabase) await startDatabase({ paths, user, port: databasePort }, starter, signal);
   starter.run("slurmctld", "slurmctld", ["-D", "-c"]);
   for (let index = 1; index <= nodes; index++) {
     mkdirSync(join(paths.state, `c${index}`), { mode: 0o700, recursive: true });
@@ -185,6 +202,17 @@ async function start(paths: ClusterPaths, { nodes, cpusPerNode, hasTokens, signa
   );
 }
 
+/** slurmctld wants to find its cluster there. */
+async function startDatabase(place: DatabasePlace, starter: Starter, signal: AbortSignal): Promise<void> {
+  const { paths } = place;
+  await installDatabase(place, signal);
+  writeFileSync(paths.databaseConf, slurmdbdConf(place), { mode: 0o600 });
+  starter.run("mariadbd", "mariadbd", databaseWords(place));
+  await until("the database makes no socket", signal, () => isDatabaseThere(paths), starter);
+  starter.run("slurmdbd", "slurmdbd", ["-D"], slurmdbdEnvironment(paths));
+  await until("slurmdbd does not answer", signal, async () => await registerCluster(paths, CLUSTER_NAME, signal), starter);
+}
+
 class Starter {
   readonly #paths: ClusterPaths;
   record: ClusterRecord;
@@ -195,7 +223,7 @@ class Starter {
     writeRecord(paths.record, record);
   }
 
-  run(name: string, program: string, args: readonly string[]): void {
+  run(name: string, program: string, args: readonly string[], more: Readonly<Record<string, string>> = {}): void {
     const path = findSiteProgram(program);
     if (path === undefined) throw new Error(`${program} has gone`);
     const logFd = openSync(join(this.#paths.logs, `${name}.out`), "a", 0o600);
@@ -208,6 +236,7 @@ class Starter {
           HOME: process.env["HOME"] ?? "/",
           SLURM_CONF: this.#paths.conf,
           [MARK]: this.record.mark,
+          ...more,
         },
       });
       const daemon: DaemonRecord = { name, ...(identify(pid) ?? { pid, startTicks: 0 }) };
@@ -226,7 +255,7 @@ async function until(problem: string, signal: AbortSignal, isReady: () => boolea
     signal.throwIfAborted();
     const dead = deadDaemons(starter.record)[0]?.name;
     if (dead !== undefined)
-      throw new BerthError("CLUSTER_START", `Cannot start the cluster: ${dead.startsWith("c") ? `slurmd of ${dead}` : dead} ended at once`);
+      throw new BerthError("CLUSTER_START", `Cannot start the cluster: ${/^c\d/.test(dead) ? `slurmd of ${dead}` : dead} ended at once`);
     if (performance.now() > deadline)
       throw new BerthError("CLUSTER_START", `Cannot start the cluster: ${problem} within ${READY_MS / 1000} s`);
     await Bun.sleep(50);
@@ -287,7 +316,16 @@ async function takeDown(paths: ClusterPaths): Promise<void> {
 }
 
 function lastLogLine(paths: ClusterPaths): string | undefined {
-  for (const name of ["slurmctld.log", "slurmctld.out", "munged.out", "slurmd.c1.log", "c1.out"]) {
+  for (const name of [
+    "slurmctld.log",
+    "slurmctld.out",
+    "munged.out",
+    "slurmdbd.log",
+    "slurmdbd.out",
+    "mariadbd.out",
+    "slurmd.c1.log",
+    "c1.out",
+  ]) {
     let text: string;
     try {
       text = readFileSync(join(paths.logs, name), "utf8");

@@ -2,7 +2,10 @@
  * slurm.conf of the private cluster. Sources: slurm.conf(5) 22.05 to 26.05; testbed.md. Everything that would need
  * root, a database or control groups is switched off.
  */
+import { isBefore } from "../site-version.ts";
 import type { ClusterPaths } from "./paths.ts";
+
+export const CLUSTER_NAME = "berth-private";
 
 export interface ClusterShape {
   readonly paths: ClusterPaths;
@@ -14,6 +17,8 @@ export interface ClusterShape {
   readonly memMibPerNode: number;
   /** Tokens are accepted too, so that a slurmrestd can be put in front. */
   readonly hasTokens: boolean;
+  /** slurmdbd's; null without a database. */
+  readonly databasePort: number | null;
   /** `[22, 5]` */
   readonly version: readonly [major: number, minor: number];
 }
@@ -22,7 +27,7 @@ export function slurmConf(shape: ClusterShape): string {
   const { paths, user, host } = shape;
   const lines = [
     "# Made by `berth cluster up`; removed by `berth cluster down`.",
-    "ClusterName=berth-private",
+    `ClusterName=${CLUSTER_NAME}`,
     `SlurmctldHost=${host}(127.0.0.1)`,
     `SlurmctldPort=${shape.controllerPort}`,
     `SlurmUser=${user}`,
@@ -39,9 +44,15 @@ export function slurmConf(shape: ClusterShape): string {
     "MpiDefault=none",
     "JobAcctGatherType=jobacct_gather/linux",
     "JobAcctGatherFrequency=5",
-    "AccountingStorageType=accounting_storage/none",
-    "JobCompType=jobcomp/filetxt",
-    `JobCompLoc=${paths.state}/jobs.txt`,
+    ...(shape.databasePort === null
+      ? ["AccountingStorageType=accounting_storage/none", "JobCompType=jobcomp/filetxt", `JobCompLoc=${paths.state}/jobs.txt`]
+      : [
+          "AccountingStorageType=accounting_storage/slurmdbd",
+          "AccountingStorageHost=127.0.0.1",
+          `AccountingStoragePort=${shape.databasePort}`,
+          `AccountingStoragePass=${paths.mungeSocket}`, // the way to munge, not a password
+          "AccountingStoreFlags=job_comment",
+        ]),
     `StateSaveLocation=${paths.state}`,
     `SlurmdSpoolDir=${paths.state}/%n`,
     `SlurmctldPidFile=${paths.state}/slurmctld.pid`,
@@ -74,8 +85,4 @@ export function cgroupConf(version: ClusterShape["version"]): string | undefined
 
 function nodeRange(count: number): string {
   return count === 1 ? "c1" : `c[1-${count}]`;
-}
-
-function isBefore([major, minor]: ClusterShape["version"], [otherMajor, otherMinor]: ClusterShape["version"]): boolean {
-  return major < otherMajor || (major === otherMajor && minor < otherMinor);
 }

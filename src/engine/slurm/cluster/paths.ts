@@ -9,6 +9,10 @@ export interface ClusterPaths {
   readonly mungeSocket: string;
   /** Only with --jwt. */
   readonly jwtKey: string;
+  /** Only with --dbd. */
+  readonly database: string;
+  readonly databaseSocket: string;
+  readonly databaseConf: string;
   /** What runs: see record.ts. */
   readonly record: string;
   readonly logs: string;
@@ -26,6 +30,9 @@ export function clusterPaths(): ClusterPaths {
     mungeKey: join(root, "munge.key"),
     mungeSocket: join(root, "munge.sock"),
     jwtKey: join(root, "jwt.key"),
+    database: join(root, "db"),
+    databaseSocket: join(root, "db.sock"),
+    databaseConf: join(root, "slurmdbd.conf"), // slurmdbd looks for it beside slurm.conf
     record: join(root, "cluster.json"),
     logs: join(root, "log"),
     state: join(root, "state"),

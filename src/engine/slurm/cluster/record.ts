@@ -12,6 +12,8 @@ export interface ClusterRecord {
   readonly slurmVersion: string;
   /** In the environment of every daemon, and so of the step daemons that they start. */
   readonly mark: string;
+  /** Whether slurmdbd and its database belong to it. */
+  readonly hasDatabase?: boolean;
   readonly daemons: readonly DaemonRecord[];
 }
 

@@ -149,10 +149,15 @@ export class RestEngine implements Engine {
   allocate = (): Promise<HeldAllocation> => refuse("An allocation that a command holds");
   findAllocation = (): Promise<never> => refuse("An allocation that a command holds");
   runStep = (): Promise<StepChannel> => refuse("A live step");
+  attachStep = (): Promise<never> => refuse("A live step");
+  measureSteps = (): Promise<never> => refuse("A live step");
+  stepLayout = (): Promise<never> => refuse("A live step");
   openOwnStep = (): Promise<never> => refuse("A container of podman or docker");
   tryJob = (): Promise<never> => refuse("sbatch --test-only");
   hold = (): Promise<void> => refuse("scontrol hold");
   release = (): Promise<void> => refuse("scontrol release");
+  notify = (): Promise<void> => refuse("scontrol notify");
+  processes = (): Promise<never> => refuse("scontrol listpids");
   requeue = (): Promise<void> => refuse("scontrol requeue");
   suspend = (): Promise<void> => refuse("scontrol suspend");
   resume = (): Promise<void> => refuse("scontrol resume");

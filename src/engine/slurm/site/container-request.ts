@@ -4,12 +4,16 @@ import { dirname, join, resolve } from "node:path";
 import { BerthError } from "#job/errors.ts";
 import type { OptionRow } from "#options/getopt.ts";
 import { selfOnDisk } from "#platform/self.ts";
+import { shortHostName } from "#platform/directories.ts";
+import { AWAIT } from "../cache/node-scripts.ts";
 import { FILE_LIMIT_VARIABLE } from "../task/file-limit.ts";
 
 export interface ContainerRequest {
   /** Absolute. */
   readonly bundle: string;
   readonly containerId: string | null;
+  /** It is what the job was submitted with, and not only a step's. */
+  readonly isJobs?: boolean;
 }
 
 type Env = Readonly<Record<string, string>>;
@@ -64,8 +68,10 @@ export function siteEnvironment(env: Env, request: ContainerRequest): Record<str
     delete kept[`${prefix}_CONTAINER`];
     delete kept[`${prefix}_CONTAINER_ID`];
   }
-  kept["SLURM_CONTAINER"] ??= request.bundle;
-  if (request.containerId !== null) kept["SLURM_CONTAINER_ID"] ??= request.containerId;
+  // A step's own, inside a job that has one too.
+  kept["SLURM_CONTAINER"] = request.bundle;
+  if (request.containerId !== null) kept["SLURM_CONTAINER_ID"] = request.containerId;
+  else delete kept["SLURM_CONTAINER_ID"];
   return kept;
 }
 
@@ -74,13 +80,24 @@ const SHELL = "/bin/sh";
 const START = `${FILE_LIMIT_VARIABLE}=$(ulimit -Sn) exec "$0" "$@"`;
 
 export function taskCommand(request: ContainerRequest, command: readonly string[]): string[] {
-  return [SHELL, "-c", START, ...selfOnDisk("task", "--bundle", request.bundle, "--"), ...command];
+  return [SHELL, "-c", START, ...selfOnDisk("task", "--bundle", request.bundle, ...taskWords(request)), ...command];
+}
+
+/** Behind the bundle, before the command. */
+export function taskWords({ isJobs = false }: Pick<ContainerRequest, "isJobs">): string[] {
+  return isJobs ? ["--of", "job", "--"] : ["--"];
 }
 
 /** The same as one line of a batch script; `"$0" "$@"` are the script and its arguments. */
 export function batchTaskLine(request: ContainerRequest, firstLine: string): string {
   const words = selfOnDisk("task", "--bundle", request.bundle, "--batch", firstLine, "--").map(quote).join(" ");
   return `${FILE_LIMIT_VARIABLE}=$(ulimit -Sn) exec ${words} "$0" "$@"`;
+}
+
+/** The same for a bundle that has to be brought there first, by this host. */
+export function awaitingTaskLine({ cache, token }: { readonly cache: string; readonly token: string }, firstLine: string): string {
+  const words = [cache, shortHostName(), token, "--batch", firstLine, "--"].map(quote).join(" ");
+  return `exec /bin/sh -c ${quote(AWAIT)} sh ${words} "$0" "$@"`;
 }
 
 /** For sh(1). */
@@ -90,9 +107,13 @@ export function quote(word: string): string {
 
 const COMMENT = "berth:";
 
-/** Where the request is kept with the job, so that queries can show it: its comment, unless the user has one. */
+/** Where the request is kept with the job, so that queries of everybody can show it: its comment, unless the user has one. */
 export function requestComment({ bundle, containerId }: ContainerRequest): string {
   return `${COMMENT}${JSON.stringify(containerId === null ? { container: bundle } : { container: bundle, id: containerId })}`;
+}
+
+export function isRequestComment(comment: string): boolean {
+  return parseRequestComment(comment) !== undefined;
 }
 
 export function parseRequestComment(comment: string): ContainerRequest | undefined {

@@ -17,19 +17,32 @@ export function siteSalloc(
   const program = getSiteProgram("salloc");
   const { kept, taken, given, rest } = takeOptions([...SALLOC_ROWS, ...OWN_ROWS], argv, { take: TAKEN, guess: helpGuess(program) });
   if (isNative(taken, env)) return { program, argv: ["salloc", ...argv.filter((word) => word !== "--native")], env };
-  const request = given.has("help") || given.has("version") || given.has("usage") ? undefined : containerRequest(taken, "SALLOC", env);
-  if (request === undefined) return { program, argv: ["salloc", ...argv], env };
+  const asked = given.has("help") || given.has("version") || given.has("usage") ? undefined : containerRequest(taken, "SALLOC", env);
+  if (asked === undefined) return { program, argv: ["salloc", ...argv], env };
   if (given.has("no-shell")) {
     throw new BerthError("NOT_SUPPORTED", "--no-shell runs nothing, so --container has nothing to hold", {
       hint: "give --container to the srun that follows",
     });
   }
+  const request = { ...asked, isJobs: true };
   const command = rest.length > 0 ? rest : [env["SHELL"] ?? "/bin/sh"];
   const words = ["--interactive", "--preserve-env", "--nodes=1", "--ntasks=1", "--mpi=none", ...(options.hasTerminal ? ["--pty"] : [])];
   const transfer = chooseTransfer(request.bundle, taken, env);
   const step =
     transfer !== "none"
-      ? selfOnDisk("stage", "--bundle", request.bundle, "--transfer", transfer, "--words", String(words.length), ...words, ...command)
+      ? selfOnDisk(
+          "stage",
+          "--bundle",
+          request.bundle,
+          "--transfer",
+          transfer,
+          "--of",
+          "job",
+          "--words",
+          String(words.length),
+          ...words,
+          ...command,
+        )
       : [getSiteProgram("srun"), ...words, ...taskCommand(request, command)];
   const comment = given.has("comment") ? [] : [`--comment=${requestComment(request)}`];
   return { program, argv: ["salloc", ...kept, ...comment, ...step], env: siteEnvironment(env, request) };

@@ -1,19 +1,33 @@
 /** `sbatch` on the site's Slurm: a script that asks for a container is submitted with a shell in front (task/batch-script.ts). */
 import { basename } from "node:path";
-import { BerthError } from "#job/errors.ts";
+import { readBundle } from "#container/bundle.ts";
 import { checkBatchScript, wrapScript } from "#options/batch-script.ts";
 import { takeOptions, type TakenOptions } from "#options/take-options.ts";
+import { ContainerRecords } from "../accounting/container-records.ts";
+import { addCourierRecord, startCourierIfNeeded } from "../cache/courier-records.ts";
+import { nodeCache } from "../cache/stage.ts";
 import { getSiteProgram } from "../programs.ts";
 import { wrapBatchScript } from "../task/batch-script.ts";
-import { batchTaskLine, containerRequest, isNative, requestComment, siteEnvironment, TAKEN } from "./container-request.ts";
+import {
+  awaitingTaskLine,
+  batchTaskLine,
+  containerRequest,
+  isNative,
+  requestComment,
+  siteEnvironment,
+  TAKEN,
+} from "./container-request.ts";
 import { readDirectives, SBATCH_AND_OWN_ROWS } from "./directives.ts";
 import { ScriptFile } from "./script-file.ts";
 import type { SiteCall } from "./site-call.ts";
 import { helpGuess } from "./site-help.ts";
+import { chooseTransfer } from "./transfer.ts";
 
 export interface SbatchCall extends SiteCall, Disposable {
   /** The script is a temporary file: to be disposed of when sbatch has ended. */
   readonly isTemporary: boolean;
+  /** To be told of the job's number, which sbatch prints. */
+  readonly onSubmitted?: (jobId: number) => void;
 }
 
 type ReadScript = (name: string | null) => Promise<string | undefined>;
@@ -77,17 +91,27 @@ function wrapped({
   const directives = readDirectives(script, guess);
   const request = containerRequest(words.taken, "SBATCH", env, directives.taken);
   if (request === undefined) return undefined;
-  if (words.taken.has("transfer")) {
-    throw new BerthError("NOT_SUPPORTED", "sbatch cannot send a bundle to the nodes: when the job starts, nobody is here to send it", {
-      hint: "put the bundle on a file system that the nodes share, or use berth srun --transfer in the script of a job that starts where the bundle is",
-    });
-  }
   checkBatchScript(script, env);
   const isGiven = (option: string) => words.given.has(option) || directives.given.has(option);
-  const { text } = wrapBatchScript(script, (firstLine) => batchTaskLine(request, firstLine), directives.lines);
+  const transfer = chooseTransfer(request.bundle, new Map([...directives.taken, ...words.taken]), env);
+  if (transfer !== "none") readBundle(request.bundle); // what cannot be sent is refused here
+  const token = crypto.randomUUID();
+  const line = (firstLine: string) =>
+    transfer === "none" ? batchTaskLine(request, firstLine) : awaitingTaskLine({ cache: nodeCache(env), token }, firstLine);
+  const { text } = wrapBatchScript(script, line, directives.lines);
   const file = new ScriptFile(name === null ? "sbatch" : basename(name), text);
-  const comment = isGiven("comment") ? [] : [`--comment=${requestComment(request)}`];
+  // A comment of the user's own stays his alone.
+  const hasComment = isGiven("comment");
+  const comment = hasComment ? [] : [`--comment=${requestComment(request)}`];
+  const facts = { container: request.bundle, id: request.containerId, annotations: {} };
+  const onSubmitted = (jobId: number) => {
+    if (hasComment) new ContainerRecords(env).write(String(jobId), facts);
+    if (transfer === "none") return;
+    addCourierRecord(jobId, { bundle: request.bundle, isCopy: transfer === "copy", token, env });
+    startCourierIfNeeded();
+  };
   return {
+    ...(hasComment || transfer !== "none" ? { onSubmitted } : {}),
     program,
     env: siteEnvironment(env, request),
     isTemporary: true,

@@ -14,16 +14,22 @@ import { chooseTransfer, type Transfer } from "./transfer.ts";
 
 type Env = Readonly<Record<string, string>>;
 
+export interface SrunCall extends SiteCall {
+  /** It is a step in a container of ours, run by the site's srun itself. */
+  readonly hasContainer?: boolean;
+}
+
 /** @throws BerthError SLURM_MISSING, NOT_SUPPORTED, BUNDLE_MISSING */
-export function siteSrun(argv: readonly string[], env: Env): SiteCall {
+export function siteSrun(argv: readonly string[], env: Env): SrunCall {
   const program = getSiteProgram("srun");
   const words = takeOptions([...SRUN_ROWS, ...OWN_ROWS], argv, { take: TAKEN, guess: helpGuess(program) });
   const { kept, taken, given, rest } = words;
   if (isNative(taken, env)) return { program, argv: ["srun", ...argv.filter((word) => word !== "--native")], env };
-  const request = given.has("help") || given.has("version") || given.has("usage") ? undefined : containerRequest(taken, "SRUN", env);
-  if (request === undefined || rest.length === 0) return { program, argv: ["srun", ...argv], env };
+  const asked = given.has("help") || given.has("version") || given.has("usage") ? undefined : containerRequest(taken, "SRUN", env);
+  if (asked === undefined || rest.length === 0) return { program, argv: ["srun", ...argv], env };
   refuseUnwrappable(given, rest);
   const isInJob = given.has("jobid") || env["SLURM_JOB_ID"] !== undefined;
+  const request = { ...asked, isJobs: !isInJob };
   const isNameless = !given.has("job-name") && (isInJob || env["SLURM_JOB_NAME"] === undefined);
   const name = isNameless ? [`--job-name=${basename(rest[0] ?? "")}`] : [];
   const comment = given.has("comment") || isInJob ? [] : [`--comment=${requestComment(request)}`];
@@ -32,7 +38,7 @@ export function siteSrun(argv: readonly string[], env: Env): SiteCall {
   if (transfer !== "none") {
     return staged(words, { bundle: request.bundle, transfer, name, comment, env: siteEnv, isInJob: env["SLURM_JOB_ID"] !== undefined });
   }
-  return { program, argv: ["srun", ...kept, ...name, ...comment, ...taskCommand(request, rest)], env: siteEnv };
+  return { program, argv: ["srun", ...kept, ...name, ...comment, ...taskCommand(request, rest)], env: siteEnv, hasContainer: true };
 }
 
 /**
@@ -58,7 +64,19 @@ function staged(
   },
 ): SiteCall {
   const stage = (words: readonly string[]) =>
-    selfOnDisk("stage", "--bundle", bundle, "--transfer", transfer, "--words", String(words.length), ...words, ...rest);
+    selfOnDisk(
+      "stage",
+      "--bundle",
+      bundle,
+      "--transfer",
+      transfer,
+      "--of",
+      isInJob ? "step" : "job",
+      "--words",
+      String(words.length),
+      ...words,
+      ...rest,
+    );
   if (isInJob) {
     const [program, ...words] = stage([...kept, ...name]);
     return { program, argv: [program, ...words], env };

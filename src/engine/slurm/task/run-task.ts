@@ -19,6 +19,7 @@ import { sendSignal } from "#platform/process-tree.ts";
 import { spawnForeground, type RunningProcess } from "#platform/spawn.ts";
 import { userName } from "#platform/users.ts";
 import { startCreated } from "#step/created-container.ts";
+import { ContainerRecords } from "../accounting/container-records.ts";
 import { evict, isCached, markUsed } from "../cache/evict.ts";
 import { nodeDirs } from "../node-dirs.ts";
 import { restoreScript } from "./batch-script.ts";
@@ -33,6 +34,10 @@ export interface TaskRequest {
   readonly command: readonly string[];
   /** The script's own interpreter line; null for everything but a batch script. */
   readonly batchFirstLine: string | null;
+  /** The container is the job's, and not only the step's. */
+  readonly isJobs: boolean;
+  /** The program gets the bundle's variables and Slurm's, and nothing of ours: a container engine's container. */
+  readonly isClean: boolean;
   /** What went wrong beside the program's own result. */
   readonly tell: (line: string) => void;
 }
@@ -54,14 +59,19 @@ export async function runTask(request: TaskRequest): Promise<ExitStatus> {
     localId: facts.localId,
     globalId: facts.rank,
     args: request.command,
-    env: programEnvironment(container),
+    env: programEnvironment(container, request),
   });
   signals.stopped.throwIfAborted();
   restoreLimits();
+  const run = () => {
+    const runtime = spawnForeground(prepared.argv, prepared.env);
+    signals.passTo(runtime);
+    // While the runtime is at work: nobody waits for it.
+    if (facts.rank === 0) recordContainer(request, facts, container);
+    return runtime.exited;
+  };
   const status =
-    container.flow === "run"
-      ? await run(prepared, signals)
-      : await createAndStart(container, facts.localId, { prepared, signals, tell: request.tell });
+    container.flow === "run" ? await run() : await createAndStart(container, facts.localId, { prepared, run, tell: request.tell });
   try {
     await container.finishTask(facts.localId, { pid: null });
   } catch (error) {
@@ -70,6 +80,15 @@ export async function runTask(request: TaskRequest): Promise<ExitStatus> {
   }
   if (isCached(request.bundle)) evict(dirname(request.bundle), () => bundlesInUse(dirs));
   return status;
+}
+
+/** For sacct and scontrol, in the words of the request: the bundle may be here from a cache. */
+function recordContainer(request: TaskRequest, { jobId, stepKey }: TaskFacts, { annotations }: StepContainer): void {
+  const { SLURM_CONTAINER: asked, SLURM_CONTAINER_ID: id } = process.env;
+  const records = new ContainerRecords(process.env);
+  const facts = { container: asked ?? request.bundle, id: id ?? null, annotations };
+  records.write(`${jobId}.${stepKey}`, facts);
+  if (request.isJobs) records.write(String(jobId), facts);
 }
 
 function describeStep(
@@ -113,12 +132,12 @@ function regularFile(fd: number): string | null {
 }
 
 /** The image's own variables win over the job's, and Slurm's win over both (oci-conf §8.1). */
-function programEnvironment(container: StepContainer): Record<string, string> {
+function programEnvironment(container: StepContainer, { isClean }: TaskRequest): Record<string, string> {
   const job: Record<string, string> = {};
   for (const [name, value] of Object.entries(process.env))
     if (value !== undefined && name !== FILE_LIMIT_VARIABLE && name !== TOKEN_VARIABLE) job[name] = value;
   const slurms = Object.entries(job).filter(([name]) => name.startsWith("SLURM"));
-  return { ...container.environment(job), ...Object.fromEntries(slurms) };
+  return { ...container.environment(isClean ? {} : job), ...Object.fromEntries(slurms) };
 }
 
 /** Bun raised our soft limit of open files; the program gets the one that Slurm had set. */
@@ -127,21 +146,19 @@ function restoreLimits(): void {
   if (/^\d{1,9}$/.test(text)) setSoftLimits({ NOFILE: Number(text) });
 }
 
-async function run({ argv, env }: PreparedTask, signals: PassedSignals): Promise<ExitStatus> {
-  const runtime = spawnForeground(argv, env);
-  signals.passTo(runtime);
-  return await runtime.exited;
-}
-
 /** The container's first process becomes our child when the create command ends, and its status is the task's. */
 async function createAndStart(
   container: StepContainer,
   localId: number,
-  { prepared, signals, tell }: { readonly prepared: PreparedTask; readonly signals: PassedSignals; readonly tell: (line: string) => void },
+  {
+    prepared,
+    run,
+    tell,
+  }: { readonly prepared: PreparedTask; readonly run: () => Promise<ExitStatus>; readonly tell: (line: string) => void },
 ): Promise<ExitStatus> {
   becomeSubreaper();
   using reaper = new OrphanReaper();
-  const created = await run(prepared, signals);
+  const created = await run();
   if (shellCode(created) !== 0) return created;
   const started = await startCreated({
     container,

@@ -15,7 +15,7 @@ import { tryLock } from "#platform/libc.ts";
 import { identify, isAlive, type ProcessIdentity } from "#platform/process-tree.ts";
 import type { NodeDirs } from "../node-dirs.ts";
 
-interface Owner {
+export interface Owner {
   readonly process: ProcessIdentity;
   readonly step: ContainerStep;
   readonly localId: number;
@@ -46,15 +46,20 @@ export class TaskDir implements Disposable {
   }
 }
 
+/** Undefined when it has just ended, or is being made. */
+export function readOwner(path: string): Owner | undefined {
+  try {
+    return JSON.parse(readFileSync(join(path, "owner.json"), "utf8")) as Owner; // our own file in our own 0700 directory
+  } catch {
+    return undefined;
+  }
+}
+
 /** Of all tasks that run on this node. */
 export function bundlesInUse(dirs: NodeDirs): string[] {
   return readdirSync(dirs.tasks).flatMap((name) => {
-    try {
-      const owner = JSON.parse(readFileSync(join(dirs.tasks, name, "owner.json"), "utf8")) as Owner; // our own file in our own 0700 directory
-      return isAlive(owner.process) ? [owner.step.bundle] : [];
-    } catch {
-      return []; // it has just ended
-    }
+    const owner = readOwner(join(dirs.tasks, name));
+    return owner !== undefined && isAlive(owner.process) ? [owner.step.bundle] : [];
   });
 }
 

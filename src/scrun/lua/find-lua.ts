@@ -1,0 +1,38 @@
+/** A site's scrun.lua, and an interpreter for it. */
+import { accessSync, constants, statSync } from "node:fs";
+import { dirname, isAbsolute, join } from "node:path";
+import { directories, SITE_CONFIG_DIR } from "#platform/directories.ts";
+
+const NAME = "scrun.lua";
+const SLURM_CONFIG_DIR = "/etc/slurm";
+
+/** The user's, then the site's; beside slurm.conf is where Slurm looks (spec: scrun §14.1). Undefined: nothing is staged. */
+export function findScrunLua(env: Readonly<Record<string, string | undefined>>): string | undefined {
+  const slurmConf = env["SLURM_CONF"] ?? "";
+  const slurmDir = isAbsolute(slurmConf) ? dirname(slurmConf) : SLURM_CONFIG_DIR;
+  return [directories(env).config, SITE_CONFIG_DIR, slurmDir].map((dir) => join(dir, NAME)).find(isFile);
+}
+
+/** An absolute path; of a site's several, the one that Slurm of today is built for. @param path as PATH */
+export function findInterpreter(path: string): string | undefined {
+  for (const name of ["lua5.4", "lua5.3", "lua54", "lua53", "lua"]) {
+    for (const dir of path.split(":")) {
+      const program = join(dir, name);
+      if (isAbsolute(dir) && isExecutable(program)) return program;
+    }
+  }
+  return undefined;
+}
+
+function isFile(path: string): boolean {
+  return statSync(path, { throwIfNoEntry: false })?.isFile() === true;
+}
+
+function isExecutable(path: string): boolean {
+  try {
+    accessSync(path, constants.X_OK);
+    return true;
+  } catch {
+    return false;
+  }
+}

@@ -1,0 +1,124 @@
+// Every option of Slurm 22.05 against our tables: each is there, under the same letter, with or without a value as in Slurm.
+import { describe, expect, test } from "bun:test";
+import { readFileSync } from "node:fs";
+import { join } from "node:path";
+import { COMMANDS, type HelpCommand, type HelpRow } from "../../src/options/command-tables.ts";
+import { compatibilityPage } from "../../src/options/compatibility.ts";
+import { findLong, indexOf } from "../../src/options/getopt.ts";
+import { JOB_UPDATE_KEYS, SCONTROL_VERBS, SHOW_ENTITIES } from "../../src/options/scontrol-words.ts";
+
+interface Recorded {
+  readonly command: string;
+  readonly option: string;
+  readonly letter: string | undefined;
+  readonly value: "0" | "1" | "2";
+}
+
+const RECORDED = readFileSync(join(import.meta.dir, "slurm-22.05-options.txt"), "utf8")
+  .split("\n")
+  .filter((line) => line !== "" && !line.startsWith("#"))
+  .map((line): Recorded => {
+    const [command = "", option = "", letter, value] = line.split(" ");
+    return { command, option, letter: letter === "-" ? undefined : letter, value: value as Recorded["value"] };
+  });
+
+/** Letters that 22.05's programs let pass and its manuals do not have. */
+const UNDOCUMENTED = new Set(["squeue -U", "sacct -t"]);
+
+/** What differs because it follows a later Slurm. */
+const LATER = new Map([
+  ["srun --pty", "may name a file descriptor since 23.11"],
+  ...["squeue", "sinfo", "sacct"].flatMap((command) =>
+    ["json", "yaml"].map((name) => [`${command} --${name}`, "may name a data parser since 23.02"] as const),
+  ),
+]);
+
+/** Options of ours that 22.05 does not have, all of them a later Slurm's. */
+const ADDED: Readonly<Record<HelpCommand, readonly string[]>> = {
+  srun: ["container-id", "extra", "tres-bind", "tres-per-task", "argv", "runtime", "treewidth"],
+  sbatch: ["container-id", "extra", "tres-bind", "tres-per-task", "kill-on-invalid-dep"],
+  salloc: ["container-id", "extra", "tres-bind", "tres-per-task"],
+  squeue: ["expand-patterns", "notme", "only-job-state"],
+  sinfo: ["future"],
+  sacct: ["array", "expand-patterns"],
+  scontrol: ["json", "yaml"],
+  scancel: ["cron"],
+  sattach: [],
+  sstat: [],
+  sbcast: ["treewidth"],
+};
+
+function takesOf({ takes, mayTake }: HelpRow): Recorded["value"] {
+  return takes !== undefined ? "1" : mayTake !== undefined ? "2" : "0";
+}
+
+describe.each(Object.keys(COMMANDS) as HelpCommand[])("%s has the options of Slurm 22.05", (command) => {
+  const rows: readonly HelpRow[] = COMMANDS[command].rows;
+  const index = indexOf(rows);
+  const recorded = RECORDED.filter((line) => line.command === command);
+
+  test("they are all there", () => {
+    expect(recorded.length).toBeGreaterThan(10);
+    const wrong: string[] = [];
+    for (const { option, letter, value } of recorded) {
+      if (UNDOCUMENTED.has(`${command} ${option}`)) continue;
+      const found = option.startsWith("--")
+        ? findLong(index, option.slice(2)).map(({ row }) => row)
+        : [index.byLetter.get(option.slice(1))];
+      const [row] = found;
+      if (row === undefined || found.length > 1) wrong.push(`${option} is missing`);
+      else if (letter !== undefined && index.byLetter.get(letter) !== row && row.name !== "usage")
+        wrong.push(`${option} is not -${letter}`);
+      else if (takesOf(row) !== value && !LATER.has(`${command} ${option}`)) wrong.push(`${option} takes ${takesOf(row)}, not ${value}`);
+    }
+    expect(wrong).toEqual([]);
+  });
+
+  test("and no others but a later Slurm's", () => {
+    const slurms = new Set(recorded.flatMap(({ option }) => findLong(index, option.slice(2)).map(({ row }) => row.name)));
+    expect(
+      rows
+        .map(({ name }) => name)
+        .filter((name) => !slurms.has(name))
+        .sort(),
+    ).toEqual([...ADDED[command]].filter((name) => !slurms.has(name)).sort());
+  });
+
+  test("each says why, when it is refused or without effect", () => {
+    for (const row of rows) {
+      const reasons = [row.idle, row.refused].filter((why) => why !== undefined);
+      expect(reasons.length).toBeLessThan(2);
+      for (const why of reasons) expect(why.length).toBeGreaterThan(10);
+      if (row.group === "Accepted without effect") expect([row.name, row.idle]).toEqual([row.name, expect.any(String)]);
+      if (row.group === "Refused") expect([row.name, row.refused]).toEqual([row.name, expect.any(String)]);
+    }
+  });
+});
+
+test("scontrol knows the commands of scontrol(1)", () => {
+  const manual =
+    "abort all cancel_reboot cluster create completing delete details errnumstr exit fsdampeningfactor help hide hold notify oneliner pidinfo " +
+    "listpids ping quiet quit reboot reconfigure release requeue requeuehold resume schedloglevel setdebug setdebugflags show shutdown " +
+    "suspend takeover top token uhold update verbose version wait_job write";
+  const names = SCONTROL_VERBS.map(({ name }) => name);
+  expect(manual.split(" ").filter((name) => !names.includes(name))).toEqual([]);
+  const entities =
+    "aliases assoc_mgr bbstat burstbuffer config daemons dwstat federation frontend hostlist hostlistsorted hostnames jobs licenses nodes " +
+    "partitions reservations slurmd steps topology";
+  expect(SHOW_ENTITIES.join(" ")).toBe(entities);
+});
+
+test("scontrol update knows the keys of scontrol(1)", () => {
+  const manual =
+    "Account AdminComment ArrayTaskThrottle BurstBuffer Clusters ClusterFeatures Comment Contiguous CoreSpec CPUsPerTask Deadline DelayBoot " +
+    "Dependency EligibleTime EndTime ExcNodeList Features Gres JobName Licenses MailType MailUser MinCPUsNode MinMemoryCPU MinMemoryNode " +
+    "MinTmpDiskNode Name Nice NodeList NumCPUs NumNodes NumTasks OverSubscribe Partition Prefer Priority QOS Reboot ReqCores ReqNodeList ReqNodes " +
+    "ReqProcs ReqSockets ReqThreads Requeue ReservationName ResetAccrueTime Shared SiteFactor StartTime StdOut Switches TasksPerNode ThreadSpec " +
+    "TimeLimit TimeMin UserID WCKey WorkDir wait-for-switch";
+  const names = JOB_UPDATE_KEYS.map(({ name }) => name);
+  expect(manual.split(" ").filter((name) => !names.includes(name))).toEqual([]);
+});
+
+test("docs/compatibility.md is what scripts/compatibility writes", () => {
+  expect(readFileSync(join(import.meta.dir, "..", "..", "docs", "compatibility.md"), "utf8")).toBe(compatibilityPage());
+});

@@ -1,0 +1,52 @@
+// What takes cgroups with controllers, which rootless engines have on systemd hosts only: limits that hold, figures, out of memory. By root's own dockerd.
+import { afterAll, beforeAll, describe, expect, test } from "bun:test";
+import { until } from "../e2e/site.ts";
+import { canRunRootDocker, DockerSite, IMAGE } from "./docker.ts";
+
+describe.skipIf(!canRunRootDocker)("root's docker through scrun", () => {
+  let site: DockerSite;
+  beforeAll(async () => {
+    site = await DockerSite.open({ isRootful: true });
+  }, 120_000);
+  afterAll(() => site?.[Symbol.asyncDispose](), 60_000);
+
+  const inspect = async (name: string, format: string) => (await site.docker(["inspect", name, "--format", format])).stdout.trim();
+
+  test("--memory, --cpus, --pids-limit hold, and the first two are the job's; stats, update, pause", async () => {
+    const limits = ["--memory=64m", "--cpus=1.5", "--pids-limit=50"];
+    expect((await site.dockerRun(["-d", "--name", "limited", ...limits, IMAGE, "sleep", "1000"])).status).toBe(0);
+    const read = (old: string, now: string) => `cat /sys/fs/cgroup/${old} 2>/dev/null || cat /sys/fs/cgroup/${now};`;
+    const script = `${read("memory/memory.limit_in_bytes", "memory.max")} ${read("pids/pids.max", "pids.max")} echo $SLURM_JOB_CPUS_PER_NODE $SLURM_MEM_PER_NODE`;
+    expect((await site.docker(["exec", "limited", "sh", "-c", script])).stdout).toBe("67108864\n50\n2 64\n");
+    expect((await site.run(["squeue", "-h", "-o", "%j %C %m"])).stdout).toBe("limited 2 64M\n");
+    const stats = await site.docker(["stats", "--no-stream", "--format", "{{.MemUsage}}", "limited"]);
+    expect(stats.stdout).toMatch(/^[0-9.]+[KM]iB \/ 64MiB\n$/); // the container's, not the anchor's
+    expect(parseFloat(stats.stdout)).toBeGreaterThan(0);
+    expect((await site.docker(["update", "--memory=80m", "--memory-swap=160m", "limited"])).status).toBe(0);
+    expect((await site.docker(["exec", "limited", "sh", "-c", script])).stdout).toStartWith("83886080\n");
+    expect((await site.docker(["pause", "limited"])).status).toBe(0);
+    expect((await site.run(["squeue", "-h", "-o", "%T"])).stdout).toBe("SUSPENDED\n");
+    expect((await site.docker(["unpause", "limited"])).status).toBe(0);
+    expect((await site.docker(["pause", "limited"])).status).toBe(0);
+    expect((await site.docker(["rm", "-f", "limited"])).status).toBe(0);
+    await until("its job to go", async () => (await site.run(["squeue", "-h"])).stdout === "");
+  });
+
+  test("each exit status is the container's, whoever cleans its cgroup up", async () => {
+    const wrong: string[] = [];
+    for (let i = 0; i < Number(process.env["BERTH_DOCKER_RUNS"] ?? 5); i++) {
+      const code = Math.floor(Math.random() * 128);
+      const { status, stderr } = await site.dockerRun(["--rm", IMAGE, "sh", "-c", `exit ${code}`]);
+      if (status !== code || stderr !== "") wrong.push(`wanted ${code}, docker says ${status} ${stderr}`);
+    }
+    expect(wrong).toEqual([]);
+  });
+
+  test("out of memory: docker and sacct both say so", async () => {
+    const killed = await site.dockerRun(["--name", "hungry", "--memory=32m", "--memory-swap=32m", IMAGE, "tail", "/dev/zero"]);
+    expect(killed.status).toBe(137);
+    expect(await inspect("hungry", "{{.State.OOMKilled}} {{.State.ExitCode}}")).toBe("true 137");
+    expect(await site.job("hungry")).toBe("OUT_OF_MEMORY 0:125");
+    expect((await site.docker(["rm", "hungry"])).status).toBe(0);
+  });
+});
