@@ -23,8 +23,11 @@ b=lacks; e=lacks
 [ -x "$6" ] && [ "$(stat -c '%s %Y' "$6" 2>/dev/null)" = "$7" ] && e=shared
 echo "berth-cache $n $b $e"`;
 
-/** A cache that somebody else could have made is not used. */
-const CHECKED = `fail() { echo "berth: error: $n: $1" >&2; exit 1; }
+/**
+ * A cache that somebody else could have made is not used. What is being sent is read to its end all the same: srun was seen to drop the last words
+ * of a task that leaves its input unread.
+ */
+const CHECKED = `fail() { echo "berth: error: $n: $1" >&2; cat > /dev/null; exit 1; }
 check() { [ ! -h "$1" ] && [ -O "$1" ] && [ "$(stat -c %a "$1")" = 700 ] || fail "$1 is not a directory that only its user can enter: remove it"; }
 check_cache() { check "$c"; case $c in /tmp/berth-*) check "\${c%/*}";; esac; }`;
 
