@@ -5,6 +5,7 @@
 import { existsSync } from "node:fs";
 import { resolve } from "node:path";
 import type { AllocationInfo, Engine, StepRequest } from "#engine/engine.ts";
+import { BerthError } from "#job/errors.ts";
 import { shellCode, type ExitStatus } from "#job/outcome.ts";
 import type { JobRequest, StepOptions, SubmitContext } from "#job/request.ts";
 import { parseSalloc, type SallocLine } from "#options/salloc.ts";
@@ -65,20 +66,32 @@ async function run(
     await held.detach();
     return 0;
   }
+  const giving = { isBack: false };
   const exitCode =
     line.job.container === null
-      ? await runHere(line, allocation, facts.submit)
+      ? await runHere(line, allocation, { submit: facts.submit, giving })
       : await runInside(engine, line, { info, submit: facts.submit });
-  if (await isOver(held.ended)) return exitCode;
+  if (!(await isHeld(engine, held))) return exitCode;
   tell(`Relinquishing job allocation ${held.jobId}`);
+  giving.isBack = true;
   await held.release({ code: 0, signal: 0 });
   return exitCode;
 }
 
-async function isOver(ended: Promise<unknown>): Promise<boolean> {
-  const pending = Symbol("pending");
-  return (await Promise.race([ended, Promise.resolve(pending)])) !== pending;
+/** Whether there is something to give back. The controller knows: its news may still be on their way. */
+async function isHeld(engine: Engine, { jobId, ended }: Allocated["held"]): Promise<boolean> {
+  try {
+    await engine.findAllocation(jobId, { signal: AbortSignal.timeout(ANSWER_MS) });
+    return true;
+  } catch (error) {
+    if (!(error instanceof BerthError) || (error.code !== "ALREADY_DONE" && error.code !== "INVALID_JOB_ID")) return true;
+    await Promise.race([ended, Bun.sleep(ANSWER_MS)]); // it is said that it was revoked
+    return false;
+  }
 }
+
+/** For the controller to say how a job stands. */
+const ANSWER_MS = 5000;
 
 function commandOf(line: SallocLine): [string, ...string[]] {
   const [name, ...args] = line.command;
@@ -86,7 +99,11 @@ function commandOf(line: SallocLine): [string, ...string[]] {
 }
 
 /** The command on this host, with the allocation in its environment. */
-async function runHere(line: SallocLine, { held, info }: Allocated, submit: SubmitContext): Promise<number> {
+async function runHere(
+  line: SallocLine,
+  { held, info }: Allocated,
+  { submit, giving }: { readonly submit: SubmitContext; readonly giving: { readonly isBack: boolean } },
+): Promise<number> {
   const argv = commandOf(line);
   const path = Bun.which(argv[0], { PATH: `${process.env["PATH"] ?? ""}:${process.cwd()}`, cwd: process.cwd() });
   if (path === null) {
@@ -101,9 +118,8 @@ async function runHere(line: SallocLine, { held, info }: Allocated, submit: Subm
   const signals = ["SIGINT", "SIGQUIT", "SIGTERM", "SIGHUP", "SIGUSR1", "SIGUSR2"] as const;
   let child: RunningProcess | undefined;
   let isRevoked = false;
-  let hasEnded = false;
   const revoke = () => {
-    if (isRevoked || hasEnded) return;
+    if (isRevoked || giving.isBack) return; // given back by ourselves: Slurm says it now and then
     isRevoked = true;
     if (!line.quiet) complain(`salloc: Job allocation ${held.jobId} has been revoked.`);
   };
@@ -130,7 +146,6 @@ async function runHere(line: SallocLine, { held, info }: Allocated, submit: Subm
   } catch (error) {
     return printError("salloc", error);
   } finally {
-    hasEnded = true; // from here on the allocation ends because we give it back
     for (const signal of signals) process.off(signal, onSignal);
   }
 }

@@ -1,4 +1,4 @@
-/** sstat (commands.md §10): steps that run. What nobody has measured yet stays empty. */
+/** sstat (commands.md §10): what running steps use now, measured when it is asked. */
 import type { Engine, JobTarget } from "#engine/engine.ts";
 import { nowMs } from "#job/id.ts";
 import type { JobRecord, StepRecord } from "#job/record.ts";
@@ -33,11 +33,23 @@ async function print(line: SstatLine, engine: Engine): Promise<number> {
     engine.jobs({ jobIds, userIds: null, states: null, names: null, partitions: null }, UNTIL_ENDED),
     engine.steps({ jobId: null }, UNTIL_ENDED),
   ]);
+  const uses = await engine.measureSteps(
+    jobs.map(({ jobId }) => jobId),
+    UNTIL_ENDED,
+  );
   const byId = new Map<number, JobRecord>(jobs.map((job) => [job.jobId, job]));
   const found = line.jobs.map((target) => chosenSteps(target, steps, byId, line));
   printLines(
     renderSstat({
-      steps: found.flat().map((step) => ({ step, job: byId.get(step.jobId), pids: [] })), // no engine tells the pids
+      steps: found.flat().flatMap((step) => {
+        const use = uses.find(({ jobId, stepKey }) => jobId === step.jobId && stepKey === step.stepKey) ?? null;
+        const live = { step, job: byId.get(step.jobId), use };
+        const pidsOn = (node: string) => use?.tasks.flatMap((task) => (task.node === node ? task.pids : [])) ?? [];
+        // Process ids mean something on their node only.
+        return line.pids
+          ? step.nodes.map((node) => ({ ...live, step: { ...step, nodes: [node] }, pids: pidsOn(node) }))
+          : [{ ...live, pids: step.nodes.flatMap(pidsOn) }];
+      }),
       format: line.pids ? SSTAT_PIDS_FORMAT : line.format,
       nowMs: nowMs(),
       timeFormat: timeFormat(),

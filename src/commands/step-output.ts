@@ -11,7 +11,8 @@ import { writeAll } from "./terminal.ts";
 export type Target =
   | { readonly kind: "own" }
   | { readonly kind: "discard" }
-  | { readonly kind: "task"; readonly task: number }
+  /** `fd`: where to, when it is not the stream's own. */
+  | { readonly kind: "task"; readonly task: number; readonly fd?: 1 | 2 }
   | { readonly kind: "file"; readonly fd: number };
 
 export interface OutputOptions {
@@ -87,7 +88,7 @@ export class StepOutput implements Disposable {
   #emit(stream: "stdout" | "stderr", bytes: Uint8Array): void {
     const target = this.#options[stream];
     if (target.kind === "file") writeSync(target.fd, bytes);
-    else writeAll(stream === "stdout" ? 1 : 2, bytes);
+    else writeAll((target.kind === "task" ? target.fd : undefined) ?? (stream === "stdout" ? 1 : 2), bytes);
   }
 
   [Symbol.dispose](): void {

@@ -123,7 +123,9 @@ class StepSession {
     if (waited) this.#info(`srun: Step created for job ${step.jobId}`);
     const options = this.#options.step;
     const stdout = this.#target(options.output, "stdout");
-    const stderr = options.error === null && options.output !== null ? stdout : this.#target(options.error, "stderr");
+    // Standard error joins standard output, wherever that goes.
+    const joined: Target = stdout.kind === "task" ? { ...stdout, fd: 1 } : stdout;
+    const stderr = options.error === null && options.output !== null ? joined : this.#target(options.error, "stderr");
     this.#output = new StepOutput({
       stdout,
       stderr,

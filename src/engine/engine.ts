@@ -5,7 +5,7 @@
 import type { BerthError } from "#job/errors.ts";
 import type { EpochMs, JobId, StepKey } from "#job/id.ts";
 import type { ExitPair, ExitStatus } from "#job/outcome.ts";
-import type { AccountedJob, JobRecord, NodeRecord, PartitionRecord, StepRecord } from "#job/record.ts";
+import type { AccountedJob, JobRecord, NodeRecord, PartitionRecord, StepRecord, StepUse } from "#job/record.ts";
 import type { JobRequest, StepOptions, SubmitContext } from "#job/request.ts";
 import type { AnyState } from "#job/state.ts";
 
@@ -96,6 +96,11 @@ export interface StepRequest {
   readonly insideStep: StepKey | null;
   readonly hasTerminal: { readonly rows: number; readonly columns: number } | null;
   readonly immediateSeconds: number | null;
+}
+
+export interface MeasuredStep extends StepUse {
+  readonly jobId: number;
+  readonly stepKey: StepKey;
 }
 
 export interface PlacedTasks {
@@ -242,8 +247,6 @@ export interface RemoteContainerRequest {
   readonly bundle: string;
   readonly containerId: string;
   readonly rootfs: string;
-  /** Somebody has brought the root file system to the node already. */
-  readonly isStaged: boolean;
   /** Small ones of this host that go along, by the name that they have in `box`. */
   readonly files: ReadonlyMap<string, string>;
   /** config.json for a root file system and a directory of `files` that are elsewhere on the node. */
@@ -284,6 +287,8 @@ export interface Engine extends AsyncDisposable {
   runStep(request: StepRequest, options: Cancellable & StepHooks): Promise<StepChannel>;
   /** Looks on at a running step, and may give it input. Leaving does not end it. */
   attachStep(target: { readonly jobId: number; readonly stepKey: StepKey }, options: Cancellable): Promise<StepChannel>;
+  /** What the steps of these jobs use now. */
+  measureSteps(jobIds: readonly number[], options: Cancellable): Promise<readonly MeasuredStep[]>;
   /** Where the tasks of a running step are. */
   stepLayout(target: { readonly jobId: number; readonly stepKey: StepKey }, options: Cancellable): Promise<readonly PlacedTasks[]>;
   /** Adds a step to a running job that the caller runs itself. `onOrder` may be called from then on, until it has ended. */

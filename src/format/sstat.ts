@@ -1,10 +1,11 @@
 /** sstat's table of live steps (commands.md §10). */
-import type { JobRecord, StepRecord } from "#job/record.ts";
+import type { JobRecord, StepRecord, StepUse } from "#job/record.ts";
 import { shownStepId } from "./array-ids.ts";
 import { nodesText } from "./nodes-text.ts";
 import { helpFormat, parseReportFormat, reportHeader, reportLine, type ReportField, type ReportStyle } from "./report.ts";
 import { SACCT_FIELDS, type SacctContext } from "./sacct-fields.ts";
 import { EXACT, type SizeStyle } from "./sizes.ts";
+import { useColumns } from "./step-use.ts";
 import { timeFormatter } from "./times.ts";
 
 /** A step with the pids of its processes, where they are known. */
@@ -12,6 +13,8 @@ export interface LiveStep {
   readonly step: StepRecord;
   readonly job: JobRecord | undefined;
   readonly pids: readonly number[];
+  /** What its tasks use now; null where nobody can tell. */
+  readonly use?: StepUse | null;
 }
 
 export interface SstatView extends ReportStyle {
@@ -52,6 +55,15 @@ const OWN: Readonly<Record<string, { readonly width: number; readonly value: Sst
 /** Where sstat's columns are narrower than sacct's. */
 const OTHER_WIDTHS: Readonly<Record<string, number>> = { AveDiskRead: 12, AveDiskWrite: 12 };
 
+/** Worked out once for each row, not for each column. */
+const COLUMNS = new WeakMap<StepUse, Record<string, string>>();
+function measured({ use }: LiveStep, { sizes }: SacctContext): Record<string, string> {
+  if (use == null) return {};
+  const known = COLUMNS.get(use) ?? useColumns(use, sizes);
+  COLUMNS.set(use, known);
+  return known;
+}
+
 /** sacct's widths and texts for a step; what needs the job is in OWN. */
 function sstatFields(): ReportField<SstatValue>[] {
   return SSTAT_FIELD_NAMES.map((name) => {
@@ -62,7 +74,7 @@ function sstatFields(): ReportField<SstatValue>[] {
     return {
       name,
       width: OTHER_WIDTHS[name] ?? field?.width ?? 10,
-      value: (live, context) => field?.value.step?.(live.step, context, accounted(live)) ?? "",
+      value: (live, context) => measured(live, context)[name] ?? field?.value.step?.(live.step, context, accounted(live)) ?? "",
     };
   });
 }

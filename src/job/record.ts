@@ -131,6 +131,23 @@ export interface JobRecord {
 }
 
 /** Figures of a step, over all its tasks; null where nobody measured. */
+/** What one task of a running step, with everything below it, uses now. */
+export interface TaskUse {
+  readonly rank: number;
+  readonly node: string;
+  readonly pids: readonly number[];
+  readonly rssKib: number;
+  readonly vmKib: number;
+  readonly cpuMs: number;
+  readonly majorFaults: number;
+  readonly readBytes: number;
+  readonly writtenBytes: number;
+}
+
+export interface StepUse {
+  readonly tasks: readonly TaskUse[];
+}
+
 export interface StepUsage {
   readonly userCpuMs: number;
   readonly systemCpuMs: number;

@@ -28,6 +28,8 @@ const ATTACH_MS = 60_000;
 const REATTACH_MS = 10_000;
 /** How long the result waits for a controller before the daemon leaves it in the spool. */
 const ACKNOWLEDGE_MS = 20_000;
+/** How long an srun that has not attached yet is waited for when its step is over. */
+const LATE_CLIENT_MS = 2000;
 /** How often it is looked meanwhile whether the spool is still there. */
 const LOOK_FOR_SPOOL_MS = 200;
 
@@ -124,6 +126,7 @@ class StepDaemon {
   readonly #controllers = new Set<FrameConnection>();
   readonly #started = Promise.withResolvers<void>();
   readonly #attached = Promise.withResolvers<void>();
+  readonly #served = Promise.withResolvers<void>();
   readonly #acknowledged = Promise.withResolvers<void>();
   readonly #clientGone = Promise.withResolvers<void>();
   #client: FrameConnection | undefined;
@@ -202,6 +205,8 @@ class StepDaemon {
   async #deliverResult(result: StepResult): Promise<void> {
     for (const controller of this.#controllers) controller.sendJson({ event: "ended", result } satisfies FromDaemon);
     await this.#waitForAcknowledgement();
+    // An srun whose step was ended at once may not have come yet: it would look for us in vain.
+    if (this.#client === undefined && !this.#step.plan.isBatch) await Promise.race([this.#served.promise, Bun.sleep(LATE_CLIENT_MS)]);
     this.#isConcluded = true;
     this.#publish({ event: "ended", result });
     this.#client?.end();
@@ -272,6 +277,7 @@ class StepDaemon {
 
   #serve(connection: FrameConnection): void {
     this.#client = connection;
+    this.#served.resolve();
     connection.handle({
       frame: (type, payload) => {
         if (type === INPUT_FRAME) this.#takeInput(payload);

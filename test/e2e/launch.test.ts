@@ -159,7 +159,7 @@ describe("copied programs", () => {
     expect(named).toEqual({ status: 0, stdout: `${site.path("copy")} a b\n`, stderr: "" });
     const unnamed = await site.run(["salloc", "-Q", "sh", "-c", "srun true; exec srun --bcast ./program"]);
     expect(unnamed.stdout).toMatch(/\/w\/slurm_bcast_\d+\.1_n1 \n$/);
-    const impossible = await site.run(["srun", "--bcast=/no/such/dir/copy", "./program"]);
+    const impossible = await site.run(["srun", `--bcast=${site.path("missing")}/copy`, "./program"]);
     expect(impossible).toEqual({
       status: 1,
       stdout: "",
@@ -238,5 +238,42 @@ describe("GPUs", () => {
     expect((await site.run(["srun", "-n1", "echo", ":", "-n1", "echo"])).stderr).toBe(
       "srun: error: Heterogeneous jobs are not supported\n",
     );
+  });
+});
+
+describe("sstat", () => {
+  beforeAll(() => {
+    site = new Site({ conf: "NodeName=n[1-2] CPUs=2\nPartitionName=debug Nodes=ALL Default=YES\nKillWait=2\n" });
+  });
+  afterAll(async () => {
+    expect(site.complaints()).toEqual([]);
+    await site[Symbol.asyncDispose]();
+  }, 60_000);
+
+  test("tells what each task's processes use", async () => {
+    // Task 1 reads much, and both have a child.
+    const body = 'test $SLURM_PROCID = 0 || head -c 5000000 /dev/zero >/dev/null; echo ready; sleep 1000; echo "never"';
+    const srun = site.start(["srun", "-J", "measured", "-N2", "sh", "-c", body]);
+    await until("both tasks", () => srun.stdoutSoFar.split("ready").length === 3);
+    const { stdout: ids } = await site.run(["squeue", "-h", "-s", "-n", "measured", "-o", "%i"]);
+    const step = ids.trim();
+    const read = async (...options: string[]) =>
+      (await site.run(["sstat", "-n", "-P", "-j", step, ...options])).stdout.trimEnd().split("\n");
+    const [row = ""] = await read("--noconvert", "-o", "JobID,NTasks,MaxRSS,AveRSS,MaxVMSize,MaxDiskReadTask,MaxDiskReadNode,MaxDiskRead");
+    const [id, tasks, maxRss, aveRss, maxVm, task, node, most] = row.split("|");
+    expect([id, tasks, task, node]).toEqual([step, "2", "1", "n2"]);
+    expect(Number(maxRss)).toBeGreaterThan(500_000);
+    expect(Number(aveRss)).toBeLessThanOrEqual(Number(maxRss));
+    expect(Number(maxVm)).toBeGreaterThan(Number(maxRss));
+    expect(Number(most)).toBeGreaterThanOrEqual(5_000_000);
+    const pids = await until("each task's shell and its sleep", async () => {
+      const nodes = await read("-i");
+      expect(nodes.map((line) => line.split("|")[1])).toEqual(["n1", "n2"]);
+      const found = nodes.flatMap((line) => (line.split("|")[2] ?? "").split(",").map(Number));
+      return found.length === 4 && found;
+    });
+    expect(pids.every((pid) => isRunning(pid))).toBe(true);
+    await site.run(["scancel", "-n", "measured"]);
+    await srun.outcome;
   });
 });

@@ -1,9 +1,10 @@
 // scrun where the jobs are on a cluster: the container's engine on this host, the container on a node. By hand as an engine calls it, and by
 // a real rootless podman.
 import { afterAll, describe, expect, test } from "bun:test";
-import { copyFileSync, cpSync, existsSync, mkdirSync, readdirSync, readFileSync, rmSync, symlinkSync, writeFileSync } from "node:fs";
+import { copyFileSync, existsSync, mkdirSync, readdirSync, readFileSync, rmSync, symlinkSync, writeFileSync } from "node:fs";
 import { dirname, join } from "node:path";
 import { ConsoleSocket, openTerminal } from "#platform/console-socket.ts";
+import { havePeers } from "../peers.ts";
 import { canRunPodman } from "../peers/podman.ts";
 import { BERTH, canRunContainers, haveSlurm, type Ran, SlurmSite } from "./site.ts";
 
@@ -128,6 +129,83 @@ describe.skipIf(site === undefined)("scrun on a cluster", () => {
     await noJobs();
   }, 90_000);
 
+  test.skipIf(!havePeers("lua5.4"))(
+    "a site's scrun.lua: its copy is what runs on the node, its commands run in the job, and it has the last word",
+    async () => {
+      const script = join(dirname(on.env["SLURM_CONF"] ?? ""), "scrun.lua");
+      const stageIn = (body: string) =>
+        writeFileSync(
+          script,
+          `function slurm_scrun_stage_in(id, bundle, spool, config_file, job_id, user_id, group_id, job_env)
+            local config = slurm.from_json(io.open(config_file):read("a"))
+            local copy = "${on.workDir}/staged-" .. id
+            ${body}
+          end
+          function slurm_scrun_stage_out(id, bundle, orig_bundle, root, orig_root, spool, config_file, job_id)
+            local status, output = slurm.remote_command("echo $SLURM_JOB_ID $SLURM_STEP_ID $SCRUN_CONTAINER_ID; cat " .. root .. "/w/made")
+            slurm.allocator_command("rm -rf ${on.workDir}/staged-" .. id)
+            io.open("${on.workDir}/out-" .. id, "w"):write(status, " ", output, " ", job_id, "\\n"):close()
+            return 0
+          end`,
+        );
+      try {
+        stageIn(`
+          local status, output = slurm.allocator_command("cp -a " .. config.root.path .. " " .. copy .. " && mkdir -p " .. copy .. "/w")
+          if status ~= 0 then return slurm.ERROR end
+          config.root = { path = copy, readonly = false }
+          local status, host = slurm.remote_command("echo $SLURMD_NODENAME; exit 3")
+          table.insert(config.process.env, "STAGED=" .. status .. " " .. host:match("%S+"))
+          local file = io.open(copy .. "/config.json", "w")
+          file:write(slurm.to_json(config))
+          file:close()
+          slurm.set_bundle_path(copy)
+          slurm.set_root_path(copy)
+          return 0`);
+        const dir = bundle("b-lua", ["sh", "-c", "echo $STAGED; echo kept >/w/made; exit 6"]);
+        const ran = await shell(`${BERTH} scrun run -b ${dir} c-lua >lua.out 2>lua.err </dev/null`);
+        expect([ran.code, text("lua.err"), text("lua.out")]).toEqual([6, "", expect.stringMatching(/^3 \S+\n$/)]);
+        const [, said, job] = /^0 (\d+ \d+ c-lua)\nkept\n (\d+)\n$/.exec(text("out-c-lua")) ?? [];
+        expect(said).toStartWith(`${job ?? "?"} `);
+        expect(existsSync(join(on.workDir, "staged-c-lua"))).toBe(false);
+        await noJobs();
+        expect((await on.berth("scontrol", "-o", "show", "job", job ?? "")).stdout).toContain("ExitCode=6:0");
+
+        // Killed with -9: the job goes with the anchor, the copy with the container's removal.
+        expect((await shell(`${BERTH} scrun create -b ${dir} c-lost >lost.out 2>lost.err </dev/null`)).code).toBe(0);
+        const { pid } = JSON.parse((await scrun("state", "c-lost")).stdout) as { pid: number };
+        process.kill(pid, "SIGKILL");
+        await noJobs();
+        expect(existsSync(join(on.workDir, "staged-c-lost"))).toBe(true);
+        expect((await scrun("delete", "--force", "c-lost")).code).toBe(0);
+        expect(existsSync(join(on.workDir, "staged-c-lost"))).toBe(false);
+
+        // Cancelled while it is staged in: the script and its commands are killed.
+        stageIn(`os.execute("echo " .. job_id .. " $$ > ${on.workDir}/stuck; exec sleep 1000")`);
+        const stuck = shell(`${BERTH} scrun create -b ${dir} c-stuck >stuck.out 2>stuck.err </dev/null`);
+        await until("stage-in", () => /\d+ \d+\n/.test(text("stuck")));
+        const [stuckJob = "", stuckPid = ""] = text("stuck").trim().split(" ");
+        await on.berth("scancel", stuckJob);
+        expect((await stuck).code).toBe(1);
+        expect(text("stuck.err")).toContain(`job ${stuckJob} was cancelled`);
+        expect(existsSync(`/proc/${stuckPid}`)).toBe(false);
+        await noJobs();
+
+        stageIn("return 9");
+        expect((await shell(`${BERTH} scrun create -b ${dir} c-bad >bad.out 2>bad.err </dev/null`)).code).toBe(1);
+        expect(text("bad.err")).toContain(`slurm_scrun_stage_in of ${script} returned 9`);
+        expect(existsSync(join(on.workDir, "out-c-bad"))).toBe(true); // stage-out has been
+        await noJobs();
+        writeFileSync(script, "oops");
+        expect((await shell(`${BERTH} scrun create -b ${dir} c-oops >oops.out 2>oops.err </dev/null`)).code).toBe(1);
+        expect(text("oops.err")).toContain(`${script}:1: `);
+        expect(readdirSync(join(on.runtime, "scrun"))).toEqual([]);
+      } finally {
+        rmSync(script, { force: true });
+      }
+    },
+    120_000,
+  );
+
   /** The same bundle, for a container on a terminal. */
   function withTerminal(dir: string): string {
     const config = JSON.parse(readFileSync(join(dir, "config.json"), "utf8")) as { process: Record<string, unknown> };
@@ -177,32 +255,6 @@ describe.skipIf(site === undefined)("scrun on a cluster", () => {
     expect(text("missing.err")).toContain("no-such-program");
     await noJobs();
   }, 90_000);
-
-  test.skipIf(Bun.which("rsync") === null || Bun.which("lua5.4") === null)(
-    "a site's scrun.lua brings the bundle to where the nodes see it, and what changed back",
-    async () => {
-      const rootfs = join(on.dir, "staged-from");
-      cpSync(join(on.bundle, "rootfs"), rootfs, { recursive: true, verbatimSymlinks: true });
-      const dir = bundle("b-lua", ["sh", "-c", "echo $STAGED >/tmp/result; exit 6"], rootfs);
-      const script = join(on.dir, "home/.config/berth/scrun.lua");
-      mkdirSync(dirname(script), { recursive: true });
-      const example = readFileSync(join(import.meta.dir, "../scrun/rsync.lua"), "utf8");
-      writeFileSync(script, example.replaceAll("@DEST@", join(on.dir, "shared")));
-      try {
-        const ran = await shell(`${BERTH} scrun run -b ${dir} c-lua >lua.out 2>lua.err </dev/null`);
-        expect([ran.code, text("lua.err")]).toEqual([6, expect.not.stringContaining("error") as unknown as string]);
-        expect(readFileSync(join(rootfs, "tmp/result"), "utf8")).toBe("copied\n");
-        expect(readdirSync(join(on.dir, "shared"))).toEqual([]); // it has cleared its copy away
-        writeFileSync(script, "this is no Lua");
-        expect((await shell(`${BERTH} scrun create -b ${dir} c-bad >bad.out 2>bad.err </dev/null`)).code).toBe(1);
-        expect(text("bad.err")).toContain("scrun.lua");
-        await noJobs();
-      } finally {
-        rmSync(script);
-      }
-    },
-    90_000,
-  );
 
   test.skipIf(!canRunPodman)(
     "podman: run, exec, logs, stop; exit statuses are the containers'",

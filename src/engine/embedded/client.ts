@@ -24,6 +24,7 @@ import type {
   JobTarget,
   OwnStep,
   OwnStepOrder,
+  MeasuredStep,
   OwnStepRequest,
   PlacedTasks,
   SignalScope,
@@ -301,6 +302,10 @@ export class EmbeddedEngine implements Engine {
 
   async attachStep(target: { readonly jobId: number; readonly stepKey: StepKey }, options: Cancellable): Promise<StepChannel> {
     return await EmbeddedStepChannel.observe((await this.#call("findStep", target, options)) as FoundStep);
+  }
+
+  async measureSteps(jobIds: readonly number[], options: Cancellable): Promise<readonly MeasuredStep[]> {
+    return (await this.#call("measureSteps", { jobIds }, options)) as MeasuredStep[];
   }
 
   async stepLayout(target: { readonly jobId: number; readonly stepKey: StepKey }, options: Cancellable): Promise<readonly PlacedTasks[]> {

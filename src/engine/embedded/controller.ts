@@ -16,7 +16,7 @@ import { isTerminal } from "#job/state.ts";
 import { parseDependency, type Dependency } from "#options/dependency.ts";
 import { isAlive, type ProcessIdentity } from "#platform/process-tree.ts";
 import type { StepResult } from "#step/journal.ts";
-import type { AllocationInfo, JobTarget, OwnStepRequest, StepRequest } from "../engine.ts";
+import type { MeasuredStep, AllocationInfo, JobTarget, OwnStepRequest, StepRequest } from "../engine.ts";
 import { admit, askOf, batchFiles, partitionOf, type Submitter } from "./admission.ts";
 import { ClusterControl } from "./cluster-control.ts";
 import type { ClusterConfig } from "./config.ts";
@@ -313,6 +313,12 @@ export class Controller implements StepManagerHost {
     return this.#steps.create(this.findRunning(request.jobId), request, options);
   }
 
+  /** Nothing for a job that does not run. */
+  measureSteps(jobId: number): MeasuredStep[] {
+    const job = this.book.live.get(jobId as JobId);
+    return job === undefined ? [] : this.#steps.measure(job);
+  }
+
   findStep(jobId: number, stepKey: StepKey): FoundStep {
     return this.#steps.find(this.findRunning(jobId), stepKey);
   }
@@ -465,7 +471,11 @@ export class Controller implements StepManagerHost {
   /** What ran on nodes that are down now is lost: batch jobs that may run again do, the others have failed. */
   nodesFell(names: readonly string[]): void {
     for (const job of [...this.book.occupying]) {
-      if (!job.isRunning || !job.record.nodes.some((node) => names.includes(node))) continue;
+      const failed = job.record.nodes.filter((node) => names.includes(node));
+      if (!job.isRunning || failed.length === 0) continue;
+      // An srun says which of its step's nodes failed before it says that the step ends.
+      for (const step of [...job.steps.values()].filter(({ record }) => record.stepKey !== "batch"))
+        for (const node of step.record.nodes) if (failed.includes(node)) this.#steps.message(step, `error: Node failure on ${node}`);
       if (job.record.kind === "batch" && job.record.requeue) {
         job.requeue = { isHeld: false, description: null };
         this.#end(job, { state: "PENDING", reason: requeueReason(false), cancelledBy: null });
@@ -534,7 +544,7 @@ export class Controller implements StepManagerHost {
     const now = nowMs();
     const jobId = Math.max(Number(this.store.meta("nextJobId") ?? 1), this.config.firstJobId) as JobId;
     const record = admit(request, { config: this.config, total: this.resources.total(), submitter, jobId, now, priority: 1 });
-    const ask = askOf(request.options, partitionOf(this.config, record.partition));
+    const ask = askOf(request.options, partitionOf(this.config, record.partition), this.config);
     const durationMs = (record.timeLimitMinutes ?? Infinity) * 60_000;
     // As many before it as a pass would look at: the answer is an estimate, and a long queue must not hold up everybody.
     const before = this.#eligibility.waiting(now, { at: Infinity }).take(BACKFILL_DEPTH);

@@ -226,6 +226,7 @@ class Client {
         signal: this.#gone.signal,
         onWait: (text) => this.#send({ id, event: { kind: "waiting", text } }),
       }),
+    measureSteps: ({ jobIds }) => jobIds.flatMap((jobId) => this.#controller.measureSteps(jobId)),
     findStep: ({ jobId, stepKey }) => this.#controller.findStep(jobId, stepKey),
     createOwnStep: ({ request }) => {
       const peer = this.#connection.peer.pid;
@@ -342,6 +343,7 @@ const OPERATIONS: ReadonlySet<string> = new Set<Operation>([
   "detachAllocation",
   "findAllocation",
   "createStep",
+  "measureSteps",
   "findStep",
   "createOwnStep",
   "ownStepReady",

@@ -4,16 +4,14 @@
  */
 import { mkdirSync, rmSync, writeFileSync } from "node:fs";
 import { connectFrames, parseJsonFrame, type FrameConnection } from "#platform/frames.ts";
-import { GPU_VARIABLES, gpusOf, stepVariables, batchVariables, taskVariables, type JobFacts, type StepFacts } from "#job/environment.ts";
+import { gpusOf, stepVariables, batchVariables, taskVariables, type JobFacts, type StepFacts } from "#job/environment.ts";
 import { slurmError } from "#job/errors.ts";
 import { nowMs, type StepKey } from "#job/id.ts";
 import { EXIT_ZERO, parseWaitStatus } from "#job/outcome.ts";
 import type { StepRecord, Tres } from "#job/record.ts";
 import type { JobRequest } from "#job/request.ts";
 import type { BaseState } from "#job/state.ts";
-import { bcastPath, libraryDir } from "#options/bcast.ts";
 import { compressHostlist } from "#options/hostlist.ts";
-import { needsPerTask } from "#options/file-pattern.ts";
 import {
   appendToJournal,
   findResult,
@@ -23,17 +21,19 @@ import {
   type StepResult,
   type TerminateReason,
 } from "#step/journal.ts";
-import { readPlan, SCRIPT_FILE, writePlan, type StepPlan, type StreamPlan } from "#step/plan.ts";
+import { readPlan, SCRIPT_FILE, writePlan, type StepPlan } from "#step/plan.ts";
 import type { FromDaemon, ToDaemon } from "#step/wire.ts";
 import { isAlive, killTree, type ProcessIdentity } from "#platform/process-tree.ts";
-import type { OwnStepRequest, StepRequest } from "../engine.ts";
+import type { MeasuredStep, OwnStepRequest, StepRequest } from "../engine.ts";
 import { defaultOutput } from "./admission.ts";
 import { bindStep } from "./bind-step.ts";
+import { distributionOf, pickCounts, sentProgram, stepStreams, withGpus, withoutGpus } from "./step-plan.ts";
+import { measureSteps } from "./measure-steps.ts";
 import type { ClusterConfig } from "./config.ts";
 import type { DaemonPool } from "./daemon-pool.ts";
 import { Alarm, type LiveJob, type LiveStep } from "./live-job.ts";
 import { stepSocket, stepSpool, type Paths } from "./paths.ts";
-import { asksForDevices, bindGpus, type Devices } from "./step-gres.ts";
+import { asksForDevices, type Devices } from "./step-gres.ts";
 import { layOut, type StepLayout } from "./step-layout.ts";
 import type { Store } from "./store.ts";
 import type { CreatedOwnStep, CreatedStep, FoundStep } from "./wire.ts";
@@ -166,6 +166,10 @@ export class StepManager {
 
   #mpiOf({ kind, options }: StepRequest): string | null {
     return options.mpi ?? (kind === "interactive" ? null : this.#host.config.mpiDefault);
+  }
+
+  measure(job: LiveJob): MeasuredStep[] {
+    return measureSteps(job, this.#host.paths);
   }
 
   /** Where a step is that runs. @throws BerthError INVALID_JOB_ID when there is none, or its daemon is not ours */
@@ -641,75 +645,12 @@ function isLaunching(entries: readonly JournalEntry[]): boolean {
   );
 }
 
-/** What tasks are told: in a job of srun's own only what was asked for, or follows from -c; in an allocation also what came of it. */
-function distributionOf(job: LiveJob, { resources }: StepRequest, layout: StepLayout): Pick<StepFacts, "distribution" | "planeSize"> {
-  const { distribution, planeSize, cpusPerTask } = resources;
-  if (distribution !== null) return { distribution, planeSize: distribution === "plane" ? planeSize : null };
-  const isTold = job.record.kind !== "srun" || cpusPerTask !== null;
-  return { distribution: !isTold ? null : layout.tasks <= layout.nodes.length ? "cyclic" : "block", planeSize: null };
-}
-
-/** In a job with GPUs a script's own variables for them must not reach a task that sees others, or none. */
-function withoutGpus(environment: Readonly<Record<string, string>>, job: LiveJob): Readonly<Record<string, string>> {
-  if (job.record.shares.every(({ gres }) => gpusOf(gres).length === 0)) return environment;
-  return Object.fromEntries(Object.entries(environment).filter(([name]) => !GPU_VARIABLES.has(name)));
-}
-
-/** What each task sees of its node's GPUs. */
-function withGpus(facts: StepFacts, { resources }: StepRequest): StepFacts {
-  const nodes = facts.nodes.map((node) => {
-    const seen = bindGpus(resources, node.gpus, node.ranks.length);
-    return seen === null ? node : { ...node, gpusByTask: seen };
-  });
-  return { ...facts, nodes };
-}
-
 function devicesOf(layout: StepLayout): Map<string, Devices> {
   return new Map(layout.nodes.map((node) => [node.name, node.gres]));
 }
 
 function cpusOf(layout: StepLayout): Map<string, readonly number[]> {
   return new Map(layout.nodes.map((node) => [node.name, node.cpuIds]));
-}
-
-/** What a step runs whose program srun copies before it starts, and where its libraries are. */
-function sentProgram(
-  { options, submit }: StepRequest,
-  step: Parameters<typeof bcastPath>[1],
-): { readonly command: readonly string[]; readonly variables: Readonly<Record<string, string>> } | undefined {
-  const { bcastCopy, command } = options;
-  if (bcastCopy === null) return undefined;
-  const path = bcastPath(bcastCopy.destination, step);
-  const inherited = submit.environment["LD_LIBRARY_PATH"];
-  const libraries = [libraryDir(path), ...(inherited === undefined || inherited === "" ? [] : [inherited])].join(":");
-  return { command: [path, ...command.slice(1)], variables: bcastCopy.sendLibs ? { LD_LIBRARY_PATH: libraries } : {} };
-}
-
-/** `srun --preserve-env` keeps the counts that the caller has (srun(1), -E). */
-function pickCounts(environment: Readonly<Record<string, string>>): Record<string, string> {
-  const kept: Record<string, string> = {};
-  for (const name of ["SLURM_NNODES", "SLURM_NTASKS", "SLURM_NPROCS", "SLURM_TASKS_PER_NODE"]) {
-    const value = environment[name];
-    if (value !== undefined) kept[name] = value;
-  }
-  return kept;
-}
-
-/** The streams that the step daemon opens itself; everything else passes through srun (commands.md §2.5). */
-function stepStreams(request: StepRequest, tasks: number): Pick<StepPlan, "stdin" | "stdout" | "stderr"> {
-  const { input, output, error, openMode } = request.options;
-  const plan = (text: string | null): StreamPlan => {
-    if (text === null || isClientMode(text, tasks)) return { kind: "client" };
-    if (text === "none") return { kind: "null" };
-    return needsPerTask(text) ? { kind: "file", pattern: text, append: openMode === "append" } : { kind: "client" };
-  };
-  const stdout = plan(output);
-  return { stdin: plan(input), stdout, stderr: error === null && stdout.kind === "file" ? { kind: "stdout" } : plan(error ?? output) };
-}
-
-/** `all…`, `-…` and task numbers are modes of srun itself. */
-function isClientMode(text: string, tasks: number): boolean {
-  return text.startsWith("all") || text.startsWith("-") || (/^\d+$/.test(text) && Number(text) < tasks);
 }
 
 async function waitForStepEnd(job: LiveJob, options: { readonly signal: AbortSignal; readonly patienceMs: number }): Promise<void> {

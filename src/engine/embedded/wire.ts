@@ -37,6 +37,8 @@ export interface Operations {
   readonly detachAllocation: { readonly args: { readonly jobId: number } };
   readonly findAllocation: { readonly args: { readonly jobId: number } };
   readonly createStep: { readonly args: { readonly request: StepRequest } };
+  /** What steps use now: for sstat. */
+  readonly measureSteps: { readonly args: { readonly jobIds: readonly number[] } };
   /** A step that runs: for sattach. */
   readonly findStep: { readonly args: { readonly jobId: number; readonly stepKey: StepKey } };
   /** A step that its caller runs; the caller then listens at the step's socket as a step daemon does, and says `ownStepReady`. */

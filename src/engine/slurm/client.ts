@@ -25,6 +25,7 @@ import type {
   OwnStep,
   RemoteContainers,
   SignalScope,
+  MeasuredStep,
   PlacedTasks,
   StepChannel,
   StepRequest,
@@ -235,6 +236,10 @@ export class SlurmEngine implements Engine {
 
   attachStep(): Promise<StepChannel> {
     throw slurmError("NOT_SUPPORTED", { hint: "use the cluster's own sattach" });
+  }
+
+  measureSteps(): Promise<readonly MeasuredStep[]> {
+    throw slurmError("NOT_SUPPORTED", { hint: "use the cluster's own sstat" });
   }
 
   stepLayout(): Promise<readonly PlacedTasks[]> {

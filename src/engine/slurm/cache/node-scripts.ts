@@ -24,15 +24,16 @@ b=lacks; e=lacks
 echo "berth-cache $n $b $e"`;
 
 /**
- * A cache that somebody else could have made is not used. What is being sent is read to its end all the same: srun was seen to drop the last words
- * of a task that leaves its input unread.
+ * A cache that somebody else could have made is not used. What is still being sent is read to its end: srun loses a task's last words when it
+ * writes to a task that has gone.
  */
-const CHECKED = `fail() { echo "berth: error: $n: $1" >&2; cat > /dev/null; exit 1; }
+const CHECKED = `fail() { echo "berth: error: $n: $1" >&2; [ -z "$receives" ] || cat > /dev/null; exit 1; }
 check() { [ ! -h "$1" ] && [ -O "$1" ] && [ "$(stat -c %a "$1")" = 700 ] || fail "$1 is not a directory that only its user can enter: remove it"; }
 check_cache() { check "$c"; case $c in /tmp/berth-*) check "\${c%/*}";; esac; }`;
 
 /** Standard input becomes an entry. Arguments: cache, kind (bundle or berth), SHA. */
 export const RECEIVE = `${PLACE}
+receives=yes
 ${CHECKED}
 umask 077
 mkdir -p "$c" || fail "cannot make the cache directory $c"
@@ -67,6 +68,7 @@ export const WITNESS = `cd "$1" && { ls -A && stat -c %Y .; } | sha256sum`;
 
 /** Standard input, an archive, becomes the directory of one container. Arguments: cache, its name. */
 export const UNBOX = `${PLACE}
+receives=yes
 ${CHECKED}
 umask 077
 mkdir -p "$c" || fail "cannot make the cache directory $c"

@@ -150,6 +150,7 @@ export class RestEngine implements Engine {
   findAllocation = (): Promise<never> => refuse("An allocation that a command holds");
   runStep = (): Promise<StepChannel> => refuse("A live step");
   attachStep = (): Promise<never> => refuse("A live step");
+  measureSteps = (): Promise<never> => refuse("A live step");
   stepLayout = (): Promise<never> => refuse("A live step");
   openOwnStep = (): Promise<never> => refuse("A container of podman or docker");
   tryJob = (): Promise<never> => refuse("sbatch --test-only");

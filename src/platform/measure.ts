@@ -1,0 +1,71 @@
+/** What a process and everything below it use now (proc(5)). */
+import { readFileSync } from "node:fs";
+import { descendants } from "./process-tree.ts";
+
+export interface TreeUse {
+  readonly pids: readonly number[];
+  readonly rssKib: number;
+  readonly vmKib: number;
+  /** Of them and of their children that ended. */
+  readonly cpuMs: number;
+  readonly majorFaults: number;
+  /** Through read(2) and write(2) and their kin, files or not: what Slurm calls disk. */
+  readonly readBytes: number;
+  readonly writtenBytes: number;
+}
+
+/** USER_HZ and the page size of every Linux that we run on (x86-64, and arm64 with 4 KiB pages, as distributions build it). */
+const TICK_MS = 10;
+const PAGE_KIB = 4;
+
+/** Undefined when the process is gone. */
+export function measureTree(root: number): TreeUse | undefined {
+  const pids = [
+    root,
+    ...descendants(root)
+      .filter(({ isZombie }) => !isZombie)
+      .map(({ pid }) => pid),
+  ];
+  const uses = pids.flatMap((pid) => measure(pid) ?? []);
+  if (uses.length === 0) return undefined;
+  const sum = (pick: (use: TreeUse) => number) => uses.reduce((total, use) => total + pick(use), 0);
+  return {
+    pids: uses.flatMap((use) => use.pids),
+    rssKib: sum((use) => use.rssKib),
+    vmKib: sum((use) => use.vmKib),
+    cpuMs: sum((use) => use.cpuMs),
+    majorFaults: sum((use) => use.majorFaults),
+    readBytes: sum((use) => use.readBytes),
+    writtenBytes: sum((use) => use.writtenBytes),
+  };
+}
+
+function measure(pid: number): TreeUse | undefined {
+  let stat: string;
+  try {
+    stat = readFileSync(`/proc/${pid}/stat`, "latin1");
+  } catch {
+    return undefined; // gone
+  }
+  const fields = stat.slice(stat.lastIndexOf(")") + 2).split(" ");
+  // By proc(5) `state` is field 3, and the first one here.
+  const field = (number: number) => Number(fields[number - 3] ?? 0);
+  const io = readIo(pid);
+  return {
+    pids: [pid],
+    rssKib: field(24) * PAGE_KIB,
+    vmKib: Math.round(field(23) / 1024),
+    cpuMs: (field(14) + field(15) + field(16) + field(17)) * TICK_MS,
+    majorFaults: field(12),
+    readBytes: Number(/^rchar: (\d+)/m.exec(io)?.[1] ?? 0),
+    writtenBytes: Number(/^wchar: (\d+)/m.exec(io)?.[1] ?? 0),
+  };
+}
+
+function readIo(pid: number): string {
+  try {
+    return readFileSync(`/proc/${pid}/io`, "latin1");
+  } catch {
+    return ""; // of a process that changed its user
+  }
+}
