@@ -29,6 +29,8 @@ need_npm_packages() {
   touch node_modules/.package-lock.json
 }
 
+# Options that a caller wants apt-get to have.
+apt_options=()
 # need_apt_packages COMMAND:PACKAGE... installs packages whose command is missing.
 # Returns 1 when something is missing that only root can install, after saying which command would do it.
 need_apt_packages() {
@@ -45,7 +47,7 @@ need_apt_packages() {
     return 1
   fi
   say "Installing Debian packages: ${missing[*]}"
-  local apt=(env DEBIAN_FRONTEND=noninteractive apt-get -q -y --no-install-recommends -o Dpkg::Use-Pty=0 install "${missing[@]}")
+  local apt=(env DEBIAN_FRONTEND=noninteractive apt-get -q -y --no-install-recommends -o Dpkg::Use-Pty=0 "${apt_options[@]}" install "${missing[@]}")
   "${apt[@]}" >/dev/null 2>&1 && return 0
   apt-get -q update >/dev/null || true # package lists missing or old: fetch them and try once more
   "${apt[@]}" >/dev/null || { echo "apt-get could not install: ${missing[*]}" >&2; return 1; }

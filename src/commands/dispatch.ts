@@ -20,6 +20,8 @@ const SLURM_COMMANDS: Readonly<Record<string, () => Promise<CommandRun>>> = {
   sstat: async () => (await import("./sstat.ts")).sstat,
   sattach: async () => (await import("./sattach.ts")).sattach,
   sbcast: async () => (await import("./sbcast.ts")).sbcast,
+  sacctmgr: async () => (await import("./accounts.ts")).sacctmgr,
+  sshare: async () => (await import("./accounts.ts")).sshare,
 };
 
 /** Its links are made too, but it is never the site's: it asks whichever engine is in use. */

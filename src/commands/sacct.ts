@@ -156,7 +156,7 @@ function isOfSize(job: AccountedJob, { ncpus, nnodes, timeLimit, constraints, fl
 }
 
 function flagsOf(job: AccountedJob): AccountingFlag[] {
-  if (job.startedAt === null) return [];
+  if (job.startedAt === null) return ["StartReceived"];
   return [`Sched${job.scheduler ?? "Main"}`, "StartReceived"];
 }
 

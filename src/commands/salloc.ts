@@ -2,6 +2,8 @@
  * `salloc`: an allocation and a command in it (commands.md §4). Without a container the command runs here, on the submit
  * host; with --container it runs inside, as the interactive step: that is what Slurm's guide shows (commands.md §18.2).
  */
+import { existsSync } from "node:fs";
+import { resolve } from "node:path";
 import type { AllocationInfo, Engine, StepRequest } from "#engine/engine.ts";
 import { BerthError } from "#job/errors.ts";
 import { shellCode, type ExitStatus } from "#job/outcome.ts";
@@ -17,6 +19,7 @@ import { containerVariables } from "./container-variables.ts";
 import { environment, parseContext, submitContext } from "./context.ts";
 import { openEngine } from "./engine.ts";
 import { informationAction } from "./information.ts";
+import { optionVariables } from "./option-variables.ts";
 import { runSession } from "./step-session.ts";
 import { complain, printError } from "./terminal.ts";
 
@@ -31,7 +34,7 @@ export async function salloc(argv: readonly string[]): Promise<number> {
     command: "salloc",
     argv,
     chdir: line.chdir,
-    environment: { ...environment(), ...containerVariables(line) },
+    environment: { ...environment(), ...containerVariables(line), ...optionVariables(line) },
   });
   const engine = await openEngine();
   const request: JobRequest = {
@@ -102,9 +105,14 @@ async function runHere(
   { submit, giving }: { readonly submit: SubmitContext; readonly giving: { readonly isBack: boolean } },
 ): Promise<number> {
   const argv = commandOf(line);
-  const path = Bun.which(argv[0], { PATH: process.env["PATH"] ?? "", cwd: process.cwd() });
+  const path = Bun.which(argv[0], { PATH: `${process.env["PATH"] ?? ""}:${process.cwd()}`, cwd: process.cwd() });
   if (path === null) {
-    complain(`salloc: error: _fork_command: Unable to find command "${argv[0]}"`);
+    const here = resolve(argv[0]);
+    complain(
+      !argv[0].includes("/") && existsSync(here)
+        ? `salloc: error: _fork_command: Unable to exec command "${here}": Permission denied`
+        : `salloc: error: _fork_command: Unable to find command "${argv[0]}"`,
+    );
     return 1;
   }
   const signals = ["SIGINT", "SIGQUIT", "SIGTERM", "SIGHUP", "SIGUSR1", "SIGUSR2"] as const;

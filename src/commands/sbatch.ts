@@ -13,6 +13,7 @@ import { batchEnvironment } from "./export-environment.ts";
 import { informationAction } from "./information.ts";
 import { containerVariables } from "./container-variables.ts";
 import { loginEnvironment } from "./login-environment.ts";
+import { optionVariables } from "./option-variables.ts";
 import { complain, errorExit, printError, printLines } from "./terminal.ts";
 
 export async function sbatch(argv: readonly string[]): Promise<number> {
@@ -38,7 +39,12 @@ async function jobRequest(
   const own = merged.exportFile === null ? environment() : readExportFile(merged.exportFile);
   const rule = merged.batch.export;
   const needsLogin = rule.kind === "list" || rule.kind === "none" || merged.getUserEnv !== null;
-  const exported = batchEnvironment(rule, { ...own, ...containerVariables(merged) }, needsLogin ? await loginEnvironment() : {});
+  const options = optionVariables({ job: merged.job, batch, hasLogin: needsLogin });
+  const exported = batchEnvironment(
+    rule,
+    { ...own, ...containerVariables(merged), ...options },
+    needsLogin ? await loginEnvironment() : {},
+  );
   const submitted = submitContext({ command: "sbatch", argv: facts.argv, chdir: merged.chdir, environment: exported });
   return { kind: "batch", options: merged.job, submit: submitted, batch, command: null };
 }

@@ -1,6 +1,6 @@
 /**
  * scancel (commands.md §5). Plain ids go to the engine as they are, and one that is unknown or has ended is no error.
- * With a filter, or when each job is to be asked about, the jobs are loaded first and errors count.
+ * With a filter, a signal, --batch, a step, or when each job is to be asked about, the jobs are loaded first and errors count.
  */
 import type { Engine, JobTarget, SignalScope } from "#engine/engine.ts";
 import { BerthError, slurmError } from "#job/errors.ts";
@@ -32,7 +32,8 @@ export async function scancel(argv: readonly string[]): Promise<number> {
       return printError("scancel", error, { exitStatus: 1 });
     }
   }
-  const needsRecords = line.hasFilter || line.interactive;
+  const isNarrowed = line.signal !== null || line.batch || line.targets.some(({ stepKey }) => stepKey !== null);
+  const needsRecords = line.hasFilter || line.interactive || isNarrowed;
   return needsRecords ? await cancelChosen(line, userId, engine) : await cancelNamed(line, line.targets, engine);
 }
 
@@ -41,7 +42,7 @@ function exitStatusOf(error: BerthError): number {
   return error.errno > 0 ? error.errno & 255 : 1;
 }
 
-/** Each target as it was typed. Unknown jobs and ended ones are silent; unknown steps are not. */
+/** Each job as it was typed. Unknown ones and ended ones are silent. */
 async function cancelNamed(line: ScancelLine, targets: readonly JobTarget[], engine: Engine): Promise<number> {
   let status = 0;
   for await (const [target, error] of endEach(line, targets, engine)) {
@@ -49,9 +50,6 @@ async function cancelNamed(line: ScancelLine, targets: readonly JobTarget[], eng
     if (error.code !== "INVALID_JOB_ID" && error.code !== "ALREADY_DONE") {
       report(target, error);
       status = exitStatusOf(error);
-    } else if (target.stepKey !== null && error.code === "INVALID_JOB_ID") {
-      report(target, error);
-      status = 1;
     } else if (line.verbose > 0) report(target, error);
   }
   return status;
@@ -122,7 +120,7 @@ async function cancelChosen(line: ScancelLine, userId: number | null, engine: En
   }
   let status = 0;
   for (const target of line.targets) {
-    if (known.some((job) => isTargetJob(target, job))) continue;
+    if (known.some((job) => isTargetJob(target, job) && isInStates(job, CANCELLABLE))) continue;
     if (!line.quiet) report(target, slurmError("INVALID_JOB_ID"));
     status = 1;
   }
@@ -133,9 +131,9 @@ async function cancelChosen(line: ScancelLine, userId: number | null, engine: En
     for await (const [target, error] of endEach(line, targets, engine)) {
       if (error === undefined) continue;
       const isOver = error.code === "ALREADY_DONE" || error.code === "INVALID_JOB_ID"; // it ended meanwhile
-      if (!isOver || line.verbose > 0 || target.stepKey !== null) report(target, error);
-      if (!isOver) status = exitStatusOf(error);
-      else if (target.stepKey !== null) status = 1;
+      const isTold = target.stepKey !== null && line.signal === null; // a signal to a step that is gone is no error
+      if (!isOver || line.verbose > 0 || isTold) report(target, error);
+      if (!isOver || isTold) status = exitStatusOf(error);
     }
   };
   const named = targetsOf(pendingFirst, line, known);

@@ -106,7 +106,9 @@ async function runWords([word = "", ...rest]: readonly string[], session: Scontr
   const lower = word.toLowerCase();
   const found = SCONTROL_VERBS.find(({ name, least }) => lower.length >= least && name.startsWith(lower));
   if (found === undefined) return session.fail(`invalid keyword: ${word}`);
-  if (rest.length < found.min) return session.fail(`too few arguments for keyword:${word}`);
+  if (rest.length < found.min) {
+    return session.fail(`too few arguments for ${found.name === "update" ? "update keyword" : `keyword:${word}`}`);
+  }
   if (rest.length > found.max) return session.fail(`too many arguments for keyword:${word}`);
   return await (RUNS[found.name] ?? administrate)(rest, session, found.name);
 }

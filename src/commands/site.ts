@@ -3,13 +3,14 @@
  * that streams, terminal, signals and exit status are Slurm's own. Modules are loaded by the command that needs them: all
  * the time from here to execve is on top of Slurm's.
  */
-import { readFileSync } from "node:fs";
-import { resolve } from "node:path";
+import { existsSync, readFileSync } from "node:fs";
+import { join, resolve } from "node:path";
 import { getSiteProgram } from "#engine/slurm/programs.ts";
 import type { SbatchCall } from "#engine/slurm/site/sbatch.ts";
 import type { SrunCall } from "#engine/slurm/site/srun.ts";
 import type { SiteCall } from "#engine/slurm/site/site-call.ts";
 import { shellCode } from "#job/outcome.ts";
+import { directories } from "#platform/directories.ts";
 import { restoreFileLimit, replaceProcess } from "#platform/exec.ts";
 
 type Env = Readonly<Record<string, string>>;
@@ -47,6 +48,7 @@ export async function runOnSite(name: string, argv: readonly string[]): Promise<
 
 /** Whoever looks at his jobs expects them to get on. */
 async function keepCourier(): Promise<void> {
+  if (!existsSync(join(directories().state, "couriers"))) return; // nothing was ever to be brought from here
   (await import("#engine/slurm/cache/courier-records.ts")).startCourierIfNeeded();
 }
 

@@ -24,6 +24,11 @@ export async function squeue(argv: readonly string[]): Promise<number> {
   try {
     const cluster = line.clusters === null ? null : await findCluster("squeue", line.clusters, engine);
     if (cluster === undefined) return 1;
+    const unknown = query.nodes === null ? undefined : await findUnknownNode(query.nodes, engine);
+    if (unknown !== undefined) {
+      complain(`squeue: error: Invalid node name ${unknown}`);
+      return 1;
+    }
     return await repeat(line.iterateSeconds, () => show({ ...query, cluster }, engine));
   } catch (error) {
     return printLoadError("squeue", CALL, error);
@@ -50,6 +55,11 @@ function findUsers(line: SqueueLine): number[] | null {
       return id ?? [];
     }) ?? null
   );
+}
+
+async function findUnknownNode(names: readonly string[], engine: Engine): Promise<string | undefined> {
+  const known = new Set((await engine.nodes(UNTIL_ENDED)).map(({ name }) => name));
+  return names.find((name) => !known.has(name));
 }
 
 function ownName(node: string): string {

@@ -225,7 +225,7 @@ export interface RemoteContainers {
   /** Over when everything is there and the step is being launched. @throws BerthError */
   start(request: RemoteContainerRequest, options: Cancellable): Promise<RemoteContainer>;
   /** The command that runs a process in it, on its caller's streams. */
-  execCommand(container: RemotePlace, process: string): RemoteCommand;
+  execCommand(container: RemotePlace, process: string, options: { readonly hasTerminal: boolean }): RemoteCommand;
   /** One signal to every process of it. */
   signal(place: RemotePlace, signal: number): Promise<void>;
 }
@@ -253,6 +253,8 @@ export interface RemoteContainerRequest {
   readonly config: (onNode: { readonly rootfs: string; readonly box: string }) => string;
   readonly args: readonly string[];
   readonly streams: readonly [stdin: number, stdout: number, stderr: number];
+  /** The first two streams are a terminal, which shall be the container's. */
+  readonly hasTerminal: boolean;
   /** What Slurm says of the step, for whoever reads the container's standard error. */
   readonly onMessage: (text: string) => void;
 }

@@ -43,6 +43,11 @@ function size(kib: number | null, context: SacctContext): string {
   return kib === 0 ? "0" : `${Math.round(kib)}K`;
 }
 
+/** A job that waits gets the limit of its partition, whichever that will be. */
+function noLimit(job: AccountedJob): string {
+  return job.state === "PENDING" ? "Partition_Limit" : "UNLIMITED";
+}
+
 function jobState(job: AccountedJob): string {
   return job.earlierRun ?? stateText(job);
 }
@@ -99,7 +104,7 @@ function elapsed(render: (seconds: number) => string): SacctValue {
 const FLAG_OF = { Main: "SchedMain", Backfill: "SchedBackfill", Submit: "SchedSubmit" } as const;
 function flags(job: AccountedJob): string {
   const words: string[] = job.scheduler === null ? [] : [FLAG_OF[job.scheduler]];
-  if (job.startedAt !== null) words.push("StartRecieved"); // Slurm's own spelling
+  words.push("StartRecieved"); // Slurm's own spelling
   return words.join(",");
 }
 
@@ -107,7 +112,7 @@ function layoutText(step: StepRecord): string {
   return step.distribution === null ? "Unknown" : step.distribution.charAt(0).toUpperCase() + step.distribution.slice(1);
 }
 
-const cpuFrequency: SacctValue = { step: (step) => (typeof step.stepKey === "number" ? "Unknown" : "0") };
+const cpuFrequency: SacctValue = { job: () => "Unknown", step: (step) => (typeof step.stepKey === "number" ? "Unknown" : "0") };
 const container: SacctValue = { job: (job) => job.container ?? "", step: (step) => step.container ?? "" };
 
 /** In the order of `sacct -e`, which also decides between names with the same beginning. */
@@ -126,7 +131,7 @@ export const SACCT_FIELDS: readonly SacctField[] = [
   },
   { name: "AssocID", width: 7, value: both(() => "0") },
   { name: "AveCPU", width: 10, value: usage((used, step) => longDuration(Math.floor(totalMs(used) / 1000 / Math.max(1, step.tasks)))) },
-  { name: "AveCPUFreq", width: 10, value: NOTHING },
+  { name: "AveCPUFreq", width: 10, value: { step: () => "0" } },
   { name: "AveDiskRead", width: 14, value: NOTHING },
   { name: "AveDiskWrite", width: 14, value: NOTHING },
   { name: "AvePages", width: 10, value: NOTHING },
@@ -136,12 +141,12 @@ export const SACCT_FIELDS: readonly SacctField[] = [
   { name: "Cluster", width: 10, value: both((_job, context) => context.clusterName) },
   { name: "Comment", width: 14, value: jobOnly((job) => job.comment ?? "") },
   { name: "Constraints", width: 19, value: jobOnly((job) => job.constraint ?? "") },
-  { name: "ConsumedEnergy", width: 14, value: NOTHING },
-  { name: "ConsumedEnergyRaw", width: 17, value: NOTHING },
+  { name: "ConsumedEnergy", width: 14, value: { step: () => "0" } },
+  { name: "ConsumedEnergyRaw", width: 17, value: { step: () => "0" } },
   { name: "Container", width: 19, value: container },
   { name: "CPUTime", width: 10, value: cpuSeconds(longDuration) },
   { name: "CPUTimeRAW", width: 10, value: cpuSeconds(String) },
-  { name: "DBIndex", width: -10, value: jobOnly((job) => `${job.jobId}`) },
+  { name: "DBIndex", width: -10, value: both((job) => `${job.jobId}`) },
   { name: "DerivedExitCode", width: 15, value: jobOnly((job) => exitText(job.derivedExit)) },
   { name: "Elapsed", width: 10, value: elapsed(longDuration) },
   { name: "ElapsedRaw", width: 10, value: elapsed(String) },
@@ -204,14 +209,14 @@ export const SACCT_FIELDS: readonly SacctField[] = [
   { name: "Priority", width: 10, value: jobOnly((job) => `${job.priority}`) },
   { name: "QOS", width: 10, value: jobOnly((job) => job.qos ?? "") },
   { name: "QOSRAW", width: 6, value: jobOnly((job) => (job.qos === null ? "" : "1")) },
-  { name: "Reason", width: 22, value: jobOnly(reasonText) },
+  { name: "Reason", width: 22, value: jobOnly((job) => (job.startedAt === null ? reasonText(job) : "None")) },
   { name: "ReqCPUFreq", width: 10, value: cpuFrequency },
   { name: "ReqCPUFreqGov", width: 13, value: cpuFrequency },
   { name: "ReqCPUFreqMax", width: 13, value: cpuFrequency },
   { name: "ReqCPUFreqMin", width: 13, value: cpuFrequency },
   { name: "ReqCPUS", width: 8, value: { job: (job) => `${job.requested.cpus}`, step: (step, _context, job) => `${stepCpus(step, job)}` } },
   { name: "ReqMem", width: 10, value: jobOnly(requestedMemory) },
-  { name: "ReqNodes", width: 8, value: jobOnly((job) => `${Math.max(job.nodesMin, 1)}`) },
+  { name: "ReqNodes", width: 8, value: { job: (job) => `${Math.max(job.nodesMin, 1)}`, step: (step) => `${step.nodes.length}` } },
   { name: "ReqTRES", width: 10, value: jobOnly((job, context) => sortedTresText(job.requested, context.sizes)) },
   { name: "Reservation", width: 20, value: jobOnly((job) => job.reservation ?? "") },
   { name: "ReservationId", width: 8, value: NOTHING },
@@ -243,9 +248,9 @@ export const SACCT_FIELDS: readonly SacctField[] = [
   {
     name: "Timelimit",
     width: 10,
-    value: jobOnly((job) => (job.timeLimitMinutes === null ? "UNLIMITED" : longDuration(job.timeLimitMinutes * 60))),
+    value: jobOnly((job) => (job.timeLimitMinutes === null ? noLimit(job) : longDuration(job.timeLimitMinutes * 60))),
   },
-  { name: "TimelimitRaw", width: 10, value: jobOnly((job) => (job.timeLimitMinutes === null ? "UNLIMITED" : `${job.timeLimitMinutes}`)) },
+  { name: "TimelimitRaw", width: 10, value: jobOnly((job) => (job.timeLimitMinutes === null ? noLimit(job) : `${job.timeLimitMinutes}`)) },
   { name: "TotalCPU", width: 10, value: cpuMs(totalMs) },
   { name: "TRESUsageInAve", width: 14, value: NOTHING },
   { name: "TRESUsageInMax", width: 14, value: NOTHING },
@@ -267,7 +272,7 @@ export const SACCT_FIELDS: readonly SacctField[] = [
   { name: "User", width: 9, value: jobOnly((job) => job.userName) },
   { name: "UserCPU", width: 10, value: cpuMs(userMs) },
   { name: "WCKey", width: 10, value: both((job) => job.wckey ?? "") },
-  { name: "WCKeyID", width: 10, value: both(() => "0") },
+  { name: "WCKeyID", width: 10, value: jobOnly(() => "0") },
   { name: "WorkDir", width: 20, value: jobOnly((job) => job.workDir) },
 ];
 

@@ -1,3 +1,4 @@
+import type { AccountedJob } from "#job/record.ts";
 import { describe, expect, test } from "bun:test";
 import { BerthError } from "#job/errors.ts";
 import { accounted, array, at, batchStep, job, NOW, pending, step } from "./fixtures.ts";
@@ -133,6 +134,29 @@ describe("sacct fields", () => {
       "Elapsed|ElapsedRaw|CPUTime|CPUTimeRAW|Timelimit|TimelimitRaw|AllocCPUS|ReqCPUS|ReqMem|AllocTRES|ReqTRES|Partition|QOS|User|UID|Group|GID|Cluster|Account|Priority|WorkDir|SubmitLine|Reason|Flags|Comment|NCPUS|NNodes|Layout",
       "00:00:01|1|00:00:02|2|00:10:00|10|2|2|100M|billing=2,cpu=2,node=1|billing=2,cpu=2,mem=100M,node=1|debug|normal|alice|2001|alice|2001|oracle||1|/tmp/berth-oracle/w|sbatch -W --wrap srun sleep 1.2|None|SchedMain,StartRecieved|a b|2|1|",
     ]));
+  test("what slurmdbd says of energy, frequencies and keys", () => {
+    const format = "ReqCPUFreq,ReqCPUFreqGov,AveCPUFreq,ConsumedEnergy,ReqNodes,WCKeyID,DBIndex,Flags,Timelimit,Reason";
+    const lines = (job: AccountedJob) => show({ jobs: [job], noHeader: true, parsable: "separated", format });
+    expect(lines(named)).toEqual([
+      "Unknown|Unknown|||1|0|472|SchedMain,StartRecieved|00:10:00|None",
+      "0|0|0|0|1||472|||",
+      "Unknown|Unknown|0|0|1||472|||",
+    ]);
+    const held = {
+      ...named,
+      state: "PENDING",
+      startedAt: null,
+      scheduler: null,
+      timeLimitMinutes: null,
+      reason: "JobHeldUser",
+      steps: [],
+    } as const;
+    expect(lines(held)).toEqual(["Unknown|Unknown|||1|0|472|StartRecieved|Partition_Limit|JobHeldUser"]);
+    expect(lines({ ...named, state: "FAILED", reason: "NonZeroExitCode", timeLimitMinutes: null, steps: [] })).toEqual([
+      "Unknown|Unknown|||1|0|472|SchedMain,StartRecieved|UNLIMITED|None",
+    ]);
+    expect(lines({ ...named, earlierRun: "REQUEUED", steps: [] })).toHaveLength(1);
+  });
   test("usage", () =>
     expect(
       show({

@@ -18,6 +18,7 @@ export const SLURM_ERRORS = {
   DEPENDENCY: [2036, "Job dependency problem"],
   INVALID_TIME_LIMIT: [2051, "Requested time limit is invalid (missing or exceeds some limit)"],
   BAD_NODE_COUNT: [2006, "Node count specification invalid"],
+  INVALID_RESERVATION: [2053, "Requested reservation is invalid"],
   INVALID_ARRAY: [2078, "Invalid job array specification"],
   INVALID_FEATURE: [2049, "Invalid feature specification"],
   INVALID_GRES: [2072, "Invalid generic resource (gres) specification"],

@@ -139,10 +139,12 @@ function findIn<T>(tables: readonly Readonly<Record<string, T>>[], name: string)
   return undefined;
 }
 
-/** Refuses what would need several components in one job; everything after `:` belongs to the next one. */
+/**
+ * Refuses what would need several components in one job; everything after `:` belongs to the next one. To srun a lone `:` is
+ * that wherever it stands, to the others only in front of the script or command.
+ */
 export function refuseComponents(command: string, rest: readonly string[], env: Env): void {
-  // srun and salloc run the words behind the options: Slurm looks for the colon in all of them.
-  if (command === "sbatch" ? rest[0] !== ":" : !rest.includes(":")) return;
+  if (command === "srun" ? !rest.includes(":") : rest[0] !== ":") return;
   throw new UsageError([`${command}: error: Heterogeneous jobs are not supported`], errorExitOf(env));
 }
 

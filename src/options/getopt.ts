@@ -18,6 +18,8 @@ export interface OptionRow {
   readonly idle?: string;
   /** Refused by name on the embedded engine: why. */
   readonly refused?: string;
+  /** Not in Slurm 22.05: no abbreviation that was unique there becomes ambiguous by it. */
+  readonly isLater?: boolean;
   /** What differs on a site's own Slurm, which gets every option as it was typed otherwise. */
   readonly onSlurm?: string;
 }
@@ -156,13 +158,17 @@ export interface LongMatch<Row extends OptionRow> {
   readonly name: string;
 }
 
-/** The exact match, or every option that begins with what was typed; two spellings of one option count once. */
+/**
+ * The exact match, or every option that begins with what was typed; two spellings of one option count once, and options of
+ * later versions only when there is no other.
+ */
 export function findLong<Row extends OptionRow>({ byName }: Index<Row>, typed: string): LongMatch<Row>[] {
   const exact = byName.get(typed);
   if (exact !== undefined) return [{ row: exact, name: typed }];
   const found: LongMatch<Row>[] = [];
   for (const [name, row] of byName) {
-    if (name.startsWith(typed) && found.at(-1)?.row !== row) found.push({ row, name });
+    if (name.startsWith(typed) && !found.some((match) => match.row === row)) found.push({ row, name });
   }
-  return found;
+  const older = found.length > 1 ? found.filter(({ row }) => row.isLater !== true) : [];
+  return older.length > 0 ? older : found;
 }

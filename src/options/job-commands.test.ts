@@ -177,6 +177,7 @@ describe("parseSrun", () => {
 
   test("heterogeneous jobs are refused", () => {
     expect(failure(() => srun("-n1 : -n2 true"))).toBe("srun: error: Heterogeneous jobs are not supported\n1");
+    expect(failure(() => srun("-n1 server : -n2 client"))).toBe("srun: error: Heterogeneous jobs are not supported\n1");
   });
 });
 

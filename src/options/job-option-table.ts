@@ -199,6 +199,7 @@ export const JOB_OPTIONS: readonly JobOptionRow[] = [
   },
   {
     name: "container-id",
+    isLater: true,
     takes: "ID",
     group: "Containers",
     onSlurm: "kept with --container",
@@ -269,7 +270,7 @@ export const JOB_OPTIONS: readonly JobOptionRow[] = [
       help: "how long to put off rebooting nodes",
       env: envOfAll("DELAY_BOOT"),
     },
-    { name: "extra", idle: "there are no site plugins to read it", takes: "TEXT", help: "free text for site plugins" },
+    { name: "extra", isLater: true, idle: "there are no site plugins to read it", takes: "TEXT", help: "free text for site plugins" },
     {
       name: "gpu-freq",
       idle: "the frequency of GPUs is left alone",
@@ -336,9 +337,10 @@ export const JOB_OPTIONS: readonly JobOptionRow[] = [
       help: "threads of each core to use",
       env: envOfAll("THREADS_PER_CORE"),
     },
-    { name: "tres-bind", idle: "each task may use all devices of its step", takes: "SPEC", help: "bind tasks to resources" },
+    { name: "tres-bind", isLater: true, idle: "each task may use all devices of its step", takes: "SPEC", help: "bind tasks to resources" },
     {
       name: "tres-per-task",
+      isLater: true,
       idle: "ask with --cpus-per-task, --mem-per-cpu and --gpus-per-task",
       takes: "LIST",
       help: "resources for each task",

@@ -27,7 +27,7 @@ export const SACCT_ROWS: readonly QueryRow[] = [
   { name: "allclusters", short: "L", help: "all clusters" },
   { name: "allocations", short: "X", help: "jobs without their steps" },
   { name: "allusers", short: "a", help: "jobs of all users" },
-  { name: "array", help: "one line for each pending array task" },
+  { name: "array", isLater: true, help: "one line for each pending array task" },
   { name: "associations", short: "x", takes: "LIST", refused: "there are no associations", help: "jobs of these associations" },
   { name: "batch-script", short: "B", help: "print the stored script" },
   { name: "brief", short: "b", help: "id, state and exit code" },
@@ -38,7 +38,7 @@ export const SACCT_ROWS: readonly QueryRow[] = [
   { name: "duplicates", short: "D", help: "earlier runs of requeued jobs too" },
   { name: "endtime", short: "E", takes: "TIME", help: "jobs of the time before" },
   { name: "env-vars", help: "print the stored environment" },
-  { name: "expand-patterns", help: "fill in the letters of file names" },
+  { name: "expand-patterns", isLater: true, help: "fill in the letters of file names" },
   { name: "federation", idle: "there is no federation", help: "all clusters of the federation" },
   {
     name: "file",

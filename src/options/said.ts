@@ -24,7 +24,7 @@ export const QUIET_INFORMATION_ROWS: readonly QueryRow[] = INFORMATION_ROWS.map(
   row.name === "verbose" ? { ...row, idle: "there is nothing more to say" } : row,
 );
 
-/** An option of the query commands cannot be read: exit status 1, and all but sacct name their help. */
+/** An option of the query commands cannot be read: exit status 1, and all but sacct and sstat name their help. */
 const EXIT_QUERY_USAGE = 1;
 
 export class Said {
@@ -37,7 +37,7 @@ export class Said {
     const words = getopt(rows, argv, { command, order: "permute" });
     if (words.error !== null) {
       const help = `Try "${command} --help" for more information`;
-      throw new UsageError(command === "sacct" ? [words.error] : [words.error, help], EXIT_QUERY_USAGE);
+      throw new UsageError(command === "sacct" || command === "sstat" ? [words.error] : [words.error, help], EXIT_QUERY_USAGE);
     }
     this.#options = words.options;
     this.operands = words.rest;

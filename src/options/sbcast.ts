@@ -21,7 +21,7 @@ export const SBCAST_ROWS: readonly QueryRow[] = [
   },
   { name: "size", short: "s", takes: "SIZE", idle: "nothing is sent over a network", help: "bytes in each message" },
   { name: "timeout", short: "t", takes: "SECONDS", idle: "nothing is sent over a network", help: "wait this long for a node" },
-  { name: "treewidth", takes: "N", idle: "nothing is sent over a network", help: "fan-out of messages" },
+  { name: "treewidth", isLater: true, takes: "N", idle: "nothing is sent over a network", help: "fan-out of messages" },
   ...QUIET_INFORMATION_ROWS,
 ];
 

@@ -11,7 +11,7 @@ export const SCANCEL_ROWS: readonly QueryRow[] = [
   { name: "account", short: "A", takes: "NAME", help: "only jobs of this account" },
   { name: "batch", short: "b", help: "signal the batch script alone" },
   { name: "clusters", short: "M", aliases: ["cluster"], takes: "NAMES", help: "cluster to talk to" },
-  { name: "cron", short: "c", idle: "there is no scrontab", help: "end scrontab jobs too" },
+  { name: "cron", isLater: true, short: "c", idle: "there is no scrontab", help: "end scrontab jobs too" },
   { name: "ctld", idle: "signals always go through the controller", help: "let the controller send the signal" },
   { name: "full", short: "f", help: "signal the batch script and all steps" },
   { name: "hurry", short: "H", idle: "there are no burst buffers to stage out", help: "skip staging out" },

@@ -114,7 +114,7 @@ export const SRUN_OPTIONS: readonly JobOptionRow[] = [
 
   ...unused([
     { name: "accel-bind", takes: "g|n|v", idle: "all devices of a step are those of its node", help: "bind tasks to devices" },
-    { name: "argv", idle: "the program sees its own name", takes: "STRING", help: "program name to show the tasks" },
+    { name: "argv", isLater: true, idle: "the program sees its own name", takes: "STRING", help: "program name to show the tasks" },
     {
       name: "compress",
       idle: "nothing is sent over a network",
@@ -132,6 +132,7 @@ export const SRUN_OPTIONS: readonly JobOptionRow[] = [
     },
     {
       name: "runtime",
+      isLater: true,
       idle: "oci.conf chooses what runs containers",
       takes: "NAME",
       help: "plugin that runs containers",
@@ -153,6 +154,13 @@ export const SRUN_OPTIONS: readonly JobOptionRow[] = [
       env: { srun: ["SLURM_THREADS"] },
     },
     { name: "whole", idle: "a step gets all of the job unless it says --exact", help: "use all of each node" },
-    { name: "treewidth", idle: "all nodes are this machine", takes: "N", help: "fan-out of messages", env: { srun: ["SLURM_TREE_WIDTH"] } },
+    {
+      name: "treewidth",
+      isLater: true,
+      idle: "all nodes are this machine",
+      takes: "N",
+      help: "fan-out of messages",
+      env: { srun: ["SLURM_TREE_WIDTH"] },
+    },
   ]),
 ];

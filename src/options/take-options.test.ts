@@ -20,7 +20,7 @@ const rows: readonly (readonly [
   ["-- ends options and goes", ["--container", "/b", "--", "-x"], [], { container: "/b" }, ["-x"]],
   ["letters with and without values in one word", ["-ln2", "-N", "3", "true"], ["-ln2", "-N", "3"], {}, ["true"]],
   ["an optional value is attached or none", ["-K0", "-I", "true"], ["-K0", "-I"], {}, ["true"]],
-  ["an abbreviation that is ambiguous is left to Slurm", ["--contain", "true"], ["--contain"], {}, ["true"]],
+  ["an abbreviation that is ambiguous is left to Slurm", ["--cont", "true"], ["--cont"], {}, ["true"]],
   ["an option nobody knows, with a value", ["--newer", "5", "true"], ["--newer", "5"], {}, ["true"]],
   ["an option nobody knows, without", ["--bare", "true"], ["--bare"], {}, ["true"]],
   ["a value that is missing is left to Slurm", ["--container"], ["--container"], {}, []],

@@ -15,6 +15,9 @@ import type { ContainerPlace } from "./place.ts";
 import { removeStagedRecord, writeStagedRecord } from "./staged-record.ts";
 import { StageInFailure, type Staging, type StagingContext } from "./staging.ts";
 
+/** Where the container runs, and what its processes know of that. */
+export type GrantedJob = Pick<OwnStep, "environment" | "job">;
+
 export class AnchorStaging {
   readonly #place: ContainerPlace;
   readonly #reaper: OrphanReaper;
@@ -43,7 +46,7 @@ export class AnchorStaging {
   }
 
   /** The plan of the container where it is now. @throws StageInFailure, BerthError; stage-out has been then */
-  async stageIn(plan: AnchorPlan, step: OwnStep, options: { readonly signal: AbortSignal }): Promise<AnchorPlan> {
+  async stageIn(plan: AnchorPlan, step: GrantedJob, options: { readonly signal: AbortSignal }): Promise<AnchorPlan> {
     if (this.#staging === undefined) return plan;
     const context = contextOf(plan, step, this.#place);
     this.#remember(plan, context);
@@ -118,7 +121,7 @@ export class AnchorStaging {
   }
 }
 
-function contextOf(plan: AnchorPlan, step: OwnStep, place: ContainerPlace): StagingContext {
+function contextOf(plan: AnchorPlan, step: GrantedJob, place: ContainerPlace): StagingContext {
   return {
     id: plan.id,
     bundle: plan.bundle,

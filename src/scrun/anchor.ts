@@ -72,8 +72,7 @@ export async function runAnchor(place: ContainerPlace, options: AnchorOptions): 
   becomeSubreaper();
   const anchor = new Anchor(place, options);
   const code = shellCode(await anchor.run());
-  if (options.standInFd !== undefined) tellStandIn(place, options.standInFd, code);
-  anchor.tidy();
+  if (options.standInFd === undefined || (await tellStandIn(place, options.standInFd, code))) anchor.tidy();
   return code;
 }
 

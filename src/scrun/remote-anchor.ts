@@ -3,8 +3,10 @@
  *
  *   plan ─► ask for the job ─► granted or queued: CREATED ─► start ─► files to the node ─► srun ─► RUNNING ─► srun's end ─► exit status
  *
+ * With a site's scrun.lua its stage-in comes between the grant and CREATED, and its stage-out before the job's end.
+ *
  * srun has the container's own streams. When the anchor is killed, the allocation goes with it (engine.allocate), and the step
- * with that. Everything that needs a process here (a terminal's master, ps, pause by a freezer) is refused or done by signals.
+ * with that. What needs a process here (ps, pause by a freezer) is refused or done by signals.
  */
 import { closeSync, openSync, rmSync } from "node:fs";
 import { join } from "node:path";
@@ -13,12 +15,16 @@ import { BerthError } from "#job/errors.ts";
 import { exitPair, shellCode, type ExitStatus } from "#job/outcome.ts";
 import { failFast } from "#platform/fail-fast.ts";
 import { listenFrames, parseJsonFrame, type FrameConnection } from "#platform/frames.ts";
-import { replaceFd } from "#platform/libc.ts";
+import { becomeSubreaper, replaceFd } from "#platform/libc.ts";
+import { OrphanReaper } from "#platform/orphans.ts";
+import { openTerminalFor } from "#platform/pseudo-terminal.ts";
 import { identify } from "#platform/process-tree.ts";
+import { AnchorStaging, type GrantedJob } from "./anchor-staging.ts";
 import type { AnchorPlan, ContainerStatus, FromAnchor, ToAnchor } from "./anchor-wire.ts";
 import { readConfig } from "./config.ts";
 import type { ContainerPlace } from "./place.ts";
 import { makeRemoteConfig } from "./remote-config.ts";
+import { StageInFailure } from "./staging.ts";
 
 const SIGCONT = 18;
 const SIGSTOP = 19;
@@ -44,7 +50,8 @@ class RemoteAnchor {
   #creator: FrameConnection | undefined;
   #plan: AnchorPlan | undefined;
   #status: ContainerStatus = "creating";
-  #isQueued = false;
+  #waitsFor: "resources" | "staging" | undefined;
+  #staging: AnchorStaging | undefined;
   #jobId: number | null = null;
   #held: HeldAllocation | undefined;
   #remote: RemotePlace | undefined;
@@ -66,33 +73,35 @@ class RemoteAnchor {
     try {
       this.#outcome = await this.#live(plan);
     } catch (error) {
+      await this.#staging?.stageOut(); // create, when it has heard, waits for us only so long
       this.#fail(error);
       if (this.#withdraw.signal.aborted) this.#outcome = CANCELLED;
+      else if (error instanceof StageInFailure) this.#outcome = { kind: "exited", code: error.exitCode };
     }
     this.#status = "stopped";
-    // The job ends with its container's status, and before anybody hears of the container's end.
-    await this.#held?.release(exitPair(this.#outcome)).catch(() => undefined);
+    const isBack = (await this.#staging?.stageOut()) ?? true;
+    // The job ends with its container's status, and before anybody hears of the container's end. Results that are lost are a failure of the job.
+    await this.#held?.release(exitPair(isBack || shellCode(this.#outcome) !== 0 ? this.#outcome : NOT_RUN)).catch(() => undefined);
+    await this.#staging?.close();
     server.stop();
     rmSync(join(this.#place.dir, "anchor.sock"), { force: true });
     return this.#outcome;
   }
 
   async #live(plan: AnchorPlan): Promise<ExitStatus> {
-    if (plan.hasTerminal)
-      throw new BerthError("NOT_SUPPORTED", "A container on the cluster cannot have a terminal of podman's or docker's", {
-        hint: "leave -t out; berth srun --pty --container gives a terminal in a job",
-      });
-    if (plan.staging !== null)
-      throw new BerthError("NOT_SUPPORTED", `${plan.staging.script} cannot stage a container to a node of the cluster yet`, {
-        hint: "Berth sends what the node lacks by itself: remove scrun.lua, or set BERTH_ENGINE=embedded",
-      });
-    const config = makeRemoteConfig(readConfig(plan.bundle, plan.configFile), {});
+    const own = readConfig(plan.bundle, plan.configFile);
+    await this.#openStaging(plan);
     const queued = Promise.withResolvers<"queued">();
     const granted = this.#allocate(plan, () => queued.resolve("queued"));
     granted.catch(() => undefined); // it is awaited below
-    await Promise.race([granted, queued.promise]);
-    this.#created(plan);
-    const node = await granted;
+    const first = await Promise.race([granted, queued.promise]);
+    // The engine wants its master before create ends.
+    const terminal = plan.hasTerminal ? openTerminalFor(consoleSocketOf(plan)) : undefined;
+    if (first === "queued" || plan.staging === null) this.#created(plan);
+    const { node, info } = await granted;
+    const staged = await this.#stageIn(plan, info);
+    const config = makeRemoteConfig(staged === plan ? own : readConfig(staged.bundle, staged.configFile), {});
+    if (this.#status === "creating") this.#created(plan);
     await Promise.race([this.#startWanted.promise, aborted(this.#withdraw.signal)]);
     const container = await this.#engine.remote.start(
       {
@@ -101,16 +110,18 @@ class RemoteAnchor {
         name: plan.name,
         bundle: plan.bundle,
         containerId: plan.id,
-        rootfs: plan.rootfs,
+        rootfs: staged.rootfs,
         files: config.files,
         config: (onNode) => config.print(onNode),
         args: config.args,
-        streams: [0, 1, 2],
+        streams: terminal === undefined ? [0, 1, 2] : [terminal, terminal, terminal],
+        hasTerminal: terminal !== undefined,
         onMessage: (text) => this.#print(text),
       },
       { signal: this.#withdraw.signal },
     );
     this.#letGoOfStreams();
+    if (terminal !== undefined) closeSync(terminal); // its end is to be seen when srun's is
     this.#withdraw.signal.addEventListener("abort", () => void this.#signal(SIGKILL));
     this.#remote = await container.started;
     if (this.#withdraw.signal.aborted) await this.#signal(SIGKILL);
@@ -121,8 +132,38 @@ class RemoteAnchor {
     return await container.exited;
   }
 
+  async #openStaging(plan: AnchorPlan): Promise<void> {
+    if (plan.staging === null) return;
+    becomeSubreaper();
+    this.#staging = new AnchorStaging(this.#place, new OrphanReaper());
+    await this.#staging.open(plan, { signal: this.#withdraw.signal });
+  }
+
+  /** create does not wait for the whole of a long one, as it does not for the queue. */
+  async #stageIn(plan: AnchorPlan, job: GrantedJob): Promise<AnchorPlan> {
+    if (plan.staging === null || this.#staging === undefined) return plan;
+    const { signal } = this.#withdraw;
+    const timer = setTimeout(() => {
+      if (this.#status === "creating") this.#created(plan);
+    }, plan.staging.createWaitSeconds * 1000);
+    this.#waitsFor = "staging";
+    const stop = () => {
+      if (this.#waitsFor === "staging") this.#withdraw.abort(new BerthError("CANCELLED", `job ${this.#jobId} was cancelled`));
+    };
+    this.#held?.ended.then(stop, stop);
+    try {
+      for (const starter of this.#starters) this.#tellWaiting(starter);
+      const staged = await this.#staging.stageIn(plan, job, { signal });
+      signal.throwIfAborted();
+      return staged;
+    } finally {
+      clearTimeout(timer);
+      this.#waitsFor = undefined;
+    }
+  }
+
   /** Gives the node that the container is for. */
-  async #allocate(plan: AnchorPlan, onQueued: () => void): Promise<string> {
+  async #allocate(plan: AnchorPlan, onQueued: () => void): Promise<{ readonly node: string; readonly info: AllocationInfo }> {
     let info: AllocationInfo | undefined;
     if (plan.request === null) info = await this.#engine.findAllocation(plan.jobId ?? 0, { signal: never });
     else {
@@ -138,21 +179,23 @@ class RemoteAnchor {
             return;
           }
           this.#jobId = event.jobId;
-          this.#isQueued = true;
+          this.#waitsFor = "resources";
           for (const starter of this.#starters) this.#tellWaiting(starter);
           onQueued();
         },
       });
-      this.#isQueued = false;
+      this.#waitsFor = undefined;
     }
     this.#jobId = info?.job.jobId ?? this.#held?.jobId ?? null;
     const node = info?.job.batchHost ?? info?.job.nodes[0];
-    if (node === undefined || node === null) throw new BerthError("NO_NODE", `Job ${this.#jobId} has no node`);
-    return node;
+    if (info === undefined || node === undefined || node === null) throw new BerthError("NO_NODE", `Job ${this.#jobId} has no node`);
+    return { node, info };
   }
 
   #tellWaiting(starter: FrameConnection): void {
-    if (this.#isQueued) this.#say(starter, { event: "waiting", text: `job ${this.#jobId} queued and waiting for resources` });
+    if (this.#waitsFor === undefined) return;
+    const text = this.#waitsFor === "staging" ? "is being staged in" : "queued and waiting for resources";
+    this.#say(starter, { event: "waiting", text: `job ${this.#jobId} ${text}` });
   }
 
   /** srun has them now; our standard error stays, for what ends the container. */
@@ -282,6 +325,14 @@ class RemoteAnchor {
       // nobody reads any more
     }
   }
+}
+
+/** @throws BerthError */
+function consoleSocketOf({ createOptions }: AnchorPlan): string {
+  const path = createOptions[createOptions.indexOf("--console-socket") + 1];
+  if (!createOptions.includes("--console-socket") || path === undefined)
+    throw new BerthError("USAGE", "cannot have a terminal without a console socket: give --console-socket");
+  return path;
 }
 
 async function aborted(signal: AbortSignal): Promise<never> {

@@ -3,6 +3,7 @@ import { readFileSync, writeFileSync } from "node:fs";
 import type { RemoteCommand, RemoteContainers } from "#engine/engine.ts";
 import { BerthError } from "#job/errors.ts";
 import { shellCode } from "#job/outcome.ts";
+import { openTerminalFor } from "#platform/pseudo-terminal.ts";
 import { sendSignal } from "#platform/process-tree.ts";
 import { spawnWithFiles } from "#platform/spawn.ts";
 import { has, lastValue, type Given } from "./command-line.ts";
@@ -21,16 +22,18 @@ export async function execRemotely({ state, given, args, remote }: RemoteExecCal
   const where = state.remote;
   if (where == null) throw new BerthError("CONTAINER_STOPPED", "the container does not run yet");
   const processFile = lastValue(given, "process");
-  if (lastValue(given, "console-socket") !== undefined || has(given, "tty"))
-    throw new BerthError("NOT_SUPPORTED", "A container on the cluster cannot have a terminal", { hint: "leave -t out" });
   if (processFile === undefined && args.length === 0) throw new BerthError("USAGE", "exec wants a command, or --process FILE");
   const text =
     processFile === undefined
       ? JSON.stringify({ args, cwd: lastValue(given, "cwd") ?? "/", env: [PATH], user: { uid: 0, gid: 0 } })
       : readFileSync(processFile, "utf8");
-  const { argv, env }: RemoteCommand = remote.execCommand(where, text);
+  const consoleSocket = lastValue(given, "console-socket") ?? "";
+  const terminal = consoleSocket === "" ? undefined : openTerminalFor(consoleSocket);
+  const { argv, env }: RemoteCommand = remote.execCommand(where, text, { hasTerminal: terminal !== undefined });
   const isDetached = has(given, "detach");
-  const srun = spawnWithFiles(argv, { files: [0, 1, 2], env, cwd: "/", isDaemon: isDetached });
+  const files = terminal === undefined ? [0, 1, 2] : [terminal, terminal, terminal];
+  // setsid(1) makes its own session where a terminal is to be had.
+  const srun = spawnWithFiles(argv, { files, env, cwd: "/", isDaemon: isDetached && terminal === undefined });
   const pidFile = lastValue(given, "pid-file");
   if (pidFile !== undefined && pidFile !== "") writeFileSync(pidFile, String(srun.pid));
   if (isDetached) return 0;

@@ -15,6 +15,7 @@ import { closeSync, readFileSync, writeFileSync, writeSync } from "node:fs";
 import { join } from "node:path";
 import { openPipe } from "#platform/libc.ts";
 import { outsideIds, standInNamespacesOf, startPidNamespace } from "#platform/namespaces.ts";
+import { identify, isAlive } from "#platform/process-tree.ts";
 import { spawnWithFiles } from "#platform/spawn.ts";
 import { isCalledByEngine } from "./caller.ts";
 import type { ContainerPlace } from "./place.ts";
@@ -23,6 +24,8 @@ import { thawStandIn } from "./thaw.ts";
 const CGROUPS = "/sys/fs/cgroup";
 /** Its own signals would come from somebody who means the container: that has to go by the runtime. */
 const SCRIPT = `trap '' HUP INT TERM; read -r status || status=137; exit "$status"`;
+
+const HEARING_MS = 5000;
 
 export interface StandInPipe {
   readonly readFd: number;
@@ -51,15 +54,24 @@ export function startStandIn(
   return pid;
 }
 
-/** The anchor's last words. */
-export function tellStandIn(place: ContainerPlace, fd: number, code: number): void {
+/**
+ * The anchor's last words. Over when they have been heard: what cleans the container's cgroup up kills whoever is in it. False when
+ * that takes too long.
+ */
+export async function tellStandIn(place: ContainerPlace, fd: number, code: number): Promise<boolean> {
   thawStandIn(place);
   try {
     writeSync(fd, `${code}\n`);
     closeSync(fd);
   } catch {
-    // It was killed; its engine knows.
+    return true; // It was killed; its engine knows.
   }
+  const pid = place.standIn();
+  const self = pid === undefined ? undefined : identify(pid);
+  for (const deadline = performance.now() + HEARING_MS; self !== undefined && isAlive(self); await Bun.sleep(1)) {
+    if (performance.now() > deadline) return false;
+  }
+  return true;
 }
 
 /** Directories, of all hierarchies but the freezer's and pids': a version 1 hierarchy each, or the one of version 2. */

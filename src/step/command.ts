@@ -4,13 +4,14 @@ import { constants as os } from "node:os";
 import { join, resolve } from "node:path";
 
 /**
- * A name without `/` is looked up along PATH; the first executable file wins, and when there is none but a file of
- * that name exists, it is returned so that the failure to execute it can be told. Undefined when there is nothing.
+ * A name without `/` is looked up along PATH and then in the working directory; the first executable file wins, and when
+ * there is none but a file of that name exists, it is returned so that the failure to execute it can be told. Undefined when
+ * there is nothing.
  */
 export function findCommand(name: string, options: { readonly path: string | undefined; readonly cwd: string }): string | undefined {
   if (name.includes("/")) return resolve(options.cwd, name);
   let fallback: string | undefined;
-  for (const dir of (options.path ?? "").split(":")) {
+  for (const dir of [...(options.path ?? "").split(":"), ""]) {
     const candidate = join(dir === "" ? options.cwd : dir, name);
     try {
       if (!statSync(candidate).isFile()) continue;

@@ -33,20 +33,8 @@ const LATER = new Map([
   ),
 ]);
 
-/** Options of ours that 22.05 does not have, all of them a later Slurm's. */
-const ADDED: Readonly<Record<HelpCommand, readonly string[]>> = {
-  srun: ["container-id", "extra", "tres-bind", "tres-per-task", "argv", "runtime", "treewidth"],
-  sbatch: ["container-id", "extra", "tres-bind", "tres-per-task", "kill-on-invalid-dep"],
-  salloc: ["container-id", "extra", "tres-bind", "tres-per-task"],
-  squeue: ["expand-patterns", "notme", "only-job-state"],
-  sinfo: ["future"],
-  sacct: ["array", "expand-patterns"],
-  scontrol: ["json", "yaml"],
-  scancel: ["cron"],
-  sattach: [],
-  sstat: [],
-  sbcast: ["treewidth"],
-};
+/** Machine output of scontrol came with 22.05.0's successors; nothing else begins like it. */
+const ADDED_ROWS: readonly string[] = ["scontrol --json", "scontrol --yaml"];
 
 function takesOf({ takes, mayTake }: HelpRow): Recorded["value"] {
   return takes !== undefined ? "1" : mayTake !== undefined ? "2" : "0";
@@ -74,14 +62,31 @@ describe.each(Object.keys(COMMANDS) as HelpCommand[])("%s has the options of Slu
     expect(wrong).toEqual([]);
   });
 
-  test("and no others but a later Slurm's", () => {
+  test("and no others but those of a later Slurm, which say so", () => {
     const slurms = new Set(recorded.flatMap(({ option }) => findLong(index, option.slice(2)).map(({ row }) => row.name)));
-    expect(
-      rows
-        .map(({ name }) => name)
-        .filter((name) => !slurms.has(name))
-        .sort(),
-    ).toEqual([...ADDED[command]].filter((name) => !slurms.has(name)).sort());
+    for (const { name, isLater = false } of rows) {
+      if (!ADDED_ROWS.includes(`${command} --${name}`)) expect([name, isLater]).toEqual([name, !slurms.has(name)]);
+    }
+  });
+
+  test("every abbreviation means what it means in 22.05", () => {
+    const names = recorded.flatMap(({ option, letter, value }) =>
+      option.startsWith("--") ? [{ name: option.slice(2), letter, value }] : [],
+    );
+    const wrong: string[] = [];
+    for (const prefix of new Set(names.flatMap(({ name }) => Array.from(name, (_, end) => name.slice(0, end + 1))))) {
+      const exact = names.find(({ name }) => name === prefix);
+      const meant = exact === undefined ? names.filter(({ name }) => name.startsWith(prefix)) : [exact];
+      // getopt_long(3): two names of one option are no ambiguity.
+      const rowsMeant = new Set(meant.map(({ name }) => findLong(index, name)[0]?.row));
+      const found = findLong(index, prefix);
+      // --extra is an option of its own since 23.11, and was short for --extra-node-info.
+      if (prefix === "extra") continue;
+      if (rowsMeant.size === 1 && (found.length !== 1 || !rowsMeant.has(found[0]?.row)))
+        wrong.push(`--${prefix}: ${found.map(({ name }) => name)}`);
+      if (rowsMeant.size > 1 && found.length < 2) wrong.push(`--${prefix} is not ambiguous`);
+    }
+    expect(wrong).toEqual([]);
   });
 
   test("each says why, when it is refused or without effect", () => {

@@ -93,7 +93,11 @@ test.each(SAME)("%s: %s=%s", (command, variable, value, ...argv) => {
 });
 
 /** What only the option says, on purpose: the name of srun's own step, and that a step gets nothing but what it asks for. */
-const DIFFERENT: Readonly<Record<string, object>> = { "job-name": { stepName: "" }, exclusive: { step: null } };
+const DIFFERENT: Readonly<Record<string, object>> = {
+  "job-name": { stepName: "" },
+  exclusive: { step: null },
+  "cpus-per-task": { step: null },
+};
 
 describe.each(["srun", "sbatch", "salloc"] as const)("%s's variables say what its options say", (command) => {
   const rows = (COMMANDS[command].rows as readonly JobOptionRow[]).filter((row) => row.env?.[command] !== undefined);

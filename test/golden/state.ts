@@ -18,7 +18,7 @@ import { hostname, userInfo } from "node:os";
 import { join, resolve } from "node:path";
 import type { Place } from "./normalise.ts";
 
-const COMMANDS = `berth srun sbatch salloc scancel squeue sinfo sacct scontrol sattach sstat sbcast`.split(" ");
+const COMMANDS = `berth srun sbatch salloc scancel squeue sinfo sacct scontrol sattach sstat sbcast sacctmgr sshare`.split(" ");
 const APPLETS = `sh echo cat env id ls sleep true false hostname uptime sort grep kill pwd tr`.split(" ");
 
 export interface State {

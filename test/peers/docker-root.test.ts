@@ -32,6 +32,16 @@ describe.skipIf(!canRunRootDocker)("root's docker through scrun", () => {
     await until("its job to go", async () => (await site.run(["squeue", "-h"])).stdout === "");
   });
 
+  test("each exit status is the container's, whoever cleans its cgroup up", async () => {
+    const wrong: string[] = [];
+    for (let i = 0; i < Number(process.env["BERTH_DOCKER_RUNS"] ?? 5); i++) {
+      const code = Math.floor(Math.random() * 128);
+      const { status, stderr } = await site.dockerRun(["--rm", IMAGE, "sh", "-c", `exit ${code}`]);
+      if (status !== code || stderr !== "") wrong.push(`wanted ${code}, docker says ${status} ${stderr}`);
+    }
+    expect(wrong).toEqual([]);
+  });
+
   test("out of memory: docker and sacct both say so", async () => {
     const killed = await site.dockerRun(["--name", "hungry", "--memory=32m", "--memory-swap=32m", IMAGE, "tail", "/dev/zero"]);
     expect(killed.status).toBe(137);

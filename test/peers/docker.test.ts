@@ -75,7 +75,8 @@ describe.skipIf(!canRunDocker)("docker through scrun", () => {
   });
 
   test("-t: a terminal, which follows the caller's in size", async () => {
-    const script = 'test -t 0 && test -t 1 && tty; trap "stty size; exit 6" WINCH; echo ready; while :; do sleep 0.05; done';
+    const resized = 'trap "told=1" WINCH; until [ "$told $(stty size 2>&1)" = "1 33 101" ]; do sleep 0.05; done; stty size; exit 6';
+    const script = `test -t 0 && test -t 1 && tty; echo ready; ${resized}`;
     const command = site.startOnTerminal(["run", "--rm", "-it", IMAGE, "sh", "-c", script]);
     await until("it to be ready", () => command.stdoutSoFar.includes("ready") || command.process.exitCode !== null);
     await resizeTerminal(command, 33, 101);
@@ -174,8 +175,9 @@ describe.skipIf(!canRunDocker)("docker through scrun", () => {
       const interrupted = site.startDockerRun(["--name", "interrupted", IMAGE, "true"]);
       const removed = site.startDockerRun(["--name", "removed", IMAGE, "true"]);
       const patient = site.startDockerRun(["--rm", "--name", "patient", IMAGE, "sh", "-c", "echo $SLURM_JOB_NUM_NODES; exit 5"]);
-      for (const command of [interrupted, removed, patient])
-        await until("docker to say so", () => /job [0-9]+ queued and waiting for resources/.test(command.stderrSoFar));
+      const onTerminal = site.startOnTerminal(["run", "--rm", "-t", "--name", "on-terminal", IMAGE, "sh", "-c", "exit 7"]);
+      for (const command of [interrupted, removed, patient, onTerminal])
+        await until("docker to say so", () => /job [0-9]+ queued and waiting/.test(command.stderrSoFar + command.stdoutSoFar));
       for (const name of ["interrupted", "removed", "patient"]) expect(await queued(name)).toBe("PENDING");
       interrupted.kill("SIGWINCH"); // docker hands it on: no reason to go
       interrupted.kill("SIGINT");
@@ -185,6 +187,7 @@ describe.skipIf(!canRunDocker)("docker through scrun", () => {
       await until("two of them to go", async () => (await queued("interrupted")) + (await queued("removed")) === "");
       writeFileSync(site.path("go"), "");
       expect(await within(patient)).toMatchObject({ status: 5, stdout: "1\n" });
+      expect((await within(onTerminal)).status).toBe(7);
       await within(removed);
     } finally {
       writeFileSync(site.path("go"), "");

@@ -45,8 +45,8 @@ describe.skipIf(site === undefined)("containers in accounting", () => {
     expect(column(await show("batch"), "ImageDigest")).toBe(IMAGE_DIGEST);
     expect(await show("srun")).not.toContain(" Comment=berth:{");
     expect(await show("step")).not.toContain("Container=/");
-    for (const text of [await show("said"), await on.show(jobs["said"] ?? "")]) expect(text).toContain("Comment=my own | words ");
-    expect(await on.show(jobs["batch"] ?? "")).toContain("Comment=billed to us ");
+    for (const text of [await show("said"), await on.show(jobs["said"] ?? "")]) expect(text).toMatch(/ Comment=my own \| words\s/);
+    expect(await on.show(jobs["batch"] ?? "")).toMatch(/ Comment=billed to us\s/);
   }, 60_000);
 
   test("squeue -O Container, of jobs and of live steps", async () => {

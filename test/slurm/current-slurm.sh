@@ -2,7 +2,7 @@
 # Runs test/slurm on the newest Slurm that Debian has (unstable: 26.05 when this was written), in a root file system of its
 # own, as an ordinary user. Needs root and mmdebstrap; the first run downloads 200 MB and takes half a minute.
 # A chroot would not do: the kernel lets nobody make user namespaces in one, so the root is changed with pivot_root.
-# Usage: test/slurm/current-slurm.sh [steps|contract|transfer|accounting|scrun|trouble ...]     all of them, unless named
+# Usage: test/slurm/current-slurm.sh [steps|contract|transfer|accounting|scrun|rest|trouble ...]     all of them, unless named
 set -euo pipefail
 checkout=$(cd "$(dirname "${BASH_SOURCE[0]}")/../.." && pwd)
 root=${BERTH_SID_ROOT:-/var/tmp/berth-sid}
@@ -11,13 +11,13 @@ skip() { echo "skipped: $*" >&2; [ "${CI:-}" != true ] || exit 1; exit 0; }
 [ "$(id -u)" = 0 ] || skip "only root can change the root file system"
 command -v mmdebstrap >/dev/null || skip "mmdebstrap is not installed (apt-get install mmdebstrap)"
 
-if [ ! -x "$root/usr/sbin/slurmctld-wlm" ]; then
+if [ ! -x "$root/usr/sbin/slurmctld-wlm" ] || [ ! -x "$root/usr/sbin/slurmrestd" ] || [ ! -x "$root/usr/sbin/mariadbd" ] || [ ! -x "$root/usr/bin/podman" ]; then
   rm -rf "$root"
   mmdebstrap --variant=apt --aptopt='Acquire::Check-Valid-Until "false"' --keyring=/usr/share/keyrings/debian-archive-keyring.gpg \
-    --include=slurm-wlm,slurm-client,munge,runc,crun,busybox-static,procps,uidmap,bsdutils sid "$root" "deb $mirror sid main" \
+    --include=slurm-wlm,slurm-client,munge,runc,crun,podman,conmon,slurmrestd,slurm-wlm-jwt-plugin,slurmdbd,mariadb-server-core,mariadb-client-core,busybox-static,procps,uidmap,bsdutils sid "$root" "deb $mirror sid main" \
     || skip "mmdebstrap could not make $root"
 fi
-[ $# -gt 0 ] || set -- steps transfer accounting scrun trouble contract
+[ $# -gt 0 ] || set -- steps transfer accounting scrun rest trouble contract
 
 # Everything below happens in a mount namespace that ends with it.
 export root checkout

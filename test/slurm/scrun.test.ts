@@ -1,8 +1,10 @@
 // scrun where the jobs are on a cluster: the container's engine on this host, the container on a node. By hand as an engine calls it, and by
 // a real rootless podman.
 import { afterAll, describe, expect, test } from "bun:test";
-import { copyFileSync, existsSync, mkdirSync, readdirSync, readFileSync, symlinkSync, writeFileSync } from "node:fs";
-import { join } from "node:path";
+import { copyFileSync, existsSync, mkdirSync, readdirSync, readFileSync, rmSync, symlinkSync, writeFileSync } from "node:fs";
+import { dirname, join } from "node:path";
+import { ConsoleSocket, openTerminal } from "#platform/console-socket.ts";
+import { havePeers } from "../peers.ts";
 import { canRunPodman } from "../peers/podman.ts";
 import { BERTH, canRunContainers, haveSlurm, type Ran, SlurmSite } from "./site.ts";
 
@@ -127,13 +129,126 @@ describe.skipIf(site === undefined)("scrun on a cluster", () => {
     await noJobs();
   }, 90_000);
 
-  test("what cannot be had is refused in words, and no job stays", async () => {
-    const dir = bundle("b-refused", ["true"]);
+  test.skipIf(!havePeers("lua5.4"))(
+    "a site's scrun.lua: its copy is what runs on the node, its commands run in the job, and it has the last word",
+    async () => {
+      const script = join(dirname(on.env["SLURM_CONF"] ?? ""), "scrun.lua");
+      const stageIn = (body: string) =>
+        writeFileSync(
+          script,
+          `function slurm_scrun_stage_in(id, bundle, spool, config_file, job_id, user_id, group_id, job_env)
+            local config = slurm.from_json(io.open(config_file):read("a"))
+            local copy = "${on.workDir}/staged-" .. id
+            ${body}
+          end
+          function slurm_scrun_stage_out(id, bundle, orig_bundle, root, orig_root, spool, config_file, job_id)
+            local status, output = slurm.remote_command("echo $SLURM_JOB_ID $SLURM_STEP_ID $SCRUN_CONTAINER_ID; cat " .. root .. "/w/made")
+            slurm.allocator_command("rm -rf ${on.workDir}/staged-" .. id)
+            io.open("${on.workDir}/out-" .. id, "w"):write(status, " ", output, " ", job_id, "\\n"):close()
+            return 0
+          end`,
+        );
+      try {
+        stageIn(`
+          local status, output = slurm.allocator_command("cp -a " .. config.root.path .. " " .. copy .. " && mkdir -p " .. copy .. "/w")
+          if status ~= 0 then return slurm.ERROR end
+          config.root = { path = copy, readonly = false }
+          local status, host = slurm.remote_command("echo $SLURMD_NODENAME; exit 3")
+          table.insert(config.process.env, "STAGED=" .. status .. " " .. host:match("%S+"))
+          local file = io.open(copy .. "/config.json", "w")
+          file:write(slurm.to_json(config))
+          file:close()
+          slurm.set_bundle_path(copy)
+          slurm.set_root_path(copy)
+          return 0`);
+        const dir = bundle("b-lua", ["sh", "-c", "echo $STAGED; echo kept >/w/made; exit 6"]);
+        const ran = await shell(`${BERTH} scrun run -b ${dir} c-lua >lua.out 2>lua.err </dev/null`);
+        expect([ran.code, text("lua.err"), text("lua.out")]).toEqual([6, "", expect.stringMatching(/^3 \S+\n$/)]);
+        const [, said, job] = /^0 (\d+ \d+ c-lua)\nkept\n (\d+)\n$/.exec(text("out-c-lua")) ?? [];
+        expect(said).toStartWith(`${job ?? "?"} `);
+        expect(existsSync(join(on.workDir, "staged-c-lua"))).toBe(false);
+        await noJobs();
+        expect((await on.berth("scontrol", "-o", "show", "job", job ?? "")).stdout).toContain("ExitCode=6:0");
+
+        // Killed with -9: the job goes with the anchor, the copy with the container's removal.
+        expect((await shell(`${BERTH} scrun create -b ${dir} c-lost >lost.out 2>lost.err </dev/null`)).code).toBe(0);
+        const { pid } = JSON.parse((await scrun("state", "c-lost")).stdout) as { pid: number };
+        process.kill(pid, "SIGKILL");
+        await noJobs();
+        expect(existsSync(join(on.workDir, "staged-c-lost"))).toBe(true);
+        expect((await scrun("delete", "--force", "c-lost")).code).toBe(0);
+        expect(existsSync(join(on.workDir, "staged-c-lost"))).toBe(false);
+
+        // Cancelled while it is staged in: the script and its commands are killed.
+        stageIn(`os.execute("echo " .. job_id .. " $$ > ${on.workDir}/stuck; exec sleep 1000")`);
+        const stuck = shell(`${BERTH} scrun create -b ${dir} c-stuck >stuck.out 2>stuck.err </dev/null`);
+        await until("stage-in", () => /\d+ \d+\n/.test(text("stuck")));
+        const [stuckJob = "", stuckPid = ""] = text("stuck").trim().split(" ");
+        await on.berth("scancel", stuckJob);
+        expect((await stuck).code).toBe(1);
+        expect(text("stuck.err")).toContain(`job ${stuckJob} was cancelled`);
+        expect(existsSync(`/proc/${stuckPid}`)).toBe(false);
+        await noJobs();
+
+        stageIn("return 9");
+        expect((await shell(`${BERTH} scrun create -b ${dir} c-bad >bad.out 2>bad.err </dev/null`)).code).toBe(1);
+        expect(text("bad.err")).toContain(`slurm_scrun_stage_in of ${script} returned 9`);
+        expect(existsSync(join(on.workDir, "out-c-bad"))).toBe(true); // stage-out has been
+        await noJobs();
+        writeFileSync(script, "oops");
+        expect((await shell(`${BERTH} scrun create -b ${dir} c-oops >oops.out 2>oops.err </dev/null`)).code).toBe(1);
+        expect(text("oops.err")).toContain(`${script}:1: `);
+        expect(readdirSync(join(on.runtime, "scrun"))).toEqual([]);
+      } finally {
+        rmSync(script, { force: true });
+      }
+    },
+    120_000,
+  );
+
+  /** The same bundle, for a container on a terminal. */
+  function withTerminal(dir: string): string {
     const config = JSON.parse(readFileSync(join(dir, "config.json"), "utf8")) as { process: Record<string, unknown> };
     config.process["terminal"] = true;
     writeFileSync(join(dir, "config.json"), JSON.stringify(config));
-    expect((await shell(`${BERTH} scrun create -b ${dir} c-tty >tty.out 2>tty.err </dev/null`)).code).toBe(1);
-    expect(text("tty.err")).toContain("cannot have a terminal");
+    return dir;
+  }
+
+  test("a terminal of the engine's: its master goes to the console socket, and what is typed there reaches the container", async () => {
+    const dir = withTerminal(bundle("b-tty", ["sh", "-c", 'tty >/dev/null && echo "is one"; read -r word; echo "got $word"; exit 3']));
+    using socket = new ConsoleSocket(join(on.dir, "console"));
+    expect(
+      (await shell(`${BERTH} scrun create -b ${dir} --console-socket ${socket.path} c-tty >/dev/null 2>tty.err </dev/null`)).code,
+    ).toBe(0);
+    const master = socket.receive();
+    if (master === undefined) throw new Error("no master came");
+    let shown = "";
+    let isClosed = false;
+    const terminal = openTerminal(master, {
+      rows: 24,
+      columns: 80,
+      onOutput: (bytes) => {
+        shown += Buffer.from(bytes).toString();
+      },
+      onClose: () => {
+        isClosed = true;
+      },
+    });
+    expect((await scrun("start", "c-tty")).code).toBe(0);
+    await until("the container shows something", () => shown.includes("is one"));
+    terminal.write(Buffer.from("a word\n"));
+    await until("the terminal is closed", () => isClosed);
+    expect(shown).toContain("got a word");
+    await until("it has stopped", async () => (await state("c-tty")) === "stopped");
+    await noJobs();
+    expect((await on.berth("scontrol", "-o", "show", "job")).stdout).toContain("ExitCode=3:0");
+    expect((await scrun("delete", "c-tty")).code).toBe(0);
+  }, 90_000);
+
+  test("what cannot be had is refused in words, and no job stays", async () => {
+    const dir = withTerminal(bundle("b-refused", ["true"]));
+    expect((await shell(`${BERTH} scrun create -b ${dir} c-no-tty >tty.out 2>tty.err </dev/null`)).code).toBe(1);
+    expect(text("tty.err")).toContain("cannot have a terminal without a console socket");
     const missing = bundle("b-missing", ["no-such-program"]);
     const ran = await shell(`${BERTH} scrun run -b ${missing} c-missing >missing.out 2>missing.err </dev/null`);
     expect(ran.code).not.toBe(0);
@@ -161,7 +276,7 @@ describe.skipIf(site === undefined)("scrun on a cluster", () => {
         const image = join(on.dir, "image");
         for (const name of ["bin", "dev", "proc", "sys", "etc", "tmp"]) mkdirSync(join(image, name), { recursive: true });
         copyFileSync(join(on.bundle, "rootfs/bin/busybox"), join(image, "bin/busybox"));
-        for (const name of ["sh", "cat", "echo", "sleep"]) symlinkSync("busybox", join(image, "bin", name));
+        for (const name of ["sh", "cat", "echo", "sleep", "stty"]) symlinkSync("busybox", join(image, "bin", name));
         writeFileSync(join(image, "etc/passwd"), "root:x:0:0:root:/:/bin/sh\n");
         expect((await shell(`tar -C ${image} -cf image.tar .`)).code).toBe(0);
         expect(await podman("import", "-q", join(on.workDir, "image.tar"), "box")).toMatchObject({ code: 0 });
@@ -174,6 +289,18 @@ describe.skipIf(site === undefined)("scrun on a cluster", () => {
         await until("it is up", async () => (await podman("logs", "p")).stdout === "up\n");
         expect((await on.run(["squeue", "-h", "-o", "%j %T"])).stdout).toBe("p RUNNING\n");
         expect(await podman("exec", "p", "sh", "-c", "echo inside; exit 6")).toMatchObject({ code: 6, stdout: "inside\n" });
+        // Debian unstable has no script(1) beside its utilities; the terminal by hand is above.
+        if (Bun.which("script") !== null) {
+          const typed = `sleep 1; echo 'stty size; exit 5'; sleep 1`; // script(1) ends with its input
+          const words = `podman --runtime ${runtime} exec -it p sh`;
+          const onTerminal = await on.run(
+            ["/bin/sh", "-c", `(${typed}) | timeout 60 script -qec 'stty rows 33 cols 99; ${words}' /dev/null`],
+            {
+              env: { CONTAINERS_CONF: join(config, "containers.conf") },
+            },
+          );
+          expect([onTerminal.code, onTerminal.stdout]).toEqual([5, expect.stringContaining("33 99") as unknown as string]);
+        }
         expect((await podman("stop", "-t", "20", "p")).code).toBe(0);
         expect((await podman("inspect", "p", "--format", "{{.State.Status}} {{.State.ExitCode}}")).stdout).toBe("exited 4\n");
         expect((await podman("logs", "p")).stdout).toBe("up\ntold\n");

@@ -38,7 +38,8 @@ export function admit(request: JobRequest, facts: AdmissionFacts): JobRecord {
   const { config, now, submitter } = facts;
   const partition = findPartition(config, options.partition);
   checkNodes(config, options);
-  const ask = askOf(options, partition);
+  checkReservation(options);
+  const ask = askOf(options, partition, config);
   checkFits(ask, facts, partition);
   if (options.nice !== null && options.nice < 0 && submitter.uid !== 0) throw slurmError("INVALID_NICE");
   const array = arrayOf(request, facts);
@@ -148,7 +149,7 @@ function wishes(options: JobOptions, ask: Ask, config: ClusterConfig): Wishes {
     cpusPerTask: ask.cpusPerTask,
     tasksPerNode: options.tasksPerNode,
     minCpusPerNode: Math.max(1, options.minCpusPerNode ?? options.cpusPerTask ?? 1),
-    memPerNodeMib: options.memPerNodeMib,
+    memPerNodeMib: ask.memPerNodeMib,
     memPerCpuMib: options.memPerCpuMib,
     tmpDiskMib: options.tmpDiskMib ?? 0,
     gresPerNode: gresText(options),
@@ -171,7 +172,8 @@ export function readmit(job: JobRecord, request: JobRequest, config: ClusterConf
   const { options } = request;
   const partition = findPartition(config, options.partition ?? job.partition);
   checkNodes(config, options);
-  const ask = askOf(options, partition);
+  checkReservation(options);
+  const ask = askOf(options, partition, config);
   const record = {
     ...job,
     ...wishes(options, ask, config),
@@ -271,29 +273,39 @@ function gresPerJob(options: Pick<JobOptions, "gpus" | "tasksPerGpu" | "tasks">)
   return gpuWish(gpus);
 }
 
+/** Of any type. */
+function gpusIn(wish: GresWish): number {
+  return Object.entries(wish).reduce((sum, [name, count]) => (name.split(":")[0] === "gpu" ? sum + count : sum), 0);
+}
+
 function gresText(options: JobOptions): string | null {
   const counts = Object.entries(gresPerNode({ ...options, gpusPerSocket: null }));
   return counts.length === 0 ? null : counts.map(([name, count]) => `${name}:${count}`).join(",");
 }
 
-export function askOf(options: JobOptions, partition: PartitionConfig): Ask {
+export function askOf(options: JobOptions, partition: PartitionConfig, config: ClusterConfig): Ask {
   const hosts = options.distribution === "arbitrary" ? options.nodeList?.slice(0, options.tasks ?? options.nodeList.length) : undefined;
   const named = new Set(hosts ?? options.nodeList);
-  const nodesMin = hosts === undefined ? Math.max(options.nodesMin ?? 1, named.size) : named.size;
+  const nodesMin = hosts === undefined ? Math.max(options.nodesMin ?? 1, named.size, nodesBeyond(options, partition, config)) : named.size;
   const tasks = options.tasks ?? (options.tasksPerNode === null ? nodesMin : nodesMin * options.tasksPerNode);
-  return {
-    nodesMin,
-    nodesMax: hosts !== undefined ? named.size : (options.nodesMax ?? (options.nodesMin === null ? null : nodesMin)),
-    tasks: Math.max(tasks, 1),
-    cpusPerTask: Math.max(options.cpusPerTask ?? 1, 1),
-    tasksPerNode: options.tasksPerNode,
-    minCpusPerNode: options.minCpusPerNode ?? 1,
-    memPerNodeMib: options.memPerNodeMib,
-    memPerCpuMib: options.memPerCpuMib,
+  const gres = {
     gresPerNode: gresPerNode(options),
     gresPerTask: gpuWish(options.gpusPerTask),
     // With a number for each task the number for the job follows from it.
     gresPerJob: options.gpusPerTask === null ? gresPerJob(options) : {},
+  };
+  const gpus = Math.max(gpusIn(gres.gresPerNode) * nodesMin, gpusIn(gres.gresPerTask) * tasks, gpusIn(gres.gresPerJob));
+  return {
+    nodesMin,
+    nodesMax: hosts !== undefined ? named.size : (options.nodesMax ?? (options.nodesMin === null ? null : nodesMin)),
+    tasks: Math.max(tasks, 1),
+    cpusPerTask: Math.max(options.cpusPerTask ?? Math.ceil(((options.cpusPerGpu ?? 0) * gpus) / Math.max(tasks, 1)), 1),
+    tasksPerNode: options.tasksPerNode,
+    minCpusPerNode: options.minCpusPerNode ?? 1,
+    memPerNodeMib:
+      options.memPerNodeMib ?? (options.memPerGpuMib === null || gpus === 0 ? null : options.memPerGpuMib * Math.ceil(gpus / nodesMin)),
+    memPerCpuMib: options.memPerCpuMib,
+    ...gres,
     exclusive: options.exclusive,
     overcommit: options.overcommit,
     tasksByNode: hosts === undefined ? null : countEach(hosts),
@@ -310,6 +322,20 @@ function countEach(hosts: readonly string[]): Record<string, number> {
   return counts;
 }
 
+/** Tasks that would need more nodes than the partition has make the job wait for them, when it did not count nodes itself; else 1. */
+function nodesBeyond(options: JobOptions, partition: PartitionConfig, config: ClusterConfig): number {
+  if (options.nodesMin !== null || options.tasks === null || options.overcommit) return 1;
+  const cpus = config.nodes.filter(({ name }) => partition.nodes.includes(name)).map((node) => node.cpus);
+  const perNode = Math.min(Math.floor(Math.max(0, ...cpus) / Math.max(options.cpusPerTask ?? 1, 1)), options.tasksPerNode ?? Infinity);
+  const needed = perNode < 1 ? 1 : Math.ceil(options.tasks / perNode);
+  return needed > partition.nodes.length ? needed : 1;
+}
+
+/** There are no reservations here, so none can be asked for. */
+function checkReservation({ reservation }: JobOptions): void {
+  if (reservation !== null && reservation !== "") throw slurmError("INVALID_RESERVATION");
+}
+
 /** More nodes than the partition has waits (PartitionConfig); what no node can give is refused. */
 function checkFits(ask: Ask, facts: AdmissionFacts, partition: PartitionConfig): void {
   if (wantsTooManyNodes(ask, partition)) return;
@@ -318,6 +344,10 @@ function checkFits(ask: Ask, facts: AdmissionFacts, partition: PartitionConfig):
   const memPerCpu = (ask.memPerCpuMib ?? 0) * ask.cpusPerTask;
   if (nodes.every((node) => node.totalMemMib < Math.max(mem, memPerCpu))) {
     throw slurmError("NODE_CONFIG_UNAVAILABLE", { before: ["error: Memory specification can not be satisfied"] });
+  }
+  const cpus = Math.max(ask.minCpusPerNode, ask.cpusPerTask * (ask.overcommit ? 1 : (ask.tasksPerNode ?? 1)));
+  if (nodes.every((node) => node.totalCpus < cpus)) {
+    throw slurmError("NODE_CONFIG_UNAVAILABLE", { before: ["error: CPU count per node can not be satisfied"] });
   }
   if (place(ask, nodes) === undefined) throw slurmError("NODE_CONFIG_UNAVAILABLE");
 }

@@ -544,7 +544,7 @@ export class Controller implements StepManagerHost {
     const now = nowMs();
     const jobId = Math.max(Number(this.store.meta("nextJobId") ?? 1), this.config.firstJobId) as JobId;
     const record = admit(request, { config: this.config, total: this.resources.total(), submitter, jobId, now, priority: 1 });
-    const ask = askOf(request.options, partitionOf(this.config, record.partition));
+    const ask = askOf(request.options, partitionOf(this.config, record.partition), this.config);
     const durationMs = (record.timeLimitMinutes ?? Infinity) * 60_000;
     // As many before it as a pass would look at: the answer is an estimate, and a long queue must not hold up everybody.
     const before = this.#eligibility.waiting(now, { at: Infinity }).take(BACKFILL_DEPTH);

@@ -51,7 +51,7 @@ export class JobBook {
   liveJob(record: JobRecord, request: JobRequest, dependency: Dependency | null): LiveJob {
     const pending = record.array?.pendingIndices ?? null;
     this.#lastRecord = sharingWith(record, this.#lastRecord);
-    this.#lastAsk = sharingAsk(askOf(request.options, partitionOf(this.config, record.partition)), this.#lastAsk);
+    this.#lastAsk = sharingAsk(askOf(request.options, partitionOf(this.config, record.partition), this.config), this.#lastAsk);
     return new LiveJob(this.#lastRecord, {
       ask: this.#lastAsk,
       killOnInvalidDependency: request.options.killOnInvalidDependency === true,

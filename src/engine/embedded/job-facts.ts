@@ -5,16 +5,18 @@ import type { JobRequest } from "#job/request.ts";
 import { compressHostlist } from "#options/hostlist.ts";
 import type { ClusterConfig } from "./config.ts";
 import type { LiveJob } from "./live-job.ts";
+import { overcommittedCounts } from "./step-layout.ts";
 
 export function jobFacts(job: LiveJob, request: JobRequest, config: ClusterConfig): JobFacts {
   const { options } = request;
+  const isCounted = options.tasks !== null || options.tasksPerNode !== null;
   return {
     cluster: { clusterName: config.clusterName, configFile: config.file },
     job: job.record,
     submitDir: request.submit.submitDir,
     nodeList: compressHostlist(job.record.nodes),
-    tasksPerNode: tasksPerNode(job.record, job.ask.overcommit),
-    given: { tasks: options.tasks !== null || options.tasksPerNode !== null, cpusPerTask: options.cpusPerTask !== null },
+    tasksPerNode: tasksPerNode(job.record, { overcommit: job.ask.overcommit, isCounted }),
+    given: { tasks: isCounted, cpusPerTask: options.cpusPerTask !== null },
     planeSize: options.planeSize,
     gpuOptions: {
       SLURM_GPUS: options.gpus,
@@ -41,12 +43,15 @@ export function allocatedTres(shares: JobRecord["shares"], job: JobRecord): Tres
   };
 }
 
-/** Tasks on each allocated node, as the job's own layout has them. */
-function tasksPerNode(job: JobRecord, isOvercommitted: boolean): number[] {
+/** Tasks on each allocated node, as the job's own layout has them. Who gave no count has as many as the CPUs are for: mpirun reads it. */
+function tasksPerNode(job: JobRecord, { overcommit, isCounted }: { readonly overcommit: boolean; readonly isCounted: boolean }): number[] {
+  const roomOf = (share: JobRecord["shares"][number]) => Math.floor(share.cpuIds.length / job.cpusPerTask);
+  if (!isCounted) return job.shares.map((share) => Math.max(1, roomOf(share)));
+  if (overcommit) return overcommittedCounts(job.tasks, job.shares.map(roomOf));
   let left = job.tasks;
   return job.shares.map((share, index) => {
     const after = job.shares.length - index - 1;
-    const capacity = isOvercommitted ? left : Math.min(Math.floor(share.cpuIds.length / job.cpusPerTask), job.tasksPerNode ?? Infinity);
+    const capacity = Math.min(roomOf(share), job.tasksPerNode ?? Infinity);
     const tasks = Math.max(0, Math.min(Math.max(capacity, 1), Math.max(1, left - after), left));
     left -= tasks;
     return tasks;

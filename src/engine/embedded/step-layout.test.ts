@@ -50,6 +50,14 @@ const rows: readonly (readonly [name: string, words: readonly string[], changes:
   ["-x leaves one out", ["-x", "n1", "-n1"], {}, "n2:0/0,1,2,3"],
   ["-r starts further on", ["-r1", "-n1"], {}, "n2:0/0,1,2,3"],
   ["tasks for each node", ["--ntasks-per-node=2"], {}, "n1:0,1/0,1,2,3 n2:2,3/0,1,2,3"],
+  ["-O deals the nodes out evenly", ["-O", "-n5"], {}, "n1:0,1,2/0,1,2,3 n2:3,4/0,1,2,3"],
+  [
+    "-O uses the CPUs there are before it doubles up",
+    ["-O", "-n9"],
+    { shares: [four("n1"), share("n2", 0, 1)] },
+    "n1:0,1,2,3,4,5/0,1,2,3 n2:6,7,8/0,1",
+  ],
+  ["-O with tasks for each node", ["-O", "--ntasks-per-node=3"], { shares: [share("n1", 0), share("n2", 0)] }, "n1:0,1,2/0 n2:3,4,5/0"],
   ["-O fits any number", ["-O", "-n9", "-N1"], {}, "n1:0,1,2,3,4,5,6,7,8/0,1,2,3"],
   [
     "tasks go to the node that has room for all of them",

@@ -61,12 +61,20 @@ export function layOut(request: StepRequest, facts: LayoutFacts): StepLayout | u
           .sort((a, b) => capacityOf(b.cpuIds.length) - capacityOf(a.cpuIds.length))
           .slice(0, nodesWanted)
           .sort((a, b) => shares.indexOf(a.share) - shares.indexOf(b.share));
-  const capacities = chosen.map(({ cpuIds }) => capacityOf(cpuIds.length));
-  if (chosen.length < nodesWanted || capacities.reduce((sum, capacity) => sum + capacity, 0) < tasks) return undefined;
   const distribution = resources.distribution ?? "block";
+  const capacities =
+    resources.overcommit && distribution === "block"
+      ? overcommittedCounts(
+          tasks,
+          chosen.map(({ cpuIds }) => Math.floor(cpuIds.length / cpusPerTask)),
+        )
+      : chosen.map(({ cpuIds }) => capacityOf(cpuIds.length));
+  if (chosen.length < nodesWanted || capacities.reduce((sum, capacity) => sum + capacity, 0) < tasks) return undefined;
   const ranks = dealRanks(
     tasks,
-    capacities.map((capacity, index) => (resources.overcommit ? (chosen[index]?.cpuIds.length ?? 1) : capacity)),
+    capacities.map((capacity, index) =>
+      resources.overcommit && distribution !== "block" ? (chosen[index]?.cpuIds.length ?? 1) : capacity,
+    ),
     distribution === "cyclic" ? 1 : distribution === "plane" ? (resources.planeSize ?? 1) : undefined,
   );
   const devices = devicesOf(
@@ -85,6 +93,26 @@ export function layOut(request: StepRequest, facts: LayoutFacts): StepLayout | u
       gres: devices[index] ?? {},
     })),
   };
+}
+
+/**
+ * How many tasks each node gets when there may be more than CPUs: one after the other while there are CPUs for them, and
+ * again one after the other for the rest.
+ */
+export function overcommittedCounts(tasks: number, capacities: readonly number[]): number[] {
+  const counts = capacities.map(() => 0);
+  let left = tasks;
+  for (let isFilled = false; left > 0 && counts.length > 0; ) {
+    const before = left;
+    for (const [index, capacity] of capacities.entries()) {
+      const count = counts[index] ?? 0;
+      if (left === 0 || (!isFilled && count >= capacity)) continue;
+      counts[index] = count + 1;
+      left--;
+    }
+    isFilled = isFilled || left === before;
+  }
+  return counts;
 }
 
 /** Undefined when other steps hold them. A job's own step has all that is the job's. */

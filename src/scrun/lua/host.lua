@@ -231,7 +231,9 @@ while true do
   slurm.CLUSTER_NAME = match("\n" .. concat(job_environment, "\n"), "\nSLURM_CLUSTER_NAME=([^\n]*)")
   if hook == "stage_in" then
     call("slurm_scrun_stage_in", id, bundle, spool_dir, config_file, number(job_id), number(user_id), number(group_id), environment_table(job_environment))
-  else
+  elseif hook == "stage_out" then
     call("slurm_scrun_stage_out", id, bundle, original_bundle, root, original_root, spool_dir, config_file, number(job_id), number(user_id), number(group_id))
+  else
+    exit(1) -- the script has written into the channel
   end
 end

@@ -80,6 +80,12 @@ describe.each(INTERPRETERS)("LuaHost with %s", (_name, interpreter) => {
       expect([kind, reason]).toEqual(["raised", `${dir}/scrun.lua:3: attempt to index a nil value (local 'a')`]);
       expect(host.isAlive).toBe(true);
     }
+    {
+      await using host = await start(
+        'for fd = 3, 9 do local file = io.open("/proc/self/fd/" .. fd, "w") if file then file:write("garbage\\n") file:close() end end',
+      );
+      expect(String(await rejectionOf(stageIn(host)))).toContain("the script has written to what was not its own");
+    }
     await using host = await start('pcall(os.execute, "sleep 1000") while true do pcall(string.rep, "x") end');
     expect(String(await rejectionOf(stageIn(host, { timeoutMs: 300 })))).toContain("did not end within 0.3 s and was killed");
   });

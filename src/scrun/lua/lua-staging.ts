@@ -1,9 +1,9 @@
 /** Staging by a site's scrun.lua: what its two functions get, and what their answers mean (spec: scrun §14.2, §14.3). */
 import { isAbsolute } from "node:path";
-import { selfOnDisk } from "#platform/self.ts";
 import type { Log } from "../log.ts";
 import type { StagedIn, StagedOut, Staging, StagingContext, StagingPlan } from "../staging.ts";
 import { LuaHost, type Limits } from "./lua-host.ts";
+import { srunCommand } from "./srun-command.ts";
 
 /** What a Lua error counts as: exit status 255. */
 const RAISED = -1;
@@ -72,14 +72,14 @@ class LuaStaging implements Staging {
   }
 }
 
-function startHost({ plan, environment, dir, log }: LuaStagingOptions, limits: Limits): Promise<LuaHost> {
-  return LuaHost.start(
+async function startHost({ plan, environment, dir, log }: LuaStagingOptions, limits: Limits): Promise<LuaHost> {
+  return await LuaHost.start(
     {
       interpreter: plan.interpreter,
       script: plan.script,
       dir,
       env: environment,
-      srun: selfOnDisk("srun"),
+      srun: await srunCommand(environment),
       onLog: (level, text) => say(log, level, `lua: ${text}`, text),
     },
     limits,

@@ -23,13 +23,17 @@ b=lacks; e=lacks
 [ -x "$6" ] && [ "$(stat -c '%s %Y' "$6" 2>/dev/null)" = "$7" ] && e=shared
 echo "berth-cache $n $b $e"`;
 
-/** A cache that somebody else could have made is not used. */
-const CHECKED = `fail() { echo "berth: error: $n: $1" >&2; exit 1; }
+/**
+ * A cache that somebody else could have made is not used. What is still being sent is read to its end: srun loses a task's last words when it
+ * writes to a task that has gone.
+ */
+const CHECKED = `fail() { echo "berth: error: $n: $1" >&2; [ -z "$receives" ] || cat > /dev/null; exit 1; }
 check() { [ ! -h "$1" ] && [ -O "$1" ] && [ "$(stat -c %a "$1")" = 700 ] || fail "$1 is not a directory that only its user can enter: remove it"; }
 check_cache() { check "$c"; case $c in /tmp/berth-*) check "\${c%/*}";; esac; }`;
 
 /** Standard input becomes an entry. Arguments: cache, kind (bundle or berth), SHA. */
 export const RECEIVE = `${PLACE}
+receives=yes
 ${CHECKED}
 umask 077
 mkdir -p "$c" || fail "cannot make the cache directory $c"
@@ -64,6 +68,7 @@ export const WITNESS = `cd "$1" && { ls -A && stat -c %Y .; } | sha256sum`;
 
 /** Standard input, an archive, becomes the directory of one container. Arguments: cache, its name. */
 export const UNBOX = `${PLACE}
+receives=yes
 ${CHECKED}
 umask 077
 mkdir -p "$c" || fail "cannot make the cache directory $c"

@@ -12,6 +12,7 @@ import { shellCode, type ExitStatus } from "#job/outcome.ts";
 import { runChild } from "#platform/child.ts";
 import { directories, ensurePrivateDir } from "#platform/directories.ts";
 import { linesOf } from "#platform/piped-process.ts";
+import { OWN_TERMINAL } from "#platform/pseudo-terminal.ts";
 import { selfOnDisk, selfPath } from "#platform/self.ts";
 import { captureOutput, spawnForeground, spawnOnStreams } from "#platform/spawn.ts";
 import { ownAccount } from "#platform/users.ts";
@@ -42,12 +43,14 @@ export class SlurmRemoteContainers implements RemoteContainers {
     signal.throwIfAborted();
     const [stdin, stdout, stderr] = request.streams;
     const errors = new ErrorPipe();
+    const { hasTerminal } = request;
     const words = [
+      ...(hasTerminal ? OWN_TERMINAL : []),
       ...siteWords("srun"),
       "-v",
       ...oneTaskAt(request.node),
       `--job-name=${request.name}`,
-      `--error=${errors.path}`,
+      hasTerminal ? "--pty" : `--error=${errors.path}`,
       ...["/bin/sh", "-c", START, found.executable, "task", "--bundle", box, "--of", "job", "--env", "clean", "--"],
       ...request.args,
     ] as unknown as [string, ...string[]];
@@ -56,8 +59,9 @@ export class SlurmRemoteContainers implements RemoteContainers {
     return follow(srun, { request, executable: found.executable, errors, stderr });
   }
 
-  execCommand(place: RemotePlace, process: string): RemoteCommand {
-    return besideIt(place, "exec", { task: ["--exec", place.step, process] });
+  execCommand(place: RemotePlace, process: string, { hasTerminal }: { readonly hasTerminal: boolean }): RemoteCommand {
+    const { argv, env } = besideIt(place, "exec", { options: hasTerminal ? ["--pty"] : [], task: ["--exec", place.step, process] });
+    return { argv: hasTerminal ? [...OWN_TERMINAL, ...argv] : argv, env };
   }
 
   async signal(place: RemotePlace, signal: number): Promise<void> {

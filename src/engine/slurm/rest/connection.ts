@@ -74,9 +74,10 @@ export class RestConnection {
   #refusal(status: number, error: Json): BerthError {
     const number = Number(error["error_number"] ?? error["errno"] ?? 0);
     const words = textOf(error["error"]) ?? textOf(error["description"]) ?? `slurmrestd answered with status ${status}`;
-    // A token that slurmctld refuses is told so only in some versions; 22.05 has no configuration then.
+    // A token that slurmctld refuses is told so only in some versions: 22.05 has no configuration then, 26.05 wants "network authentication".
     if (
       status === 401 ||
+      status === 511 ||
       /authentication|config is unable to load|slurm_load_ctl_conf/i.test(
         `${words} ${String(error["description"])} ${String(error["source"])}`,
       )

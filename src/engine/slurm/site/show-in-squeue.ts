@@ -40,7 +40,11 @@ export function squeueFilter(argv: readonly string[], lookup: ContainerLookup): 
     const [name = "", width = ""] = field.split(":");
     return { name: name.trim().toLowerCase(), asked: field, width: width === "" ? DEFAULT_WIDTH : Number(width) };
   });
-  if (!columns.some((column) => isContainer(column) || isComment(column)) || columns.some(({ width }) => !(width > 0))) return undefined;
+  if (
+    !columns.some((column) => isContainer(column) || isComment(column)) ||
+    columns.some(({ width }) => !Number.isInteger(width) || width < 1)
+  )
+    return undefined;
   const hasSteps = argv.some((other) => /^(?:-s|--steps?(?:=|$)|-[a-zA-Z]*s$)/.test(other));
   const keys = hasSteps ? OF_STEPS : OF_JOBS;
   const askedFor = [

@@ -6,6 +6,7 @@ import { statfsSync } from "node:fs";
 import { BerthError } from "#job/errors.ts";
 import { shortHostName } from "#platform/directories.ts";
 import { outputOf } from "#platform/run-tool.ts";
+import { keptAnswer } from "../kept-answer.ts";
 import { findSiteProgram } from "../programs.ts";
 
 /** statfs(2) numbers of file systems that hosts share. */
@@ -28,7 +29,7 @@ export function chooseTransfer(bundle: string, taken: ReadonlyMap<string, string
     case "never":
       return "none";
     case "auto":
-      return isShared(bundle) || isOnlyThisHost() ? "none" : "lacking";
+      return isShared(bundle) || isOnlyThisHost(env) ? "none" : "lacking";
     default:
       throw new BerthError("TRANSFER", `--transfer wants auto, always, copy or never, not "${said}"`);
   }
@@ -42,12 +43,17 @@ function isShared(path: string): boolean {
   }
 }
 
+/** Nodes come and go without a change of slurm.conf, but hardly the second host of a cluster. */
+const HOSTS_MAX_AGE_MS = 600_000;
+
 /** A cluster whose nodes are all on this host, as the private one. */
-function isOnlyThisHost(): boolean {
+function isOnlyThisHost(env: Readonly<Record<string, string>>): boolean {
   const sinfo = findSiteProgram("sinfo");
   if (sinfo === undefined) return true;
+  const about = env["SLURM_CONF"] ?? "/etc/slurm/slurm.conf";
+  const ask = () => outputOf([sinfo, "-h", "-N", "-o", "%n"]);
   const hosts = new Set(
-    outputOf([sinfo, "-h", "-N", "-o", "%n"])
+    keptAnswer("hosts", { about, maxAgeMs: HOSTS_MAX_AGE_MS, ask })
       .split("\n")
       .map((line) => line.trim().split(".", 1)[0])
       .filter(Boolean),

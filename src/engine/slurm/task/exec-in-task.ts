@@ -8,6 +8,7 @@ import { BerthError } from "#job/errors.ts";
 import { stepNumber } from "#job/id.ts";
 import { shellCode, type ExitStatus } from "#job/outcome.ts";
 import { runChild } from "#platform/child.ts";
+import { isTerminal } from "#platform/libc.ts";
 import { spawnForeground } from "#platform/spawn.ts";
 import { nodeDirs } from "../node-dirs.ts";
 import { readOwner, type Owner } from "./task-dir.ts";
@@ -84,7 +85,7 @@ function withJobVariables(text: string): string {
   const env = openList(specification, "env");
   const names = new Set(env.map((entry) => String(entry).split("=", 1)[0]));
   for (const [name, value] of Object.entries(process.env)) if (/^SLURM/.test(name) && !names.has(name)) env.push(`${name}=${value}`);
-  specification.set("terminal", false);
+  specification.set("terminal", isTerminal(0) && isTerminal(1));
   return printJson(specification);
 }
 

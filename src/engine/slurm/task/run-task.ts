@@ -55,7 +55,6 @@ export async function runTask(request: TaskRequest): Promise<ExitStatus> {
   const step = describeStep(request, facts, { dir, stateDir: dirs.root });
   dir.own(step, facts.localId);
   await using container = await openStepContainer(step, { signal: signals.stopped });
-  if (facts.rank === 0) recordContainer(request, facts, container);
   const prepared = await container.prepareTask({
     localId: facts.localId,
     globalId: facts.rank,
@@ -64,10 +63,15 @@ export async function runTask(request: TaskRequest): Promise<ExitStatus> {
   });
   signals.stopped.throwIfAborted();
   restoreLimits();
+  const run = () => {
+    const runtime = spawnForeground(prepared.argv, prepared.env);
+    signals.passTo(runtime);
+    // While the runtime is at work: nobody waits for it.
+    if (facts.rank === 0) recordContainer(request, facts, container);
+    return runtime.exited;
+  };
   const status =
-    container.flow === "run"
-      ? await run(prepared, signals)
-      : await createAndStart(container, facts.localId, { prepared, signals, tell: request.tell });
+    container.flow === "run" ? await run() : await createAndStart(container, facts.localId, { prepared, run, tell: request.tell });
   try {
     await container.finishTask(facts.localId, { pid: null });
   } catch (error) {
@@ -142,21 +146,19 @@ function restoreLimits(): void {
   if (/^\d{1,9}$/.test(text)) setSoftLimits({ NOFILE: Number(text) });
 }
 
-async function run({ argv, env }: PreparedTask, signals: PassedSignals): Promise<ExitStatus> {
-  const runtime = spawnForeground(argv, env);
-  signals.passTo(runtime);
-  return await runtime.exited;
-}
-
 /** The container's first process becomes our child when the create command ends, and its status is the task's. */
 async function createAndStart(
   container: StepContainer,
   localId: number,
-  { prepared, signals, tell }: { readonly prepared: PreparedTask; readonly signals: PassedSignals; readonly tell: (line: string) => void },
+  {
+    prepared,
+    run,
+    tell,
+  }: { readonly prepared: PreparedTask; readonly run: () => Promise<ExitStatus>; readonly tell: (line: string) => void },
 ): Promise<ExitStatus> {
   becomeSubreaper();
   using reaper = new OrphanReaper();
-  const created = await run(prepared, signals);
+  const created = await run();
   if (shellCode(created) !== 0) return created;
   const started = await startCreated({
     container,
