@@ -132,6 +132,7 @@ export class StepManager {
       umask: request.submit.umask,
       mpi: this.#mpiOf(request),
       ...distributionOf(job, request, layout),
+      cpusPerTask: request.resources.cpusPerTask,
     });
     const { facts: bound, refusal } = bindStep(unbound, layout, request, this.#host.config);
     const facts = withGpus(bound, request);
@@ -384,7 +385,7 @@ export class StepManager {
     job: LiveJob,
     stepKey: StepKey,
     layout: StepLayout,
-    options: Pick<StepFacts, "umask" | "mpi" | "distribution" | "planeSize">,
+    options: Pick<StepFacts, "umask" | "mpi" | "distribution" | "planeSize" | "cpusPerTask">,
   ): StepFacts {
     return {
       jobId: job.id,
@@ -396,6 +397,7 @@ export class StepManager {
       mpi: options.mpi,
       distribution: options.distribution,
       planeSize: options.planeSize,
+      cpusPerTask: options.cpusPerTask ?? null,
     };
   }
 
