@@ -247,6 +247,8 @@ export interface RemoteContainerRequest {
   readonly bundle: string;
   readonly containerId: string;
   readonly rootfs: string;
+  /** Somebody has brought the root file system to the node already. */
+  readonly isStaged: boolean;
   /** Small ones of this host that go along, by the name that they have in `box`. */
   readonly files: ReadonlyMap<string, string>;
   /** config.json for a root file system and a directory of `files` that are elsewhere on the node. */

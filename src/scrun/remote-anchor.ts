@@ -8,7 +8,7 @@
  * srun has the container's own streams. When the anchor is killed, the allocation goes with it (engine.allocate), and the step
  * with that. What needs a process here (ps, pause by a freezer) is refused or done by signals.
  */
-import { closeSync, openSync, rmSync } from "node:fs";
+import { closeSync, existsSync, openSync, rmSync } from "node:fs";
 import { join } from "node:path";
 import type { AllocationInfo, Engine, HeldAllocation, RemoteContainers, RemotePlace } from "#engine/engine.ts";
 import { BerthError } from "#job/errors.ts";
@@ -37,12 +37,14 @@ const CANCELLED: ExitStatus = { kind: "exited", code: 130 };
 
 export async function runRemoteAnchor(place: ContainerPlace, engine: Engine & { readonly remote: RemoteContainers }): Promise<number> {
   failFast((error) => console.error(`scrun: error: ${error instanceof Error ? error.message : String(error)}`));
+  becomeSubreaper(); // what staging leaves behind ends with us
   return shellCode(await new RemoteAnchor(place, engine).run());
 }
 
 class RemoteAnchor {
   readonly #place: ContainerPlace;
   readonly #engine: Engine & { readonly remote: RemoteContainers };
+  readonly #staging: AnchorStaging;
   readonly #planned = Promise.withResolvers<AnchorPlan>();
   readonly #startWanted = Promise.withResolvers<void>();
   readonly #withdraw = new AbortController();
@@ -51,7 +53,6 @@ class RemoteAnchor {
   #plan: AnchorPlan | undefined;
   #status: ContainerStatus = "creating";
   #waitsFor: "resources" | "staging" | undefined;
-  #staging: AnchorStaging | undefined;
   #jobId: number | null = null;
   #held: HeldAllocation | undefined;
   #remote: RemotePlace | undefined;
@@ -60,6 +61,7 @@ class RemoteAnchor {
   constructor(place: ContainerPlace, engine: Engine & { readonly remote: RemoteContainers }) {
     this.#place = place;
     this.#engine = engine;
+    this.#staging = new AnchorStaging(place, new OrphanReaper());
   }
 
   async run(): Promise<ExitStatus> {
@@ -73,16 +75,16 @@ class RemoteAnchor {
     try {
       this.#outcome = await this.#live(plan);
     } catch (error) {
-      await this.#staging?.stageOut(); // create, when it has heard, waits for us only so long
+      await this.#staging.stageOut(); // create, when it has heard, waits for us only so long
       this.#fail(error);
       if (this.#withdraw.signal.aborted) this.#outcome = CANCELLED;
       else if (error instanceof StageInFailure) this.#outcome = { kind: "exited", code: error.exitCode };
     }
     this.#status = "stopped";
-    const isBack = (await this.#staging?.stageOut()) ?? true;
+    const isBack = await this.#staging.stageOut();
     // The job ends with its container's status, and before anybody hears of the container's end. Results that are lost are a failure of the job.
     await this.#held?.release(exitPair(isBack || shellCode(this.#outcome) !== 0 ? this.#outcome : NOT_RUN)).catch(() => undefined);
-    await this.#staging?.close();
+    await this.#staging.close();
     server.stop();
     rmSync(join(this.#place.dir, "anchor.sock"), { force: true });
     return this.#outcome;
@@ -90,7 +92,7 @@ class RemoteAnchor {
 
   async #live(plan: AnchorPlan): Promise<ExitStatus> {
     const own = readConfig(plan.bundle, plan.configFile);
-    await this.#openStaging(plan);
+    await this.#staging.open(plan, { signal: this.#withdraw.signal });
     const queued = Promise.withResolvers<"queued">();
     const granted = this.#allocate(plan, () => queued.resolve("queued"));
     granted.catch(() => undefined); // it is awaited below
@@ -100,7 +102,9 @@ class RemoteAnchor {
     if (first === "queued" || plan.staging === null) this.#created(plan);
     const { node, info } = await granted;
     const staged = await this.#stageIn(plan, info);
-    const config = makeRemoteConfig(staged === plan ? own : readConfig(staged.bundle, staged.configFile), {});
+    // A script may have put its configuration where only nodes look.
+    const isOwn = staged === plan || !existsSync(staged.configFile);
+    const config = makeRemoteConfig(isOwn ? own : readConfig(staged.bundle, staged.configFile), {});
     if (this.#status === "creating") this.#created(plan);
     await Promise.race([this.#startWanted.promise, aborted(this.#withdraw.signal)]);
     const container = await this.#engine.remote.start(
@@ -111,6 +115,7 @@ class RemoteAnchor {
         bundle: plan.bundle,
         containerId: plan.id,
         rootfs: staged.rootfs,
+        isStaged: staged.rootfs !== plan.rootfs,
         files: config.files,
         config: (onNode) => config.print(onNode),
         args: config.args,
@@ -132,16 +137,9 @@ class RemoteAnchor {
     return await container.exited;
   }
 
-  async #openStaging(plan: AnchorPlan): Promise<void> {
-    if (plan.staging === null) return;
-    becomeSubreaper();
-    this.#staging = new AnchorStaging(this.#place, new OrphanReaper());
-    await this.#staging.open(plan, { signal: this.#withdraw.signal });
-  }
-
   /** create does not wait for the whole of a long one, as it does not for the queue. */
   async #stageIn(plan: AnchorPlan, job: GrantedJob): Promise<AnchorPlan> {
-    if (plan.staging === null || this.#staging === undefined) return plan;
+    if (plan.staging === null) return plan;
     const { signal } = this.#withdraw;
     const timer = setTimeout(() => {
       if (this.#status === "creating") this.#created(plan);

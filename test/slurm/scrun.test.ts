@@ -1,7 +1,7 @@
 // scrun where the jobs are on a cluster: the container's engine on this host, the container on a node. By hand as an engine calls it, and by
 // a real rootless podman.
 import { afterAll, describe, expect, test } from "bun:test";
-import { copyFileSync, existsSync, mkdirSync, readdirSync, readFileSync, rmSync, symlinkSync, writeFileSync } from "node:fs";
+import { copyFileSync, cpSync, existsSync, mkdirSync, readdirSync, readFileSync, rmSync, symlinkSync, writeFileSync } from "node:fs";
 import { dirname, join } from "node:path";
 import { ConsoleSocket, openTerminal } from "#platform/console-socket.ts";
 import { havePeers } from "../peers.ts";
@@ -255,6 +255,32 @@ describe.skipIf(site === undefined)("scrun on a cluster", () => {
     expect(text("missing.err")).toContain("no-such-program");
     await noJobs();
   }, 90_000);
+
+  test.skipIf(Bun.which("rsync") === null || Bun.which("lua5.4") === null)(
+    "a site's scrun.lua brings the bundle to where the nodes see it, and what changed back",
+    async () => {
+      const rootfs = join(on.dir, "staged-from");
+      cpSync(join(on.bundle, "rootfs"), rootfs, { recursive: true, verbatimSymlinks: true });
+      const dir = bundle("b-lua", ["sh", "-c", "echo $STAGED >/tmp/result; exit 6"], rootfs);
+      const script = join(on.dir, "home/.config/berth/scrun.lua");
+      mkdirSync(dirname(script), { recursive: true });
+      const example = readFileSync(join(import.meta.dir, "../scrun/rsync.lua"), "utf8");
+      writeFileSync(script, example.replaceAll("@DEST@", join(on.dir, "shared")));
+      try {
+        const ran = await shell(`${BERTH} scrun run -b ${dir} c-lua >lua.out 2>lua.err </dev/null`);
+        expect([ran.code, text("lua.err")]).toEqual([6, expect.not.stringContaining("error") as unknown as string]);
+        expect(readFileSync(join(rootfs, "tmp/result"), "utf8")).toBe("copied\n");
+        expect(readdirSync(join(on.dir, "shared"))).toEqual([]); // it has cleared its copy away
+        writeFileSync(script, "this is no Lua");
+        expect((await shell(`${BERTH} scrun create -b ${dir} c-bad >bad.out 2>bad.err </dev/null`)).code).toBe(1);
+        expect(text("bad.err")).toContain("scrun.lua");
+        await noJobs();
+      } finally {
+        rmSync(script);
+      }
+    },
+    90_000,
+  );
 
   test.skipIf(!canRunPodman)(
     "podman: run, exec, logs, stop; exit statuses are the containers'",

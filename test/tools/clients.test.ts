@@ -280,10 +280,9 @@ srun --ntasks ${nodes} -l  bash cmd_$SLURM_JOB_NAME.sh
     }
     return seen;
   };
-  const [block, other] = await Promise.all([
-    submit("parsl.parsl.auto.1700000000.25", 2, "echo worker"),
-    submit("parsl.parsl.auto.1700000001.5", 1, "sleep 600"),
-  ]);
+  // One after the other: each takes whole nodes, and the first one both.
+  const block = await submit("parsl.parsl.auto.1700000000.25", 2, "echo worker");
+  const other = await submit("parsl.parsl.auto.1700000001.5", 1, "sleep 600");
   await until("the block of two nodes to be gone", async () => (await status(block, other))?.has(block) === false);
   expect((await status(block, other))?.get(other)).toMatch(/^(PD|R)$/);
   expect(place.read("parsl/parsl.parsl.auto.1700000000.25.submit.stdout").split("\n").sort()).toEqual(

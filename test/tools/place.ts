@@ -1,6 +1,6 @@
 // A private cluster of two small nodes for tools that were written for Slurm, with every command they may call in front of
 // PATH, and the files of one workflow. Tools ask for jobs of the user by name, so the name is the real one.
-import { mkdirSync, symlinkSync, writeFileSync } from "node:fs";
+import { existsSync, mkdirSync, symlinkSync, writeFileSync } from "node:fs";
 import { dirname, join } from "node:path";
 import { berthPath, type Outcome, Site } from "../e2e/site.ts";
 
@@ -13,7 +13,10 @@ const CONF =
 export class Place extends Site {
   constructor() {
     super({ conf: CONF });
-    for (const name of ["sacctmgr", "sshare", "sstat", "sattach", "sbcast"]) symlinkSync(berthPath(), join(this.dir, "bin", name));
+    for (const name of ["sacctmgr", "sshare", "sstat", "sattach", "sbcast"]) {
+      const link = join(this.dir, "bin", name);
+      if (!existsSync(link)) symlinkSync(berthPath(), link);
+    }
   }
 
   /** Environment of a tool: Python keeps its compiled modules in the place, not beside the system's. */

@@ -13,6 +13,7 @@ import type { JobTarget } from "../engine.ts";
 import { askOf, batchFiles, partitionOf } from "./admission.ts";
 import type { ClusterConfig } from "./config.ts";
 import { LiveJob } from "./live-job.ts";
+import type { JobRun } from "./paths.ts";
 import { isEqual, sharingWith } from "./packed-records.ts";
 import type { Ask } from "./placement.ts";
 import { Queue } from "./queue.ts";
@@ -226,8 +227,8 @@ export class JobBook {
     return this.live.size;
   }
 
-  runningSteps(): { readonly jobId: JobId; readonly stepKey: StepKey }[] {
-    return [...this.stepRecords()].map(({ jobId, stepKey }) => ({ jobId, stepKey }));
+  *runningSteps(): Generator<{ readonly run: JobRun; readonly stepKey: StepKey }> {
+    for (const job of this.live.values()) if (job.hasSteps) for (const stepKey of job.steps.keys()) yield { run: job.record, stepKey };
   }
 
   /** Resolves with the records of the job, or of its array's tasks, when none of them is live. */

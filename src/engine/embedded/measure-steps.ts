@@ -10,7 +10,7 @@ import type { MeasuredStep } from "../engine.ts";
 /** The processes that the journals of a job's steps name, and everything below them. */
 export function measureSteps(job: LiveJob, paths: Paths): MeasuredStep[] {
   return [...job.steps.keys()].map((stepKey) => {
-    const spool = stepSpool(paths, job.id, stepKey);
+    const spool = stepSpool(paths, job.record, stepKey);
     const started = new Map<number, ProcessIdentity>();
     for (const entry of readJournal(spool)) {
       if ((entry.kind === "started" || entry.kind === "created") && entry.process !== null) started.set(entry.task, entry.process);

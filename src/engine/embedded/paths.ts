@@ -40,10 +40,21 @@ export function enginePaths(): Paths {
   };
 }
 
-export function stepSpool(paths: Paths, jobId: JobId, stepKey: StepKey): string {
-  return join(paths.spool, `${jobId}.${stepKey}`);
+/** A run of a job, of which a requeue makes another one: the daemon of the last step of one may still be at its end when the next begins. */
+export interface JobRun {
+  readonly jobId: JobId;
+  readonly restarts: number;
 }
 
-export function stepSocket(paths: Paths, jobId: JobId, stepKey: StepKey): string {
-  return join(paths.stepSockets, `${jobId}.${stepKey}`);
+export function stepSpool(paths: Paths, run: JobRun, stepKey: StepKey): string {
+  return join(paths.spool, stepName(run, stepKey));
+}
+
+export function stepSocket(paths: Paths, run: JobRun, stepKey: StepKey): string {
+  return join(paths.stepSockets, stepName(run, stepKey));
+}
+
+/** Of a step's spool directory and of its socket. */
+export function stepName({ jobId, restarts }: JobRun, stepKey: StepKey): string {
+  return `${jobId}.${stepKey}${restarts === 0 ? "" : `.r${restarts}`}`;
 }

@@ -296,7 +296,7 @@ class Client {
       version: VERSION,
       startedAt: this.#controller.startedAt,
       liveJobs: this.#controller.book.liveJobs,
-      runningSteps: this.#controller.book.runningSteps(),
+      runningSteps: Array.from(this.#controller.book.runningSteps(), ({ run, stepKey }) => ({ jobId: run.jobId, stepKey })),
       stateDir: this.#controller.paths.state,
       logFile: this.#options.logFile,
       passes: this.#controller.passes,

@@ -176,7 +176,7 @@ export class StepManager {
   find(job: LiveJob, stepKey: StepKey): FoundStep {
     const step = job.steps.get(stepKey);
     if (step === undefined || step.isOwned || stepKey === "batch") throw slurmError("INVALID_JOB_ID");
-    const { facts, socketPath } = readPlan(stepSpool(this.#host.paths, job.id, stepKey));
+    const { facts, socketPath } = readPlan(stepSpool(this.#host.paths, job.record, stepKey));
     return { step: step.record, socketPath, waited: false, layout: facts.nodes.map(({ name, ranks }) => ({ node: name, ranks })) };
   }
 
@@ -229,7 +229,7 @@ export class StepManager {
     return {
       step: record,
       job: job.record,
-      socketPath: stepSocket(paths, job.id, stepKey),
+      socketPath: stepSocket(paths, job.record, stepKey),
       spoolDir,
       environment,
       gres: share.gres,
@@ -272,7 +272,7 @@ export class StepManager {
     const environment = request.submit.environment;
     const output = batch.output ?? defaultOutput(job.record);
     const isAppend = batch.openMode === "append";
-    const spool = stepSpool(this.#host.paths, job.id, "batch");
+    const spool = stepSpool(this.#host.paths, job.record, "batch");
     const script = job.record.container === null ? `${spool}/${SCRIPT_FILE}` : "/tmp/slurm/startup";
     const exportText = batch.export.text;
     const plan: StepPlan = {
@@ -324,7 +324,7 @@ export class StepManager {
       arrayJobId: job.record.array?.jobId ?? job.id,
       arrayTaskId: job.record.array?.taskId ?? null,
       killWaitSeconds: config.killWaitSeconds,
-      socketPath: stepSocket(paths, job.id, stepKey),
+      socketPath: stepSocket(paths, job.record, stepKey),
       configDirs: paths.configDirs,
       stateDir: paths.state,
       runtimeRoot: paths.runtimeRoot,
@@ -419,7 +419,7 @@ export class StepManager {
   }
 
   #makeSpool(job: LiveJob, stepKey: StepKey, plan: StepPlan): string {
-    const spool = stepSpool(this.#host.paths, job.id, stepKey);
+    const spool = stepSpool(this.#host.paths, job.record, stepKey);
     rmSync(spool, { recursive: true, force: true }); // of a controller that was killed before it had recorded the step
     mkdirSync(spool, { mode: 0o700 });
     writePlan(spool, plan);
@@ -439,7 +439,7 @@ export class StepManager {
       ended: Promise.withResolvers(),
     };
     job.steps.set(record.stepKey, step);
-    this.#spools.add(stepSpool(this.#host.paths, job.id, record.stepKey));
+    this.#spools.add(stepSpool(this.#host.paths, job.record, record.stepKey));
     if (record.timeLimitMinutes !== null) {
       step.limit = new Alarm(record.startedAt + record.timeLimitMinutes * 60_000, () => this.terminate(step, "timeLimit", { hard: false }));
     }
@@ -448,6 +448,7 @@ export class StepManager {
 
   #attach(job: LiveJob, step: LiveStep, daemon: FrameConnection): void {
     step.daemon = daemon;
+    const spool = stepSpool(this.#host.paths, job.record, step.record.stepKey); // of this run of the job
     daemon.handle({
       frame: (_type, payload) => {
         const message = parseJsonFrame(payload) as FromDaemon;
@@ -456,7 +457,6 @@ export class StepManager {
       },
       closed: () => {
         step.daemon = null;
-        const spool = stepSpool(this.#host.paths, job.id, step.record.stepKey);
         if (job.steps.get(step.record.stepKey) === step) this.#daemonLost(job, step);
         // Told of the end, it removes the spool itself, unless it was killed before it could.
         else this.#removeSpool(spool);
@@ -466,7 +466,7 @@ export class StepManager {
 
   /** The daemon has died. What its journal says is true; without a result there, its processes are gone or orphaned. */
   #daemonLost(job: LiveJob, step: LiveStep): void {
-    const spool = stepSpool(this.#host.paths, job.id, step.record.stepKey);
+    const spool = stepSpool(this.#host.paths, job.record, step.record.stepKey);
     const result = findResult(readJournal(spool));
     if (result !== undefined) {
       this.#finish(job, step, result);
@@ -502,7 +502,7 @@ export class StepManager {
 
   async #reconnect(job: LiveJob, step: LiveStep): Promise<boolean> {
     try {
-      const daemon = await connectFrames(stepSocket(this.#host.paths, job.id, step.record.stepKey));
+      const daemon = await connectFrames(stepSocket(this.#host.paths, job.record, step.record.stepKey));
       this.#attach(job, step, daemon);
     } catch {
       return false; // nobody listens there
@@ -515,7 +515,7 @@ export class StepManager {
 
   /** Ends a step that nobody looks after any more: what its journal names is killed. */
   #abandonTasks(job: LiveJob, step: LiveStep, end: Pick<StepResult, "exit" | "terminated">): void {
-    const spool = stepSpool(this.#host.paths, job.id, step.record.stepKey);
+    const spool = stepSpool(this.#host.paths, job.record, step.record.stepKey);
     for (const entry of readJournal(spool)) if (entry.kind === "started" && isAlive(entry.process)) killTree(entry.process.pid);
     const usage = { userCpuMs: 0, systemCpuMs: 0, maxRssKib: null, maxRssTask: null, maxRssNode: null };
     this.#finish(job, step, { ...end, usage, endedAt: nowMs(), launchFailure: null, outOfMemory: false });
@@ -536,7 +536,7 @@ export class StepManager {
   reaped(jobs: Iterable<LiveJob>, orphan: { readonly pid: number; readonly waitStatus: number }): void {
     for (const job of jobs) {
       for (const stepKey of job.steps.keys()) {
-        const spool = stepSpool(this.#host.paths, job.id, stepKey);
+        const spool = stepSpool(this.#host.paths, job.record, stepKey);
         const entries = readJournal(spool);
         const isTask = entries.some((entry) => (entry.kind === "started" || entry.kind === "created") && entry.process?.pid === orphan.pid);
         // A daemon that was killed while it launched may not have written the task's pid down: the next one finds the process, or not.
@@ -583,7 +583,7 @@ export class StepManager {
     step.limit?.stop();
     step.record = ended;
     job.steps.delete(step.record.stepKey);
-    this.#spools.delete(stepSpool(this.#host.paths, job.id, step.record.stepKey));
+    this.#spools.delete(stepSpool(this.#host.paths, job.record, step.record.stepKey));
     this.#host.store.transaction(() => {
       this.#host.store.saveStep(step.record);
       this.#host.stepEnded(job, step, result);
@@ -623,7 +623,7 @@ export class StepManager {
   /** Which devices a step of before the restart holds, its plan knows. */
   #heldDevices(job: LiveJob, stepKey: StepKey): LiveStep["gres"] {
     try {
-      return new Map(Object.entries(readPlan(stepSpool(this.#host.paths, job.id, stepKey)).heldGres ?? {}));
+      return new Map(Object.entries(readPlan(stepSpool(this.#host.paths, job.record, stepKey)).heldGres ?? {}));
     } catch {
       return new Map(); // the spool is gone, and with it the step
     }
@@ -631,7 +631,7 @@ export class StepManager {
 
   #isOwned(job: LiveJob, stepKey: StepKey): boolean {
     try {
-      return readPlan(stepSpool(this.#host.paths, job.id, stepKey)).isOwned === true;
+      return readPlan(stepSpool(this.#host.paths, job.record, stepKey)).isOwned === true;
     } catch {
       return false; // the spool is gone; its daemon, if there is one, knows
     }

@@ -12,7 +12,7 @@ export function stepProcesses(paths: Paths, jobs: Iterable<LiveJob>, jobId: numb
   for (const job of jobs) {
     if (jobId !== null && job.id !== jobId && job.record.array?.jobId !== jobId) continue;
     for (const stepKey of [...job.steps.keys()].sort(numbersFirst))
-      found.push(...processesOf(job.id, stepKey, stepSpool(paths, job.id, stepKey)));
+      found.push(...processesOf(job.id, stepKey, stepSpool(paths, job.record, stepKey)));
   }
   return found;
 }

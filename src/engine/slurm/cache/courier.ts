@@ -17,8 +17,8 @@ import { deliver, nodeCache, stepWords } from "./stage.ts";
 const FIRST_POLL_MS = 250;
 const MAX_POLL_MS = 15_000;
 const POLL_GROWTH = 1.3;
-/** A job that was submitted this moment may not be listed yet; a controller that restarts lists none. */
-const FORGET_MS = 120_000;
+/** A job that we have never seen has ended before we came; but a controller of several may lag behind the other. */
+const FORGET_MS = 20_000;
 const GIVE_UP_MS = 30 * 86_400_000;
 const TRIES = 3;
 

@@ -97,7 +97,7 @@ export class SlurmRemoteContainers implements RemoteContainers {
     let answer = await ask("-");
     const lacking = [{ node: request.node }];
     let rootfs = request.rootfs;
-    if (answer.rootfs !== "shared") {
+    if (answer.rootfs !== "shared" && !request.isStaged) {
       const sha = await rootfsSha(request.rootfs, { signal });
       answer = await ask(sha);
       const archive = rootfsArchiveCommand(request.rootfs).map(quote).join(" ");
