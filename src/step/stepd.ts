@@ -7,7 +7,7 @@
  * The result stays in the journal until a controller has committed it and says `acknowledged`; only then the spool
  * directory goes. A daemon that nobody acknowledges leaves the spool behind and ends; the next controller reads it.
  */
-import { closeSync, existsSync, fstatSync, openSync, renameSync, rmSync } from "node:fs";
+import { closeSync, existsSync, fstatSync, openSync, rmSync } from "node:fs";
 import { join } from "node:path";
 import { warmContainers } from "#container/warm.ts";
 import { directories, SITE_CONFIG_DIR } from "#platform/directories.ts";
@@ -223,17 +223,9 @@ class StepDaemon {
     await Promise.race([all, Bun.sleep(1000)]);
   }
 
-  /** Under another name first: what comes to this place meanwhile is the next run's. */
+  /** What a controller that hears of our end too late finds here, it removes. */
   #removeSpool(): void {
-    if (!this.#lock.isInPlace()) return;
-    const gone = `${this.#spoolDir}.gone-${process.pid}`;
-    try {
-      renameSync(this.#spoolDir, gone);
-    } catch (error) {
-      if ((error as NodeJS.ErrnoException).code === "ENOENT") return;
-      throw error;
-    }
-    rmSync(gone, { recursive: true, force: true });
+    if (this.#lock.isInPlace()) rmSync(this.#spoolDir, { recursive: true, force: true });
   }
 
   /** A controller that came while we did not listen yet has read the result in the journal, and taken the spool away. */
