@@ -212,14 +212,15 @@ async function anchor([dir = "", preserved = "0", creator = "", standIn]: readon
   const { ContainerPlace } = await import("./place.ts");
   const { runAnchor } = await import("./anchor.ts");
   const id = basename(dir);
+  const place = new ContainerPlace(dir.slice(0, -id.length - 1), id);
   const [pid = 0, startTicks = 0] = creator.split(":").map(Number);
   await using engine = await host.openEngine();
   const { remote } = engine;
   if (remote !== undefined) {
     const { runRemoteAnchor } = await import("./remote-anchor.ts");
-    return await runRemoteAnchor(new ContainerPlace(dir.slice(0, -id.length - 1), id), Object.assign(engine, { remote }));
+    return await runRemoteAnchor(place, { engine: Object.assign(engine, { remote }), creator: { pid, startTicks } });
   }
-  return await runAnchor(new ContainerPlace(dir.slice(0, -id.length - 1), id), {
+  return await runAnchor(place, {
     engine,
     creator: { pid, startTicks },
     preserved: Array.from({ length: Number(preserved) }, (_, index) => 3 + index),
