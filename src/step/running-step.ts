@@ -12,6 +12,7 @@ import { join, resolve } from "node:path";
 import { openStepContainer, type StepContainer } from "#container/step-container.ts";
 import { BerthError } from "#job/errors.ts";
 import { nowMs } from "#job/id.ts";
+import { localTime } from "#job/local-time.ts";
 import { EXIT_ZERO, exitPair, worseExit, type ExitPair } from "#job/outcome.ts";
 import { expandFilePattern } from "#options/file-pattern.ts";
 import { killAll, livingBelow, OrphanReaper } from "#platform/orphans.ts";
@@ -430,12 +431,4 @@ export class RunningStep {
 /** The first of the configuration directories that has an oci.conf. */
 function findConfigDir(dirs: readonly string[]): string | null {
   return dirs.find((dir) => existsSync(join(dir, "oci.conf"))) ?? null;
-}
-
-function localTime(date: Date): string {
-  const two = (value: number) => String(value).padStart(2, "0");
-  return (
-    `${date.getFullYear()}-${two(date.getMonth() + 1)}-${two(date.getDate())}` +
-    `T${two(date.getHours())}:${two(date.getMinutes())}:${two(date.getSeconds())}`
-  );
 }
