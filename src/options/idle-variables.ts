@@ -17,7 +17,6 @@ export const IDLE_VARIABLES: readonly IdleVariables[] = [
   ),
   idle("SCONTROL_FUTURE", "every node exists"),
   idle("SBCAST_COMPRESS SBCAST_FANOUT SBCAST_SIZE SBCAST_TIMEOUT", "nothing is sent over a network"),
-  idle("SBCAST_EXCLUDE", "all nodes are this machine: its libraries are there"),
   idle("SALLOC_WAIT4SWITCH SBATCH_WAIT4SWITCH SLURM_WAIT4SWITCH", "there are no switches between nodes of one machine"),
   idle("PMI_FANOUT PMI_FANOUT_OFF_HOST PMI_TIME SLURM_PMI_KVS_NO_DUP_KEYS", "all ranks talk to one server on this machine"),
   idle("SLURM_DEBUG_FLAGS SLURMD_DEBUG", "berth daemon logs has what there is to know"),

@@ -8,7 +8,7 @@ import { UsageError } from "./usage-error.ts";
 
 export const SBCAST_ROWS: readonly QueryRow[] = [
   { name: "compress", short: "C", mayTake: "LIBRARY", idle: "nothing is sent over a network", help: "compress on the way" },
-  { name: "exclude", takes: "LIST", idle: "all nodes are this machine: its libraries are there", help: "libraries that are not copied" },
+  { name: "exclude", takes: "LIST", help: "directories of libraries not to copy" },
   { name: "fanout", short: "F", takes: "N", idle: "nothing is sent over a network", help: "fan-out of messages" },
   { name: "force", short: "f", help: "replace files that exist" },
   { name: "jobid", short: "j", takes: "JOB[.STEP]", help: "the job whose nodes get the file" },
@@ -16,7 +16,6 @@ export const SBCAST_ROWS: readonly QueryRow[] = [
   {
     name: "send-libs",
     mayTake: "yes|no",
-    idle: "all nodes are this machine: its libraries are there",
     help: "copy the program's libraries too",
   },
   { name: "size", short: "s", takes: "SIZE", idle: "nothing is sent over a network", help: "bytes in each message" },

@@ -8,6 +8,11 @@ test.each([
   ["plain text", "no JSON at all\n", undefined],
   ["the last error wins", `${line("error", "first")}\n${line("error", "second")}\n${line("info", "third")}\n`, "second"],
   ["a torn line is passed over", `${line("error", "whole")}\n{"level":"err`, "whole"],
+  [
+    "one object over several lines, as crun 1.28 writes it",
+    `${line("warning", "first")}\n${JSON.stringify({ msg: "second }", level: "error", time: "x" }, null, 2)}\n`,
+    "second }",
+  ],
   ["runc's own words", line("error", 'exec: "x": executable file not found in $PATH'), 'exec: "x": executable file not found in $PATH'],
   [
     "crun's words for a missing command",

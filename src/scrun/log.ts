@@ -96,15 +96,19 @@ export function lastError(text: string): string | undefined {
     .replace(/\bPermission denied\b/g, "permission denied");
 }
 
+/** Objects behind each other: each on a line of its own, or, by crun since 1.20 or so, over several. */
 function findLastError(text: string): string | undefined {
-  for (const line of text.trimEnd().split("\n").reverse()) {
-    if (!line.startsWith("{")) continue;
+  let found: string | undefined;
+  let part = "";
+  for (const line of text.split("\n")) {
+    part = line.startsWith("{") ? line : `${part}\n${line}`;
+    if (!line.trimEnd().endsWith("}")) continue;
     try {
-      const { level, msg } = JSON.parse(line) as { level?: unknown; msg?: unknown };
-      if (typeof msg === "string" && (level === "error" || level === "fatal")) return msg;
+      const { level, msg } = JSON.parse(part) as { level?: unknown; msg?: unknown };
+      if (typeof msg === "string" && (level === "error" || level === "fatal")) found = msg;
     } catch {
       // torn, or not JSON after all
     }
   }
-  return undefined;
+  return found;
 }

@@ -18,12 +18,15 @@ export function findOrigin(facts: { readonly bundle: string; readonly id: string
   return podmanOrigin(facts.bundle, facts.id) ?? dockerOrigin(facts.config, facts.id) ?? {};
 }
 
-/** `STORE/overlay-containers/ID/userdata` is the bundle, `STORE/overlay-containers/containers.json` the list (containers-storage.conf(5)). */
+/**
+ * `STORE/overlay-containers/ID/userdata` is the bundle, `STORE/overlay-containers/containers.json` the list (containers-storage.conf(5)), and
+ * newer podmans keep those of `--rm` in a list of their own.
+ */
 function podmanOrigin(bundle: string, id: string): Origin | undefined {
   if (!bundle.endsWith(`/${id}/userdata`)) return undefined;
-  const list = readJson(join(dirname(dirname(bundle)), "containers.json"));
-  if (!Array.isArray(list)) return undefined;
-  for (const entry of list as unknown[]) {
+  const store = dirname(dirname(bundle));
+  const lists = ["containers.json", "volatile-containers.json"].map((name) => readJson(join(store, name)));
+  for (const entry of lists.flatMap((list): unknown[] => (Array.isArray(list) ? list : []))) {
     if (!isRecord(entry) || entry["id"] !== id) continue;
     const metadata = typeof entry["metadata"] === "string" ? parse(entry["metadata"]) : undefined;
     const image = isRecord(metadata) ? metadata["image-name"] : undefined;

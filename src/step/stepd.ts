@@ -7,7 +7,7 @@
  * The result stays in the journal until a controller has committed it and says `acknowledged`; only then the spool
  * directory goes. A daemon that nobody acknowledges leaves the spool behind and ends; the next controller reads it.
  */
-import { closeSync, existsSync, openSync, rmSync } from "node:fs";
+import { closeSync, existsSync, fstatSync, openSync, rmSync } from "node:fs";
 import { join } from "node:path";
 import { warmContainers } from "#container/warm.ts";
 import { directories, SITE_CONFIG_DIR } from "#platform/directories.ts";
@@ -56,7 +56,7 @@ export async function runStepDaemon(controllerSocket: string): Promise<void> {
     using lock = lockStep(orders.spoolDir);
     if (lock === undefined) return;
     if (served === 0) becomeSubreaper();
-    await new StepDaemon(orders, connection).run();
+    await new StepDaemon(orders, connection, lock).run();
     // What could not be killed must not be taken for a process of the next step.
     if (livingBelow([]).length > 0) return;
   }
@@ -83,7 +83,7 @@ function reviveController(controllerSocket: string): void {
  * heard it, and sends another daemon. Undefined when there is one, or the step is over: then there is nothing to do.
  * The kernel drops the lock with the process.
  */
-function lockStep(spoolDir: string): Disposable | undefined {
+function lockStep(spoolDir: string): StepLock | undefined {
   let fd: number;
   try {
     fd = openSync(join(spoolDir, "lock"), "a", 0o600);
@@ -92,9 +92,14 @@ function lockStep(spoolDir: string): Disposable | undefined {
     throw error;
   }
   const close = () => closeSync(fd);
-  if (tryLock(fd)) return { [Symbol.dispose]: close };
+  if (tryLock(fd)) return { [Symbol.dispose]: close, isInPlace: () => fstatSync(fd).nlink > 0 };
   close();
   return undefined;
+}
+
+interface StepLock extends Disposable {
+  /** Whether the spool directory is still the one that was locked: a requeued job has its next one at the same place. */
+  isInPlace(): boolean;
 }
 
 interface Orders {
@@ -122,6 +127,7 @@ function waitForStep(connection: FrameConnection): Promise<Orders | "dismissed" 
 
 class StepDaemon {
   readonly #spoolDir: string;
+  readonly #lock: StepLock;
   readonly #step: RunningStep;
   readonly #controllers = new Set<FrameConnection>();
   readonly #started = Promise.withResolvers<void>();
@@ -138,7 +144,8 @@ class StepDaemon {
   #isAcknowledged = false;
   #isConcluded = false;
 
-  constructor({ spoolDir, early }: Orders, controller: FrameConnection) {
+  constructor({ spoolDir, early }: Orders, controller: FrameConnection, lock: StepLock) {
+    this.#lock = lock;
     this.#spoolDir = spoolDir;
     this.#step = new RunningStep(spoolDir, readPlan(spoolDir), {
       event: (event) => this.#publish(event),
@@ -211,9 +218,14 @@ class StepDaemon {
     this.#publish({ event: "ended", result });
     this.#client?.end();
     this.#observers.end();
-    if (this.#isAcknowledged) rmSync(this.#spoolDir, { recursive: true, force: true });
+    if (this.#isAcknowledged) this.#removeSpool();
     const all = Promise.all([this.#client === undefined ? undefined : this.#clientGone.promise, this.#observers.gone]);
     await Promise.race([all, Bun.sleep(1000)]);
+  }
+
+  /** What a controller that hears of our end too late finds here, it removes. */
+  #removeSpool(): void {
+    if (this.#lock.isInPlace()) rmSync(this.#spoolDir, { recursive: true, force: true });
   }
 
   /** A controller that came while we did not listen yet has read the result in the journal, and taken the spool away. */

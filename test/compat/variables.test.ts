@@ -83,6 +83,7 @@ const SAME: readonly (readonly [command: string, variable: string, value: string
   ["sbcast", "SBCAST_FORCE", "1", "-f"],
   ["sbcast", "SBCAST_PRESERVE", "1", "-p"],
   ["sbcast", "SBCAST_SEND_LIBS", "yes", "--send-libs=yes"],
+  ["sbcast", "SBCAST_EXCLUDE", "/opt", "--exclude=/opt"],
 ];
 
 test.each(SAME)("%s: %s=%s", (command, variable, value, ...argv) => {

@@ -94,7 +94,7 @@ describe.skipIf(!havePeers("runc", "busybox", "tar"))("Berth's own commands arou
     for (const [source, said] of [
       [dir, "no root file system"],
       [join(site.dir, "bad.tar"), "tar failed"],
-      ["/none", "does not exist"],
+      [join(site.dir, "none"), "does not exist"],
     ] as const) {
       const result = await site.run(["bundle", "create", source, join(site.dir, "made/bad")]);
       expect(result.stderr).toContain(said);

@@ -342,7 +342,7 @@ describe.skipIf(!havePeers("runc", "busybox", "lua5.4", "rsync"))(`scrun.lua, as
     await site.untilOver(jobId);
     expect(existsSync(join(site.dir, "removed"))).toBe(false);
     // As podman's clean-up calls it: without HOME, without a configuration.
-    const bare = { XDG_CONFIG_HOME: "/none", HOME: "/none", MARK: "" };
+    const bare = { XDG_CONFIG_HOME: join(site.dir, "none"), HOME: join(site.dir, "none"), MARK: "" };
     expect(await site.scrun(["delete", "--force", "c1"], bare)).toMatchObject({ code: 0, stderr: "" });
     expect(noted("removed")).toBe(`${site.dir}/copy from-create\n`);
     expect(existsSync(join(site.dir, "copy"))).toBe(false);
