@@ -28,6 +28,7 @@ import { spawnWithFiles } from "#platform/spawn.ts";
 import { AnchorStaging } from "./anchor-staging.ts";
 import type { AnchorPlan, ContainerStatus, FromAnchor, ToAnchor } from "./anchor-wire.ts";
 import { readConfig, writeRuntimeConfig, hasPoststopHooks, type BundleConfig } from "./config.ts";
+import { cancelledInQueue } from "./job-request.ts";
 import { findMemoryCgroup, peakMemoryKib, wasOutOfMemory, type MemoryCgroup } from "./memory-events.ts";
 import { lastError } from "./log.ts";
 import type { ContainerPlace } from "./place.ts";
@@ -219,7 +220,7 @@ class Anchor {
       return;
     }
     let info: AllocationInfo | undefined;
-    this.#held = await this.#engine.allocate(plan.request, {
+    const asked = this.#engine.allocate(plan.request, {
       signal: this.#withdraw.signal,
       onEvent: (event) => {
         if (event.kind === "granted") {
@@ -236,6 +237,9 @@ class Anchor {
         this.#tellWaiting();
         this.#queuedSignal.resolve();
       },
+    });
+    this.#held = await asked.catch((error: unknown) => {
+      throw cancelledInQueue(error, this.#jobId);
     });
     this.#waitsFor = undefined;
     this.#jobId = info?.job.jobId ?? this.#held.jobId;

@@ -230,3 +230,9 @@ function refused(error: UsageError, wishes: readonly Wish[]): BerthError {
   const culprit = wishes.find(({ option }) => message.includes(`--${option}`));
   return new BerthError("OPTION", culprit === undefined ? message : `${message} (from ${culprit.source}: "${culprit.value}")`);
 }
+
+/** scancel of a job that waits: the engine only knows that it has ended. */
+export function cancelledInQueue(error: unknown, jobId: number | null): unknown {
+  if (!(error instanceof BerthError) || error.code !== "ALREADY_DONE" || jobId === null) return error;
+  return new BerthError("CANCELLED", `job ${jobId} was cancelled while it waited in the queue`, { cause: error });
+}
