@@ -334,7 +334,7 @@ export class Controller implements StepManagerHost {
     this.requestPass();
   }
 
-  #requeueNow(job: LiveJob, how: NonNullable<LiveJob["requeue"]>): void {
+  #requeueNow(job: LiveJob, { isNodeFailure = false, ...how }: NonNullable<LiveJob["requeue"]>): void {
     job.requeue = null;
     const now = nowMs();
     this.store.transaction(() => {
@@ -342,7 +342,7 @@ export class Controller implements StepManagerHost {
       this.store.saveEarlierRun({
         ...asEarlierRun(job.record, now),
         steps,
-        earlierRun: steps.some(isNodeFailure) ? "NODE_FAIL" : "REQUEUED",
+        earlierRun: isNodeFailure || steps.some(hasLostNode) ? "NODE_FAIL" : "REQUEUED",
       });
       this.book.apply(job, { kind: "requeued", at: now, eligibleAt: (now + REQUEUE_DELAY_MS) as EpochMs, ...how });
     });
@@ -417,7 +417,7 @@ export class Controller implements StepManagerHost {
       for (const step of [...job.steps.values()].filter(({ record }) => record.stepKey !== "batch"))
         for (const node of step.record.nodes) if (failed.includes(node)) this.#steps.message(step, `error: Node failure on ${node}`);
       if (job.record.kind === "batch" && job.record.requeue) {
-        job.requeue = { isHeld: false, description: null };
+        job.requeue = { isHeld: false, description: null, isNodeFailure: true };
         this.#end(job, { state: "PENDING", reason: requeueReason(false), cancelledBy: null });
       } else this.#end(job, { state: "NODE_FAIL", reason: "NodeDown", cancelledBy: null });
     }
@@ -514,6 +514,6 @@ function asEarlierRun(job: JobRecord, now: EpochMs): JobRecord {
   return { ...job, endedAt: now, flags: [], ...(isTerminal(job.state) ? {} : { state: "CANCELLED", exit: EXIT_ZERO }) };
 }
 
-function isNodeFailure({ state }: StepRecord): boolean {
+function hasLostNode({ state }: StepRecord): boolean {
   return state === "NODE_FAIL";
 }

@@ -50,6 +50,7 @@ export class StepDrafts {
       umask: request.submit.umask,
       mpi: this.#mpiOf(request),
       ...distributionOf(job, request, layout),
+      cpusPerTask: request.resources.cpusPerTask,
     });
     const { facts: bound, refusal } = bindStep(unbound, layout, request, this.#host.config);
     const facts = withGpus(bound, request);
@@ -259,7 +260,7 @@ export class StepDrafts {
     job: LiveJob,
     stepKey: StepKey,
     layout: StepLayout,
-    options: Pick<StepFacts, "umask" | "mpi" | "distribution" | "planeSize">,
+    options: Pick<StepFacts, "umask" | "mpi" | "distribution" | "planeSize" | "cpusPerTask">,
   ): StepFacts {
     return {
       jobId: job.id,
@@ -271,6 +272,7 @@ export class StepDrafts {
       mpi: options.mpi,
       distribution: options.distribution,
       planeSize: options.planeSize,
+      cpusPerTask: options.cpusPerTask ?? null,
     };
   }
 }
