@@ -131,7 +131,7 @@ export async function waitJob([id = ""]: Words, session: ScontrolSession): Promi
     for (;;) {
       const jobs = await engine.jobs({ jobIds: [target.jobId], userIds: null, states: null, names: null, partitions: null }, UNTIL_ENDED);
       const meant = jobs.filter((job) => isTargetJob(target, job));
-      if (meant.length === 0) throw slurmError("INVALID_JOB_ID");
+      if (meant.length === 0) return session.fail(`scontrol: Problem running job ${target.jobId}`);
       if (meant.some(({ state }) => state === "RUNNING" || state === "SUSPENDED")) return 0;
       if (meant.every(({ state }) => isTerminal(state))) return session.fail("Job is no longer running");
       await Bun.sleep(WAIT_MS);

@@ -125,6 +125,7 @@ async function prompt(session: ScontrolSession): Promise<number> {
       writeAll(1, "\n");
       return status;
     }
+    if (process.stdin.isTTY !== true) writeAll(1, `${value}\n`); // a terminal has shown it already
     let words: readonly string[] = splitWords(value);
     if (words[0] === "!!") words = last;
     const [first] = words;

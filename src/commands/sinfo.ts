@@ -49,6 +49,7 @@ async function show({ line, argv, cluster }: Query, engine: Engine): Promise<num
   partitions = partitions.filter((partition) =>
     line.partitions === null ? line.all || !partition.isHidden : isAllowed(partition.name, line.partitions),
   );
+  const hasNamed = nodes.some((node) => isAllowed(node.name, line.nodes));
   nodes = nodes.filter((node) => isAllowed(node.name, line.nodes) && isInStates(node, line) && !line.dead);
   if (line.machine !== null) {
     await printMachineOutput(line.machine, { command: "sinfo", argv, engine }, (json, request) =>
@@ -69,7 +70,7 @@ async function show({ line, argv, cluster }: Query, engine: Engine): Promise<num
     timeFormat: timeFormat(),
     clusterName: cluster,
     hasDateLine: line.long || line.verbose > 0 || line.iterateSeconds !== null,
-    showEmptyPartitions: line.nodes === null,
+    showEmptyPartitions: line.nodes === null || !hasNamed,
   });
   complain(...errors);
   printLines(lines);

@@ -83,7 +83,7 @@ async function show(query: Query, engine: Engine): Promise<number> {
     );
     return 0;
   }
-  const { lines, errors } = renderSqueue({
+  const { lines, errors, isFailed } = renderSqueue({
     view: isSteps ? "steps" : "jobs",
     jobs,
     steps,
@@ -102,7 +102,7 @@ async function show(query: Query, engine: Engine): Promise<number> {
   });
   complain(...errors);
   printLines(lines);
-  return 0;
+  return isFailed ? 1 : 0;
 }
 
 function formatOf({ format, start, long }: SqueueLine): SqueueFormat {

@@ -2,7 +2,7 @@
 import { stepNumber } from "#job/id.ts";
 import { STATES, STATE_FLAGS, type BaseState, type StateFlag } from "#job/state.ts";
 import type { JobRecord, StepRecord } from "#job/record.ts";
-import { cpuCount, endMs, minMemory, nodeCount, reasonText, runSeconds, startMs, stepRunSeconds } from "./job-facts.ts";
+import { cpuCount, endMs, minMemory, nodeCount, runSeconds, startMs, stepRunSeconds } from "./job-facts.ts";
 import { JOB_FIELDS, JOB_LETTERS, type SqueueContext } from "./squeue-job-fields.ts";
 import { STEP_FIELDS, STEP_LETTERS } from "./squeue-step-fields.ts";
 
@@ -40,8 +40,6 @@ type Key<R> = (row: R) => number | string;
 /** Numbers where the shown text would not sort as one. */
 function numericJobKey(letter: string, context: SqueueContext): Key<JobRecord> | undefined {
   switch (letter) {
-    case "A":
-      return (job) => job.jobId;
     case "c":
       return (job) => job.minCpusPerNode;
     case "C":
@@ -52,12 +50,8 @@ function numericJobKey(letter: string, context: SqueueContext): Key<JobRecord> |
       return nodeCount;
     case "e":
       return (job) => endMs(job) ?? Number.MAX_SAFE_INTEGER;
-    case "F":
-      return (job) => job.array?.jobId ?? job.jobId;
     case "G":
       return (job) => job.groupId;
-    case "K":
-      return (job) => job.array?.taskId ?? -1;
     case "l":
       return (job) => job.timeLimitMinutes ?? Number.MAX_SAFE_INTEGER;
     case "L":
@@ -70,8 +64,6 @@ function numericJobKey(letter: string, context: SqueueContext): Key<JobRecord> |
     case "p":
     case "Q":
       return (job) => job.priority;
-    case "r":
-      return reasonText;
     case "S":
       return (job) => startMs(job, context.nowMs) ?? Number.MAX_SAFE_INTEGER;
     case "t":
@@ -81,8 +73,6 @@ function numericJobKey(letter: string, context: SqueueContext): Key<JobRecord> |
       return (job) => job.userId;
     case "V":
       return (job) => job.submittedAt;
-    case "y":
-      return (job) => job.nice;
     default:
       return undefined;
   }
@@ -120,12 +110,15 @@ function sortRows<R>(
   return order.map((index) => rows[index] as R);
 }
 
-export function sortJobs(
-  jobs: readonly JobRecord[],
-  sort: readonly SortKey[],
-  context: SqueueContext,
-  onUnknown: (letter: string) => void,
-): JobRecord[] {
+/** Letters of columns by which 22.05 does not sort jobs. */
+const NO_SORT_KEYS: ReadonlySet<string> = new Set("akoqrswxyzAEFKRWXYZ");
+
+/** The key that Slurm, which reads them from the last one on, complains of; undefined when jobs can be sorted so. */
+export function findUnsortable(keys: readonly SortKey[]): string | undefined {
+  return keys.findLast(({ letter }) => JOB_LETTERS[letter] === undefined || NO_SORT_KEYS.has(letter))?.letter;
+}
+
+export function sortJobs(jobs: readonly JobRecord[], sort: readonly SortKey[], context: SqueueContext): JobRecord[] {
   const keys: { key: Key<JobRecord>; descending: boolean }[] = [];
   let tie = byId;
   for (const { letter, descending } of sort) {
@@ -137,7 +130,6 @@ export function sortJobs(
     const field = JOB_FIELDS[JOB_LETTERS[letter] ?? ""];
     if (numeric !== undefined) keys.push({ key: numeric, descending });
     else if (field !== undefined) keys.push({ key: (job) => field.cell(job, context, null), descending });
-    else onUnknown(letter);
   }
   return sortRows(jobs, keys, tie);
 }
@@ -146,12 +138,7 @@ function byStepId(a: StepRecord, b: StepRecord): number {
   return a.jobId - b.jobId || stepNumber(a.stepKey) - stepNumber(b.stepKey);
 }
 
-export function sortSteps(
-  steps: readonly StepRecord[],
-  sort: readonly SortKey[],
-  context: SqueueContext,
-  onUnknown: (letter: string) => void,
-): StepRecord[] {
+export function sortSteps(steps: readonly StepRecord[], sort: readonly SortKey[], context: SqueueContext): StepRecord[] {
   const keys: { key: Key<StepRecord>; descending: boolean }[] = [];
   let tie = byStepId;
   for (const { letter, descending } of sort) {
@@ -164,7 +151,7 @@ export function sortSteps(
     else if (letter === "S") keys.push({ key: (step) => step.startedAt, descending });
     else if (letter === "l") keys.push({ key: (step) => step.timeLimitMinutes ?? Number.MAX_SAFE_INTEGER, descending });
     else if (field !== undefined) keys.push({ key: (step) => field.cell(step, context, undefined), descending });
-    else onUnknown(letter);
+    // Other letters say nothing of steps, in Slurm too.
   }
   return sortRows(steps, keys, tie);
 }

@@ -93,6 +93,7 @@ describe("squeue -o", () => {
     expect(renderSqueue({ ...base, jobs: [fmt], noHeader: true, format: { kind: "o", text: "%i %?" } })).toEqual({
       lines: ["331 %?"],
       errors: ["squeue: error: Invalid job format specification: ?"],
+      isFailed: false,
     });
   });
   test("%all", () => {
@@ -114,12 +115,14 @@ describe("squeue -O", () => {
     expect(renderSqueue({ ...base, jobs: [named], noHeader: true, format: { kind: "O", text: "constructor,jobid:5" } })).toEqual({
       lines: ["332  "],
       errors: ["squeue: error: Invalid job format specification: constructor"],
+      isFailed: false,
     });
   });
   test("an unknown field is dropped", () => {
     expect(renderSqueue({ ...base, jobs: [named], format: { kind: "O", text: "jobid,nosuchfield" } })).toEqual({
       lines: ["JOBID               ", "332                 "],
       errors: ["squeue: error: Invalid job format specification: nosuchfield"],
+      isFailed: false,
     });
   });
 });

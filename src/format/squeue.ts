@@ -16,7 +16,7 @@ import {
   type FormatPart,
 } from "./columns.ts";
 import { JOB_FIELDS, JOB_LETTERS, type JobField, type SqueueContext } from "./squeue-job-fields.ts";
-import { parseSort, sortJobs, sortSteps } from "./squeue-sort.ts";
+import { findUnsortable, parseSort, sortJobs, sortSteps } from "./squeue-sort.ts";
 import { STEP_FIELDS, STEP_LETTERS, type StepField } from "./squeue-step-fields.ts";
 import { dateLine, timeFormatter } from "./times.ts";
 
@@ -50,8 +50,10 @@ export interface SqueueView {
 
 export interface Rendered {
   readonly lines: string[];
-  /** Whole lines for stderr; the exit status stays 0. */
+  /** Whole lines for stderr. */
   readonly errors: string[];
+  /** It could not be shown so: exit status 1. */
+  readonly isFailed: boolean;
 }
 
 const DEFAULT_FORMAT = "%.18i %.9P %.8j %.8u %.2t %.10M %.6D %R";
@@ -75,15 +77,19 @@ export function renderSqueue(request: SqueueView): Rendered {
   }
   const what = request.view === "jobs" ? "job" : "job step";
   const onUnknown = (name: string) => errors.push(`squeue: error: Invalid ${what} format specification: ${name}`);
-  const onUnknownSort = (letter: string) => errors.push(`squeue: error: Invalid sort specification: ${letter}`);
-  if (request.view === "jobs") renderJobs(request, context, lines, onUnknown, onUnknownSort);
-  else renderSteps(request, context, lines, onUnknown, onUnknownSort);
-  return { lines, errors };
+  if (request.view === "steps") {
+    renderSteps(request, context, lines, onUnknown);
+    return { lines, errors, isFailed: false };
+  }
+  const unsortable = renderJobs(request, context, lines, onUnknown);
+  if (unsortable !== undefined) errors.push(`squeue: error: Invalid sort specification: ${unsortable}`);
+  return { lines, errors, isFailed: unsortable !== undefined };
 }
 
 type Report = (name: string) => unknown;
 
-function renderJobs(request: SqueueView, context: SqueueContext, lines: string[], onUnknown: Report, onUnknownSort: Report): void {
+/** @returns a letter that jobs cannot be sorted by: there are no rows then */
+function renderJobs(request: SqueueView, context: SqueueContext, lines: string[], onUnknown: Report): string | undefined {
   const columns = compile(
     request.format,
     JOB_FIELDS,
@@ -93,13 +99,16 @@ function renderJobs(request: SqueueView, context: SqueueContext, lines: string[]
   );
   if (!request.noHeader) lines.push(titleLine(columns));
   const line = jobLine(columns, context);
-  const sort = request.sort ?? (request.format.kind === "start" ? "S" : "P,t,-p");
+  const sort = parseSort(request.sort ?? (request.format.kind === "start" ? "S" : "P,t,-p"));
+  const unsortable = findUnsortable(sort);
+  if (unsortable !== undefined) return unsortable;
   const expand = request.expandArrays || request.arrayUnique;
-  for (const job of sortJobs(request.jobs, parseSort(sort), context, onUnknownSort)) {
+  for (const job of sortJobs(request.jobs, sort, context)) {
     const pending = job.array?.taskId === null ? job.array.pendingIndices : null;
     if (!expand || pending === null) lines.push(line(job, null));
     else for (const task of expandIndices(pending)) lines.push(line(job, task));
   }
+  return undefined;
 }
 
 function titleLine<F extends JobField | StepField>(columns: readonly Column<F>[]): string {
@@ -128,7 +137,7 @@ function jobLine(columns: readonly Column<JobField>[], context: SqueueContext): 
   };
 }
 
-function renderSteps(request: SqueueView, context: SqueueContext, lines: string[], onUnknown: Report, onUnknownSort: Report): void {
+function renderSteps(request: SqueueView, context: SqueueContext, lines: string[], onUnknown: Report): void {
   const columns = compile(
     request.format,
     STEP_FIELDS,
@@ -143,7 +152,7 @@ function renderSteps(request: SqueueView, context: SqueueContext, lines: string[
         columns.map((column) => (column.kind === "field" && column.field.isTitleLeft === true ? { ...column, isRight: false } : column)),
       ),
     );
-  for (const step of sortSteps(request.steps, parseSort(request.sort ?? "P,i"), context, onUnknownSort)) {
+  for (const step of sortSteps(request.steps, parseSort(request.sort ?? "P,i"), context)) {
     lines.push(
       renderLine(
         columns,

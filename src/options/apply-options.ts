@@ -154,8 +154,22 @@ export function refuseComponents(command: string, rest: readonly string[], env: 
  */
 export function fitNodesToTasks(command: string, { job }: CommonDraft): string[] {
   const { tasks, nodesMin } = job;
-  if (tasks === null || nodesMin === null || tasks >= nodesMin) return [];
+  const dropped = dropNodes(command, job);
+  if (tasks === null || nodesMin === null || tasks >= nodesMin) return dropped;
   job.nodesMin = tasks;
   job.nodesMax = tasks;
-  return [`${command}: Warning: can't run ${tasks} processes on ${nodesMin} nodes, setting nnodes to ${tasks}`];
+  return [...dropped, `${command}: Warning: can't run ${tasks} processes on ${nodesMin} nodes, setting nnodes to ${tasks}`];
+}
+
+/** More nodes by name than by number: srun takes the first ones, the others refuse. @throws UsageError */
+function dropNodes(command: string, job: CommonDraft["job"]): string[] {
+  const most = job.nodesMax ?? job.nodesMin;
+  if (job.nodeList === null || most === null || most === 0 || job.distribution === "arbitrary") return [];
+  const names = [...new Set(job.nodeList)];
+  if (names.length <= most) return [];
+  if (command !== "srun") throw new UsageError([`${command}: error: invalid number of nodes (-N ${names.length}-${most})`], 1);
+  job.nodeList = names.slice(0, most);
+  return [
+    `srun: error: Required nodelist includes more nodes than permitted by max-node count (${names.length} > ${most}). Eliminating nodes from the nodelist.`,
+  ];
 }

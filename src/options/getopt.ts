@@ -2,6 +2,7 @@
  * Command lines as GNU getopt_long(3) reads them, driven by a table: unique abbreviations of long options, clustered
  * short ones, optional values only when attached, `--`. Messages are the C library's, byte for byte.
  */
+import { possibilities } from "./option-order.ts";
 
 export interface OptionRow {
   readonly name: string;
@@ -65,7 +66,9 @@ export function getopt<Row extends OptionRow>(rows: readonly Row[], argv: readon
       rest.push(...argv.slice(i));
       break;
     }
-    const read = word.startsWith("--") ? readLong(index, word.slice(2), argv[i + 1]) : readShort(index, word.slice(1), argv[i + 1]);
+    const read = word.startsWith("--")
+      ? readLong(index, word.slice(2), { next: argv[i + 1], command: settings.command })
+      : readShort(index, word.slice(1), argv[i + 1]);
     if (read.usesNext) i++;
     for (const option of read.options) {
       options.push(option);
@@ -89,14 +92,20 @@ function fail<Row extends OptionRow>(error: string, options: readonly GivenOptio
 }
 
 /** @param text without the two dashes; an `=` separates the value */
-function readLong<Row extends OptionRow>(index: Index<Row>, text: string, next: string | undefined): WordRead<Row> {
+function readLong<Row extends OptionRow>(
+  index: Index<Row>,
+  text: string,
+  { next, command }: { readonly next: string | undefined; readonly command: string },
+): WordRead<Row> {
   const equals = text.indexOf("=");
   const typed = equals < 0 ? text : text.slice(0, equals);
   const found = findLong(index, typed);
   if (found.length === 0) return fail(`unrecognized option '--${text}'`);
   const [match] = found;
   if (match === undefined || found.length > 1) {
-    return fail(`option '--${text}' is ambiguous; possibilities:${found.map(({ name }) => ` '--${name}'`).join("")}`);
+    const slurms = possibilities(command, typed, (name) => findLong(index, name)[0]?.row);
+    const names = slurms.length > 1 ? slurms : found.map(({ name }) => name);
+    return fail(`option '--${text}' is ambiguous; possibilities:${names.map((name) => ` '--${name}'`).join("")}`);
   }
   const { row, name } = match;
   const attached = equals < 0 ? null : text.slice(equals + 1);

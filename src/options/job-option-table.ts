@@ -71,7 +71,7 @@ export const JOB_OPTIONS: readonly JobOptionRow[] = [
     name: "tmp",
     takes: "SIZE",
     group: "Size",
-    idle: "recorded; temporary disk is not counted",
+    idle: "compared with the nodes' TmpDisk, where they have one; temporary disk is not counted",
     help: "temporary disk that nodes must have",
   },
 
@@ -255,7 +255,12 @@ export const JOB_OPTIONS: readonly JobOptionRow[] = [
       help: "cores kept for the system",
       env: envOfAll("CORE_SPEC"),
     },
-    { name: "cores-per-socket", idle: "a node counts CPUs, not sockets and cores", takes: "N", help: "cores that each socket must have" },
+    {
+      name: "cores-per-socket",
+      idle: "nodes must have them; what is counted are CPUs",
+      takes: "N",
+      help: "cores that each socket must have",
+    },
     {
       name: "cpu-freq",
       idle: "the frequency of CPUs is the kernel's to choose",
@@ -314,7 +319,12 @@ export const JOB_OPTIONS: readonly JobOptionRow[] = [
     { name: "prefer", idle: "all nodes are this machine", takes: "FEATURES", help: "features that nodes should have" },
     { name: "profile", idle: "there is no profiling plugin", takes: "LIST", help: "what to profile", env: envOfAll("PROFILE") },
     { name: "reboot", idle: "nodes are never booted", help: "reboot the nodes first" },
-    { name: "sockets-per-node", idle: "a node counts CPUs, not sockets", takes: "N", help: "sockets that each node must have" },
+    {
+      name: "sockets-per-node",
+      idle: "nodes must have them; what is counted are CPUs",
+      takes: "N",
+      help: "sockets that each node must have",
+    },
     { name: "spread-job", idle: "all nodes are this machine", help: "use as many nodes as possible", env: envOfAll("SPREAD_JOB") },
     {
       name: "switches",
@@ -332,7 +342,7 @@ export const JOB_OPTIONS: readonly JobOptionRow[] = [
     },
     {
       name: "threads-per-core",
-      idle: "only SLURM_THREADS_PER_CORE says it to the program",
+      idle: "nodes must have them; only SLURM_THREADS_PER_CORE says it to the program",
       takes: "N",
       help: "threads of each core to use",
       env: envOfAll("THREADS_PER_CORE"),
@@ -357,7 +367,7 @@ export const JOB_OPTIONS: readonly JobOptionRow[] = [
     short: "B",
     takes: "S[:C[:T]]",
     group: "Accepted without effect",
-    idle: "a node counts CPUs, not sockets and cores",
+    idle: "nodes must have them; what is counted are CPUs",
     help: "sockets, cores, threads of nodes",
   },
   {

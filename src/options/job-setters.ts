@@ -195,8 +195,9 @@ export const JOB_SETTERS: Readonly<Record<string, Setter<CommonDraft>>> = {
     job.killOnInvalidDependency = word === "yes";
   },
   nice: ({ job }, value, site) => {
-    const nice = value === "" ? DEFAULT_NICE : Number(valid(/^[+-]?\d{1,10}$/.exec(value)?.[0], site));
-    if (Math.abs(nice) > MAX_NICE) throw invalid(site);
+    const nice = value === "" ? DEFAULT_NICE : Number(valid(/^[+-]?\d{1,30}$/.exec(value)?.[0], site));
+    if (Math.abs(nice) > MAX_NICE)
+      throw new UsageError([`${site.command}: error: Invalid --nice value, out of range (+/- ${MAX_NICE})`], EXIT_USAGE);
     job.nice = nice;
   },
   priority: ({ job }, value, site) => {

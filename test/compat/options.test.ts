@@ -4,7 +4,7 @@ import { readFileSync } from "node:fs";
 import { join } from "node:path";
 import { COMMANDS, type HelpCommand, type HelpRow } from "../../src/options/command-tables.ts";
 import { compatibilityPage } from "../../src/options/compatibility.ts";
-import { findLong, indexOf } from "../../src/options/getopt.ts";
+import { findLong, getopt, indexOf } from "../../src/options/getopt.ts";
 import { JOB_UPDATE_KEYS, SCONTROL_VERBS, SHOW_ENTITIES } from "../../src/options/scontrol-words.ts";
 
 interface Recorded {
@@ -98,6 +98,17 @@ describe.each(Object.keys(COMMANDS) as HelpCommand[])("%s has the options of Slu
       if (row.group === "Refused") expect([row.name, row.refused]).toEqual([row.name, expect.any(String)]);
     }
   });
+});
+
+const AMBIGUOUS = readFileSync(join(import.meta.dir, "slurm-22.05-ambiguous.txt"), "utf8")
+  .split("\n")
+  .filter((line) => line !== "" && !line.startsWith("#"))
+  .map((line) => [line.replace(/^(\w+): option '(\S+)' .*/, "$1 $2"), line] as const);
+
+test.each(AMBIGUOUS)("%s may mean what it may mean in 22.05, in the same order", (words, said) => {
+  const [command = "", option = ""] = words.split(" ");
+  const rows: readonly HelpRow[] = COMMANDS[command as HelpCommand].rows;
+  expect(getopt(rows, [option], { command, order: "stop" }).error).toBe(said);
 });
 
 test("scontrol knows the commands of scontrol(1)", () => {

@@ -40,6 +40,7 @@ export function admit(request: JobRequest, facts: AdmissionFacts): JobRecord {
   checkNodes(config, options);
   checkReservation(options);
   const ask = askOf(options, partition, config);
+  checkShape(config, options, partition);
   checkFits(ask, facts, partition);
   if (options.nice !== null && options.nice < 0 && submitter.uid !== 0) throw slurmError("INVALID_NICE");
   const array = arrayOf(request, facts);
@@ -214,6 +215,7 @@ function checkNodes(config: ClusterConfig, options: JobOptions): void {
   const names = new Set(config.nodes.map((node) => node.name));
   for (const name of [...(options.nodeList ?? []), ...(options.excludeNodes ?? [])])
     if (!names.has(name)) throw slurmError("INVALID_NODE_NAME");
+  if (options.nodeList?.some((name) => options.excludeNodes?.includes(name)) === true) throw slurmError("INVALID_NODE_NAME");
   const features = new Set(config.nodes.flatMap((node) => node.features));
   for (const group of parseConstraint(options.constraint))
     for (const feature of group) if (!features.has(feature)) throw slurmError("INVALID_FEATURE");
@@ -334,6 +336,27 @@ function nodesBeyond(options: JobOptions, partition: PartitionConfig, config: Cl
 /** There are no reservations here, so none can be asked for. */
 function checkReservation({ reservation }: JobOptions): void {
   if (reservation !== null && reservation !== "") throw slurmError("INVALID_RESERVATION");
+}
+
+/** Sockets, cores, threads and temporary disk that no node of the partition has. What nodes do not say of their disk is not compared. */
+function checkShape(config: ClusterConfig, options: JobOptions, partition: PartitionConfig): void {
+  const { unused, tmpDiskMib } = options;
+  const [sockets, cores, threads] = (unused["extra-node-info"] ?? "").split(":");
+  const most = (...texts: readonly (string | undefined)[]) => Math.max(0, ...texts.map((text) => Number(text ?? 0) || 0));
+  const wanted = {
+    sockets: most(sockets, unused["sockets-per-node"]),
+    cores: most(cores, unused["cores-per-socket"]),
+    threads: most(threads, unused["threads-per-core"]),
+  };
+  const nodes = config.nodes.filter(({ name }) => partition.nodes.includes(name));
+  const has = (node: ClusterConfig["nodes"][number]) =>
+    node.sockets >= wanted.sockets && node.coresPerSocket >= wanted.cores && node.threadsPerCore >= wanted.threads;
+  if (!nodes.some(has)) {
+    const before = ["error: Socket, core and/or thread specification can not be satisfied"];
+    throw slurmError("NODE_CONFIG_UNAVAILABLE", { before });
+  }
+  if (nodes.some((node) => node.tmpDiskMib > 0) && nodes.every((node) => node.tmpDiskMib < (tmpDiskMib ?? 0)))
+    throw slurmError("NODE_CONFIG_UNAVAILABLE", { before: ["error: Temporary disk specification can not be satisfied"] });
 }
 
 /** More nodes than the partition has waits (PartitionConfig); what no node can give is refused. */
