@@ -6,6 +6,9 @@ import { dirname, join, normalize } from "node:path";
 
 const SRC = join(import.meta.dir, "..", "src");
 
+/** What every room of scrun/ may build on, besides what they share. */
+const SCRUN_GROUND = ["engine/engine.ts", "container", "platform", "job", "options"];
+
 /** Room → what its files may import besides the room itself. A name ending in .ts is that one file. */
 const WALLS: Readonly<Record<string, readonly string[]>> = {
   job: ["options"],
@@ -18,7 +21,16 @@ const WALLS: Readonly<Record<string, readonly string[]>> = {
   "engine/embedded": ["engine/engine.ts", "step", "container", "platform", "job", "options"],
   "engine/slurm": ["engine/engine.ts", "step", "container", "platform", "job", "options"],
   image: ["engine/engine.ts", "container", "platform", "job", "options"],
-  scrun: ["engine/engine.ts", "image", "container", "platform", "job", "options"],
+  // What scrun's own rooms share: where a container is kept, its configuration, the anchor's messages, the log.
+  scrun: SCRUN_GROUND,
+  "scrun/scrun.ts": ["scrun", "scrun/commands", "scrun/anchor", "scrun/remote", "engine/engine.ts", "job"],
+  "scrun/commands": ["scrun", "scrun/request", "scrun/staging", "scrun/stand-in", ...SCRUN_GROUND],
+  "scrun/request": ["scrun", ...SCRUN_GROUND],
+  "scrun/anchor": ["scrun", "scrun/request", "scrun/staging", "scrun/stand-in", ...SCRUN_GROUND],
+  "scrun/remote": ["scrun", "scrun/anchor", "scrun/staging", ...SCRUN_GROUND],
+  "scrun/staging": ["scrun", ...SCRUN_GROUND],
+  "scrun/stand-in": ["scrun", "platform", "job"],
+  "scrun/setup": ["platform", "job", "options"], // before there is a container: how engines find scrun
   commands: ["engine/engine.ts", "image", "format", "job", "options"],
   "main.ts": ["commands"],
 };
@@ -36,8 +48,8 @@ const EXTRA: Readonly<Record<string, readonly string[]>> = {
   "commands/pmix-host.ts": ["platform"], // is the process that serves PMIx
   "commands/lua-host.ts": ["platform"], // is a Lua interpreter
   "commands/mpi-types.ts": ["platform"], // which kinds of MPI can be served here
-  "commands/scrun.ts": ["scrun"], // is the OCI runtime proxy
-  "commands/generate.ts": ["scrun", "platform"], // sets up container engines, outside any engine of ours
+  "commands/scrun.ts": ["scrun/scrun.ts"], // is the OCI runtime proxy
+  "commands/generate.ts": ["scrun/setup", "platform"], // sets up container engines, outside any engine of ours
   "commands/stepd.ts": ["step"], // is the step daemon's process
   "commands/context.ts": ["platform"], // who asks, from where: user, groups, working directory
   "commands/doctor.ts": ["container", "platform"], // looks at the host, outside any engine
@@ -58,7 +70,7 @@ const EXTRA: Readonly<Record<string, readonly string[]>> = {
 const RESERVED: readonly { readonly module: RegExp; readonly rooms: readonly string[]; readonly why: string }[] = [
   { module: /^bun:ffi$/, rooms: ["platform"], why: "foreign calls live in platform/ only" },
   { module: /^(node:)?child_process$/, rooms: ["platform"], why: "processes are started in platform/ only" },
-  { module: /^bun:sqlite$/, rooms: ["engine/embedded", "scrun", "image"], why: "durable state belongs to its owner" },
+  { module: /^bun:sqlite$/, rooms: ["engine/embedded", "image"], why: "durable state belongs to its owner" },
 ];
 
 /** What every command needs; all else is loaded by the command that was asked for. */
@@ -164,6 +176,8 @@ describe("the rules themselves", () => {
     ["platform may call foreign code", "platform/a.ts", "bun:ffi", "", 0],
     ["a spawn outside platform is seen", "step/a.ts", "./b.ts", "Bun.spawn([])", 1],
     ["a spawn in a comment is not", "step/a.ts", "./b.ts", "// Bun.spawn is platform's", 0],
+    ["scrun's commands reach the anchor at its socket only", "scrun/commands/a.ts", "../anchor/anchor.ts", "", 1],
+    ["what scrun's rooms share knows none of them", "scrun/place.ts", "./commands/create.ts", "", 1],
     ["main.ts loads commands lazily", "main.ts", "#commands/srun.ts", "", 1],
   ];
   test.each(cases)("%s", (_name, file, specifier, text, complaints) => {

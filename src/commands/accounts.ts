@@ -1,17 +1,17 @@
 /** sacctmgr and sshare, for tools that look whether an account is needed (commands.md §13): no accounts are kept here. */
 import { BerthError } from "#job/errors.ts";
-import { SLURM_VERSION } from "#job/version.ts";
-import { parseSacctmgr, parseSshare, SACCTMGR_ROWS, SSHARE_ROWS } from "#options/accounts.ts";
-import type { QueryAction, QueryRow } from "#options/said.ts";
-import { renderEntities, renderShares } from "#format/accounts.ts";
+import { parseSacctmgr, parseSshare } from "#options/accounts.ts";
+import { renderEntities, renderShares, shareHelpFormat } from "#format/accounts.ts";
 import type { ReportStyle } from "#format/report.ts";
 import { isThroughRest, openEngine } from "./engine.ts";
+import { informationAction } from "./information.ts";
 import { UNTIL_ENDED } from "./query.ts";
 import { complain, printError, printLines } from "./terminal.ts";
 
 export async function sacctmgr(argv: readonly string[]): Promise<number> {
   const line = parseSacctmgr(argv);
-  if (line.action !== "run") return inform("sacctmgr", "list ENTITY [format=COLUMN[%WIDTH],…]", SACCTMGR_ROWS, line.action);
+  const informed = await informationAction("sacctmgr", line.action);
+  if (informed !== undefined) return informed;
   refuseRest("sacctmgr");
   if (line.entity === null) {
     complain(
@@ -27,9 +27,14 @@ export async function sacctmgr(argv: readonly string[]): Promise<number> {
   return print("sacctmgr", () => renderEntities({ ...line, ...styleOf(line), entity: line.entity ?? "user", clusterName }));
 }
 
-export function sshare(argv: readonly string[]): number {
+export async function sshare(argv: readonly string[]): Promise<number> {
   const line = parseSshare(argv);
-  if (line.action !== "run") return inform("sshare", "", SSHARE_ROWS, line.action);
+  const informed = await informationAction("sshare", line.action);
+  if (informed !== undefined) return informed;
+  if (line.helpFormat) {
+    printLines(shareHelpFormat());
+    return 0;
+  }
   refuseRest("sshare");
   return print("sshare", () => renderShares({ ...line, ...styleOf(line) }));
 }
@@ -52,19 +57,4 @@ function print(command: string, render: () => readonly string[]): number {
 function refuseRest(command: string): void {
   if (isThroughRest())
     throw new BerthError("NOT_SUPPORTED", `${command} does not work through slurmrestd`, { hint: "use a login host of the cluster" });
-}
-
-function inform(command: string, operands: string, rows: readonly QueryRow[], action: QueryAction): number {
-  if (action === "version") {
-    printLines([`slurm-wlm ${SLURM_VERSION}`]);
-    return 0;
-  }
-  printLines([`Usage: ${command} [options] ${operands}`.trimEnd()]);
-  if (action === "usage") return 0;
-  const options = rows.map(({ short, name, takes, help }) => {
-    const left = `  ${short === undefined ? "   " : `-${short},`} --${name}${takes === undefined ? "" : `=${takes}`}`;
-    return `${left.padEnd(26)} ${help}`;
-  });
-  printLines(["", ...options]);
-  return 0;
 }

@@ -3,12 +3,13 @@
  * batch script appends to its files appends too.
  */
 import type { JobOptions } from "#job/request.ts";
+import { askedVariables } from "#options/bind-variables.ts";
 
 interface Given {
   readonly job: Pick<JobOptions, "dependency" | "unused">;
   /** What only a batch job has. */
   readonly batch?: { readonly openMode: "append" | "truncate" | null };
-  /** The login environment was asked for, or follows from --export. */
+  /** The login environment was asked for, or --export says anything but ALL. */
   readonly hasLogin?: boolean;
 }
 
@@ -29,5 +30,6 @@ export function optionVariables({ job, batch, hasLogin = false }: Given): Record
           SLURM_OPEN_MODE: batch.openMode?.charAt(0),
           SLURM_THREADS_PER_CORE: unused["hint"] === "nomultithread" ? "1" : undefined,
         };
-  return Object.fromEntries(Object.entries(chosen).filter((entry): entry is [string, string] => entry[1] !== undefined));
+  const asked = askedVariables(unused, batch === undefined ? "salloc" : "sbatch");
+  return Object.fromEntries(Object.entries({ ...asked, ...chosen }).filter((entry): entry is [string, string] => entry[1] !== undefined));
 }

@@ -39,7 +39,8 @@ async function jobRequest(
   const own = merged.exportFile === null ? environment() : readExportFile(merged.exportFile);
   const rule = merged.batch.export;
   const needsLogin = rule.kind === "list" || rule.kind === "none" || merged.getUserEnv !== null;
-  const options = optionVariables({ job: merged.job, batch, hasLogin: needsLogin });
+  const isTold = needsLogin || rule.kind === "nil" || (rule.kind === "all" && Object.keys(rule.set).length > 0);
+  const options = optionVariables({ job: merged.job, batch, hasLogin: isTold });
   const exported = batchEnvironment(
     rule,
     { ...own, ...containerVariables(merged), ...options },

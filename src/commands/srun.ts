@@ -4,6 +4,7 @@ import { BerthError } from "#job/errors.ts";
 import { parseStepKey } from "#job/id.ts";
 import type { StepRecord } from "#job/record.ts";
 import type { JobRequest, StepOptions, SubmitContext } from "#job/request.ts";
+import { askedVariables, hintedBinding } from "#options/bind-variables.ts";
 import { parseSrun, type SrunLine } from "#options/srun.ts";
 import { makeTerminalRaw } from "#platform/libc.ts";
 import { allocate } from "./allocate.ts";
@@ -37,8 +38,13 @@ export async function srun(argv: readonly string[]): Promise<number> {
 }
 
 /** What srun tells of itself. */
-function ownVariables({ step, verbose, quiet }: SrunLine): Record<string, string> {
-  return { SRUN_DEBUG: String(quiet ? 2 : 3 + verbose), ...(step.label ? { SLURM_LABELIO: "1" } : {}) };
+function ownVariables({ job, step, verbose, quiet }: SrunLine): Record<string, string> {
+  return {
+    SRUN_DEBUG: String(quiet ? 2 : 3 + verbose),
+    ...(step.label ? { SLURM_LABELIO: "1" } : {}),
+    ...askedVariables(job.unused, "srun"),
+    ...(step.cpuBinding === null ? hintedBinding(job.unused) : {}),
+  };
 }
 
 function jobRequest(line: SrunLine, submit: SubmitContext): JobRequest {

@@ -4,7 +4,7 @@
  */
 import { BerthError } from "#job/errors.ts";
 import type { Entity } from "#options/accounts.ts";
-import { parseReportFormat, reportHeader, reportLine, type ReportField, type ReportStyle } from "./report.ts";
+import { helpFormat, parseReportFormat, reportHeader, reportLine, type ReportField, type ReportStyle } from "./report.ts";
 
 type Row = Readonly<Record<string, string>>;
 
@@ -131,6 +131,7 @@ const SHARE_FIELDS: readonly (readonly [name: string, width: number])[] = [
   ["FairShare", 10],
   ["LevelFS", 10],
   ["GrpTRESMins", 30],
+  ["GrpTRESRaw", 30],
   ["TRESRunMins", 30],
   ["Cluster", 10],
   ["ID", 6],
@@ -143,6 +144,14 @@ const LONG_SHARE_FORMAT = "Account,User,RawShares,NormShares,RawUsage,NormUsage,
 export function renderShares(view: ReportStyle & { readonly format: string | null; readonly isLong: boolean }): string[] {
   const fields = SHARE_FIELDS.map(([name, width]) => ({ name, width, value: name }));
   return table(view.format ?? (view.isLong ? LONG_SHARE_FORMAT : SHARE_FORMAT), fields, [], view);
+}
+
+/** In Slurm's order, which is the alphabet's. */
+export function shareHelpFormat(): string[] {
+  return helpFormat(
+    SHARE_FIELDS.map(([name]) => name).toSorted((a, b) => a.localeCompare(b, "en")),
+    17,
+  );
 }
 
 function table(format: string, fields: readonly ReportField<string>[], rows: readonly Row[], style: ReportStyle): string[] {

@@ -98,13 +98,13 @@ function pad(text: string, width: number): string {
 }
 
 /** `-e`: the names, four in a line. */
-export function helpFormat(names: readonly string[]): string[] {
+export function helpFormat(names: readonly string[], width = 19): string[] {
   const lines: string[] = [];
   for (let i = 0; i < names.length; i += 4)
     lines.push(
       names
         .slice(i, i + 4)
-        .map((name) => name.padEnd(19))
+        .map((name) => name.padEnd(width))
         .join(" "),
     );
   return lines;

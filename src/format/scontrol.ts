@@ -123,10 +123,13 @@ export function renderShowConfig(
   config: EngineConfig,
   options: { readonly nowMs: number; readonly timeFormat: string | null; readonly host: string; readonly isUp: boolean },
 ): string[] {
+  const line = ([name, value]: EngineConfig[number]) => `${name.padEnd(23)} = ${value}`;
+  const ofMpi = config.filter(([name]) => name.startsWith("PMIx"));
   return [
     `Configuration data as of ${timeFormatter(options.timeFormat, options.nowMs)(options.nowMs)}`,
-    ...config.map(([name, value]) => `${name.padEnd(23)} = ${value}`),
+    ...config.filter((setting) => !ofMpi.includes(setting)).map(line),
     "",
+    ...(ofMpi.length === 0 ? [] : ["MPI Plugins Configuration:", ...ofMpi.map(line), ""]),
     renderPing(options.host, options.isUp),
   ];
 }

@@ -172,7 +172,11 @@ export interface StepFacts {
   /** Inside somebody else's job the step's counts replace the job's (§15.3). */
   readonly distribution: string | null;
   readonly planeSize: number | null;
+  /** What the step itself was asked for. */
+  readonly cpusPerTask?: number | null;
 }
+
+const OF_ALLOCATIONS = ["SLURM_NODE_ALIASES", "SLURM_MEM_PER_NODE", "SLURM_MEM_PER_CPU", "SLURM_HINT"];
 
 /** §15.3 without what differs from task to task. */
 export function stepVariables(facts: JobFacts, step: StepFacts): Variables {
@@ -194,9 +198,15 @@ export function stepVariables(facts: JobFacts, step: StepFacts): Variables {
     SLURM_SRUN_COMM_HOST: "127.0.0.1",
     SLURM_UMASK: step.umask.toString(8).padStart(4, "0"),
   };
-  // Slurm tells it the commands of an allocation, and an srun without one does not have it.
-  if (facts.job.kind === "srun") delete variables["SLURM_NODE_ALIASES"];
-  addKnown(variables, { SLURM_MPI_TYPE: step.mpi, SLURM_DISTRIBUTION: step.distribution, SLURM_DIST_PLANESIZE: step.planeSize });
+  // Slurm tells these the commands of an allocation, whose steps inherit them; an srun without one does not have them.
+  if (facts.job.kind === "srun") for (const name of OF_ALLOCATIONS) delete variables[name];
+  else variables["SLURM_JOB_CPUS_PER_NODE_PACK_GROUP_0"] = variables["SLURM_JOB_CPUS_PER_NODE"] ?? "";
+  addKnown(variables, {
+    SLURM_CPUS_PER_TASK: step.cpusPerTask ?? null,
+    SLURM_MPI_TYPE: step.mpi,
+    SLURM_DISTRIBUTION: step.distribution,
+    SLURM_DIST_PLANESIZE: step.planeSize,
+  });
   return variables;
 }
 

@@ -1,8 +1,10 @@
 /** Command lines of sacctmgr and sshare, as far as tools that look for an account use them (commands.md §13). */
-import { INFORMATION_ROWS, parsableOf, Said, type Parsable, type QueryAction, type QueryRow } from "./said.ts";
+import { parsableOf, QUIET_INFORMATION_ROWS, Said, type Parsable, type QueryAction, type QueryRow } from "./said.ts";
 import { UsageError } from "./usage-error.ts";
 
-const HELP_ROWS: readonly QueryRow[] = INFORMATION_ROWS.map((row) => (row.name === "help" ? { ...row, short: "h" } : row));
+/** Why what chooses among accounts changes nothing. */
+const NONE_KEPT = "no accounts are kept here";
+const NOTHING_CHANGES = "nothing can be changed here";
 
 const TABLE_ROWS: readonly QueryRow[] = [
   { name: "noheader", short: "n", help: "no lines of titles" },
@@ -12,24 +14,26 @@ const TABLE_ROWS: readonly QueryRow[] = [
 
 export const SACCTMGR_ROWS: readonly QueryRow[] = [
   { name: "associations", short: "s", help: "accounts and users with their associations" },
-  { name: "immediate", short: "i", help: "do not ask (nothing is changed)" },
+  { name: "immediate", short: "i", idle: NOTHING_CHANGES, help: "do not ask" },
   ...TABLE_ROWS,
-  { name: "quiet", short: "Q", help: "say less" },
-  { name: "readonly", short: "r", help: "change nothing" },
-  ...HELP_ROWS,
+  { name: "oneliner", short: "o", idle: "each entity has one line", help: "one line for each entity" },
+  { name: "quiet", short: "Q", idle: "there is nothing less to say", help: "say less" },
+  { name: "readonly", short: "r", idle: NOTHING_CHANGES, help: "change nothing" },
+  ...QUIET_INFORMATION_ROWS.map((row) => (row.name === "help" ? { ...row, short: "h" } : row)),
 ];
 
 export const SSHARE_ROWS: readonly QueryRow[] = [
-  { name: "accounts", short: "A", takes: "LIST", help: "these accounts" },
-  { name: "all", short: "a", help: "all users" },
-  { name: "clusters", short: "M", takes: "LIST", help: "these clusters" },
+  { name: "accounts", short: "A", takes: "LIST", idle: NONE_KEPT, help: "these accounts" },
+  { name: "all", short: "a", idle: NONE_KEPT, help: "all users" },
+  { name: "clusters", short: "M", aliases: ["cluster"], takes: "NAMES", idle: NONE_KEPT, help: "clusters to ask" },
   { name: "format", short: "o", takes: "LIST", help: "columns, NAME[%[-]WIDTH],…" },
+  { name: "helpformat", short: "e", help: "list the columns" },
   { name: "long", short: "l", help: "more columns" },
-  { name: "partition", short: "m", help: "show partitions" },
+  { name: "partition", short: "m", idle: NONE_KEPT, help: "the partitions of associations" },
   ...TABLE_ROWS,
-  { name: "users", short: "u", takes: "LIST", help: "these users" },
-  { name: "Users", short: "U", help: "users only" },
-  ...HELP_ROWS,
+  { name: "users", short: "u", takes: "LIST", idle: NONE_KEPT, help: "these users" },
+  { name: "Users", short: "U", idle: NONE_KEPT, help: "users only" },
+  ...QUIET_INFORMATION_ROWS,
 ];
 
 export const ENTITIES = [
@@ -68,6 +72,7 @@ export interface SacctmgrLine extends TableLine {
 
 export interface SshareLine extends TableLine {
   readonly isLong: boolean;
+  readonly helpFormat: boolean;
 }
 
 /** @throws UsageError */
@@ -104,5 +109,6 @@ export function parseSshare(argv: readonly string[]): SshareLine {
     noHeader: said.has("noheader"),
     parsable: parsableOf(said),
     isLong: said.has("long"),
+    helpFormat: said.has("helpformat"),
   };
 }

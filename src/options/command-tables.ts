@@ -1,4 +1,5 @@
 /** Every command's options, with what help and completion say of them; loads all tables. */
+import { SACCTMGR_ROWS, SSHARE_ROWS } from "./accounts.ts";
 import type { OptionRow } from "./getopt.ts";
 import { SACCT_ROWS } from "./sacct.ts";
 import { SALLOC_ROWS } from "./salloc.ts";
@@ -28,6 +29,12 @@ export const COMMANDS = {
   scontrol: { rows: SCONTROL_ROWS, operands: "[command [args...]]", about: "Show and change jobs and nodes." },
   sattach: { rows: SATTACH_ROWS, operands: "<jobid.stepid>", about: "Join the output and input of a running step." },
   sstat: { rows: SSTAT_ROWS, operands: "", about: "Show what running steps use." },
+  sacctmgr: {
+    rows: SACCTMGR_ROWS,
+    operands: "list entity [format=columns]",
+    about: "Show accounts and their like, as far as there are any.",
+  },
+  sshare: { rows: SSHARE_ROWS, operands: "", about: "Show the shares of accounts: none are kept." },
   sbcast: { rows: SBCAST_ROWS, operands: "source destination", about: "Copy a file to the nodes of a job." },
 } as const satisfies Record<string, { rows: readonly HelpRow[]; operands: string; about: string }>;
 

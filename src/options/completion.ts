@@ -2,6 +2,7 @@
  * What may stand at the end of a command line, out of the option tables; pure. Words that only the engine knows (jobs,
  * partitions, …) come back as a kind, for the caller to ask.
  */
+import { ENTITIES } from "./accounts.ts";
 import { COMMANDS, type HelpCommand, type HelpRow } from "./command-tables.ts";
 import { findLong, indexOf, isFlag, type Index } from "./getopt.ts";
 import { JOB_UPDATE_KEYS, SCONTROL_VERBS, SHOW_ENTITIES } from "./scontrol-words.ts";
@@ -189,11 +190,22 @@ function operand(command: HelpCommand, before: readonly string[], current: strin
       return { candidates: [], kind: "jobs", prefix: "" };
     case "sattach":
       return { candidates: [], kind: "steps", prefix: "" };
+    case "sacctmgr":
+      return {
+        ...NOTHING,
+        candidates: sacctmgrWords(before)
+          .filter((word) => word.startsWith(current))
+          .map((word) => ({ word, help: "" })),
+      };
     case "scontrol":
       return scontrolOperand(before, current);
     default:
       return NOTHING;
   }
+}
+
+function sacctmgrWords(before: readonly string[]): readonly string[] {
+  return before.length === 0 ? ["list", "show"] : before.length === 1 ? ENTITIES : [];
 }
 
 const OF_JOBS = new Set("hold uhold release requeue requeuehold suspend resume top notify wait_job".split(" "));

@@ -153,7 +153,9 @@ describe("parseSrun", () => {
       SLURM_DEBUG: "2",
       SLURM_EXCLUSIVE: "no",
     });
-    expect(line.step).toMatchObject({ chdir: "/w/sub", export: { kind: "all" }, output: "none", exact: true });
+    expect(line.step).toMatchObject({ chdir: "/w/sub", export: { kind: "all" }, output: "none", exact: false });
+    // In a job it says that other steps must not share; a job of its own gets whole nodes.
+    expect(srun("--exclusive true", { SLURM_JOB_ID: "7" }).step.exact).toBe(true);
     expect(line.job).toMatchObject({ nodeList: ["n1", "n2"], exclusive: true });
     expect(line.verbose).toBe(2);
     expect(srun("true", { SLURM_EXCLUSIVE: "no" }).job.exclusive).toBe(false);

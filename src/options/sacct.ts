@@ -4,6 +4,7 @@ import type { EpochMs } from "#job/id.ts";
 import type { AnyState } from "#job/state.ts";
 import { expandHostlist } from "./hostlist.ts";
 import {
+  PATTERN_IDLE,
   QUIET_INFORMATION_ROWS,
   listOf,
   MACHINE_ROWS,
@@ -38,7 +39,7 @@ export const SACCT_ROWS: readonly QueryRow[] = [
   { name: "duplicates", short: "D", help: "earlier runs of requeued jobs too" },
   { name: "endtime", short: "E", takes: "TIME", help: "jobs of the time before" },
   { name: "env-vars", help: "print the stored environment" },
-  { name: "expand-patterns", isLater: true, help: "fill in the letters of file names" },
+  { name: "expand-patterns", isLater: true, idle: PATTERN_IDLE, help: "fill in the letters of file names" },
   { name: "federation", idle: "there is no federation", help: "all clusters of the federation" },
   {
     name: "file",

@@ -181,7 +181,7 @@ function finish(draft: SrunDraft, command: readonly string[], given: ReadonlySet
       ...step,
       command,
       // Whoever says how many CPUs a task needs gets those, and no others (srun(1), --cpus-per-task).
-      exact: step.exact || given.has("exclusive") || given.has("cpus-per-task"),
+      exact: step.exact || (given.has("exclusive") && step.jobId !== null) || given.has("cpus-per-task"),
       input: draft.input,
       output: draft.output,
       error: draft.error,

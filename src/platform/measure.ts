@@ -62,6 +62,16 @@ function measure(pid: number): TreeUse | undefined {
   };
 }
 
+/** The most memory that the process has had resident since its execve(2) (VmHWM); null when it is gone, or a zombie. */
+export function peakRssKib(pid: number): number | null {
+  try {
+    const found = /^VmHWM:\s*(\d+) kB$/m.exec(readFileSync(`/proc/${pid}/status`, "latin1"));
+    return found === null ? null : Number(found[1]);
+  } catch {
+    return null; // gone
+  }
+}
+
 function readIo(pid: number): string {
   try {
     return readFileSync(`/proc/${pid}/io`, "latin1");

@@ -1,12 +1,14 @@
 /** Starting processes: tasks of steps, with their own streams, and daemons that outlive us. */
 import { constants } from "node:os";
 import type { ExitStatus } from "#job/outcome.ts";
+import { peakRssKib } from "./measure.ts";
 import { registerChild } from "./orphans.ts";
 
 export interface Usage {
   readonly userCpuMs: number;
   readonly systemCpuMs: number;
-  readonly maxRssKib: number;
+  /** Null when the kernel's figure is no more than what this process itself had when it made the child: then it says nothing of the child. */
+  readonly maxRssKib: number | null;
 }
 
 export interface RunningProcess {
@@ -90,7 +92,10 @@ export function spawnTask(command: TaskCommand): RunningProcess & { readonly ter
 
 function running(child: Bun.Subprocess, role: "task" | "tool" = "task"): RunningProcess {
   registerChild(child, role);
-  return { pid: child.pid, exited: child.exited.then(() => exitStatusOf(child)), usage: () => usageOf(child) };
+  // Until its execve(2) the child has our memory, and the kernel counts that too (ru_maxrss of getrusage(2) keeps the most that
+  // any program of the process had). A tool's figures are of no interest.
+  const inheritedKib = role === "task" ? peakRssKib(process.pid) : null;
+  return { pid: child.pid, exited: child.exited.then(() => exitStatusOf(child)), usage: () => usageOf(child, inheritedKib ?? 0) };
 }
 
 export function exitStatusOf(child: Bun.Subprocess): ExitStatus {
@@ -101,13 +106,14 @@ export function exitStatusOf(child: Bun.Subprocess): ExitStatus {
   return { kind: "exited", code: child.exitCode ?? 0 };
 }
 
-function usageOf(child: Bun.Subprocess): Usage | null {
+function usageOf(child: Bun.Subprocess, inheritedKib: number): Usage | null {
   const usage = child.resourceUsage();
   if (usage === undefined) return null;
+  const maxRssKib = Math.round(Number(usage.maxRSS) / 1024);
   return {
     userCpuMs: Math.round(Number(usage.cpuTime.user) / 1000),
     systemCpuMs: Math.round(Number(usage.cpuTime.system) / 1000),
-    maxRssKib: Math.round(Number(usage.maxRSS) / 1024),
+    maxRssKib: maxRssKib > inheritedKib ? maxRssKib : null,
   };
 }
 

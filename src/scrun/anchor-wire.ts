@@ -11,7 +11,7 @@
  */
 import type { JobId } from "#job/id.ts";
 import type { JobRequest, SubmitContext } from "#job/request.ts";
-import type { StagingPlan } from "./staging.ts";
+import type { StagingPlan } from "./staging/staging.ts";
 
 export interface AnchorPlan {
   readonly id: string;

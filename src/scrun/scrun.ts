@@ -3,7 +3,7 @@ import { basename } from "node:path";
 import type { Engine } from "#engine/engine.ts";
 import { BerthError } from "#job/errors.ts";
 import { VERSION } from "#job/version.ts";
-import { COMMAND_OPTIONS, GLOBAL_OPTIONS, has, lastValue, readOptions, type CommandWord, type Given } from "./command-line.ts";
+import { COMMAND_OPTIONS, GLOBAL_OPTIONS, has, lastValue, readOptions, type CommandWord, type Given } from "./commands/command-line.ts";
 import { Log, parseLevel, type LogFormat } from "./log.ts";
 import { findRoot } from "./place.ts";
 
@@ -113,9 +113,9 @@ async function command(globals: readonly Given[], words: readonly string[], scen
   switch (word) {
     case "create": {
       refuseMore(args);
-      const { takeIdAndStartAnchor } = await import("./start-anchor.ts");
+      const { takeIdAndStartAnchor } = await import("./commands/start-anchor.ts");
       const started = takeIdAndStartAnchor({ root, id, given });
-      const { createContainer } = await import("./create.ts");
+      const { createContainer } = await import("./commands/create.ts");
       await createContainer({
         started,
         given,
@@ -130,40 +130,43 @@ async function command(globals: readonly Given[], words: readonly string[], scen
     }
     case "start": {
       refuseMore(args);
-      return await (await import("./commands.ts")).startContainer(root, id, scene.log);
+      return await (await import("./commands/existing-container.ts")).startContainer(root, id, scene.log);
     }
     case "state": {
       refuseMore(args);
-      scene.host.print(JSON.stringify(await (await import("./commands.ts")).stateOf(root, id), null, 2));
+      scene.host.print(JSON.stringify(await (await import("./commands/existing-container.ts")).stateOf(root, id), null, 2));
       return 0;
     }
     case "kill":
-      return await (await import("./commands.ts")).killContainer({ ...call, signalText: args[0] });
+      return await (await import("./commands/existing-container.ts")).killContainer({ ...call, signalText: args[0] });
     case "delete": {
       refuseMore(args);
-      return await (await import("./commands.ts")).deleteContainer(root, id, { isForced: has(given, "force"), log: scene.log });
+      return await (await import("./commands/existing-container.ts")).deleteContainer(root, id, {
+        isForced: has(given, "force"),
+        log: scene.log,
+      });
     }
     case "pause":
     case "resume": {
       refuseMore(args);
-      return await (await import("./commands.ts")).pauseOrResume(call, word);
+      return await (await import("./commands/existing-container.ts")).pauseOrResume(call, word);
     }
     case "exec":
-      return await (await import("./exec.ts")).execIn({ ...call, given, args, openEngine: () => scene.host.openEngine() });
+      return await (await import("./commands/exec.ts")).execIn({ ...call, given, args, openEngine: () => scene.host.openEngine() });
     case "ps":
-      return await (await import("./ps.ts")).listProcesses(call, {
+      return await (await import("./commands/ps.ts")).listProcesses(call, {
         isJson: lastValue(given, "format") === "json",
         psArgs: args,
         print: (text) => scene.host.print(text),
       });
     case "events":
     case "update":
-      return (await import("./commands.ts")).passOn(call);
+      return (await import("./commands/existing-container.ts")).passOn(call);
     case "list":
     case "features":
     case "spec":
     case "run":
-      return await (await import("./more-commands.ts")).moreCommands(word, {
+      return await (await import("./commands/more-commands.ts")).moreCommands(word, {
         ...call,
         given,
         runtimeOptions,
@@ -210,16 +213,17 @@ function logOptions(globals: readonly Given[]): string[] {
 /** `scrun anchor DIR N PID:START [stand-in]`: not for users. The third is its creator's, by which it notices that it is wanted no more. */
 async function anchor([dir = "", preserved = "0", creator = "", standIn]: readonly string[], host: ScrunHost): Promise<number> {
   const { ContainerPlace } = await import("./place.ts");
-  const { runAnchor } = await import("./anchor.ts");
+  const { runAnchor } = await import("./anchor/anchor.ts");
   const id = basename(dir);
+  const place = new ContainerPlace(dir.slice(0, -id.length - 1), id);
   const [pid = 0, startTicks = 0] = creator.split(":").map(Number);
   await using engine = await host.openEngine();
   const { remote } = engine;
   if (remote !== undefined) {
-    const { runRemoteAnchor } = await import("./remote-anchor.ts");
-    return await runRemoteAnchor(new ContainerPlace(dir.slice(0, -id.length - 1), id), Object.assign(engine, { remote }));
+    const { runRemoteAnchor } = await import("./remote/remote-anchor.ts");
+    return await runRemoteAnchor(place, { engine: Object.assign(engine, { remote }), creator: { pid, startTicks } });
   }
-  return await runAnchor(new ContainerPlace(dir.slice(0, -id.length - 1), id), {
+  return await runAnchor(place, {
     engine,
     creator: { pid, startTicks },
     preserved: Array.from({ length: Number(preserved) }, (_, index) => 3 + index),

@@ -45,7 +45,8 @@ export type JournalEntry =
 export interface TaskUsage {
   readonly userCpuMs: number;
   readonly systemCpuMs: number;
-  readonly maxRssKib: number;
+  /** Null: not known. */
+  readonly maxRssKib: number | null;
 }
 
 function journalPath(spoolDir: string): string {

@@ -12,6 +12,7 @@ import { join, resolve } from "node:path";
 import { openStepContainer, type StepContainer } from "#container/step-container.ts";
 import { BerthError } from "#job/errors.ts";
 import { nowMs } from "#job/id.ts";
+import { localTime } from "#job/local-time.ts";
 import { EXIT_ZERO, exitPair, worseExit, type ExitPair } from "#job/outcome.ts";
 import { expandFilePattern } from "#options/file-pattern.ts";
 import { killAll, livingBelow, OrphanReaper } from "#platform/orphans.ts";
@@ -19,6 +20,7 @@ import { findProcess, identify, isAlive, killTree, sendSignal, type ProcessIdent
 import { adoptProcess } from "./adopted-process.ts";
 import { Journal, readJournal, type JournalEntry, type StepResult, type TaskUsage, type TerminateReason } from "./journal.ts";
 import { openMpiStep, type MpiStep } from "./mpi.ts";
+import { PeakMemory } from "./peak-memory.ts";
 import { SCRIPT_FILE, type StepPlan } from "./plan.ts";
 import { StreamOpener } from "./stdio.ts";
 import { Task, type OutputStream, type TaskHost } from "./task.ts";
@@ -46,6 +48,8 @@ export class RunningStep {
   readonly #killed = new AbortController();
   /** By node: several nodes of one step may be this host. */
   readonly #containers = new Map<string, StepContainer>();
+  /** By task. */
+  readonly #peaks = new PeakMemory<Task>();
   #mpi: MpiStep | null = null;
   #annotations: Readonly<Record<string, string>> = {};
   #terminated: TerminateReason | null = null;
@@ -158,11 +162,15 @@ export class RunningStep {
     for (let rank = 0; rank < this.plan.facts.tasks; rank++) this.#tasks.push(new Task(host, this.#place(rank)));
     this.#takeOver();
     this.#running = this.#tasks.length;
+    this.#peaks.watch(() =>
+      this.#tasks.flatMap((task) => (task.status === undefined && task.pid !== null ? [[task, task.pid] as const] : [])),
+    );
     const ends = this.#tasks.map((task) => this.#follow(task));
     await Promise.all(this.#tasks.map((task) => task.opened));
     onStarted();
     await Promise.all(ends);
     clearTimeout(this.#killTimer);
+    this.#peaks.stop();
     let exit: ExitPair = EXIT_ZERO;
     for (const task of this.#tasks) if (task.status !== undefined) exit = worseExit(exit, exitPair(task.status));
     return this.#conclude(exit, null);
@@ -284,7 +292,7 @@ export class RunningStep {
     } else {
       await Promise.race([task.drained, Bun.sleep(OUTPUT_LAG_MS)]);
     }
-    this.#journal.append({ kind: "exited", task: rank, status, usage: task.process?.usage() ?? null });
+    this.#journal.append({ kind: "exited", task: rank, status, usage: this.#usageOf(task) });
     this.#listener.event({ event: "exited", task: rank, node: task.place.node.name, status });
   }
 
@@ -312,15 +320,20 @@ export class RunningStep {
     return result;
   }
 
+  #usageOf(task: Task): TaskUsage | null {
+    const usage = task.process?.usage() ?? null;
+    return usage === null ? null : { ...usage, maxRssKib: usage.maxRssKib ?? this.#peaks.of(task) };
+  }
+
   #usage(): StepResult["usage"] {
     const usages: readonly (readonly [Task, TaskUsage])[] = this.#tasks.flatMap((task) => {
-      const usage = task.process?.usage();
-      return usage == null ? [] : [[task, usage] as const];
+      const usage = this.#usageOf(task);
+      return usage === null ? [] : [[task, usage] as const];
     });
-    const largest = usages.reduce<(typeof usages)[number] | undefined>(
-      (best, entry) => (best === undefined || entry[1].maxRssKib > best[1].maxRssKib ? entry : best),
-      undefined,
-    );
+    const largest = usages.reduce<(typeof usages)[number] | undefined>((best, entry) => {
+      const { maxRssKib } = entry[1];
+      return maxRssKib !== null && maxRssKib > (best?.[1].maxRssKib ?? -1) ? entry : best;
+    }, undefined);
     return {
       userCpuMs: usages.reduce((sum, [, usage]) => sum + usage.userCpuMs, 0),
       systemCpuMs: usages.reduce((sum, [, usage]) => sum + usage.systemCpuMs, 0),
@@ -418,12 +431,4 @@ export class RunningStep {
 /** The first of the configuration directories that has an oci.conf. */
 function findConfigDir(dirs: readonly string[]): string | null {
   return dirs.find((dir) => existsSync(join(dir, "oci.conf"))) ?? null;
-}
-
-function localTime(date: Date): string {
-  const two = (value: number) => String(value).padStart(2, "0");
-  return (
-    `${date.getFullYear()}-${two(date.getMonth() + 1)}-${two(date.getDate())}` +
-    `T${two(date.getHours())}:${two(date.getMinutes())}:${two(date.getSeconds())}`
-  );
 }

@@ -276,4 +276,17 @@ describe("sstat", () => {
     await site.run(["scancel", "-n", "measured"]);
     await srun.outcome;
   });
+
+  test("sacct tells of a task that was too short to be measured nothing, and of a large one what it used", async () => {
+    await site.run(["srun", "-J", "short", "true"]);
+    await site.run(["srun", "-J", "large", "dd", "if=/dev/zero", "of=/dev/null", "bs=200M", "count=1"]);
+    const use = async (name: string) => {
+      const { stdout } = await site.run(["sacct", "-n", "-P", "--noconvert", "-s", "CD", "--name", name, "-o", "JobID,MaxRSS,MaxRSSTask"]);
+      return stdout.trim().split("\n").slice(1);
+    };
+    expect(await until("the short step's record", async () => (await use("short"))[0])).toMatch(/^\d+\.0\|\|$/);
+    const large = await until("the large step's record", async () => (await use("large"))[0]);
+    expect(large).toMatch(/^\d+\.0\|\d+K\|0$/);
+    expect(Number.parseInt(large.split("|")[1] ?? "", 10)).toBeGreaterThan(200 * 1024);
+  });
 });

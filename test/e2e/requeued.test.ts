@@ -49,6 +49,23 @@ test("each run has a record with its own steps", async () => {
   expect(await sacct(id, "-X", "-s", "RQ", "-S", "now-1hour", "-E", "now")).toEqual([""]);
 });
 
+test("a run whose node was set down is a node failure", async () => {
+  const id = await site.sbatch(
+    "#!/bin/sh\necho run$SLURM_RESTART_COUNT\nexec sleep 1000\n",
+    "--requeue",
+    "--open-mode=append",
+    "-o",
+    "down.out",
+  );
+  await site.written("down.out", "run\n");
+  const { stdout } = await site.run(["squeue", "-h", "-j", String(id), "-o", "%N"]);
+  await site.run(["scontrol", "update", `NodeName=${stdout.trim()}`, "State=DOWN", "Reason=test"]);
+  await until("the earlier run", async () => (await sacct(id, "-D", "-X"))[0] === `${id}|NODE_FAIL|0:0`);
+  await site.run(["scontrol", "update", `NodeName=${stdout.trim()}`, "State=RESUME"]);
+  await site.run(["scancel", String(id)]);
+  await ended(id);
+});
+
 test("a database of the version before is taken over", async () => {
   const id = await site.sbatch("#!/bin/sh\nexit 3\n", "-o", "/dev/null");
   await ended(id);

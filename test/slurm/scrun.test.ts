@@ -95,6 +95,14 @@ describe.skipIf(site === undefined)("scrun on a cluster", () => {
     await noJobs();
   }, 90_000);
 
+  test("an anchor whose create was killed does not wait for its plan", async () => {
+    const dir = join(on.runtime, "scrun", "c-orphan");
+    mkdirSync(dir, { recursive: true, mode: 0o700 });
+    const nobody = `${2 ** 31 - 1}:1`;
+    expect((await shell(`timeout 30 ${BERTH} scrun anchor ${dir} 0 ${nobody} </dev/null >orphan.out 2>&1`)).code).toBe(1);
+    expect([text("orphan.out"), existsSync(dir)]).toEqual(["", false]);
+  }, 60_000);
+
   test("killed by its engine, and withdrawn while its job waits", async () => {
     const dir = bundle("b-kill", ["sleep", "1000"]);
     const filler = (await on.berth("sbatch", "--parsable", "--exclusive", "-o", "/dev/null", "--wrap", "sleep 1000")).stdout.trim();

@@ -1,12 +1,13 @@
 /** Nodes, partitions and settings as the show commands want them. */
 import { readFileSync } from "node:fs";
-import { arch, freemem, loadavg, release, uptime, version } from "node:os";
+import { arch, freemem, loadavg, release, uptime, userInfo, version } from "node:os";
 import { nowMs, type EpochMs } from "#job/id.ts";
 import type { JobRecord, NodeRecord, NodeShare, PartitionRecord } from "#job/record.ts";
 import { SLURM_VERSION } from "#job/version.ts";
 import type { EngineConfig } from "../engine.ts";
 import type { ClusterConfig } from "./config.ts";
 import type { Controller } from "./controller.ts";
+import { allSettings } from "./settings.ts";
 
 const ARCHITECTURES: Readonly<Record<string, string>> = { x64: "x86_64", arm64: "aarch64" };
 
@@ -101,46 +102,46 @@ export function partitionRecords(config: ClusterConfig): PartitionRecord[] {
   });
 }
 
-/** slurm.conf's names, in their order; what the engine does not have is not shown. */
+/** slurm.conf's names, in the order and form of `scontrol show config`. */
 export function describeConfig(controller: Controller, host: string): EngineConfig {
   const { config, paths } = controller;
-  const settings: Record<string, string> = {
-    AccountingStorageType: "accounting_storage/berth",
-    AuthType: "auth/peercred",
-    BackupAddr: "(null)",
+  const user = userInfo();
+  return allSettings({
+    AccountingStorageUser: user.username,
+    BOOT_TIME: localTime(controller.startedAt),
     ClusterName: config.clusterName,
-    CompleteWait: "0 sec",
-    DefMemPerNode: "UNLIMITED",
-    EnforcePartLimits: "NO",
     FirstJobId: String(config.firstJobId),
-    JobAcctGatherType: "jobacct_gather/process_tree",
+    JobCompUser: user.username,
     JobRequeue: config.jobRequeue ? "1" : "0",
-    InteractiveStepOptions: "--interactive --preserve-env --pty $SHELL",
     KillWait: `${config.killWaitSeconds} sec`,
-    LaunchParameters: "use_interactive_step",
     Licenses:
       Object.entries(config.licenses)
         .map(([name, count]) => `${name}:${count}`)
         .join(",") || "(null)",
     MaxArraySize: String(config.maxArraySize),
+    MaxNodeCount: String(config.nodes.length),
     MinJobAge: `${config.minJobAgeSeconds} sec`,
-    MpiDefault: "none",
-    PriorityType: "priority/basic",
-    ProctrackType: "proctrack/subreaper",
-    SchedulerType: "sched/backfill",
-    SelectType: "select/cons_tres",
-    SelectTypeParameters: "CR_CPU",
+    MpiDefault: config.mpiDefault ?? "none",
+    MULTIPLE_SLURMD: config.nodes.length > 1 ? "Yes" : "No",
+    NEXT_JOB_ID: controller.store.meta("nextJobId") ?? String(config.firstJobId),
     SLURM_CONF: config.file,
     SLURM_VERSION,
-    SlurmctldHost: host,
+    "SlurmctldHost[0]": host,
     SlurmctldLogFile: `${paths.state}/berthd.log`,
+    SlurmdLogFile: `${paths.state}/berthd.log`,
     SlurmdSpoolDir: paths.spool,
-    StateSaveLocation: paths.state,
+    SlurmdUser: `${user.username}(${user.uid})`,
+    SlurmUser: `${user.username}(${user.uid})`,
     SrunEpilog: config.srunEpilog ?? "(null)",
     SrunProlog: config.srunProlog ?? "(null)",
+    StateSaveLocation: paths.state,
     TaskEpilog: config.taskEpilog ?? "(null)",
     TaskPlugin: config.bindsTasks ? "task/affinity" : "task/none",
     TaskProlog: config.taskProlog ?? "(null)",
-  };
-  return Object.entries(settings).sort(([a], [b]) => (a.toLowerCase() < b.toLowerCase() ? -1 : 1));
+  });
+}
+
+/** 2026-11-21T08:50:01, by this host's clock. */
+function localTime(at: EpochMs): string {
+  return new Date(at - new Date(at).getTimezoneOffset() * 60_000).toISOString().slice(0, 19);
 }

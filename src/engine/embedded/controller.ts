@@ -17,27 +17,25 @@ import { parseDependency, type Dependency } from "#options/dependency.ts";
 import { isAlive, type ProcessIdentity } from "#platform/process-tree.ts";
 import type { StepResult } from "#step/journal.ts";
 import type { MeasuredStep, AllocationInfo, JobTarget, OwnStepRequest, StepRequest } from "../engine.ts";
-import { admit, askOf, batchFiles, partitionOf, type Submitter } from "./admission.ts";
+import { admit, batchFiles, type Submitter } from "./admission.ts";
 import { ClusterControl } from "./cluster-control.ts";
 import type { ClusterConfig } from "./config.ts";
 import type { DaemonPool } from "./daemon-pool.ts";
 import { Eligibility } from "./eligibility.ts";
 import { JobBook, type Log } from "./job-book.ts";
 import { JobControl } from "./job-control.ts";
-import { heldShare } from "./cluster-view.ts";
 import { allocatedTres, jobFacts } from "./job-facts.ts";
 import { Alarm, type LiveJob, type Holder, type LiveStep } from "./live-job.ts";
 import type { Paths } from "./paths.ts";
+import { Passes } from "./passes.ts";
 import type { Placement } from "./placement.ts";
-import { FIRST_PRIORITY, REQUEUED_HELD, requeueReason } from "./priority.ts";
+import { FIRST_PRIORITY, requeueReason } from "./priority.ts";
+import { Recovery } from "./recovery.ts";
 import { Resources } from "./resources.ts";
-import { schedule, type Holding } from "./scheduler.ts";
 import { StepManager, type StepManagerHost } from "./step-manager.ts";
 import type { Store } from "./store.ts";
-import type { CreatedOwnStep, CreatedStep, FoundStep, PassTimes } from "./wire.ts";
+import type { CreatedOwnStep, CreatedStep, FoundStep } from "./wire.ts";
 
-/** Waiting jobs that get a reservation in one pass. */
-const BACKFILL_DEPTH = 100;
 /** How long an interactive allocation outlives the connection of a process that still runs. */
 const RESUME_GRACE_MS = 10_000;
 /** Slurm starts a requeued job about two minutes later (lifecycle §5.4). */
@@ -61,16 +59,11 @@ export class Controller implements StepManagerHost {
   readonly log: ControllerOptions["log"];
   readonly book: JobBook;
   readonly control: JobControl;
-  readonly #eligibility: Eligibility;
   readonly cluster: ClusterControl;
   readonly resources: Resources;
   readonly #steps: StepManager;
-  #isPassQueued = false;
-  #timedPass: Alarm | undefined;
-  /** Queued since the last pass. */
-  readonly #fresh: LiveJob[] = [];
+  readonly passes: Passes;
   readonly startedAt = nowMs();
-  passes: PassTimes = { count: 0, lastMs: 0, longestMs: 0 };
 
   constructor(options: ControllerOptions) {
     this.config = options.config;
@@ -81,9 +74,17 @@ export class Controller implements StepManagerHost {
     this.cluster = new ClusterControl(this.config, this.store);
     this.book = new JobBook(options);
     this.resources = new Resources(this.config.nodes);
-    this.#eligibility = new Eligibility(this.book, {
+    const eligibility = new Eligibility(this.book, {
       endPending: (job, state, reason) => this.#endPending(job, state, reason),
       isConfined: options.isConfined,
+    });
+    this.passes = new Passes({
+      config: this.config,
+      store: this.store,
+      book: this.book,
+      resources: this.resources,
+      eligibility,
+      grant: (job, placements, isBackfill) => this.#grant(job, placements, isBackfill),
     });
     this.#steps = new StepManager(this);
     this.control = new JobControl({
@@ -149,75 +150,14 @@ export class Controller implements StepManagerHost {
   #enqueue(job: LiveJob): void {
     this.book.add(job);
     this.book.queue.add(job);
-    this.#fresh.push(job);
-    this.requestPass();
+    this.passes.queued(job);
   }
 
   // --- Scheduling -----------------------------------------------------------------------------------------------
 
   /** Looks at the queue soon; many requests make one pass. */
   requestPass(): void {
-    if (this.#isPassQueued) return;
-    this.#isPassQueued = true;
-    queueMicrotask(() => {
-      this.#isPassQueued = false;
-      const started = performance.now();
-      this.#pass();
-      const lastMs = performance.now() - started;
-      this.passes = { count: this.passes.count + 1, lastMs, longestMs: Math.max(this.passes.longestMs, lastMs) };
-    });
-  }
-
-  #pass(): void {
-    const now = nowMs();
-    const again = { at: Infinity };
-    const decision = schedule({
-      now,
-      free: this.resources.free(),
-      holdings: this.#holdings(),
-      waiting: this.#eligibility.waiting(now, again),
-      depth: BACKFILL_DEPTH,
-    });
-    for (const { jobId, reason, expectedStartAt } of decision.waits) {
-      const job = this.book.live.get(jobId);
-      if (job !== undefined) this.book.annotate(job, { reason, expectedStartAt, lastSchedEvalAt: now });
-    }
-    let isArrayLeft = false;
-    for (const { jobId, placements, isBackfill } of decision.starts) {
-      const job = this.book.live.get(jobId);
-      if (job === undefined) continue;
-      if (!this.#eligibility.hasLicenses(job)) continue; // an earlier one of this pass took them
-      const task = this.book.splitArray(job);
-      if (task !== job) isArrayLeft = true;
-      this.#grant(task, placements, isBackfill);
-    }
-    // The ones behind the last that was looked at.
-    for (const job of this.#fresh.splice(0))
-      if (job.isQueued && job.record.reason === "None") this.book.annotate(job, { reason: "Priority" });
-    if (isArrayLeft) this.requestPass();
-    this.#timedPass?.stop();
-    this.#timedPass = again.at === Infinity ? undefined : new Alarm(again.at, () => this.requestPass());
-  }
-
-  #holdings(): Holding[] {
-    const holdings: Holding[] = [];
-    for (const { record } of this.book.occupying) {
-      if (record.startedAt === null) continue;
-      const placements = record.shares
-        .map((held) => heldShare(record, held))
-        .map((share) => ({
-          node: share.node,
-          tasks: 0,
-          cpus: share.cpuIds.length,
-          memMib: share.memMib,
-          gres: Object.fromEntries(Object.entries(share.gres).map(([name, ids]) => [name, ids.length])),
-        }));
-      holdings.push({
-        until: record.timeLimitMinutes === null ? Infinity : record.startedAt + record.timeLimitMinutes * 60_000,
-        placements,
-      });
-    }
-    return holdings;
+    this.passes.request();
   }
 
   // --- Running --------------------------------------------------------------------------------------------------
@@ -394,7 +334,7 @@ export class Controller implements StepManagerHost {
     this.requestPass();
   }
 
-  #requeueNow(job: LiveJob, how: NonNullable<LiveJob["requeue"]>): void {
+  #requeueNow(job: LiveJob, { isNodeFailure = false, ...how }: NonNullable<LiveJob["requeue"]>): void {
     job.requeue = null;
     const now = nowMs();
     this.store.transaction(() => {
@@ -402,7 +342,7 @@ export class Controller implements StepManagerHost {
       this.store.saveEarlierRun({
         ...asEarlierRun(job.record, now),
         steps,
-        earlierRun: steps.some(isNodeFailure) ? "NODE_FAIL" : "REQUEUED",
+        earlierRun: isNodeFailure || steps.some(hasLostNode) ? "NODE_FAIL" : "REQUEUED",
       });
       this.book.apply(job, { kind: "requeued", at: now, eligibleAt: (now + REQUEUE_DELAY_MS) as EpochMs, ...how });
     });
@@ -477,7 +417,7 @@ export class Controller implements StepManagerHost {
       for (const step of [...job.steps.values()].filter(({ record }) => record.stepKey !== "batch"))
         for (const node of step.record.nodes) if (failed.includes(node)) this.#steps.message(step, `error: Node failure on ${node}`);
       if (job.record.kind === "batch" && job.record.requeue) {
-        job.requeue = { isHeld: false, description: null };
+        job.requeue = { isHeld: false, description: null, isNodeFailure: true };
         this.#end(job, { state: "PENDING", reason: requeueReason(false), cancelledBy: null });
       } else this.#end(job, { state: "NODE_FAIL", reason: "NodeDown", cancelledBy: null });
     }
@@ -536,121 +476,20 @@ export class Controller implements StepManagerHost {
     this.store.setHolder(job.id, undefined);
   }
 
-  /** When and where a request would start; nothing is kept of it. */
-  tryJob(
-    request: JobRequest,
-    submitter: Submitter,
-  ): { jobId: JobId; startAt: EpochMs; cpus: number; nodes: readonly string[]; partition: string } {
-    const now = nowMs();
-    const jobId = Math.max(Number(this.store.meta("nextJobId") ?? 1), this.config.firstJobId) as JobId;
-    const record = admit(request, { config: this.config, total: this.resources.total(), submitter, jobId, now, priority: 1 });
-    const ask = askOf(request.options, partitionOf(this.config, record.partition), this.config);
-    const durationMs = (record.timeLimitMinutes ?? Infinity) * 60_000;
-    // As many before it as a pass would look at: the answer is an estimate, and a long queue must not hold up everybody.
-    const before = this.#eligibility.waiting(now, { at: Infinity }).take(BACKFILL_DEPTH);
-    const waiting = [...before, { jobId, partition: record.partition, ask, durationMs }];
-    const decision = schedule({ now, free: this.resources.free(), holdings: this.#holdings(), waiting, depth: waiting.length + 1 });
-    const start = decision.starts.find((found) => found.jobId === jobId);
-    const wait = decision.waits.find((found) => found.jobId === jobId);
-    const total = schedule({
-      now,
-      free: this.resources.total(),
-      holdings: [],
-      waiting: [{ jobId, partition: record.partition, ask, durationMs }],
-      depth: 1,
-    });
-    const placements = start?.placements ?? total.starts[0]?.placements;
-    if (placements === undefined) throw slurmError("NODE_CONFIG_UNAVAILABLE");
-    return {
-      jobId,
-      partition: record.partition,
-      startAt: wait?.expectedStartAt ?? now,
-      cpus: placements.reduce((sum, { cpus }) => sum + cpus, 0),
-      nodes: placements.map(({ node }) => node),
-    };
-  }
-
   // --- After a restart ------------------------------------------------------------------------------------------
 
-  /**
-   * Takes up the work of a controller that stopped or was killed. `isSameBoot` is false when the machine was
-   * restarted: then no process of any job exists any more.
-   */
+  /** `isSameBoot` is false when the machine was restarted: then no process of any job exists any more. */
   async recover(isSameBoot: boolean): Promise<void> {
-    const since = (Date.now() - this.config.minJobAgeSeconds * 1000) as EpochMs;
-    for (const record of this.store.recentlyEnded(since)) this.book.remember(record);
-    for (const record of this.store.liveJobs()) await this.#recoverJob(record, isSameBoot);
-    this.requestPass();
-  }
-
-  async #recoverJob(record: JobRecord, isSameBoot: boolean): Promise<void> {
-    const request = this.store.request(record.jobId) ?? this.store.request(record.array?.jobId ?? record.jobId);
-    if (request === undefined) {
-      this.log("job.unreadable", { job: record.jobId });
-      return;
-    }
-    const { dependency } = request.options;
-    const job = this.book.liveJob(record, request, dependency === null ? null : parseDependency(dependency));
-    this.book.add(job);
-    const holder = this.store.holder(job.id);
-    if (holder !== undefined) this.#expectHolder(job, holder);
-    await this.#recoverState(job, isSameBoot);
-    // Not earlier: what a holder that is gone has written down about its end counts more than its absence.
-    this.holderDisconnected(job);
-  }
-
-  async #recoverState(job: LiveJob, isSameBoot: boolean): Promise<void> {
-    const { record } = job;
-    if (job.isQueued) {
-      this.book.queue.add(job);
-      return;
-    }
-    if (record.state === "PENDING") {
-      const isHeld = record.reason === requeueReason(true);
-      job.requeue = { isHeld, description: isHeld ? REQUEUED_HELD : null };
-    }
-    job.lacksCpus = record.state === "SUSPENDED";
-    for (const share of record.shares) this.resources.hold(job.lacksCpus ? { ...share, cpuIds: [] } : share);
-    this.book.occupying.add(job);
-    if (!isSameBoot) {
-      this.#recoverAfterBoot(job);
-      return;
-    }
-    const running = this.store.steps(job.id).filter((step) => !isTerminal(step.state));
-    for (const key of this.store.stepKeys(job.id)) if (typeof key === "number") job.nextStep = Math.max(job.nextStep, key + 1);
-    for (const step of running) await this.#steps.recover(job, step);
-    if (job.isRunning) this.#recoverRunning(job);
-    else {
-      for (const step of job.steps.values()) this.#steps.terminate(step, "cancelled", { hard: false });
-      this.#releaseWhenEmpty(job);
-    }
-  }
-
-  #recoverRunning(job: LiveJob): void {
-    const hasRun = this.store.stepKeys(job.id).includes("batch");
-    if (job.record.kind === "batch" && (job.steps.has("batch") || hasRun)) this.setAlarms(job);
-    else this.#actRunning(job);
-  }
-
-  /** The process that held it is expected to come back; when it is gone, so is the job. */
-  #expectHolder(job: LiveJob, process: ProcessIdentity): void {
-    job.holder = { process, connection: null, notify: () => undefined, ended: () => undefined };
-  }
-
-  #recoverAfterBoot(job: LiveJob): void {
-    const at = nowMs();
-    for (const step of this.store.steps(job.id)) {
-      if (!isTerminal(step.state)) this.store.saveStep({ ...step, state: "NODE_FAIL", endedAt: at });
-    }
-    if (job.record.kind === "batch" && job.record.requeue && job.isRunning) job.requeue = { isHeld: false, description: null };
-    this.book.apply(job, { kind: "exited", exit: EXIT_ZERO });
-    this.#end(
-      job,
-      job.requeue === null
-        ? { state: "NODE_FAIL", reason: "NodeDown", cancelledBy: null }
-        : { state: "PENDING", reason: "None", cancelledBy: null },
-    );
-    this.#releaseWhenEmpty(job);
+    const { config, store, book, resources, log } = this;
+    const hooks = {
+      actRunning: (job: LiveJob) => this.#actRunning(job),
+      setAlarms: (job: LiveJob) => this.setAlarms(job),
+      end: (job: LiveJob, outcome: Outcome) => this.#end(job, outcome),
+      releaseWhenEmpty: (job: LiveJob) => this.#releaseWhenEmpty(job),
+      holderDisconnected: (job: LiveJob) => this.holderDisconnected(job),
+      requestPass: () => this.requestPass(),
+    };
+    await new Recovery({ config, store, book, resources, steps: this.#steps, log, hooks }).run(isSameBoot);
   }
 
   /** A process whose parent died has come to us and ended. */
@@ -675,6 +514,6 @@ function asEarlierRun(job: JobRecord, now: EpochMs): JobRecord {
   return { ...job, endedAt: now, flags: [], ...(isTerminal(job.state) ? {} : { state: "CANCELLED", exit: EXIT_ZERO }) };
 }
 
-function isNodeFailure({ state }: StepRecord): boolean {
+function hasLostNode({ state }: StepRecord): boolean {
   return state === "NODE_FAIL";
 }

@@ -57,7 +57,12 @@ export class LiveJob {
   /** Tasks of an array that have not started, in order; null for single jobs. */
   pendingTasks: number[] | null;
   /** To be requeued when everything of the present run is gone. */
-  requeue: { readonly isHeld: boolean; readonly description: string | null } | null = null;
+  requeue: {
+    readonly isHeld: boolean;
+    readonly description: string | null;
+    /** It is requeued because a node of its run fell. */
+    readonly isNodeFailure?: boolean;
+  } | null = null;
 
   constructor(
     record: JobRecord,

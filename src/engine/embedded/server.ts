@@ -233,7 +233,7 @@ class Client {
       return this.#controller.createOwnStep(request, identify(peer) ?? { pid: peer, startTicks: 0 }, (check) => this.#owned.add(check));
     },
     ownStepReady: ({ jobId, stepKey }) => this.#controller.ownStepReady(jobId, stepKey),
-    tryJob: ({ request }) => this.#controller.tryJob(request, this.#submitter),
+    tryJob: ({ request }) => this.#controller.passes.estimate(request, this.#submitter),
     cancel: (target) => this.#controller.cancel(target, this.#connection.peer.uid),
     cancelEach: ({ targets }) =>
       this.#controller
@@ -299,7 +299,7 @@ class Client {
       runningSteps: Array.from(this.#controller.book.runningSteps(), ({ run, stepKey }) => ({ jobId: run.jobId, stepKey })),
       stateDir: this.#controller.paths.state,
       logFile: this.#options.logFile,
-      passes: this.#controller.passes,
+      passes: this.#controller.passes.times,
     };
   }
 }

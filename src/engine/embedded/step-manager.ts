@@ -4,14 +4,12 @@
  */
 import { mkdirSync, rmSync, writeFileSync } from "node:fs";
 import { connectFrames, parseJsonFrame, type FrameConnection } from "#platform/frames.ts";
-import { gpusOf, stepVariables, batchVariables, taskVariables, type JobFacts, type StepFacts } from "#job/environment.ts";
+import type { JobFacts } from "#job/environment.ts";
 import { slurmError } from "#job/errors.ts";
 import { nowMs, type StepKey } from "#job/id.ts";
 import { EXIT_ZERO, parseWaitStatus } from "#job/outcome.ts";
-import type { StepRecord, Tres } from "#job/record.ts";
+import type { StepRecord } from "#job/record.ts";
 import type { JobRequest } from "#job/request.ts";
-import type { BaseState } from "#job/state.ts";
-import { compressHostlist } from "#options/hostlist.ts";
 import {
   appendToJournal,
   findResult,
@@ -25,16 +23,15 @@ import { readPlan, SCRIPT_FILE, writePlan, type StepPlan } from "#step/plan.ts";
 import type { FromDaemon, ToDaemon } from "#step/wire.ts";
 import { isAlive, killTree, type ProcessIdentity } from "#platform/process-tree.ts";
 import type { MeasuredStep, OwnStepRequest, StepRequest } from "../engine.ts";
-import { defaultOutput } from "./admission.ts";
-import { bindStep } from "./bind-step.ts";
-import { distributionOf, pickCounts, sentProgram, stepStreams, withGpus, withoutGpus } from "./step-plan.ts";
 import { measureSteps } from "./measure-steps.ts";
 import type { ClusterConfig } from "./config.ts";
 import type { DaemonPool } from "./daemon-pool.ts";
+import { endedRecord } from "./ended-step.ts";
 import { Alarm, type LiveJob, type LiveStep } from "./live-job.ts";
 import { stepSocket, stepSpool, type Paths } from "./paths.ts";
-import { asksForDevices, type Devices } from "./step-gres.ts";
+import { StepDrafts, type StepDraft } from "./step-drafts.ts";
 import { layOut, type StepLayout } from "./step-layout.ts";
+import { spaceFor, waitForStepEnd } from "./step-space.ts";
 import type { Store } from "./store.ts";
 import type { CreatedOwnStep, CreatedStep, FoundStep } from "./wire.ts";
 
@@ -60,11 +57,13 @@ const LOSSES_WITHIN_MS = 30_000;
 
 export class StepManager {
   readonly #host: StepManagerHost;
+  readonly #drafts: StepDrafts;
   /** Spool directories of the steps that have not ended. */
   readonly #spools = new Set<string>();
 
   constructor(host: StepManagerHost) {
     this.#host = host;
+    this.#drafts = new StepDrafts(host);
   }
 
   /** Waits for CPUs inside the allocation; resolves when srun may attach. */
@@ -79,7 +78,7 @@ export class StepManager {
       options.signal.throwIfAborted();
       if (job.record.state === "PENDING") throw slurmError("JOB_PENDING");
       if (!job.isRunning) throw slurmError("ALREADY_DONE");
-      const layout = layOut(request, this.#layoutFacts(job, request));
+      const layout = layOut(request, spaceFor(job, request));
       if (layout !== undefined) return { ...(await this.#launch(job, request, layout)), waited };
       const patienceMs = request.immediateSeconds === null ? Infinity : request.immediateSeconds * 1000 - (Date.now() - since);
       if (patienceMs <= 0) throw slurmError("NODES_BUSY");
@@ -89,83 +88,12 @@ export class StepManager {
     }
   }
 
-  #layoutFacts(job: LiveJob, request: StepRequest): Parameters<typeof layOut>[1] {
-    const busy = new Map<string, Set<number>>();
-    const busyGres = new Map<string, Record<string, readonly number[]>>();
-    for (const step of job.steps.values()) {
-      for (const [node, ids] of step.cpuIds) {
-        const set = busy.get(node) ?? new Set<number>();
-        for (const id of ids) set.add(id);
-        busy.set(node, set);
-      }
-      for (const [node, devices] of step.gres) {
-        const held = busyGres.get(node) ?? {};
-        for (const [pool, ids] of Object.entries(devices)) held[pool] = [...(held[pool] ?? []), ...ids];
-        busyGres.set(node, held);
-      }
-    }
-    // A step that is started from inside another one would wait for ever for its parent (commands.md §18.2).
-    const isInsideTaskStep = request.insideStep !== null && request.insideStep !== "batch" && job.steps.has(request.insideStep);
-    return {
-      shares: job.record.shares,
-      busy,
-      busyGres,
-      overlaps: request.options.overlap || request.kind === "interactive" || isInsideTaskStep,
-      jobTasks: job.record.tasks,
-      isJobsOwnStep: job.record.kind === "srun",
-    };
-  }
-
   async #launch(job: LiveJob, request: StepRequest, layout: StepLayout): Promise<{ step: StepRecord; socketPath: string }> {
     const stepKey: StepKey = request.kind === "interactive" ? "interactive" : job.nextStep++;
-    const overlaps = this.#layoutFacts(job, request).overlaps;
-    const record = this.#stepRecord(job, stepKey, {
-      name: request.name,
-      layout,
-      submitLine: request.submit.submitLine,
-      timeLimitMinutes: request.timeLimitMinutes,
-      container: request.container,
-      containerId: request.containerId,
-      srun: { host: request.submit.host, pid: request.submit.sid },
-    });
-    const unbound = this.#stepFacts(job, stepKey, layout, {
-      umask: request.submit.umask,
-      mpi: this.#mpiOf(request),
-      ...distributionOf(job, request, layout),
-    });
-    const { facts: bound, refusal } = bindStep(unbound, layout, request, this.#host.config);
-    const facts = withGpus(bound, request);
-    const preserved = request.options.preserveEnv ? request.submit.environment : {};
-    const isHolder = asksForDevices(request.resources) && !overlaps;
-    const sent = sentProgram(request, { jobId: job.id, stepKey, node: record.nodes[0] ?? "" });
-    const plan: StepPlan = {
-      ...this.#commonPlan(job, stepKey, facts),
-      commands: request.options.taskCommands ?? [sent?.command ?? request.options.command],
-      environment: {
-        ...withoutGpus(request.submit.environment, job),
-        ...stepVariables(this.#host.jobFacts(job), facts),
-        ...pickCounts(preserved),
-        ...sent?.variables,
-      },
-      workDir: request.submit.workDir,
-      rlimits: request.submit.rlimits,
-      ...stepStreams(request, layout.tasks),
-      terminal: request.hasTerminal,
-      container: request.container === null ? null : { bundle: request.container, gres: gresOf(layout) },
-      refusal,
-      heldGres: isHolder ? Object.fromEntries(devicesOf(layout)) : {},
-      isBatch: false,
-      taskProlog: request.options.taskProlog,
-      taskEpilog: request.options.taskEpilog,
-    };
-    const held = { cpuIds: overlaps ? new Map() : cpusOf(layout), gres: isHolder ? devicesOf(layout) : new Map() };
-    const step = await this.#start(job, record, plan, held);
+    const draft = this.#drafts.step(job, stepKey, request, { layout, overlaps: spaceFor(job, request).overlaps });
+    const step = await this.#start(job, draft);
     await Promise.race([step.ready.promise, step.ended.promise, Bun.sleep(READY_MS)]);
-    return { step: step.record, socketPath: plan.socketPath };
-  }
-
-  #mpiOf({ kind, options }: StepRequest): string | null {
-    return options.mpi ?? (kind === "interactive" ? null : this.#host.config.mpiDefault);
+    return { step: step.record, socketPath: draft.plan.socketPath };
   }
 
   measure(job: LiveJob): MeasuredStep[] {
@@ -184,57 +112,17 @@ export class StepManager {
   createOwn(job: LiveJob, request: OwnStepRequest, owner: ProcessIdentity): CreatedOwnStep {
     const [share] = job.record.shares;
     if (share === undefined) throw new Error(`job ${job.id} has no nodes`);
-    const { paths, store, config } = this.#host;
-    const layout: StepLayout = {
-      tasks: 1,
-      isCyclic: false,
-      nodes: [{ name: share.node, ranks: [0], cpuIds: share.cpuIds, gres: share.gres }],
-    };
+    const { store, config } = this.#host;
     const stepKey = job.nextStep++;
-    const record: StepRecord = {
-      ...this.#stepRecord(job, stepKey, {
-        name: request.name,
-        layout,
-        submitLine: request.submit.submitLine,
-        timeLimitMinutes: null,
-        container: request.container,
-        containerId: request.containerId,
-        srun: { host: request.submit.host, pid: owner.pid },
-      }),
-      annotations: request.annotations,
-    };
-    const facts = this.#stepFacts(job, stepKey, layout, { umask: request.submit.umask, mpi: null, distribution: null, planeSize: null });
-    const environment = { ...stepVariables(this.#host.jobFacts(job), facts), ...taskVariables(facts, { rank: 0 }) };
-    const plan: StepPlan = {
-      ...this.#commonPlan(job, stepKey, facts),
-      isOwned: true,
-      commands: [],
-      environment,
-      workDir: request.submit.workDir,
-      rlimits: {},
-      stdin: { kind: "null" },
-      stdout: { kind: "null" },
-      stderr: { kind: "null" },
-      terminal: null,
-      container: request.container === null ? null : { bundle: request.container, gres: gresOf(layout) },
-      isBatch: false,
-      taskProlog: null,
-      taskEpilog: null,
-    };
+    const { record, plan, held } = this.#drafts.ownStep(job, stepKey, request, { owner, share });
+    const { environment, socketPath } = plan;
     const spoolDir = this.#makeSpool(job, stepKey, plan);
     using journal = new Journal(spoolDir);
     journal.append({ kind: "daemon", process: owner });
     store.saveStep(record);
-    this.#track(job, record, { cpuIds: new Map(), gres: new Map(), isOwned: true });
-    return {
-      step: record,
-      job: job.record,
-      socketPath: stepSocket(paths, job.record, stepKey),
-      spoolDir,
-      environment,
-      gres: share.gres,
-      killWaitSeconds: config.killWaitSeconds,
-    };
+    this.#track(job, record, { ...held, isOwned: true });
+    const { killWaitSeconds } = config;
+    return { step: record, job: job.record, socketPath, spoolDir, environment, gres: share.gres, killWaitSeconds };
   }
 
   /** From now on we hear from the owner, and notice when it is gone. */
@@ -254,159 +142,11 @@ export class StepManager {
     const { batch } = request;
     const [share] = job.record.shares;
     if (batch === null || share === undefined) throw new Error(`job ${job.id} has no script or no nodes`);
-    const layout: StepLayout = {
-      tasks: 1,
-      isCyclic: false,
-      nodes: [{ name: share.node, ranks: [0], cpuIds: share.cpuIds, gres: share.gres }],
-    };
-    const record = this.#stepRecord(job, "batch", {
-      name: "batch",
-      layout,
-      submitLine: null,
-      timeLimitMinutes: null,
-      srun: null,
-      container: job.record.container,
-      containerId: job.record.containerId,
-    });
-    const facts = this.#stepFacts(job, "batch", layout, { umask: request.submit.umask, mpi: null, distribution: null, planeSize: null });
-    const environment = request.submit.environment;
-    const output = batch.output ?? defaultOutput(job.record);
-    const isAppend = batch.openMode === "append";
-    const spool = stepSpool(this.#host.paths, job.record, "batch");
-    const script = job.record.container === null ? `${spool}/${SCRIPT_FILE}` : "/tmp/slurm/startup";
-    const exportText = batch.export.text;
-    const plan: StepPlan = {
-      ...this.#commonPlan(job, "batch", facts),
-      commands: [[script, ...batch.args]],
-      environment: {
-        ...environment,
-        ...batchVariables(this.#host.jobFacts(job), { hasTmpdir: environment["TMPDIR"] !== undefined }),
-        ...(exportText === null ? {} : { SLURM_EXPORT_ENV: exportText }),
-      },
-      workDir: request.submit.workDir,
-      rlimits: request.submit.rlimits,
-      stdin: batch.input === null ? { kind: "null" } : { kind: "file", pattern: batch.input, append: false },
-      stdout: { kind: "file", pattern: output, append: isAppend },
-      stderr: batch.error === null ? { kind: "stdout" } : { kind: "file", pattern: batch.error, append: isAppend },
-      terminal: null,
-      container: job.record.container === null ? null : { bundle: job.record.container, gres: gresOf(layout) },
-      isBatch: true,
-      taskProlog: null,
-      taskEpilog: null,
-    };
-    await this.#start(job, record, plan, { cpuIds: new Map(), gres: new Map() }, batch.script);
-  }
-
-  #commonPlan(
-    job: LiveJob,
-    stepKey: StepKey,
-    facts: StepFacts,
-  ): Pick<
-    StepPlan,
-    | "facts"
-    | "jobName"
-    | "user"
-    | "arrayJobId"
-    | "arrayTaskId"
-    | "killWaitSeconds"
-    | "socketPath"
-    | "configDirs"
-    | "stateDir"
-    | "runtimeRoot"
-    | "siteTaskProlog"
-    | "siteTaskEpilog"
-  > {
-    const { config, paths } = this.#host;
-    return {
-      facts,
-      jobName: job.record.name,
-      user: { name: job.record.userName, uid: job.record.userId, gid: job.record.groupId },
-      arrayJobId: job.record.array?.jobId ?? job.id,
-      arrayTaskId: job.record.array?.taskId ?? null,
-      killWaitSeconds: config.killWaitSeconds,
-      socketPath: stepSocket(paths, job.record, stepKey),
-      configDirs: paths.configDirs,
-      stateDir: paths.state,
-      runtimeRoot: paths.runtimeRoot,
-      siteTaskProlog: config.taskProlog,
-      siteTaskEpilog: config.taskEpilog,
-    };
-  }
-
-  #stepRecord(
-    job: LiveJob,
-    stepKey: StepKey,
-    facts: {
-      readonly name: string;
-      readonly layout: StepLayout;
-      readonly submitLine: string | null;
-      readonly timeLimitMinutes: number | null;
-      readonly container: string | null;
-      readonly containerId: string | null;
-      readonly srun: { readonly host: string; readonly pid: number } | null;
-    },
-  ): StepRecord {
-    const { layout } = facts;
-    const cpus = layout.nodes.reduce((sum, node) => sum + node.cpuIds.length, 0);
-    const gres: Record<string, number> = {};
-    for (const node of layout.nodes) for (const [name, ids] of Object.entries(node.gres)) gres[name] = (gres[name] ?? 0) + ids.length;
-    const allocated: Tres = { cpus, memMib: job.record.allocated?.memMib ?? null, nodes: layout.nodes.length, gres };
-    return {
-      jobId: job.id,
-      stepKey,
-      name: facts.name,
-      userId: job.record.userId,
-      userName: job.record.userName,
-      partition: job.record.partition,
-      state: "RUNNING",
-      exit: EXIT_ZERO,
-      cancelledBy: null,
-      startedAt: nowMs(),
-      endedAt: null,
-      suspendedMs: 0,
-      timeLimitMinutes: facts.timeLimitMinutes,
-      nodes: layout.nodes.map((node) => node.name),
-      tasksPerNode: layout.nodes.map((node) => node.ranks.length),
-      cpus,
-      tasks: layout.tasks,
-      allocated,
-      distribution: stepKey === "batch" ? null : layout.isCyclic || layout.tasks === layout.nodes.length ? "cyclic" : "block",
-      srunHost: facts.srun?.host ?? null,
-      srunPid: facts.srun?.pid ?? null,
-      container: facts.container,
-      containerId: facts.containerId,
-      submitLine: facts.submitLine,
-      usage: null,
-    };
-  }
-
-  #stepFacts(
-    job: LiveJob,
-    stepKey: StepKey,
-    layout: StepLayout,
-    options: Pick<StepFacts, "umask" | "mpi" | "distribution" | "planeSize">,
-  ): StepFacts {
-    return {
-      jobId: job.id,
-      stepKey,
-      nodes: layout.nodes.map((node) => ({ name: node.name, ranks: node.ranks, cpus: node.cpuIds.length, gpus: gpusOf(node.gres) })),
-      nodeList: compressHostlist(layout.nodes.map((node) => node.name)),
-      tasks: layout.tasks,
-      umask: options.umask,
-      mpi: options.mpi,
-      distribution: options.distribution,
-      planeSize: options.planeSize,
-    };
+    await this.#start(job, this.#drafts.batchStep(job, request, { batch, share }), batch.script);
   }
 
   /** Spool first, then the record, then the daemon: what a crash leaves between two of them is swept at the next start, or made anew. */
-  async #start(
-    job: LiveJob,
-    record: StepRecord,
-    plan: StepPlan,
-    held: Pick<LiveStep, "cpuIds" | "gres">,
-    script?: string,
-  ): Promise<LiveStep> {
+  async #start(job: LiveJob, { record, plan, held }: StepDraft, script?: string): Promise<LiveStep> {
     const { store, pool } = this.#host;
     const spool = this.#makeSpool(job, record.stepKey, plan);
     if (script !== undefined) writeFileSync(`${spool}/${SCRIPT_FILE}`, script, { mode: 0o700, flag: "wx" });
@@ -549,29 +289,7 @@ export class StepManager {
   #finish(job: LiveJob, step: LiveStep, result: StepResult): void {
     if (job.steps.get(step.record.stepKey) !== step) return; // told twice
     clearTimeout(step.retry);
-    const { exit } = result;
-    // A step that ends with its job's limit is cancelled; only its own limit makes it TIMEOUT (lifecycle §5.1).
-    const state: BaseState =
-      result.terminated === "timeLimit" && step.record.timeLimitMinutes !== null
-        ? "TIMEOUT"
-        : result.terminated === "nodeFailure"
-          ? "NODE_FAIL"
-          : result.outOfMemory
-            ? "OUT_OF_MEMORY"
-            : result.terminated === "cancelled" || exit.signal !== 0
-              ? "CANCELLED"
-              : exit.code !== 0
-                ? "FAILED"
-                : "COMPLETED";
-    const { annotations = {} } = result;
-    const ended: StepRecord = {
-      ...step.record,
-      state,
-      exit,
-      endedAt: result.endedAt,
-      usage: result.usage,
-      ...(Object.keys(annotations).length === 0 ? {} : { annotations }),
-    };
+    const ended = endedRecord(step.record, result);
     try {
       this.#host.store.proveRoom(JSON.stringify([ended, job.record]));
     } catch (error) {
@@ -643,29 +361,4 @@ function isLaunching(entries: readonly JournalEntry[]): boolean {
   return entries.some(
     (entry) => entry.kind === "launching" && !entries.some((other) => other.kind === "started" && other.task === entry.task),
   );
-}
-
-function devicesOf(layout: StepLayout): Map<string, Devices> {
-  return new Map(layout.nodes.map((node) => [node.name, node.gres]));
-}
-
-function cpusOf(layout: StepLayout): Map<string, readonly number[]> {
-  return new Map(layout.nodes.map((node) => [node.name, node.cpuIds]));
-}
-
-async function waitForStepEnd(job: LiveJob, options: { readonly signal: AbortSignal; readonly patienceMs: number }): Promise<void> {
-  const { promise, resolve } = Promise.withResolvers<void>();
-  job.stepWaiters.add(resolve);
-  options.signal.addEventListener("abort", () => resolve(), { once: true });
-  const timer = Number.isFinite(options.patienceMs) ? setTimeout(resolve, options.patienceMs) : undefined;
-  try {
-    await promise;
-  } finally {
-    clearTimeout(timer);
-    job.stepWaiters.delete(resolve);
-  }
-}
-
-function gresOf(layout: StepLayout): Record<string, StepLayout["nodes"][number]["gres"]> {
-  return Object.fromEntries(layout.nodes.map((node) => [node.name, node.gres]));
 }

@@ -8,15 +8,15 @@ import type { LiveJob } from "./live-job.ts";
 import { bindGpus } from "./step-gres.ts";
 import type { StepLayout } from "./step-layout.ts";
 
-/** What tasks are told: in a job of srun's own only what was asked for, or follows from -c; in an allocation also what came of it. */
+/** What tasks are told: in a job of srun's own only what was asked for, or follows from memory; in an allocation also what came of it. */
 export function distributionOf(
   job: LiveJob,
   { resources }: StepRequest,
   layout: StepLayout,
 ): Pick<StepFacts, "distribution" | "planeSize"> {
-  const { distribution, planeSize, cpusPerTask } = resources;
+  const { distribution, planeSize, memPerNodeMib, memPerCpuMib } = resources;
   if (distribution !== null) return { distribution, planeSize: distribution === "plane" ? planeSize : null };
-  const isTold = job.record.kind !== "srun" || cpusPerTask !== null;
+  const isTold = job.record.kind !== "srun" || (memPerNodeMib ?? memPerCpuMib ?? 0) > 0;
   return { distribution: !isTold ? null : layout.tasks <= layout.nodes.length ? "cyclic" : "block", planeSize: null };
 }
 

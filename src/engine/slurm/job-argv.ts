@@ -1,5 +1,6 @@
 /** A request as options of the site's sbatch, salloc and srun (commands.md §2 to §4). Pure. */
 import type { StepRequest } from "../engine.ts";
+import { localTime } from "#job/local-time.ts";
 import type { JobOptions, JobRequest } from "#job/request.ts";
 
 export function jobArgv(options: JobOptions, kind: JobRequest["kind"]): string[] {
@@ -44,8 +45,8 @@ export function jobArgv(options: JobOptions, kind: JobRequest["kind"]): string[]
   flag("no-kill", options.noKill);
   add("time", options.timeLimitMinutes === "unlimited" ? "UNLIMITED" : options.timeLimitMinutes);
   add("time-min", options.timeMinMinutes);
-  add("begin", options.beginAt === null ? null : pointInTime(options.beginAt));
-  add("deadline", options.deadlineAt === null ? null : pointInTime(options.deadlineAt));
+  add("begin", options.beginAt === null ? null : localTime(new Date(options.beginAt)));
+  add("deadline", options.deadlineAt === null ? null : localTime(new Date(options.deadlineAt)));
   add("dependency", options.dependency);
   add("kill-on-invalid-dep", options.killOnInvalidDependency === null ? null : options.killOnInvalidDependency ? "yes" : "no");
   flag("hold", options.hold);
@@ -100,13 +101,6 @@ function range(min: number, max: number | null): string {
 
 function mebibytes(value: number | null): string | null {
   return value === null ? null : `${value}M`;
-}
-
-/** Local time, as Slurm reads it. */
-function pointInTime(at: number): string {
-  const date = new Date(at);
-  const two = (value: number) => String(value).padStart(2, "0");
-  return `${date.getFullYear()}-${two(date.getMonth() + 1)}-${two(date.getDate())}T${two(date.getHours())}:${two(date.getMinutes())}:${two(date.getSeconds())}`;
 }
 
 function warnSignal(signal: JobOptions["warnSignal"]): string | null {

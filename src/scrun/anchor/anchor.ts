@@ -1,0 +1,308 @@
+/**
+ * The anchor: the process that stands behind a container. It is there from `create` to the container's end, holds the job, and ends with the container's
+ * exit status, which it tells who stands for it before the engine (stand-in.ts).
+ *
+ *   plan ─► ask for the job ─┬─ granted ─► step ─► runtime create ─► CREATED ─► start ─► RUNNING ─► ended ─► exit status
+ *                            └─ queued: CREATED for the engine; the rest follows `start`, when the job is granted
+ *
+ * Here is that life; what others say to it is in conversation.ts, what the real runtime does in runtime-container.ts. The container has
+ * the anchor's own stdio, handed on; a terminal goes from the runtime to the engine without us. When the anchor is killed, the controller
+ * kills the container and ends the job; when the controller is killed, the anchor goes on, and the next one takes up the step (engine.ts, OwnStep).
+ */
+import type { AbortReason, Engine, HeldAllocation, OwnStep, OwnStepOrder } from "#engine/engine.ts";
+import { BerthError } from "#job/errors.ts";
+import { localTime } from "#job/local-time.ts";
+import { shellCode, type ExitStatus } from "#job/outcome.ts";
+import { failFast } from "#platform/fail-fast.ts";
+import { becomeSubreaper } from "#platform/libc.ts";
+import { killAll, OrphanReaper } from "#platform/orphans.ts";
+import type { ProcessIdentity } from "#platform/process-tree.ts";
+import { leaveControllerToOthers } from "#platform/start-controller.ts";
+import { AnchorStaging } from "../staging/anchor-staging.ts";
+import type { AnchorPlan } from "../anchor-wire.ts";
+import { askForJob, stageInWhileTold } from "./ask-for-job.ts";
+import { Conversation, type PauseNews, type Subject } from "./conversation.ts";
+import { CANCELLED, NOT_RUN, statusAfter, statusOfRuntimeFailure } from "./failures.ts";
+import type { ContainerPlace, ContainerState } from "../place.ts";
+import { RuntimeContainer } from "./runtime-container.ts";
+import { tellStandIn } from "../stand-in/stand-in.ts";
+import { printOnTerminalOf } from "./terminal.ts";
+
+const SIGTERM = 15;
+const SIGKILL = 9;
+const SIGCONT = 18;
+const SIGSTOP = 19;
+/** When the start is over: an anchor may live for weeks. */
+const SHRINK_MS = 500;
+const never = new AbortController().signal;
+
+export interface AnchorOptions {
+  readonly engine: Engine;
+  /** Who waits for the answer. */
+  readonly creator: ProcessIdentity;
+  /** Fds for the container, beside 0, 1 and 2. */
+  readonly preserved: readonly number[];
+  /** Where to say the exit status; undefined when nobody stands for us (stand-in.ts). */
+  readonly standInFd: number | undefined;
+}
+
+export async function runAnchor(place: ContainerPlace, options: AnchorOptions): Promise<number> {
+  failFast((error) => console.error(`scrun: error: ${error instanceof Error ? error.message : String(error)}`));
+  becomeSubreaper();
+  const anchor = new Anchor(place, options);
+  const code = shellCode(await anchor.run());
+  if (options.standInFd === undefined || (await tellStandIn(place, options.standInFd, code))) anchor.tidy();
+  return code;
+}
+
+class Anchor implements Subject {
+  readonly #engine: Engine;
+  readonly #reaper = new OrphanReaper();
+  readonly #staging: AnchorStaging;
+  readonly #container: RuntimeContainer;
+  readonly #talk: Conversation;
+  #plan: AnchorPlan | undefined;
+  #held: HeldAllocation | undefined;
+  #step: OwnStep | undefined;
+  #isStarted = false;
+  #killTimer: ReturnType<typeof setTimeout> | undefined;
+  #ending: AbortReason | undefined;
+  #notRun: ExitStatus = NOT_RUN;
+  #startFailure: ExitStatus | undefined;
+  #isConcluded = false;
+
+  constructor(place: ContainerPlace, options: AnchorOptions) {
+    this.#engine = options.engine;
+    this.#staging = new AnchorStaging(place, this.#reaper);
+    this.#container = new RuntimeContainer(place, { reaper: this.#reaper, preserved: options.preserved });
+    this.#talk = new Conversation(place, { creator: options.creator, subject: this });
+  }
+
+  async run(): Promise<ExitStatus> {
+    // What we start is below us, where everything is the container's, and ends with it.
+    leaveControllerToOthers();
+    using talk = this.#talk;
+    talk.listen();
+    // The engine's first answer takes as long as create needs to read the bundle.
+    const warming = this.#engine.info({ signal: talk.withdrawn }).catch(() => undefined);
+    const plan = await talk.plan();
+    this.#plan = plan;
+    await warming;
+    try {
+      return await this.#live(plan);
+    } catch (error) {
+      // First: create, when it has heard, waits for us only so long.
+      await this.#staging.stageOut();
+      await talk.fail(error);
+      this.#container.kill(SIGKILL);
+      talk.status = "stopped";
+      this.#notRun = statusAfter(error);
+      return talk.withdrawn.aborted ? CANCELLED : this.#notRun;
+    } finally {
+      await this.#release();
+    }
+  }
+
+  async #live(plan: AnchorPlan): Promise<ExitStatus> {
+    const talk = this.#talk;
+    const container = this.#container;
+    await this.#staging.open(plan, { signal: talk.withdrawn });
+    const queued = Promise.withResolvers<"queued">();
+    const granted = this.#allocate(plan, () => queued.resolve("queued"));
+    container.readAhead(plan); // while the controller thinks
+    if ((await Promise.race([granted, queued.promise])) === "queued") {
+      // The terminal has to be there when create ends, so that the container cannot wait for its job. Staging has to: so create waits.
+      const isMadeFirst = plan.hasTerminal && plan.staging === null;
+      if (isMadeFirst) await this.#makeContainer(plan, queuedEnvironment(plan, talk.jobId));
+      if (isMadeFirst || !plan.hasTerminal) talk.created();
+      await granted;
+    }
+    const step = await this.#openStep(plan);
+    this.#step = step;
+    if (!this.isMade) await this.#makeContainer(await this.#stageIn(plan, step), step.environment);
+    await step.ready;
+    if (container.init !== undefined) step.started(container.init);
+    if (talk.withdrawn.aborted) container.kill(SIGKILL); // while it was being made
+    if (talk.status === "creating") talk.created();
+    const exited = container.waitForEnd();
+    // A container may be killed before it is started.
+    if ((await Promise.race([talk.startWanted, exited])) === undefined) await this.#start();
+    return await this.#conclude(await exited);
+  }
+
+  // --- The job ------------------------------------------------------------------------------------------------------
+
+  async #allocate(plan: AnchorPlan, onQueued: () => void): Promise<void> {
+    const talk = this.#talk;
+    if (plan.request === null) talk.jobId = plan.jobId;
+    else {
+      const { held } = await askForJob(plan.request, { engine: this.#engine, talk, print: (text) => this.print(text), onQueued });
+      this.#held = held;
+    }
+  }
+
+  async #openStep(plan: AnchorPlan): Promise<OwnStep> {
+    const { jobId, withdrawn } = this.#talk;
+    if (jobId === null) throw new Error("no job");
+    const { name, submit, bundle, id, annotations } = plan;
+    return await this.#engine.openOwnStep(
+      { jobId, name, submit, container: bundle, containerId: id, annotations },
+      { signal: withdrawn, onOrder: (order) => this.#obey(order) },
+    );
+  }
+
+  /** With a terminal create has to wait for the whole of it. */
+  async #stageIn(plan: AnchorPlan, step: OwnStep): Promise<AnchorPlan> {
+    const talk = this.#talk;
+    const onLong = () => (plan.hasTerminal ? undefined : talk.created());
+    return await stageInWhileTold(plan, step, { staging: this.#staging, talk, onLong });
+  }
+
+  async #release(): Promise<void> {
+    try {
+      if (this.#step !== undefined) {
+        const none = { userCpuMs: 0, systemCpuMs: 0, maxRssKib: null, outOfMemory: false };
+        if (!this.#isConcluded) await this.#step.ended({ status: this.#notRun, ...none });
+        // A job that had its step has ended with it.
+      } else if (this.#held !== undefined) await this.#held.release({ code: 1, signal: 0 });
+    } catch {
+      // The controller ends what nobody holds.
+    } finally {
+      await this.#staging.close();
+    }
+  }
+
+  // --- The container ------------------------------------------------------------------------------------------------
+
+  async #makeContainer(plan: AnchorPlan, environment: Readonly<Record<string, string>>): Promise<void> {
+    const adapt = this.#staging.adaptMappings.bind(this.#staging);
+    await this.#container.make(plan, { environment, gres: this.#step?.gres ?? {}, adapt });
+  }
+
+  async #start(): Promise<void> {
+    const failure = await this.#container.start();
+    if (failure === undefined) {
+      this.#isStarted = true;
+      setTimeout(() => Bun.gc(true), SHRINK_MS).unref();
+      this.#talk.started();
+    } else {
+      this.#startFailure = statusOfRuntimeFailure(failure);
+      this.#talk.notStarted(failure);
+      this.#container.kill(SIGKILL);
+    }
+  }
+
+  async #conclude(waited: ExitStatus): Promise<ExitStatus> {
+    const status = this.#startFailure ?? waited;
+    clearTimeout(this.#killTimer);
+    this.#talk.ended();
+    await killAll(this.#reaper, [], this.#staging.helpers);
+    const usage = this.#container.usage();
+    const isBack = await this.#staging.stageOut();
+    this.#isConcluded = true;
+    // Its results are lost: whoever looks at the job, or depends on it, has to know.
+    await this.#step?.ended({ status: isBack || shellCode(status) !== 0 ? status : NOT_RUN, ...usage });
+    return status;
+  }
+
+  /** The last thing of all (RuntimeContainer). */
+  tidy(): void {
+    this.#container.tidy();
+  }
+
+  async #freeze(isFrozen: boolean): Promise<void> {
+    if (!this.isMade || this.#talk.status !== (isFrozen ? "running" : "paused")) return;
+    await this.#container.freeze(isFrozen);
+    this.#talk.status = isFrozen ? "paused" : "running";
+  }
+
+  // --- The controller's orders ----------------------------------------------------------------------------------------
+
+  #obey(order: OwnStepOrder): void {
+    switch (order.kind) {
+      case "terminate":
+        this.#terminate(order);
+        break;
+      case "signal":
+        if (order.signal === SIGSTOP || order.signal === SIGCONT) void this.#freeze(order.signal === SIGSTOP);
+        else this.#container.kill(order.signal);
+        break;
+      case "message":
+        this.print(order.text);
+        break;
+    }
+  }
+
+  /** Gentle: TERM, and KILL after KillWait; whatever is frozen has to be thawed to die. */
+  #terminate({ reason, hard }: { readonly reason: AbortReason; readonly hard: boolean }): void {
+    const { jobId } = this.#talk;
+    if (this.#ending === undefined) {
+      this.#ending = reason;
+      const why = reason === "timeLimit" ? " DUE TO TIME LIMIT" : reason === "nodeFailure" ? " DUE TO NODE FAILURE" : "";
+      this.print(`scrun: error: *** JOB ${jobId} CANCELLED AT ${localTime(new Date())}${why} ***`);
+    }
+    const cancelled = new BerthError("CANCELLED", `job ${jobId} was cancelled`);
+    if (!this.isMade) this.#talk.withdraw(cancelled);
+    if (hard) this.#staging.hurry(cancelled);
+    clearTimeout(this.#killTimer);
+    if (hard || !this.#isStarted) {
+      void this.kill(SIGKILL);
+      return;
+    }
+    this.#container.kill(SIGTERM);
+    void this.#freeze(false);
+    this.#killTimer = setTimeout(() => void this.kill(SIGKILL), (this.#step?.killWaitSeconds ?? 30) * 1000);
+  }
+
+  // --- What others ask of it (Subject) ----------------------------------------------------------------------------------
+
+  get isMade(): boolean {
+    return this.#container.init !== undefined;
+  }
+
+  get initPid(): number | undefined {
+    return this.#container.init?.pid;
+  }
+
+  record(): Pick<ContainerState, "runtime" | "runtimeOptions"> {
+    const { runtime = "", runtimeOptions = [] } = this.#plan ?? {};
+    return { runtime, runtimeOptions };
+  }
+
+  async kill(signal: number): Promise<void> {
+    this.#container.kill(signal);
+    if (signal === SIGKILL) void this.#freeze(false);
+  }
+
+  /** The runtime has paused or resumed the container: the job is suspended or resumed with it. */
+  async follow({ op, isDone }: PauseNews): Promise<void> {
+    const isPaused = op === "paused";
+    if (!isDone) this.#container.stopAll(isPaused);
+    this.#talk.status = isPaused ? "paused" : "running";
+    const target = { jobId: this.#talk.jobId ?? 0, arrayTasks: null, stepKey: null };
+    try {
+      // An allocation that others use too goes on.
+      if (this.#plan?.request != null)
+        await (isPaused ? this.#engine.suspend(target, { signal: never }) : this.#engine.resume(target, { signal: never }));
+    } catch (error) {
+      if (!(error instanceof BerthError)) throw error; // suspended by somebody already
+    }
+  }
+
+  /** On the container's own standard error, where the engine's logs have it, or on its terminal. */
+  print(line: string): void {
+    const init = this.#container.init;
+    try {
+      if (this.#plan?.hasTerminal !== true || init === undefined) console.error(line);
+      else printOnTerminalOf(init.pid, line);
+    } catch {
+      // nobody reads any more
+    }
+  }
+}
+
+/** What is known of a job that waits. */
+function queuedEnvironment(plan: AnchorPlan, jobId: number | null): Record<string, string> {
+  const text = String(jobId ?? "");
+  return { SLURM_JOB_ID: text, SLURM_JOBID: text, SLURM_JOB_NAME: plan.request?.options.name ?? plan.name, SLURM_CONTAINER: plan.bundle };
+}

@@ -1,0 +1,272 @@
+/**
+ * What an anchor says and hears (anchor-wire.ts), wherever its container runs: the plan that create leaves, commands at its socket,
+ * signals to its pid, and whether create is still there to be answered.
+ *
+ *   plan.json ─► plan          it may be there before we are, or come with create's call
+ *   create ─► created, failed  also when that was known before it called; a create that has gone without a word withdraws the container
+ *   start ─► waiting … started, failed
+ *   kill, cancel, end, INT, HUP, TERM ─► the container's end; before there is one, its job is withdrawn
+ */
+import { rmSync } from "node:fs";
+import { join } from "node:path";
+import { BerthError } from "#job/errors.ts";
+import type { JobId } from "#job/id.ts";
+import { listenFrames, parseJsonFrame, type FrameConnection } from "#platform/frames.ts";
+import { identify, isAlive, type ProcessIdentity } from "#platform/process-tree.ts";
+import type { AnchorPlan, ContainerStatus, FromAnchor, ToAnchor } from "../anchor-wire.ts";
+import { failureOf } from "./failures.ts";
+import type { ContainerPlace, ContainerState } from "../place.ts";
+
+const SIGTERM = 15;
+const SIGKILL = 9;
+/** CHLD, CONT, STOP, TSTP, TTIN, TTOU, URG, WINCH: engines hand on every signal, and these end no program by themselves. */
+const HARMLESS: ReadonlySet<number> = new Set([17, 18, 19, 20, 21, 22, 23, 28]);
+/** After create has gone without a word there is nothing to be an anchor of. */
+const PLAN_MS = 60_000;
+/** How often an anchor looks whether its create, which has not called yet, is still there. */
+const WATCH_MS = 1000;
+/** How long bad news wait for create's call, which comes at once. */
+const CREATOR_MS = 5000;
+
+export type PauseNews = Extract<ToAnchor, { op: "paused" | "resumed" }>;
+
+/** The container that is talked about. */
+export interface Subject {
+  /** A signal has somebody to reach. */
+  readonly isMade: boolean;
+  /** Its first process, when that is on this host. */
+  readonly initPid: number | undefined;
+  /** What create's record says of where it runs. */
+  record(): Pick<ContainerState, "runtime" | "runtimeOptions" | "remote">;
+  /** Whatever is paused has to go on to die. */
+  kill(signal: number): Promise<void>;
+  /** Somebody has paused or resumed it. */
+  follow(news: PauseNews): Promise<void>;
+  /** Where its own standard error goes. */
+  print(line: string): void;
+}
+
+export class Conversation implements Disposable {
+  status: ContainerStatus = "creating";
+  jobId: JobId | null = null;
+  readonly #place: ContainerPlace;
+  /** Who waits for the answer: nobody ever starts a container whose create has gone before. */
+  readonly #creatorProcess: ProcessIdentity;
+  readonly #subject: Subject;
+  readonly #planned = Promise.withResolvers<AnchorPlan>();
+  readonly #startWanted = Promise.withResolvers<void>();
+  readonly #hasCreator = Promise.withResolvers<true>();
+  readonly #withdraw = new AbortController();
+  readonly #starters = new Set<FrameConnection>();
+  readonly #createdAt = new Date().toISOString();
+  #creator: FrameConnection | undefined;
+  #plan: AnchorPlan | undefined;
+  #waitsFor: "resources" | "staging" | undefined;
+  #server: ReturnType<typeof listenFrames> | undefined;
+  #watch: ReturnType<typeof setInterval> | undefined;
+
+  constructor(place: ContainerPlace, options: { readonly creator: ProcessIdentity; readonly subject: Subject }) {
+    this.#place = place;
+    this.#creatorProcess = options.creator;
+    this.#subject = options.subject;
+  }
+
+  listen(): void {
+    // Signals for "the container" that come by its pid; to cancel is what scrun(1) says of the first two.
+    for (const name of ["SIGINT", "SIGHUP"] as const) process.on(name, () => this.cancel());
+    process.on("SIGTERM", () => (this.#subject.isMade ? void this.#subject.kill(SIGTERM) : this.cancel()));
+    this.#server = listenFrames(this.#place.socket(), (connection) => this.#welcome(connection));
+    const patience = setTimeout(() => this.#giveUp(), PLAN_MS);
+    void this.#planned.promise.then(() => clearTimeout(patience));
+    // create was killed before it called, or before it had a plan: nobody will ever ask for this container.
+    this.#watch = setInterval(() => {
+      if (!isAlive(this.#creatorProcess)) this.cancel();
+    }, WATCH_MS);
+    this.#takePlan();
+  }
+
+  async plan(): Promise<AnchorPlan> {
+    this.#plan = await this.#planned.promise;
+    return this.#plan;
+  }
+
+  /** Aborted when nobody wants the container any more, before there is one. */
+  get withdrawn(): AbortSignal {
+    return this.#withdraw.signal;
+  }
+
+  withdraw(reason: BerthError): void {
+    this.#withdraw.abort(reason);
+  }
+
+  /** Somebody has asked for the container's start. */
+  get startWanted(): Promise<void> {
+    return this.#startWanted.promise;
+  }
+
+  /** Ends it, wherever it is: in the queue, or as a container. */
+  cancel(): void {
+    if (this.#plan === undefined) this.#giveUp();
+    if (this.#subject.isMade) void this.#subject.kill(SIGKILL);
+    else
+      this.withdraw(new BerthError("CANCELLED", this.jobId === null ? "the container was cancelled" : `job ${this.jobId} was cancelled`));
+  }
+
+  /** create has failed, or was killed, before there was anything. */
+  #giveUp(): never {
+    this.#place.remove();
+    process.exit(1);
+  }
+
+  // --- What it hears ------------------------------------------------------------------------------------------------
+
+  #takePlan(): void {
+    const plan = this.#place.takePlan();
+    if (plan !== undefined) this.#planned.resolve(plan);
+  }
+
+  #welcome(connection: FrameConnection): void {
+    connection.handle({
+      frame: (_type, payload) => void this.#hear(connection, parseJsonFrame(payload) as ToAnchor),
+      closed: () => {
+        this.#starters.delete(connection);
+        // create was killed: nobody will ever ask for this container.
+        if (connection === this.#creator && this.status === "creating") this.cancel();
+      },
+    });
+  }
+
+  async #hear(connection: FrameConnection, message: ToAnchor): Promise<void> {
+    switch (message.op) {
+      case "create":
+        this.#creator = connection;
+        this.#hasCreator.resolve(true);
+        clearInterval(this.#watch);
+        this.#takePlan();
+        if (this.status === "created") this.#sayCreated(connection); // before it called
+        break;
+      case "start":
+        this.#hearStart(connection, message);
+        break;
+      case "state":
+        say(connection, { event: "state", status: this.status, jobId: this.jobId, isMade: this.#subject.initPid !== undefined });
+        break;
+      case "kill":
+        if (this.#subject.isMade) await this.#subject.kill(message.signal);
+        else if (!HARMLESS.has(message.signal)) this.cancel();
+        say(connection, { event: "done" });
+        break;
+      case "cancel":
+        this.cancel();
+        say(connection, { event: "done" });
+        break;
+      case "end":
+        this.cancel();
+        break;
+      case "paused":
+      case "resumed":
+        await this.#subject.follow(message);
+        say(connection, { event: "done" });
+        break;
+    }
+  }
+
+  #hearStart(connection: FrameConnection, { waits }: { readonly waits: boolean }): void {
+    if (this.status !== "created") {
+      const why = this.status === "stopped" ? "cannot start a container that has stopped" : "cannot start an already running container";
+      say(connection, failed(why));
+      return;
+    }
+    if (this.#waitsFor !== undefined && !waits) {
+      this.#subject.print(`scrun: ${this.#waitingText()}`);
+      say(connection, { event: "started" });
+    } else this.#starters.add(connection);
+    this.#tellWaiting();
+    this.#startWanted.resolve();
+  }
+
+  // --- What it says -------------------------------------------------------------------------------------------------
+
+  /** Undefined: nothing is waited for any more. */
+  waitFor(what: "resources" | "staging" | undefined): void {
+    this.#waitsFor = what;
+    this.#tellWaiting();
+  }
+
+  get waitsFor(): "resources" | "staging" | undefined {
+    return this.#waitsFor;
+  }
+
+  #tellWaiting(): void {
+    if (this.#waitsFor === undefined) return;
+    for (const starter of this.#starters) say(starter, { event: "waiting", text: this.#waitingText() });
+  }
+
+  #waitingText(): string {
+    return `job ${this.jobId} ${this.#waitsFor === "staging" ? "is being staged in" : "queued and waiting for resources"}`;
+  }
+
+  /** Every command finds the container from here on. */
+  created(): void {
+    this.status = "created";
+    this.record();
+    if (this.#creator !== undefined) this.#sayCreated(this.#creator);
+  }
+
+  #sayCreated(creator: FrameConnection): void {
+    say(creator, { event: "created", initPid: this.#subject.initPid ?? null });
+  }
+
+  record(): void {
+    const plan = this.#plan;
+    const anchor = identify(process.pid);
+    if (plan === undefined || anchor === undefined) throw new Error("no plan, or no /proc");
+    const { id, ociVersion, bundle, rootfs, annotations } = plan;
+    const common = { id, ociVersion, bundle, rootfs, annotations, createdAt: this.#createdAt, anchor, jobId: this.jobId };
+    this.#place.write({ ...common, ...this.#subject.record() });
+  }
+
+  started(): void {
+    if (this.status === "created") this.status = "running";
+    for (const starter of this.#starters) say(starter, { event: "started" });
+    this.#starters.clear();
+  }
+
+  notStarted(message: string): void {
+    if (this.#starters.size === 0) this.#subject.print(`scrun: error: ${message}`);
+    for (const starter of this.#starters) say(starter, failed(message));
+    this.#starters.clear();
+  }
+
+  /** Who waits for a start does so in vain. */
+  ended(): void {
+    this.status = "stopped";
+    clearInterval(this.#watch);
+    for (const starter of this.#starters) say(starter, failed("the container has ended before it was started"));
+  }
+
+  /** To who asked for it; to nobody but the container's standard error when none did. */
+  async fail(error: unknown): Promise<void> {
+    const failure = failureOf(error);
+    for (const starter of this.#starters) say(starter, failure);
+    if (isAlive(this.#creatorProcess)) await Promise.race([this.#hasCreator.promise, Bun.sleep(CREATOR_MS)]);
+    clearInterval(this.#watch);
+    if (this.status === "creating" && this.#creator !== undefined) say(this.#creator, failure);
+    else if (this.#starters.size === 0) this.#subject.print(`scrun: error: ${failure.message}`);
+  }
+
+  /** Commands find nobody any more: the container is over. */
+  [Symbol.dispose](): void {
+    clearInterval(this.#watch);
+    this.#server?.stop();
+    rmSync(join(this.#place.dir, "anchor.sock"), { force: true });
+  }
+}
+
+function say(connection: FrameConnection, message: FromAnchor): void {
+  connection.sendJson(message);
+}
+
+function failed(message: string): FromAnchor {
+  return { event: "failed", message, hint: null, isSaid: false };
+}

@@ -1,0 +1,118 @@
+/** Commands of runc and crun that engines seldom call: list, features, spec, run. */
+import { join, resolve } from "node:path";
+import { BerthError } from "#job/errors.ts";
+import { shellCode } from "#job/outcome.ts";
+import { replaceProcess } from "#platform/exec.ts";
+import { captureOutput } from "#platform/spawn.ts";
+import { has, lastValue, type Given } from "./command-line.ts";
+import { deleteContainer, listContainers, startContainer, statusOf, type RuntimeCall } from "./existing-container.ts";
+import { createContainer } from "./create.ts";
+import type { Log } from "../log.ts";
+import type { ContainerPlace } from "../place.ts";
+import { findRealRuntime } from "./real-runtime.ts";
+import { takeIdAndStartAnchor } from "./start-anchor.ts";
+
+const never = new AbortController().signal;
+
+export interface MoreCall extends RuntimeCall {
+  readonly startController: () => Promise<void>;
+  readonly isRemote: boolean;
+  readonly given: readonly Given[];
+  readonly runtimeOptions: readonly string[];
+  readonly log: Log;
+  readonly logFile: { readonly file: string; readonly format: string } | null;
+  readonly host: { print(text: string): void };
+  readonly argv: readonly string[];
+}
+
+export async function moreCommands(word: "list" | "features" | "spec" | "run", call: MoreCall): Promise<number> {
+  switch (word) {
+    case "list":
+      return await list(call);
+    case "features":
+      return await features(call);
+    case "spec":
+      return await asRuntime(["spec", ...call.words.slice(1)]);
+    case "run":
+      return await run(call);
+    default:
+      return word satisfies never;
+  }
+}
+
+async function list({ root, given, host }: MoreCall): Promise<number> {
+  const found = await listContainers(root);
+  if (has(given, "quiet")) {
+    for (const { id } of found) host.print(String(id));
+    return 0;
+  }
+  const format = lastValue(given, "format") ?? "table";
+  if (format === "json") host.print(JSON.stringify(found));
+  else if (format === "table") {
+    const rows = [["ID", "PID", "STATUS", "BUNDLE", "CREATED", "JOB"]];
+    for (const { id, pid, status, bundle, created, jobId } of found) rows.push([id, pid, status, bundle, created, jobId ?? ""].map(String));
+    const widths = rows[0]?.map((_, column) => Math.max(...rows.map((row) => row[column]?.length ?? 0))) ?? [];
+    for (const row of rows)
+      host.print(
+        row
+          .map((cell, column) => cell.padEnd(widths[column] ?? 0))
+          .join("   ")
+          .trimEnd(),
+      );
+  } else throw new BerthError("USAGE", `invalid format option "${format}"`, { hint: "formats: table json" });
+  return 0;
+}
+
+/** The real runtime's: it is what makes the container. One that has no such command says so itself. */
+async function features({ host }: MoreCall): Promise<number> {
+  const runtime = await findRealRuntime({ signal: never });
+  const { status, stdout } = await captureOutput([runtime, "features"], env());
+  if (shellCode(status) !== 0) throw new BerthError("NOT_SUPPORTED", `${runtime} has no features command`);
+  host.print(stdout.trimEnd());
+  return 0;
+}
+
+async function asRuntime(words: readonly string[]): Promise<number> {
+  const runtime = await findRealRuntime({ signal: never });
+  return replaceProcess(runtime, [runtime, ...words], env());
+}
+
+/** create and start; in the foreground also the end, with the container's exit status. */
+async function run(call: MoreCall): Promise<number> {
+  const isDetached = has(call.given, "detach");
+  const status = Promise.withResolvers<number>();
+  const place = await createContainer(
+    {
+      started: takeIdAndStartAnchor(call),
+      given: call.given,
+      log: call.logFile,
+      logLevel: call.log.level,
+      runtimeOptions: call.runtimeOptions,
+      submitLine: ["scrun", ...call.argv].join(" "),
+      startController: call.startController,
+      isRemote: call.isRemote,
+    },
+    { onExit: status.resolve },
+  );
+  try {
+    await startContainer(call.root, call.id, call.log);
+  } catch (error) {
+    await deleteContainer(call.root, call.id, { isForced: true, log: call.log });
+    throw error;
+  }
+  if (isDetached) return 0;
+  const code = await status.promise;
+  if (!has(call.given, "keep")) await remove(place, call.log);
+  return code;
+}
+
+async function remove(place: ContainerPlace, log: Log): Promise<void> {
+  if ((await statusOf(place)).status === "stopped")
+    await deleteContainer(resolve(join(place.dir, "..")), place.id, { isForced: true, log });
+}
+
+function env(): Record<string, string> {
+  const found: Record<string, string> = {};
+  for (const [name, value] of Object.entries(process.env)) if (value !== undefined) found[name] = value;
+  return found;
+}

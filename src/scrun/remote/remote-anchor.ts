@@ -1,0 +1,201 @@
+/**
+ * The anchor of a container that runs on a node of a cluster: the engine that started scrun sees it here, the job is there.
+ *
+ *   plan ─► ask for the job ─► granted or queued: CREATED ─► start ─► files to the node ─► srun ─► RUNNING ─► srun's end ─► exit status
+ *
+ * With a site's scrun.lua its stage-in comes between the grant and CREATED, and its stage-out before the job's end.
+ *
+ * srun has the container's own streams. When the anchor is killed, the allocation goes with it (engine.allocate), and the step
+ * with that. What needs a process here (ps, pause by a freezer) is refused or done by signals.
+ */
+import { closeSync, existsSync } from "node:fs";
+import type { AllocationInfo, Engine, HeldAllocation, RemoteContainers, RemotePlace } from "#engine/engine.ts";
+import { BerthError } from "#job/errors.ts";
+import { exitPair, shellCode, type ExitStatus } from "#job/outcome.ts";
+import { failFast } from "#platform/fail-fast.ts";
+import { becomeSubreaper } from "#platform/libc.ts";
+import { OrphanReaper } from "#platform/orphans.ts";
+import { openTerminalFor } from "#platform/pseudo-terminal.ts";
+import type { ProcessIdentity } from "#platform/process-tree.ts";
+import { AnchorStaging, type GrantedJob } from "../staging/anchor-staging.ts";
+import type { AnchorPlan } from "../anchor-wire.ts";
+import { askForJob, stageInWhileTold } from "../anchor/ask-for-job.ts";
+import { readConfig } from "../config.ts";
+import { Conversation, type PauseNews, type Subject } from "../anchor/conversation.ts";
+import { CANCELLED, NOT_RUN, statusAfter } from "../anchor/failures.ts";
+import type { ContainerPlace, ContainerState } from "../place.ts";
+import { makeRemoteConfig } from "./remote-config.ts";
+import { letGoOfStreams } from "../anchor/streams.ts";
+
+const SIGCONT = 18;
+const SIGSTOP = 19;
+const SIGKILL = 9;
+const never = new AbortController().signal;
+
+type ClusterEngine = Engine & { readonly remote: RemoteContainers };
+
+export interface RemoteAnchorOptions {
+  readonly engine: ClusterEngine;
+  /** Who waits for the answer. */
+  readonly creator: ProcessIdentity;
+}
+
+export async function runRemoteAnchor(place: ContainerPlace, options: RemoteAnchorOptions): Promise<number> {
+  failFast((error) => console.error(`scrun: error: ${error instanceof Error ? error.message : String(error)}`));
+  becomeSubreaper(); // what staging leaves behind ends with us
+  return shellCode(await new RemoteAnchor(place, options).run());
+}
+
+class RemoteAnchor implements Subject {
+  readonly #engine: ClusterEngine;
+  readonly #staging: AnchorStaging;
+  readonly #talk: Conversation;
+  #held: HeldAllocation | undefined;
+  #remote: RemotePlace | undefined;
+  #outcome: ExitStatus = NOT_RUN;
+
+  constructor(place: ContainerPlace, { engine, creator }: RemoteAnchorOptions) {
+    this.#engine = engine;
+    this.#staging = new AnchorStaging(place, new OrphanReaper());
+    this.#talk = new Conversation(place, { creator, subject: this });
+  }
+
+  async run(): Promise<ExitStatus> {
+    using talk = this.#talk;
+    talk.listen();
+    const plan = await talk.plan();
+    try {
+      this.#outcome = await this.#live(plan);
+    } catch (error) {
+      await this.#staging.stageOut(); // create, when it has heard, waits for us only so long
+      await talk.fail(error);
+      this.#outcome = talk.withdrawn.aborted ? CANCELLED : statusAfter(error);
+    }
+    talk.status = "stopped";
+    const isBack = await this.#staging.stageOut();
+    // The job ends with its container's status, and before anybody hears of the container's end. Results that are lost are a failure of the job.
+    await this.#held?.release(exitPair(isBack || shellCode(this.#outcome) !== 0 ? this.#outcome : NOT_RUN)).catch(() => undefined);
+    await this.#staging.close();
+    return this.#outcome;
+  }
+
+  async #live(plan: AnchorPlan): Promise<ExitStatus> {
+    const talk = this.#talk;
+    const own = readConfig(plan.bundle, plan.configFile);
+    await this.#staging.open(plan, { signal: talk.withdrawn });
+    const queued = Promise.withResolvers<"queued">();
+    const granted = this.#allocate(plan, () => queued.resolve("queued"));
+    granted.catch(() => undefined); // it is awaited below
+    const first = await Promise.race([granted, queued.promise]);
+    // The engine wants its master before create ends.
+    const terminal = plan.hasTerminal ? openTerminalFor(consoleSocketOf(plan)) : undefined;
+    if (first === "queued" || plan.staging === null) talk.created();
+    const { node, info } = await granted;
+    const staged = await this.#stageIn(plan, info);
+    // A script may have put its configuration where only nodes look.
+    const isOwn = staged === plan || !existsSync(staged.configFile);
+    const config = makeRemoteConfig(isOwn ? own : readConfig(staged.bundle, staged.configFile), {});
+    if (talk.status === "creating") talk.created();
+    await Promise.race([talk.startWanted, aborted(talk.withdrawn)]);
+    const container = await this.#engine.remote.start(
+      {
+        jobId: talk.jobId as never,
+        node,
+        name: plan.name,
+        bundle: plan.bundle,
+        containerId: plan.id,
+        rootfs: staged.rootfs,
+        isStaged: staged.rootfs !== plan.rootfs,
+        files: config.files,
+        config: (onNode) => config.print(onNode),
+        args: config.args,
+        streams: terminal === undefined ? [0, 1, 2] : [terminal, terminal, terminal],
+        hasTerminal: terminal !== undefined,
+        onMessage: (text) => this.print(text),
+      },
+      { signal: talk.withdrawn },
+    );
+    letGoOfStreams([0, 1]); // srun has them; standard error stays, for what ends the container
+    if (terminal !== undefined) closeSync(terminal); // its end is to be seen when srun's is
+    talk.withdrawn.addEventListener("abort", () => void this.kill(SIGKILL));
+    this.#remote = await container.started;
+    if (talk.withdrawn.aborted) await this.kill(SIGKILL);
+    talk.record();
+    talk.started();
+    return await container.exited;
+  }
+
+  async #stageIn(plan: AnchorPlan, job: GrantedJob): Promise<AnchorPlan> {
+    const talk = this.#talk;
+    const stop = () => {
+      if (talk.waitsFor === "staging") talk.withdraw(new BerthError("CANCELLED", `job ${talk.jobId} was cancelled`));
+    };
+    this.#held?.ended.then(stop, stop);
+    return await stageInWhileTold(plan, job, { staging: this.#staging, talk, onLong: () => talk.created() });
+  }
+
+  /** Gives the node that the container is for. */
+  async #allocate(plan: AnchorPlan, onQueued: () => void): Promise<{ readonly node: string; readonly info: AllocationInfo }> {
+    const talk = this.#talk;
+    let info: AllocationInfo | undefined;
+    if (plan.request === null) {
+      info = await this.#engine.findAllocation(plan.jobId ?? 0, { signal: never });
+      talk.jobId = info?.job.jobId ?? null;
+    } else {
+      const granted = await askForJob(plan.request, { engine: this.#engine, talk, print: (text) => this.print(text), onQueued });
+      this.#held = granted.held;
+      ({ info } = granted);
+    }
+    const node = info?.job.batchHost ?? info?.job.nodes[0];
+    if (info === undefined || node === undefined || node === null) throw new BerthError("NO_NODE", `Job ${talk.jobId} has no node`);
+    return { node, info };
+  }
+
+  // --- What others ask of it (Subject) ----------------------------------------------------------------------------------
+
+  get isMade(): boolean {
+    return this.#remote !== undefined;
+  }
+
+  get initPid(): undefined {
+    return undefined; // it is on the node
+  }
+
+  record(): Pick<ContainerState, "runtime" | "runtimeOptions" | "remote"> {
+    return { runtime: "", runtimeOptions: [], remote: this.#remote ?? null };
+  }
+
+  async kill(signal: number): Promise<void> {
+    const remote = this.#remote;
+    if (remote !== undefined)
+      await this.#engine.remote.signal(remote, signal).catch((error: unknown) => this.print(`scrun: ${String(error)}`));
+  }
+
+  async follow({ op }: PauseNews): Promise<void> {
+    await this.kill(op === "paused" ? SIGSTOP : SIGCONT);
+    this.#talk.status = op === "paused" ? "paused" : "running";
+  }
+
+  print(line: string): void {
+    try {
+      console.error(line);
+    } catch {
+      // nobody reads any more
+    }
+  }
+}
+
+/** @throws BerthError */
+function consoleSocketOf({ createOptions }: AnchorPlan): string {
+  const path = createOptions[createOptions.indexOf("--console-socket") + 1];
+  if (!createOptions.includes("--console-socket") || path === undefined)
+    throw new BerthError("USAGE", "cannot have a terminal without a console socket: give --console-socket");
+  return path;
+}
+
+async function aborted(signal: AbortSignal): Promise<never> {
+  signal.throwIfAborted();
+  const { promise, reject } = Promise.withResolvers<never>();
+  signal.addEventListener("abort", () => reject(signal.reason), { once: true });
+  return await promise;
+}
