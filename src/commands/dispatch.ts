@@ -75,7 +75,10 @@ async function run(name: string, argv: readonly string[]): Promise<number> {
   try {
     const engine = Object.hasOwn(SLURM_COMMANDS, name) ? await import("./engine.ts") : undefined;
     if (engine?.chooseEngine().engine === "slurm") {
-      if (!engine.isThroughRest()) return await (await import("./site.ts")).runOnSite(name, argv);
+      if (!engine.isThroughRest()) {
+        engine.checkSlurmConf();
+        return await (await import("./site.ts")).runOnSite(name, argv);
+      }
       engine.refuseLiveStep(name);
     }
     const load = lookUp(name);

@@ -64,6 +64,18 @@ function configuredEngine(): EngineChoice | undefined {
   return undefined;
 }
 
+/**
+ * Slurm's own commands look for a file that SLURM_CONF names again and again, for a minute: it stays set after `berth cluster down`.
+ * @throws BerthError SLURM_CONFIG
+ */
+export function checkSlurmConf(): void {
+  const conf = process.env["SLURM_CONF"];
+  if (conf === undefined || conf === "" || existsSync(conf)) return;
+  throw new BerthError("SLURM_CONFIG", `SLURM_CONF names ${conf}, which is not there`, {
+    hint: "unset SLURM_CONF, or set it to a cluster's; a private cluster: berth cluster up",
+  });
+}
+
 /** @throws BerthError ENGINE_UNKNOWN */
 export async function openEngine(): Promise<Engine> {
   if (chooseEngine().engine === "slurm") {

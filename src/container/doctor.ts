@@ -9,7 +9,7 @@ import { join } from "node:path";
 import { BerthError } from "#job/errors.ts";
 import { shellCode } from "#job/outcome.ts";
 import { runChild } from "#platform/child.ts";
-import { isUsableRuntimeDir } from "#platform/directories.ts";
+import { directories, isUsableRuntimeDir } from "#platform/directories.ts";
 import { userName } from "#platform/users.ts";
 import { cdiDirs } from "./cdi.ts";
 import { checkConf } from "./conf-check.ts";
@@ -163,7 +163,12 @@ function runtimeDirectory(host: Host): Diagnosis[] {
     name: "XDG_RUNTIME_DIR",
     why,
     state: isUsable ? "ok" : "warning",
-    found: path === undefined ? `not set: Berth uses /tmp/berth-${host.uid}` : isUsable ? path : `${path} is not there, or not yours alone`,
+    found:
+      path === undefined
+        ? `not set: Berth uses ${directories().runtime}`
+        : isUsable
+          ? path
+          : `${path} is not there, not yours, or others may write to it`,
     cure: isUsable ? null : existsSync(own) ? `export XDG_RUNTIME_DIR=${own}` : `sudo loginctl enable-linger ${host.user}`,
   };
   if (host.uid === 0 || !existsSync("/run/systemd/system")) return [found];
@@ -355,13 +360,13 @@ function otherEngines(host: Host): Diagnosis[] {
     "podman",
     [join(home, ".config/containers/containers.conf"), "/etc/containers/containers.conf"],
     "podman run can be a job, through scrun",
-    "podman --runtime $(command -v scrun) run …",
+    "berth generate podman",
   );
   look(
     "docker",
     [join(home, ".config/docker/daemon.json"), "/etc/docker/daemon.json"],
     "docker run can be a job, through scrun",
-    'add scrun under "runtimes" in daemon.json',
+    "berth generate docker",
   );
   return found;
 }

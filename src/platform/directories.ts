@@ -31,21 +31,30 @@ export function directories(env: Readonly<Record<string, string | undefined>> = 
     return value?.startsWith("/") === true ? value : join(home, fallback);
   };
   const confFile = env["BERTH_CONF"];
-  const runtimeBase = env["XDG_RUNTIME_DIR"];
   const uid = process.getuid?.() ?? 0;
   return {
     config: confFile?.startsWith("/") === true ? join(confFile, "..") : join(base("XDG_CONFIG_HOME", ".config"), "berth"),
     state: join(base("XDG_STATE_HOME", ".local/state"), "berth", shortHostName()),
-    runtime: isUsableRuntimeDir(runtimeBase, uid) ? join(runtimeBase, "berth") : `/tmp/berth-${realUserId()}`,
+    runtime: runtimeDirectory(env["XDG_RUNTIME_DIR"], uid),
   };
 }
 
-/** The specification asks that it exist, belong to the user, and be nobody else's; otherwise another place is used. */
+/** Commands of cron, su and the like have no XDG_RUNTIME_DIR, and are to find the same controller as those of the user's session. */
+function runtimeDirectory(given: string | undefined, uid: number): string {
+  const real = realUserId();
+  const base = given ?? `/run/user/${real}`;
+  return isUsableRuntimeDir(base, uid) ? join(base, "berth") : `/tmp/berth-${real}`;
+}
+
+/**
+ * It must exist, belong to the user, and nobody else may write to it; otherwise another place is used. The specification asks for
+ * mode 0700, but podman lets others pass through it (0711) on its first `run`. What is ours in it has mode 0700 itself.
+ */
 export function isUsableRuntimeDir(path: string | undefined, uid: number): path is string {
   if (path?.startsWith("/") !== true) return false;
   try {
     const stat = lstatSync(path);
-    return stat.isDirectory() && stat.uid === uid && (stat.mode & 0o077) === 0;
+    return stat.isDirectory() && stat.uid === uid && (stat.mode & 0o022) === 0;
   } catch {
     return false;
   }

@@ -106,6 +106,9 @@ export function exitStatusOf(child: Bun.Subprocess): ExitStatus {
   return { kind: "exited", code: child.exitCode ?? 0 };
 }
 
+/** The kernel counts in batches, for each CPU: two readings of the same memory differ. */
+const ABOVE_DOUBT = 1.25;
+
 function usageOf(child: Bun.Subprocess, inheritedKib: number): Usage | null {
   const usage = child.resourceUsage();
   if (usage === undefined) return null;
@@ -113,7 +116,7 @@ function usageOf(child: Bun.Subprocess, inheritedKib: number): Usage | null {
   return {
     userCpuMs: Math.round(Number(usage.cpuTime.user) / 1000),
     systemCpuMs: Math.round(Number(usage.cpuTime.system) / 1000),
-    maxRssKib: maxRssKib > inheritedKib ? maxRssKib : null,
+    maxRssKib: maxRssKib > inheritedKib * ABOVE_DOUBT ? maxRssKib : null,
   };
 }
 

@@ -288,9 +288,9 @@ export class RunningStep {
     if (this.#running === 0) {
       // The step is over: what its tasks left behind goes too, and with it the last writers of its streams.
       await killAll(this.#reaper, this.#adopted);
-      await task.drained;
+      await task.stdio.drained;
     } else {
-      await Promise.race([task.drained, Bun.sleep(OUTPUT_LAG_MS)]);
+      await Promise.race([task.stdio.drained, Bun.sleep(OUTPUT_LAG_MS)]);
     }
     this.#journal.append({ kind: "exited", task: rank, status, usage: this.#usageOf(task) });
     this.#listener.event({ event: "exited", task: rank, node: task.place.node.name, status });
@@ -352,16 +352,16 @@ export class RunningStep {
   }
 
   async writeInput(rank: number, bytes: Uint8Array): Promise<void> {
-    await Promise.all(this.#tasks.filter((task) => rank < 0 || task.place.rank === rank).map((task) => task.writeInput(bytes)));
+    await Promise.all(this.#tasks.filter((task) => rank < 0 || task.place.rank === rank).map((task) => task.stdio.writeInput(bytes)));
   }
 
   /** Of one task; null: of all. */
   async endInput(rank: number | null): Promise<void> {
-    await Promise.all(this.#tasks.filter((task) => rank === null || task.place.rank === rank).map((task) => task.endInput()));
+    await Promise.all(this.#tasks.filter((task) => rank === null || task.place.rank === rank).map((task) => task.stdio.endInput()));
   }
 
   resize(size: { readonly rows: number; readonly columns: number }): void {
-    this.#tasks[0]?.resize(size);
+    this.#tasks[0]?.stdio.resize(size);
   }
 
   /** `batch`: the script's shell alone; `full` and `steps`: every process (commands.md §5.1). */

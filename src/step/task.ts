@@ -5,18 +5,17 @@ import type { PreparedTask, StepContainer } from "#container/step-container.ts";
 import { taskVariables, type StepFacts } from "#job/environment.ts";
 import { BerthError } from "#job/errors.ts";
 import { shellCode, type ExitStatus } from "#job/outcome.ts";
-import { ConsoleSocket, openTerminal } from "#platform/console-socket.ts";
 import { setSoftLimits, type ReapedChild } from "#platform/libc.ts";
-import { pumpOutput } from "#platform/pipes.ts";
-import { spawnTask, type TaskStreams, type TerminalHandle } from "#platform/spawn.ts";
+import { spawnTask } from "#platform/spawn.ts";
 import type { ProcessIdentity } from "#platform/process-tree.ts";
 import { startCreated, type TaskLife } from "./created-container.ts";
 import { errnoText, execFailure, findCommand } from "./command.ts";
 import type { MpiStep, MpiTask } from "./mpi.ts";
 import { epilogsOf, prologsOf, type StepPlan } from "./plan.ts";
+import { TaskStdio } from "./task-stdio.ts";
 import type { ScriptSurroundings } from "./task-scripts.ts";
 import { bindNext } from "./binding.ts";
-import { appendBytes, StreamError, withUmask, type OpenedStreams, type StreamOpener } from "./stdio.ts";
+import { StreamError, withUmask, type StreamOpener } from "./stdio.ts";
 
 export type OutputStream = "stdout" | "stderr";
 
@@ -58,14 +57,11 @@ const KILLED_BEFORE_START: ExitStatus = { kind: "signaled", signal: os.signals.S
 
 export class Task {
   readonly place: TaskPlace;
+  readonly stdio: TaskStdio;
   readonly #host: TaskHost;
   #process: TaskLife | undefined;
   #isForeign = false;
   #isContainerEnded = false;
-  #streams: OpenedStreams | undefined;
-  #terminal: TerminalHandle | undefined;
-  #console: ConsoleSocket | undefined;
-  #pumps: Promise<void> = Promise.resolve();
   #status: ExitStatus | undefined;
   #mpi: MpiTask | undefined;
   #adopted: TaskLife | undefined;
@@ -76,6 +72,7 @@ export class Task {
   constructor(host: TaskHost, place: TaskPlace) {
     this.#host = host;
     this.place = place;
+    this.stdio = new TaskStdio(host, place.rank);
   }
 
   get #container(): StepContainer | null {
@@ -109,16 +106,11 @@ export class Task {
     return this.#isContainerEnded;
   }
 
-  /** Resolves when the last process that could write has closed the streams. */
-  get drained(): Promise<void> {
-    return this.#pumps;
-  }
-
   /** Runs the task; resolves when its process is reaped. Failures to start are statuses, never errors. */
   async run(): Promise<ExitStatus> {
     this.#status = await this.#run();
     this.#opened.resolve();
-    this.#streams?.stdin.writer?.close();
+    this.stdio.closeInput();
     if (this.#owesEpilog) await this.#runEpilogs();
     return this.#status;
   }
@@ -147,9 +139,7 @@ export class Task {
 
   async #follow(process: TaskLife): Promise<ExitStatus> {
     this.#process = process;
-    const streams = this.#host.streams.reopen(this.place.rank, this.#host.plan, (pattern) => this.#host.expand(pattern, this.place.rank));
-    this.#streams = streams;
-    this.#startPumps();
+    this.stdio.reopen();
     this.#opened.resolve();
     this.#owesEpilog = !this.#isAdoptedEnd;
     const container = this.#container;
@@ -162,10 +152,10 @@ export class Task {
   async #afterCreate(container: StepContainer, creator: TaskLife): Promise<ExitStatus> {
     const status = await creator.exited;
     if (status.kind !== "unknown" && shellCode(status) !== 0) {
-      this.#closeConsole();
+      this.stdio.closeConsole();
       return status;
     }
-    this.#receiveTerminal();
+    this.stdio.receiveTerminal();
     return await this.#startCreated(container);
   }
 
@@ -214,7 +204,7 @@ export class Task {
     const { rank } = this.place;
     const container = this.#container;
     try {
-      this.#openStreams();
+      this.stdio.open();
     } catch (error) {
       if (error instanceof StreamError) return { kind: "signaled", signal: LAUNCH_SIGNAL, coreDumped: false };
       throw error;
@@ -238,8 +228,8 @@ export class Task {
       if ("kind" in prepared) return prepared;
       ({ argv, env: taskEnv } = prepared);
       [path] = argv;
-      if (prepared.usesConsoleSocket) this.#openCreateStreams();
-      else this.#closeConsole();
+      if (prepared.usesConsoleSocket) this.stdio.openForCreate();
+      else this.stdio.closeConsole();
     }
     return this.#spawn({ name, argv, path, env: taskEnv, cwd });
   }
@@ -276,14 +266,14 @@ export class Task {
       cwd,
       env,
       started: (pid) => this.#host.scriptStarted(pid),
-      emit: (stream, bytes) => this.#emit(stream, bytes),
+      emit: (stream, bytes) => this.stdio.emit(stream, bytes),
       say: (line) => this.say(line),
     };
   }
 
   #endBeforeStart(status: ExitStatus): ExitStatus {
-    this.#streams?.closeTaskEnds();
-    this.#startPumps();
+    this.stdio.closeTaskEnds();
+    this.stdio.startPumps();
     return status;
   }
 
@@ -295,18 +285,18 @@ export class Task {
     const { localId, rank } = this.place;
     // The image's own variables win over the job's, and Slurm's win over both (spec: oci-conf §8.1).
     const merged = { ...container.environment(env), ...this.#ownVariables() };
-    if (this.#hasTerminal && container.flow === "createStart") this.#console = new ConsoleSocket(`${this.#host.plan.socketPath}.tty`);
+    const consoleSocket = this.stdio.hasTerminal && container.flow === "createStart" ? this.stdio.openConsole() : null;
     try {
       return await container.prepareTask({
         localId,
         globalId: rank,
         args,
         env: merged,
-        consoleSocket: this.#console?.path ?? null,
+        consoleSocket,
         preserveFds: this.#mpi?.fd == null ? 0 : 1,
       });
     } catch (error) {
-      this.#closeConsole();
+      this.stdio.closeConsole();
       if (!(error instanceof BerthError)) throw error;
       return this.#notStarted(1, error.hint === undefined ? error.message : `${error.message}; ${error.hint}`);
     }
@@ -332,21 +322,21 @@ export class Task {
     this.#host.launching(this.place.rank);
     try {
       process = withUmask(this.#host.plan.facts.umask, () =>
-        spawnTask({ argv, path, env, cwd, streams: this.#taskStreams(), extraFd: this.#mpi?.fd ?? null }),
+        spawnTask({ argv, path, env, cwd, streams: this.stdio.forTask(), extraFd: this.#mpi?.fd ?? null }),
       );
     } catch (error) {
       return this.#execFailed(name, path, cwd, error);
     } finally {
       setSoftLimits(before);
       binding?.restore();
-      this.#streams?.closeTaskEnds();
+      this.stdio.closeTaskEnds();
       this.#mpi?.spawned();
     }
     this.#process = process;
-    if (process.terminal !== null) this.#terminal = process.terminal;
+    if (process.terminal !== null) this.stdio.useTerminal(process.terminal);
     this.#host.started(this.place.rank, process.pid);
     if (binding?.report !== undefined) this.say(binding.report(process.pid));
-    this.#startPumps();
+    this.stdio.startPumps();
     this.#opened.resolve();
     const container = this.#container;
     return container?.flow === "createStart" ? await this.#afterCreate(container, process) : await process.exited;
@@ -361,72 +351,6 @@ export class Task {
     this.#endBeforeStart({ kind: "notStarted", errno, message });
     this.say(`slurmstepd: error: ${message}`);
     return { kind: "notStarted", errno, message };
-  }
-
-  /** The create command of a container that makes its own terminal: only what it says comes through. */
-  #openCreateStreams(): void {
-    this.#streams = this.#host.streams.open(
-      this.place.rank,
-      { stdin: { kind: "null" }, stdout: { kind: "null" }, stderr: { kind: "client" } },
-      (pattern) => pattern,
-    );
-  }
-
-  #closeConsole(): void {
-    this.#console?.[Symbol.dispose]();
-    this.#console = undefined;
-  }
-
-  /** Takes the terminal that the create command has sent. */
-  #receiveTerminal(): void {
-    const { terminal } = this.#host.plan;
-    const master = this.#console?.receive();
-    this.#closeConsole();
-    if (master === undefined || terminal === null) return;
-    const { promise, resolve } = Promise.withResolvers<void>();
-    this.#terminal = openTerminal(master, { ...terminal, onClose: resolve, onOutput: (bytes) => this.#terminalOutput(bytes) });
-    this.#pumps = Promise.all([this.#pumps, promise]).then(() => undefined);
-  }
-
-  #terminalOutput(bytes: Uint8Array): void {
-    // The terminal's data belongs to Bun only for the call.
-    void this.#host.output(this.place.rank, "stdout", bytes.slice());
-  }
-
-  get #hasTerminal(): boolean {
-    return this.#host.plan.terminal !== null && this.place.rank === 0;
-  }
-
-  #openStreams(): void {
-    if (this.#hasTerminal) return;
-    const { plan, streams } = this.#host;
-    this.#streams = streams.open(this.place.rank, plan, (pattern) => this.#host.expand(pattern, this.place.rank));
-  }
-
-  #taskStreams(): TaskStreams {
-    const { terminal } = this.#host.plan;
-    if (this.#hasTerminal && terminal !== null && this.#console === undefined) {
-      const { promise, resolve } = Promise.withResolvers<void>();
-      this.#pumps = promise;
-      return {
-        kind: "terminal",
-        ...terminal,
-        onClose: resolve,
-        onOutput: (bytes) => this.#terminalOutput(bytes),
-      };
-    }
-    const opened = this.#streams;
-    if (opened === undefined) throw new Error("streams are not open");
-    return { kind: "files", stdin: opened.stdin.taskFd, stdout: opened.stdout.taskFd, stderr: opened.stderr.taskFd };
-  }
-
-  #startPumps(): void {
-    if (this.#streams === undefined) return;
-    const pump = (fd: number | null, stream: OutputStream) =>
-      fd === null ? Promise.resolve() : pumpOutput(fd, (bytes) => this.#host.output(this.place.rank, stream, bytes));
-    this.#pumps = Promise.all([pump(this.#streams.stdout.ourFd, "stdout"), pump(this.#streams.stderr.ourFd, "stderr")]).then(
-      () => undefined,
-    );
   }
 
   /** The directory to start in: a missing one is replaced by /tmp, except in a container step, where it is fatal (oci-conf §4.3). */
@@ -444,42 +368,18 @@ export class Task {
 
   /** A message of the step daemon's own on the task's standard error. */
   say(line: string): void {
-    this.#emit("stderr", Buffer.from(`${line}\n`));
-  }
-
-  #emit(stream: OutputStream, bytes: Uint8Array): void {
-    const output = this.#streams?.[stream];
-    if (output?.file != null) appendBytes(output.file, bytes);
-    else if (output?.taskFd !== "null") void this.#host.output(this.place.rank, stream, bytes);
+    this.stdio.say(line);
   }
 
   /** For a step that never ran: opens the streams only to tell why. */
   sayWithoutRunning(lines: readonly string[]): void {
     try {
-      this.#openStreams();
+      this.stdio.open();
     } catch (error) {
       if (error instanceof StreamError) return;
       throw error;
     }
-    this.#streams?.closeTaskEnds();
+    this.stdio.closeTaskEnds();
     for (const line of lines) this.say(line);
-  }
-
-  /** Resolves when the bytes are on their way to the task. */
-  async writeInput(bytes: Uint8Array): Promise<void> {
-    if (this.#terminal !== undefined) this.#terminal.write(bytes);
-    else await this.#streams?.stdin.writer?.write(bytes);
-  }
-
-  async endInput(): Promise<void> {
-    await this.#streams?.stdin.writer?.end();
-  }
-
-  resize(size: { readonly rows: number; readonly columns: number }): void {
-    this.#terminal?.resize(size.columns, size.rows);
-  }
-
-  closeTerminal(): void {
-    this.#terminal?.close();
   }
 }

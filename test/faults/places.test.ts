@@ -50,6 +50,39 @@ function expectClear(outcome: { readonly status: number; readonly stdout: string
   expect(outcome.stderr).not.toMatch(/bug in Berth|\n +at |undefined/);
 }
 
+describe("one controller for the jobs of a state directory", () => {
+  test(
+    "a command with another runtime directory is told of it, and that it can be stopped",
+    async () => {
+      expect((await site.run(["sbatch", "-H", "--wrap", "true"])).status).toBe(0);
+      const other = join(site.dir, "other");
+      mkdirSync(other, { mode: 0o700 });
+      const env = { XDG_RUNTIME_DIR: other };
+      const outcome = await site.run(["srun", "true"], { env });
+      expectClear(outcome, site.stateDir);
+      const pid = /kill (\d+)/.exec(outcome.stderr)?.[1];
+      expect(pid).toMatch(/^\d+$/);
+      expect(pid).toBe(String((await site.status())?.pid));
+      process.kill(Number(pid), "SIGTERM");
+      await until("the other controller's start", async () => (await site.run(["squeue", "-h"], { env })).status === 0);
+      expect((await site.run(["squeue", "-h", "-o", "%t"], { env })).stdout).toBe("PD\n");
+    },
+    LONG_MS,
+  );
+
+  test(
+    "podman lets others pass through the runtime directory: the controller stays the same",
+    async () => {
+      await site.run(["squeue", "-h"]);
+      const pid = (await site.status())?.pid;
+      chmodSync(join(site.dir, "run"), 0o711);
+      expect(pid).toBeGreaterThan(0);
+      expect((await site.status())?.pid).toBe(pid);
+    },
+    LONG_MS,
+  );
+});
+
 describe.skipIf(isRoot && !canMount)("directories that cannot be written", () => {
   test(
     "a read-only state directory: every command says which, and nothing appears",

@@ -144,6 +144,15 @@ describe.skipIf(!havePeers("runc", "busybox"))(`scrun and runc, as uid ${process
       expect(code).toBe(1);
       expect(stderr).toContain("was cancelled");
       expect((await site.state("c1"))["status"]).toBe("stopped");
+      // one whose job is cancelled by somebody else
+      expect((await site.scrun(["create", "--bundle", ".", "c3"])).code).toBe(0);
+      const { jobId } = await site.state("c3");
+      const third = site.scrun(["start", "c3"]);
+      await until("it to queue", async () => (await site.run(["squeue", "-h", "-t", "PD", "-o", "%i"])).stdout.trim() === String(jobId));
+      await site.run(["scancel", String(jobId)]);
+      const cancelled = await third;
+      expect(cancelled.code).toBe(1);
+      expect(cancelled.stderr).toContain(`job ${String(jobId)} was cancelled while it waited in the queue`);
       // and one that gets its turn
       expect((await site.scrun(["create", "--bundle", ".", "c2"])).code).toBe(0);
       const second = site.scrun(["start", "c2"]);

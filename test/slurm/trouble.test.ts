@@ -73,6 +73,12 @@ describe.skipIf(site === undefined)("a site in trouble", () => {
     await on.berth("sbatch", "--wrap", "sleep 1000", "-o", "/dev/null");
     expect((await on.berth("cluster", "down")).code).toBe(0);
     expect(markedProcesses("BERTH_CLUSTER", mark)).toEqual([]);
+    expect(await on.berth("srun", "true")).toMatchObject({
+      code: 1,
+      stderr:
+        `srun: error: SLURM_CONF names ${on.env["SLURM_CONF"]}, which is not there\n` +
+        "srun: unset SLURM_CONF, or set it to a cluster's; a private cluster: berth cluster up\n",
+    });
     expect((await on.berth("cluster", "status")).code).toBe(1);
   }, 90_000);
 });

@@ -2,7 +2,8 @@
  * `berth daemon run`: the controller's process. One per user and host: whoever gets the lock is it, and the lock goes
  * with the process. It takes up what its predecessor left, then says `ready` by making its socket.
  */
-import { closeSync, openSync, readFileSync, rmSync, writeSync } from "node:fs";
+import { closeSync, openSync, readFileSync, rmSync, statSync, writeSync } from "node:fs";
+import { BerthError } from "#job/errors.ts";
 import { VERSION } from "#job/version.ts";
 import { ensurePrivateDir, shortHostName } from "#platform/directories.ts";
 import { failFast } from "#platform/fail-fast.ts";
@@ -15,7 +16,7 @@ import { daemonEnvironment, logPath } from "#platform/start-controller.ts";
 import { readConfig } from "./config.ts";
 import { Controller } from "./controller.ts";
 import { DaemonPool } from "./daemon-pool.ts";
-import { enginePaths } from "./paths.ts";
+import { enginePaths, type Paths } from "./paths.ts";
 import { Server } from "./server.ts";
 import { sweepSpool } from "./spool.ts";
 import { Store } from "./store.ts";
@@ -25,6 +26,7 @@ export async function runController(): Promise<number> {
   for (const dir of [paths.state, paths.runtime, paths.spool, paths.stepSockets, paths.runtimeRoot]) ensurePrivateDir(dir);
   const lockFd = openSync(paths.lock, "a", 0o600);
   if (!tryLock(lockFd)) return 0; // another one is the controller: whoever started us finds that one
+  const stateLockFd = lockState(paths);
   const log = openLog();
   failFast((error) => log("controller.failed", { error: error instanceof Error ? (error.stack ?? error.message) : String(error) }));
   log("controller.starting", { pid: process.pid, version: VERSION });
@@ -72,8 +74,32 @@ export async function runController(): Promise<number> {
   pool.stop();
   store[Symbol.dispose]();
   log("controller.stopped", {});
+  closeSync(stateLockFd);
   closeSync(lockFd);
   return 0;
+}
+
+/**
+ * Two commands that differ in XDG_RUNTIME_DIR look for their controller in two places, but their jobs are the same ones, and
+ * have one controller. The directory itself is locked: nothing has to be written on a disk that may be full.
+ * @throws BerthError CONTROLLER_ELSEWHERE
+ */
+function lockState(paths: Paths): number {
+  const fd = openSync(paths.state, "r");
+  if (tryLock(fd)) return fd;
+  const holder = lockHolder(statSync(paths.state).ino);
+  throw new BerthError(
+    "CONTROLLER_ELSEWHERE",
+    `another controller${holder === undefined ? "" : `, process ${holder},`} keeps the jobs in ${paths.state}, ` +
+      `with another XDG_RUNTIME_DIR than the one that puts sockets in ${paths.runtime}: set the same one, or stop that controller (its jobs go on)` +
+      `${holder === undefined ? "" : `: kill ${holder}`}`,
+  );
+}
+
+/** Of a flock(2), by proc_locks(5). */
+function lockHolder(inode: number): string | undefined {
+  const pattern = new RegExp(`FLOCK .* (\\d+) [0-9a-f]+:[0-9a-f]+:${inode} `);
+  return readFileSync("/proc/locks", "utf8").match(pattern)?.[1];
 }
 
 function openLog(): (event: string, facts: Readonly<Record<string, unknown>>) => void {

@@ -3,6 +3,7 @@ import type { AllocationInfo, Engine, HeldAllocation } from "#engine/engine.ts";
 import type { JobRequest } from "#job/request.ts";
 import type { AnchorStaging, GrantedJob } from "../staging/anchor-staging.ts";
 import type { AnchorPlan } from "../anchor-wire.ts";
+import { cancelledInQueue } from "../request/job-request.ts";
 import type { Conversation } from "./conversation.ts";
 
 export interface Granted {
@@ -22,7 +23,7 @@ export async function askForJob(
 ): Promise<Granted> {
   const { engine, talk } = call;
   let info: AllocationInfo | undefined;
-  const held = await engine.allocate(request, {
+  const asked = engine.allocate(request, {
     signal: talk.withdrawn,
     onEvent: (event) => {
       if (event.kind === "granted") {
@@ -38,6 +39,9 @@ export async function askForJob(
       talk.waitFor("resources");
       call.onQueued();
     },
+  });
+  const held = await asked.catch((error: unknown) => {
+    throw cancelledInQueue(error, talk.jobId);
   });
   talk.waitFor(undefined);
   talk.jobId = info?.job.jobId ?? held.jobId;

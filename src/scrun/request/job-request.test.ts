@@ -94,6 +94,19 @@ describe("what a container asks for", () => {
       { annotations: { "slurm.nodefile": "/etc/passwd" } },
       "Annotation slurm.nodefile cannot be used here",
     ],
+    [
+      "nor under a shorter name",
+      { annotations: { "slurm.nodefil": "/etc/passwd" } },
+      'unrecognized option "nodefil" (from annotation slurm.nodefil)',
+    ],
+    ["nor another user's right", { annotations: { "slurm.ui": "0" } }, 'unrecognized option "ui"'],
+    ["an annotation without a name", { annotations: { "slurm.": "1" } }, 'unrecognized option ""'],
+    [
+      "an image's words may not forge lines of squeue",
+      { environment: { SCRUN_JOB_NAME: "a\n99 debug b" } },
+      "SCRUN_JOB_NAME has a control character (code 10) in it",
+    ],
+    ["nor write to its terminal", { annotations: { "slurm.comment": "\u001b[2J" } }, "annotation slurm.comment has a control character"],
   ])("%s", (_name, said, message) => {
     expect(() => requestOf(said)).toThrow(BerthError);
     expect(() => requestOf(said)).toThrow(message);

@@ -5,7 +5,7 @@
 import { isObject, type Json, type JsonObject } from "#container/json.ts";
 import { BerthError } from "#job/errors.ts";
 import type { JobRequest, SubmitContext } from "#job/request.ts";
-import { parseSalloc } from "#options/salloc.ts";
+import { parseSalloc, SALLOC_ROWS } from "#options/salloc.ts";
 import { envFlag, type ParseContext } from "#options/site.ts";
 import { UsageError } from "#options/usage-error.ts";
 import { askedDevices, gresOf } from "./asked-devices.ts";
@@ -162,6 +162,11 @@ function annotated(annotations: Readonly<Record<string, string>>): Wish[] {
     const word = name.slice("slurm.".length).replaceAll("_", "-").toLowerCase();
     const option = ANNOTATIONS[word] ?? word;
     if (NOT_FOR_ANNOTATIONS.has(option)) throw new BerthError("OPTION", `Annotation ${name} cannot be used here`);
+    // getopt_long(3) takes "--nodefil" for "--nodefile": whole names only, or what is refused above comes in by a shorter one.
+    if (!SALLOC_ROWS.some((row) => row.name === option))
+      throw new BerthError("OPTION", `unrecognized option "${option}" (from annotation ${name})`, {
+        hint: "slurm.NAME takes the long options of salloc",
+      });
     return [{ option, value, source: `annotation ${name}` }];
   });
 }
@@ -196,6 +201,7 @@ export function jobRequestOf(
   },
 ): JobRequest {
   const wishes = wishesOf(bundle, facts.environment);
+  for (const wish of wishes) refuseControlCharacters(wish);
   const argv = wishes.map(({ option, value }) =>
     FLAGS.has(option) || (option === "exclusive" && envFlag(value)) ? `--${option}` : `--${option}=${value}`,
   );
@@ -224,9 +230,22 @@ export function jobRequestOf(
   };
 }
 
+/** Annotations and variables may be an image's: squeue and sacct print them, a line for each job, on terminals. */
+function refuseControlCharacters({ value, source }: Wish): void {
+  const code = Array.from(value, (char) => char.codePointAt(0) ?? 0).find((found) => found < 0x20 || (found >= 0x7f && found < 0xa0));
+  if (code === undefined) return;
+  throw new BerthError("OPTION", `${source} has a control character (code ${code}) in it`, { hint: "leave it out" });
+}
+
 function refused(error: UsageError, wishes: readonly Wish[]): BerthError {
   const text = error.lines.find((found) => found.includes("error:") || found.includes("option")) ?? error.message;
   const message = text.replace(/^salloc: (error: )?/, "");
   const culprit = wishes.find(({ option }) => message.includes(`--${option}`));
   return new BerthError("OPTION", culprit === undefined ? message : `${message} (from ${culprit.source}: "${culprit.value}")`);
+}
+
+/** scancel of a job that waits: the engine only knows that it has ended. */
+export function cancelledInQueue(error: unknown, jobId: number | null): unknown {
+  if (!(error instanceof BerthError) || error.code !== "ALREADY_DONE" || jobId === null) return error;
+  return new BerthError("CANCELLED", `job ${jobId} was cancelled while it waited in the queue`, { cause: error });
 }
