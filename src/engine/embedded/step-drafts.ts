@@ -1,5 +1,5 @@
 /** What is written down of a step before it starts: its record, its plan for the daemon (step/plan.ts), and what it holds. Changes nothing. */
-import { batchVariables, gpusOf, stepVariables, taskVariables, type StepFacts } from "#job/environment.ts";
+import { allocationVariables, batchVariables, gpusOf, stepVariables, taskVariables, type StepFacts } from "#job/environment.ts";
 import { nowMs, type StepKey } from "#job/id.ts";
 import { EXIT_ZERO } from "#job/outcome.ts";
 import type { JobRecord, StepRecord, Tres } from "#job/record.ts";
@@ -107,7 +107,8 @@ export class StepDrafts {
       annotations: request.annotations,
     };
     const facts = this.#stepFacts(job, stepKey, layout, { umask: request.submit.umask, mpi: null, distribution: null, planeSize: null });
-    const environment = { ...stepVariables(this.#host.jobFacts(job), facts), ...taskVariables(facts, { rank: 0 }) };
+    const known = this.#host.jobFacts(job);
+    const environment = { ...allocationVariables(known), ...stepVariables(known, facts), ...taskVariables(facts, { rank: 0 }) };
     const plan: StepPlan = {
       ...this.#commonPlan(job, stepKey, facts),
       isOwned: true,
