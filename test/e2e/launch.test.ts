@@ -281,7 +281,18 @@ describe("sstat", () => {
     await site.run(["srun", "-J", "short", "true"]);
     await site.run(["srun", "-J", "large", "dd", "if=/dev/zero", "of=/dev/null", "bs=200M", "count=1"]);
     const use = async (name: string) => {
-      const { stdout } = await site.run(["sacct", "-n", "-P", "--noconvert", "-s", "CD", "--name", name, "-o", "JobID,MaxRSS,MaxRSSTask"]);
+      const { stdout } = await site.run([
+        "sacct",
+        "-n",
+        "-P",
+        "--noconvert",
+        "-S",
+        "now-1hours",
+        "--name",
+        name,
+        "-o",
+        "JobID,MaxRSS,MaxRSSTask",
+      ]);
       return stdout.trim().split("\n").slice(1);
     };
     expect(await until("the short step's record", async () => (await use("short"))[0])).toMatch(/^\d+\.0\|\|$/);
