@@ -4,6 +4,14 @@ import { dlopen, ptr } from "bun:ffi";
 
 const CLONE_FS = 0x200;
 const CLONE_NEWPID = 0x20000000;
+const CLONE_NEWNET = 0x40000000;
+const AF_INET = 2;
+const SOCK_DGRAM = 2;
+/** netdevice(7): struct ifreq is the interface's name in 16 bytes, then here its flags. */
+const SIOCSIFFLAGS = 0x8914n;
+const IFREQ_BYTES = 40;
+const IFREQ_FLAGS = 16;
+const IFF_UP = 1;
 
 /** Order matters: once in another mount namespace its own /proc names no process of ours. */
 const JOINED = ["net", "ipc", "uts", "mnt"] as const;
@@ -15,6 +23,8 @@ const load = () =>
     fchdir: { args: ["i32"], returns: "i32" },
     setns: { args: ["i32", "i32"], returns: "i32" },
     unshare: { args: ["i32"], returns: "i32" },
+    socket: { args: ["i32", "i32", "i32"], returns: "i32" },
+    ioctl: { args: ["i32", "u64", "ptr"], returns: "i32" },
   }).symbols;
 const libc = () => (loaded ??= load());
 
@@ -50,6 +60,44 @@ export function standInNamespacesOf(pid: number): void {
  */
 export function startPidNamespace(): boolean {
   return libc().unshare(CLONE_NEWPID) === 0;
+}
+
+/**
+ * A new network namespace, with the loopback device up, as a descriptor: it lasts as long as that. We stay in the one that we are in. Undefined
+ * where it is not allowed.
+ */
+export function makeNetworkNamespace(): number | undefined {
+  const own = openSync(THREAD_NETWORK, constants.O_RDONLY);
+  try {
+    if (libc().unshare(CLONE_NEWNET) !== 0) return undefined;
+    setLoopbackUp();
+    const made = openSync(THREAD_NETWORK, constants.O_RDONLY);
+    if (libc().setns(own, CLONE_NEWNET) !== 0) throw new Error("cannot go back to our own network namespace");
+    return made;
+  } finally {
+    closeSync(own);
+  }
+}
+const THREAD_NETWORK = "/proc/thread-self/ns/net";
+
+function setLoopbackUp(): void {
+  const socket = libc().socket(AF_INET, SOCK_DGRAM, 0);
+  if (socket < 0) return;
+  const request = Buffer.alloc(IFREQ_BYTES);
+  request.write("lo");
+  request.writeUInt16LE(IFF_UP, IFREQ_FLAGS);
+  libc().ioctl(socket, SIOCSIFFLAGS, ptr(request));
+  closeSync(socket);
+}
+
+/** What this thread starts from here on is in that network namespace. False where it is not allowed. */
+export function enterNetworkNamespace(path: string): boolean {
+  const fd = openSync(path, constants.O_RDONLY);
+  try {
+    return libc().setns(fd, CLONE_NEWNET) === 0;
+  } finally {
+    closeSync(fd);
+  }
 }
 
 /** The ids that 0 has outside; undefined when we are not in a user namespace that maps it to something else. */

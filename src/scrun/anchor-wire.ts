@@ -35,9 +35,17 @@ export interface AnchorPlan {
   readonly environment: Readonly<Record<string, string>>;
   /** Null: the bundle is used where it is. */
   readonly staging: StagingPlan | null;
+  readonly network: WaitingNetwork | null;
   /** What stderr hears of messages (log.ts). */
   readonly logLevel: number;
 }
+
+/**
+ * docker configures a container's network when `create` has ended, in the network namespace of the pid that it was told: while the job waits there has
+ * to be one already, or it would be the daemon's own. `early`: made by the anchor, and later the container's. `withContainer`: only the
+ * real runtime can make it, as a part of the container's own user namespace. Null: nobody does that, or it is not a new one.
+ */
+export type WaitingNetwork = "early" | "withContainer";
 
 export type ToAnchor =
   | { readonly op: "create" }
@@ -53,8 +61,8 @@ export type ToAnchor =
 export type ContainerStatus = "creating" | "created" | "running" | "paused" | "stopped";
 
 export type FromAnchor =
-  /** `initPid`: null while the job waits. */
-  | { readonly event: "created"; readonly initPid: number | null }
+  /** `initPid`: null while the job waits; `network` is a path to its namespace then, when it has one already. */
+  | { readonly event: "created"; readonly initPid: number | null; readonly network: string | null }
   | { readonly event: "waiting"; readonly text: string }
   | { readonly event: "started" }
   | { readonly event: "done" }

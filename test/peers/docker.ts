@@ -61,10 +61,9 @@ export class DockerSite extends UserSite {
     const image = makeImage(this.dir);
     await this.enter();
     await this.expectSuccess(["berth", "daemon", "start"]);
-    const env = { DOCKERD_ROOTLESS_ROOTLESSKIT_NET: "host", DOCKERD_ROOTLESS_ROOTLESSKIT_PORT_DRIVER: "none" };
     // What root's mounts goes with it.
     const rootful = ["/usr/bin/unshare", "-m", "--propagation", "private", "/usr/sbin/dockerd", "--config-file", configFile] as const;
-    const daemon = this.start(this.#isRootful ? rootful : [ROOTLESS], { env });
+    const daemon = this.start(this.#isRootful ? rootful : [ROOTLESS]);
     this.#daemon = daemon;
     await until(
       "dockerd",
@@ -79,11 +78,6 @@ export class DockerSite extends UserSite {
 
   #configuration(scrun: string): Record<string, unknown> {
     return {
-      iptables: false,
-      bridge: "none",
-      "ip-forward": false,
-      "ip-masq": false,
-      "userland-proxy": false,
       "storage-driver": "vfs",
       "data-root": join(this.dir, "d"),
       "default-runtime": "scrun",
@@ -95,6 +89,13 @@ export class DockerSite extends UserSite {
   #rootfulConfiguration(): Record<string, unknown> {
     const name = basename(this.dir);
     return {
+      // The host's network stays as it is.
+      iptables: false,
+      ip6tables: false,
+      bridge: "none",
+      "ip-forward": false,
+      "ip-masq": false,
+      "userland-proxy": false,
       hosts: [`unix://${this.#socket}`],
       "exec-root": join(this.dir, "x"),
       pidfile: join(this.dir, "docker.pid"),

@@ -111,10 +111,10 @@ class Anchor implements Subject {
     const granted = this.#allocate(plan, () => queued.resolve("queued"));
     container.readAhead(plan); // while the controller thinks
     if ((await Promise.race([granted, queued.promise])) === "queued") {
-      // The terminal has to be there when create ends, so that the container cannot wait for its job. Staging has to: so create waits.
-      const isMadeFirst = plan.hasTerminal && plan.staging === null;
+      // What has to be there when create ends cannot wait for its job. Staging has to: so create waits.
+      const isMadeFirst = hasToBeMade(plan) && plan.staging === null;
       if (isMadeFirst) await this.#makeContainer(plan, queuedEnvironment(plan, talk.jobId));
-      if (isMadeFirst || !plan.hasTerminal) talk.created();
+      if (isMadeFirst || !hasToBeMade(plan)) talk.created();
       await granted;
     }
     const step = await this.#openStep(plan);
@@ -151,10 +151,10 @@ class Anchor implements Subject {
     );
   }
 
-  /** With a terminal create has to wait for the whole of it. */
+  /** Where the container has to be there when create ends, that has to wait for the whole of it. */
   async #stageIn(plan: AnchorPlan, step: OwnStep): Promise<AnchorPlan> {
     const talk = this.#talk;
-    const onLong = () => (plan.hasTerminal ? undefined : talk.created());
+    const onLong = () => (hasToBeMade(plan) ? undefined : talk.created());
     return await stageInWhileTold(plan, step, { staging: this.#staging, talk, onLong });
   }
 
@@ -176,7 +176,7 @@ class Anchor implements Subject {
 
   async #makeContainer(plan: AnchorPlan, environment: Readonly<Record<string, string>>): Promise<void> {
     const adapt = this.#staging.adaptMappings.bind(this.#staging);
-    await this.#container.make(plan, { environment, gres: this.#step?.gres ?? {}, adapt });
+    await this.#container.make(plan, { environment, gres: this.#step?.gres ?? {}, network: this.#talk.network, adapt });
   }
 
   async #start(): Promise<void> {
@@ -299,6 +299,11 @@ class Anchor implements Subject {
       // nobody reads any more
     }
   }
+}
+
+/** create has to give the engine a terminal, or a network namespace that comes with the container only. */
+function hasToBeMade({ hasTerminal, network }: AnchorPlan): boolean {
+  return hasTerminal || network === "withContainer";
 }
 
 /** What is known of a job that waits. */

@@ -12,6 +12,7 @@ import { join } from "node:path";
 import { BerthError } from "#job/errors.ts";
 import type { JobId } from "#job/id.ts";
 import { listenFrames, parseJsonFrame, type FrameConnection } from "#platform/frames.ts";
+import { makeNetworkNamespace } from "#platform/namespaces.ts";
 import { identify, isAlive, type ProcessIdentity } from "#platform/process-tree.ts";
 import type { AnchorPlan, ContainerStatus, FromAnchor, ToAnchor } from "../anchor-wire.ts";
 import { failureOf } from "./failures.ts";
@@ -61,6 +62,7 @@ export class Conversation implements Disposable {
   readonly #createdAt = new Date().toISOString();
   #creator: FrameConnection | undefined;
   #plan: AnchorPlan | undefined;
+  #network: string | undefined;
   #waitsFor: "resources" | "staging" | undefined;
   #server: ReturnType<typeof listenFrames> | undefined;
   #watch: ReturnType<typeof setInterval> | undefined;
@@ -206,15 +208,21 @@ export class Conversation implements Disposable {
     return `job ${this.jobId} ${this.#waitsFor === "staging" ? "is being staged in" : "queued and waiting for resources"}`;
   }
 
-  /** Every command finds the container from here on. */
+  /** Every command finds the container from here on. @throws BerthError NAMESPACE */
   created(): void {
+    if (this.#plan?.network != null && this.#subject.initPid === undefined) this.#network = makeNetwork();
     this.status = "created";
     this.record();
     if (this.#creator !== undefined) this.#sayCreated(this.#creator);
   }
 
   #sayCreated(creator: FrameConnection): void {
-    say(creator, { event: "created", initPid: this.#subject.initPid ?? null });
+    say(creator, { event: "created", initPid: this.#subject.initPid ?? null, network: this.#network ?? null });
+  }
+
+  /** The network namespace that an engine was told of before there was a container (WaitingNetwork). */
+  get network(): string | undefined {
+    return this.#network;
   }
 
   record(): void {
@@ -265,6 +273,13 @@ export class Conversation implements Disposable {
 
 function say(connection: FrameConnection, message: FromAnchor): void {
   connection.sendJson(message);
+}
+
+/** Open as long as we live. */
+function makeNetwork(): string {
+  const fd = makeNetworkNamespace();
+  if (fd === undefined) throw new BerthError("NAMESPACE", "Cannot make a network namespace for a container whose job waits: not permitted");
+  return `/proc/${process.pid}/fd/${fd}`;
 }
 
 function failed(message: string): FromAnchor {

@@ -19,7 +19,7 @@ import { CreateFailure } from "./failures.ts";
 import { findMemoryCgroup, peakMemoryKib, wasOutOfMemory, type MemoryCgroup } from "./memory-events.ts";
 import { lastError } from "../log.ts";
 import type { ContainerPlace } from "../place.ts";
-import { nameRealProcesses } from "./shared-namespaces.ts";
+import { nameRealProcesses, useNetwork } from "./shared-namespaces.ts";
 import { letGoOfStreams } from "./streams.ts";
 
 const SIGCONT = 18;
@@ -31,6 +31,8 @@ export interface Making {
   /** The job's variables, for the container. */
   readonly environment: Readonly<Record<string, string>>;
   readonly gres: OwnStep["gres"];
+  /** A network namespace that is there already, for its own. */
+  readonly network: string | undefined;
   /** Changes the bundle's configuration before the runtime gets it. */
   readonly adapt: (config: JsonObject) => void;
 }
@@ -80,7 +82,7 @@ export class RuntimeContainer {
   }
 
   /** @throws CreateFailure */
-  async make(plan: AnchorPlan, { environment, gres, adapt }: Making): Promise<void> {
+  async make(plan: AnchorPlan, { environment, gres, network, adapt }: Making): Promise<void> {
     const place = this.#place;
     const config = this.#takeConfig(plan);
     adapt(config.config);
@@ -88,6 +90,7 @@ export class RuntimeContainer {
       const { addDevices } = await import("./devices.ts");
       addDevices(config.config, gres, { isConfined: process.getuid?.() !== 0 || outsideIds() !== undefined });
     }
+    if (network !== undefined) useNetwork(config.config, network);
     nameRealProcesses(config.config, place.root);
     writeRuntimeConfig(config, { bundle: plan.bundle, target: join(place.bundle, "config.json"), environment });
     this.#plan = plan;

@@ -7,18 +7,26 @@ import { isObject, type JsonObject } from "#container/json.ts";
 import { type ContainerPlace, listPlaces } from "../place.ts";
 
 export function nameRealProcesses(config: JsonObject, root: string): void {
-  const linux = config.get("linux");
-  const namespaces = isObject(linux) ? linux.get("namespaces") : undefined;
-  if (!Array.isArray(namespaces)) return;
   let known: ReadonlyMap<number, number> | undefined;
-  for (const namespace of namespaces) {
-    const path = isObject(namespace) ? namespace.get("path") : undefined;
+  for (const namespace of namespacesOf(config)) {
+    const path = namespace.get("path");
     const [, pid, rest = ""] = typeof path === "string" ? (/^\/proc\/([0-9]+)(\/ns\/.*)$/.exec(path) ?? []) : [];
-    if (pid === undefined || !isObject(namespace)) continue;
+    if (pid === undefined) continue;
     known ??= firstProcesses(root);
     const first = known.get(Number(pid));
     if (first !== undefined) namespace.set("path", `/proc/${first}${rest}`);
   }
+}
+
+/** The container's own network namespace is one that is there already (WaitingNetwork). */
+export function useNetwork(config: JsonObject, path: string): void {
+  for (const namespace of namespacesOf(config)) if (namespace.get("type") === "network") namespace.set("path", path);
+}
+
+function namespacesOf(config: JsonObject): readonly JsonObject[] {
+  const linux = config.get("linux");
+  const namespaces = isObject(linux) ? linux.get("namespaces") : undefined;
+  return Array.isArray(namespaces) ? namespaces.filter(isObject) : [];
 }
 
 /** The pids that engines have been told → those of the containers' first processes. */

@@ -13,7 +13,8 @@ import { sessionId } from "#platform/libc.ts";
 import { sendSignal } from "#platform/process-tree.ts";
 import type { RunningProcess } from "#platform/spawn.ts";
 import { AnchorClient } from "./anchor-client.ts";
-import type { AnchorPlan } from "../anchor-wire.ts";
+import type { AnchorPlan, FromAnchor, WaitingNetwork } from "../anchor-wire.ts";
+import { isCalledByContainerd } from "../caller.ts";
 import { explainRefusal } from "../request/asked-devices.ts";
 import { has, lastValue, type Given } from "./command-line.ts";
 import { readConfig, type BundleConfig } from "../config.ts";
@@ -24,7 +25,7 @@ import { planStaging } from "../staging/plan-staging.ts";
 import { Log, type LogFormat } from "../log.ts";
 import { findRealRuntime } from "./real-runtime.ts";
 import { stageOutLeftovers } from "../staging/staged-record.ts";
-import { startStandIn } from "../stand-in/stand-in.ts";
+import { startStandIn, startStandInOfNetwork } from "../stand-in/stand-in.ts";
 import { definedVariables, type StartedAnchor } from "./start-anchor.ts";
 
 const SOCKET_WAIT_MS = 20_000;
@@ -67,13 +68,15 @@ export async function createContainer(
     const plan = await makePlan(call, { id, bundle, config, preserved });
     place.writePlan(plan);
     hasPlan = true;
-    const { initPid } = await handOver(place, anchor, { config, startController: call.startController });
+    const { initPid, network } = await handOver(place, anchor, { config, startController: call.startController });
     if (onExit !== undefined) void anchor.exited.then((status) => onExit(shellCode(status)));
     const pidFile = lastValue(given, "pid-file");
     if (pidFile === undefined || pidFile === "") return place;
     const pipe = call.started.standInPipe;
     const hasPidNamespace = config.namespaces.some(({ type }) => type === "pid");
-    const standIn = pipe === undefined || initPid === null ? undefined : startStandIn(place, { pipe, initPid, hasPidNamespace });
+    let standIn: number | undefined;
+    if (pipe !== undefined && initPid !== null) standIn = startStandIn(place, { pipe, initPid, hasPidNamespace });
+    else if (pipe !== undefined && network !== null) standIn = startStandInOfNetwork(place, { pipe, network });
     // Without a newline: docker's reader wants digits only.
     writeFileSync(pidFile, String(standIn ?? anchor.pid));
     return place;
@@ -134,8 +137,15 @@ async function makePlan(
     name,
     environment,
     staging: planStaging(environment, told),
+    network: isCalledByContainerd() ? waitingNetworkOf(config) : null,
     logLevel: call.logLevel,
   };
+}
+
+/** podman makes it itself, and names it; containerd's other clients do that too, or run a hook when the container is there. */
+function waitingNetworkOf({ namespaces }: BundleConfig): WaitingNetwork | null {
+  if (!namespaces.some(({ type, path }) => type === "network" && path === undefined)) return null;
+  return namespaces.some(({ type }) => type === "user") ? "withContainer" : "early";
 }
 
 /** What the real runtime's create gets, besides what is ours: bundle, pid file, id. */
@@ -154,7 +164,7 @@ async function handOver(
   place: ContainerPlace,
   anchor: RunningProcess,
   { config, startController }: { readonly config: BundleConfig; readonly startController: () => Promise<void> },
-): Promise<{ readonly initPid: number | null }> {
+): Promise<Extract<FromAnchor, { event: "created" }>> {
   using client = await connectSoon(place, anchor);
   const asked = client.ask({ op: "create" });
   const isLate = await Promise.race([asked.then(() => false), Bun.sleep(PATIENCE_MS).then(() => true)]);

@@ -9,12 +9,14 @@
  *
  *   anchor ── exit status, through a pipe ──► stand-in ── exit status ──► conmon, containerd-shim
  *
- * When the anchor is killed the pipe ends, and the status is 137. Without a container yet, because its job waits, the anchor stands for itself.
+ * When the anchor is killed the pipe ends, and the status is 137. Without a container yet, because its job waits, the anchor stands for itself; where
+ * the engine is going to configure a network (WaitingNetwork), somebody in the network namespace that is going to be the container's.
  */
 import { closeSync, readFileSync, writeFileSync, writeSync } from "node:fs";
 import { join } from "node:path";
+import { BerthError } from "#job/errors.ts";
 import { openPipe } from "#platform/libc.ts";
-import { outsideIds, standInNamespacesOf, startPidNamespace } from "#platform/namespaces.ts";
+import { enterNetworkNamespace, outsideIds, standInNamespacesOf, startPidNamespace } from "#platform/namespaces.ts";
 import { identify, isAlive } from "#platform/process-tree.ts";
 import { spawnWithFiles } from "#platform/spawn.ts";
 import { isCalledByEngine } from "../caller.ts";
@@ -47,9 +49,23 @@ export function startStandIn(
   const own = new Set(cgroupsOf(process.pid));
   standInNamespacesOf(initPid);
   if (hasPidNamespace && outsideIds() !== undefined) startPidNamespace();
+  const pid = start(place, pipe);
+  for (const cgroup of cgroups) if (!own.has(cgroup)) enter(cgroup, pid);
+  return pid;
+}
+
+/** The last thing that create does for a container whose job waits. @throws BerthError NAMESPACE */
+export function startStandInOfNetwork(
+  place: ContainerPlace,
+  { pipe, network }: { readonly pipe: StandInPipe; readonly network: string },
+): number {
+  if (!enterNetworkNamespace(network)) throw new BerthError("NAMESPACE", `Cannot enter the container's network namespace ${network}`);
+  return start(place, pipe);
+}
+
+function start(place: ContainerPlace, pipe: StandInPipe): number {
   const files = [pipe.readFd, "null", "null"] as const;
   const { pid } = spawnWithFiles(["/bin/sh", "-c", SCRIPT, "scrun-container", place.dir], { files, env: {}, cwd: "/", isDaemon: true });
-  for (const cgroup of cgroups) if (!own.has(cgroup)) enter(cgroup, pid);
   writeFileSync(place.standInFile, String(pid), { mode: 0o600 });
   return pid;
 }
