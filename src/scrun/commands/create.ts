@@ -75,7 +75,7 @@ export async function createContainer(
     const pipe = call.started.standInPipe;
     const hasPidNamespace = config.namespaces.some(({ type }) => type === "pid");
     let standIn: number | undefined;
-    if (pipe !== undefined && initPid !== null) standIn = startStandIn(place, { pipe, initPid, hasPidNamespace });
+    if (pipe !== undefined && initPid !== null) standIn = await startStandIn(place, { pipe, initPid, hasPidNamespace });
     else if (pipe !== undefined && network !== null) standIn = startStandInOfNetwork(place, { pipe, network });
     // Without a newline: docker's reader wants digits only.
     writeFileSync(pidFile, String(standIn ?? anchor.pid));

@@ -15,17 +15,29 @@
 import { closeSync, readFileSync, writeFileSync, writeSync } from "node:fs";
 import { join } from "node:path";
 import { BerthError } from "#job/errors.ts";
+import { shellCode } from "#job/outcome.ts";
 import { openPipe } from "#platform/libc.ts";
-import { enterNetworkNamespace, outsideIds, standInNamespacesOf, startPidNamespace } from "#platform/namespaces.ts";
+import { enterNetworkNamespace, outsideIds, standInNamespacesOf } from "#platform/namespaces.ts";
 import { identify, isAlive } from "#platform/process-tree.ts";
 import { spawnWithFiles } from "#platform/spawn.ts";
-import { isCalledByEngine } from "../caller.ts";
+import { isCalledByContainerd, isCalledByEngine } from "../caller.ts";
 import type { ContainerPlace } from "../place.ts";
 import { thawStandIn } from "./thaw.ts";
 
 const CGROUPS = "/sys/fs/cgroup";
 /** Its own signals would come from somebody who means the container: that has to go by the runtime. */
 const SCRIPT = `trap '' HUP INT TERM; read -r status || status=137; exit "$status"`;
+
+/**
+ * Makes it the first process of a pid namespace, and records its pid outside. By programs that have one thread each: in ours no thread could be
+ * started any more after unshare(2), and the JavaScript engine starts some when it likes, and aborts.
+ */
+const IN_PID_NAMESPACE = [
+  ...["/usr/bin/unshare", "--pid", "--", "/bin/sh", "-c"],
+  // The shell gives what runs in the background another standard input.
+  'exec 3<&0; /usr/bin/setsid /bin/sh -c "$1" scrun-container "$2" <&3 3<&- & echo "$!" >"$3"',
+  "scrun-container",
+] as const;
 
 const HEARING_MS = 5000;
 
@@ -40,16 +52,16 @@ export function openStandInPipe(): StandInPipe | undefined {
 }
 
 /** The last thing that create does. Its pid; undefined when the container's process has ended already. */
-export function startStandIn(
+export async function startStandIn(
   place: ContainerPlace,
   { pipe, initPid, hasPidNamespace }: { readonly pipe: StandInPipe; readonly initPid: number; readonly hasPidNamespace: boolean },
-): number | undefined {
+): Promise<number | undefined> {
   const cgroups = cgroupsOf(initPid);
   if (cgroups.length === 0) return undefined;
   const own = new Set(cgroupsOf(process.pid));
   standInNamespacesOf(initPid);
-  if (hasPidNamespace && outsideIds() !== undefined) startPidNamespace();
-  const pid = start(place, pipe);
+  const isForCopying = hasPidNamespace && outsideIds() !== undefined && !isCalledByContainerd();
+  const pid = (isForCopying ? await startInPidNamespace(place, pipe) : undefined) ?? start(place, pipe);
   for (const cgroup of cgroups) if (!own.has(cgroup)) enter(cgroup, pid);
   return pid;
 }
@@ -61,6 +73,13 @@ export function startStandInOfNetwork(
 ): number {
   if (!enterNetworkNamespace(network)) throw new BerthError("NAMESPACE", `Cannot enter the container's network namespace ${network}`);
   return start(place, pipe);
+}
+
+/** Undefined where that is not allowed. */
+async function startInPidNamespace(place: ContainerPlace, pipe: StandInPipe): Promise<number | undefined> {
+  const argv = [...IN_PID_NAMESPACE, SCRIPT, place.dir, place.standInFile] as const;
+  const status = await spawnWithFiles([...argv], { files: [pipe.readFd, "null", "null"], env: {}, cwd: "/" }).exited;
+  return shellCode(status) === 0 ? place.standIn() : undefined;
 }
 
 function start(place: ContainerPlace, pipe: StandInPipe): number {
