@@ -22,22 +22,41 @@ function canWriteCgroups(): boolean {
   return made;
 }
 
-/** Its daemon has no network to give. */
+/** The first part of its version: 20 in Debian 12. */
+export const DOCKER_MAJOR = Number(/version ([0-9]+)\./.exec(outputOf("dockerd", "--version"))?.[1] ?? 0);
+export const HAS_COMPOSE_PLUGIN = outputOf("docker", "compose", "version").startsWith("Docker Compose");
+
+function outputOf(...argv: readonly [string, ...string[]]): string {
+  try {
+    return Bun.spawnSync([...argv], { timeout: 10_000, env: { PATH: "/usr/local/bin:/usr/bin:/bin:/usr/sbin:/sbin" } }).stdout.toString();
+  } catch {
+    return ""; // not installed
+  }
+}
+
+/** The quickest; what a container has otherwise is a network of its own. */
 const LIMITED = ["--net=none"];
+
+export interface DockerOptions {
+  readonly isRootful?: boolean;
+  readonly conf?: string;
+  /** Files that its /etc has besides; not root's. */
+  readonly etc?: Readonly<Record<string, string>>;
+}
 
 export class DockerSite extends UserSite {
   readonly #isRootful: boolean;
   readonly #socket: string;
   #daemon: RunningCommand | undefined;
 
-  private constructor(isRootful: boolean) {
-    super({}, isRootful ? undefined : ordinaryUser);
+  private constructor({ isRootful = false, ...site }: DockerOptions) {
+    super(site, isRootful ? undefined : ordinaryUser);
     this.#isRootful = isRootful;
     this.#socket = join(this.dir, "run/docker.sock");
   }
 
-  static async open({ isRootful = false } = {}): Promise<DockerSite> {
-    const site = new DockerSite(isRootful);
+  static async open(options: DockerOptions = {}): Promise<DockerSite> {
+    const site = new DockerSite(options);
     try {
       await site.#startDaemon();
     } catch (error) {
@@ -136,8 +155,10 @@ export class DockerSite extends UserSite {
     return await within(this.startOnTerminal(args));
   }
 
+  /** The plug-in, where docker has it. */
   compose(args: readonly string[], options: RunOptions = {}): Promise<Outcome> {
-    return this.run(["/usr/bin/docker-compose", "--no-ansi", ...args], this.#asClient(options));
+    const command = HAS_COMPOSE_PLUGIN ? (["/usr/bin/docker", "compose"] as const) : (["/usr/bin/docker-compose", "--no-ansi"] as const);
+    return this.run([...command, ...args], this.#asClient(options));
   }
 
   #asClient(options: RunOptions): RunOptions {
