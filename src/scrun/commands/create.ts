@@ -76,7 +76,7 @@ export async function createContainer(
     const hasPidNamespace = config.namespaces.some(({ type }) => type === "pid");
     let standIn: number | undefined;
     if (pipe !== undefined && initPid !== null) standIn = await startStandIn(place, { pipe, initPid, hasPidNamespace });
-    else if (pipe !== undefined && network !== null) standIn = startStandInOfNetwork(place, { pipe, network });
+    else if (pipe !== undefined && network !== null) standIn = await startStandInOfNetwork(place, { pipe, network, hasPidNamespace });
     // Without a newline: docker's reader wants digits only.
     writeFileSync(pidFile, String(standIn ?? anchor.pid));
     return place;

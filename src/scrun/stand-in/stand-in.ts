@@ -4,8 +4,9 @@
  *
  *   its cgroup            `podman stats`, `docker stats`, whether it was out of memory. The anchor must not be frozen with it
  *   its namespaces        another container of a pod, `podman top`
- *   a pid namespace       `podman cp` joins it, which rootless podman may only do with one of its own user namespace. Not the container's: who is
- *                         in that one is killed with its first process, before anybody knows the exit status. So it is in one of its own
+ *   a pid namespace       `podman cp` joins it, which rootless podman may only do with one of its own user namespace; rootless dockerd gives another
+ *                         container in it (`--pid container:NAME`) the host's /proc, if it is the host's. Not the container's: who is in that one
+ *                         is killed with its first process, before anybody knows the exit status. So it is in one of its own
  *
  *   anchor ── exit status, through a pipe ──► stand-in ── exit status ──► conmon, containerd-shim
  *
@@ -20,7 +21,7 @@ import { openPipe } from "#platform/libc.ts";
 import { enterNetworkNamespace, outsideIds, standInNamespacesOf } from "#platform/namespaces.ts";
 import { identify, isAlive } from "#platform/process-tree.ts";
 import { spawnWithFiles } from "#platform/spawn.ts";
-import { isCalledByContainerd, isCalledByEngine } from "../caller.ts";
+import { isCalledByEngine } from "../caller.ts";
 import type { ContainerPlace } from "../place.ts";
 import { thawStandIn } from "./thaw.ts";
 
@@ -60,19 +61,26 @@ export async function startStandIn(
   if (cgroups.length === 0) return undefined;
   const own = new Set(cgroupsOf(process.pid));
   standInNamespacesOf(initPid);
-  const isForCopying = hasPidNamespace && outsideIds() !== undefined && !isCalledByContainerd();
-  const pid = (isForCopying ? await startInPidNamespace(place, pipe) : undefined) ?? start(place, pipe);
+  const pid = await start(place, { pipe, hasPidNamespace });
   for (const cgroup of cgroups) if (!own.has(cgroup)) enter(cgroup, pid);
   return pid;
 }
 
 /** The last thing that create does for a container whose job waits. @throws BerthError NAMESPACE */
-export function startStandInOfNetwork(
+export async function startStandInOfNetwork(
   place: ContainerPlace,
-  { pipe, network }: { readonly pipe: StandInPipe; readonly network: string },
-): number {
+  { pipe, network, hasPidNamespace }: { readonly pipe: StandInPipe; readonly network: string; readonly hasPidNamespace: boolean },
+): Promise<number> {
   if (!enterNetworkNamespace(network)) throw new BerthError("NAMESPACE", `Cannot enter the container's network namespace ${network}`);
-  return start(place, pipe);
+  return await start(place, { pipe, hasPidNamespace });
+}
+
+async function start(
+  place: ContainerPlace,
+  { pipe, hasPidNamespace }: { readonly pipe: StandInPipe; readonly hasPidNamespace: boolean },
+): Promise<number> {
+  const hasOwn = hasPidNamespace && outsideIds() !== undefined;
+  return (hasOwn ? await startInPidNamespace(place, pipe) : undefined) ?? startHere(place, pipe);
 }
 
 /** Undefined where that is not allowed. */
@@ -82,7 +90,7 @@ async function startInPidNamespace(place: ContainerPlace, pipe: StandInPipe): Pr
   return shellCode(status) === 0 ? place.standIn() : undefined;
 }
 
-function start(place: ContainerPlace, pipe: StandInPipe): number {
+function startHere(place: ContainerPlace, pipe: StandInPipe): number {
   const files = [pipe.readFd, "null", "null"] as const;
   const { pid } = spawnWithFiles(["/bin/sh", "-c", SCRIPT, "scrun-container", place.dir], { files, env: {}, cwd: "/", isDaemon: true });
   writeFileSync(place.standInFile, String(pid), { mode: 0o600 });
