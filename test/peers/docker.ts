@@ -1,6 +1,6 @@
 // A real dockerd, rootless or root's, with storage, configuration and a small image of its own, whose runtime is scrun unless a command names another one
 // ("plain": runc). It works on the private cluster of test/e2e/site.ts, so that every container is a job there.
-import { existsSync, mkdirSync, symlinkSync, writeFileSync } from "node:fs";
+import { existsSync, mkdirSync, readFileSync, symlinkSync, writeFileSync } from "node:fs";
 import { basename, join } from "node:path";
 import { isRoot, type Outcome, type RunningCommand, type RunOptions, until } from "../e2e/site.ts";
 import { havePeers } from "../peers.ts";
@@ -76,13 +76,18 @@ export class DockerSite extends UserSite {
     } else symlinkSync("berth", scrun);
     mkdirSync(join(this.dir, "config/docker"));
     const configFile = join(this.dir, "config/docker/daemon.json");
-    writeFileSync(configFile, JSON.stringify({ ...this.#configuration(scrun), ...(this.#isRootful ? this.#rootfulConfiguration() : {}) }));
+    writeFileSync(configFile, JSON.stringify({ ...this.#configuration(), ...(this.#isRootful ? this.#rootfulConfiguration() : {}) }));
     const image = makeImage(this.dir);
     await this.enter();
     await this.expectSuccess(["berth", "daemon", "start"]);
+    // What makes scrun its runtime is berth's own work; there is no systemd to read the service's variables.
+    await this.expectSuccess(["berth", "generate", "docker", "--user", "--scrun", scrun]);
+    const service = readFileSync(join(this.dir, "config/systemd/user/docker.service.d/50-berth.conf"), "utf8");
+    const variables = [...service.matchAll(/^Environment="(.*?)=(.*)"$/gm)].map(([, name = "", value = ""]) => [name, value] as const);
+    const env = Object.fromEntries(variables);
     // What root's mounts goes with it.
     const rootful = ["/usr/bin/unshare", "-m", "--propagation", "private", "/usr/sbin/dockerd", "--config-file", configFile] as const;
-    const daemon = this.start(this.#isRootful ? rootful : [ROOTLESS]);
+    const daemon = this.start(this.#isRootful ? rootful : [ROOTLESS], { env });
     this.#daemon = daemon;
     await until(
       "dockerd",
@@ -95,13 +100,12 @@ export class DockerSite extends UserSite {
     await this.expectSuccess(["/usr/bin/docker", "import", image, IMAGE]);
   }
 
-  #configuration(scrun: string): Record<string, unknown> {
+  #configuration(): Record<string, unknown> {
     return {
       "storage-driver": "vfs",
       "data-root": join(this.dir, "d"),
-      "default-runtime": "scrun",
       "shutdown-timeout": 5,
-      runtimes: { scrun: { path: scrun }, plain: { path: "/usr/sbin/runc" } },
+      runtimes: { plain: { path: "/usr/sbin/runc" } },
     };
   }
 
