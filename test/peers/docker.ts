@@ -10,7 +10,8 @@ import { ordinaryUser, UserSite, within } from "./user-site.ts";
 export const IMAGE = "berth-test";
 const ROOTLESS = "/usr/share/docker.io/contrib/dockerd-rootless.sh";
 
-export const canRunDocker = ordinaryUser !== undefined && havePeers("dockerd", "rootlesskit", "newuidmap", "runc", "busybox");
+export const canRunDocker =
+  ordinaryUser !== undefined && havePeers("dockerd", "rootlesskit", "slirp4netns", "ip", "iptables", "newuidmap", "runc", "busybox");
 
 /** root's dockerd, for what only it may do: limits. Without a writable cgroup tree it cannot either. */
 export const canRunRootDocker = isRoot && canWriteCgroups() && havePeers("dockerd", "runc", "busybox");
