@@ -37,6 +37,10 @@ export interface AnchorPlan {
   readonly staging: StagingPlan | null;
   /** What stderr hears of messages (log.ts). */
   readonly logLevel: number;
+  /** Somebody is going to stand for the container, and hears of its end by a FIFO (stand-in.ts). */
+  readonly hasStandIn: boolean;
+  /** Its start may be asked for by signal (launcher/). */
+  readonly isByLauncher: boolean;
 }
 
 export type ToAnchor =

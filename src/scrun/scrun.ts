@@ -43,8 +43,10 @@ export function versionText(): string {
 }
 
 /** Gives the exit status. */
-export async function scrun(argv: readonly string[], host: ScrunHost): Promise<number> {
-  if (argv[0] === "anchor") return await anchor(argv.slice(1), host);
+export async function scrun(words: readonly string[], host: ScrunHost): Promise<number> {
+  if (words[0] === "anchor") return await anchor(words.slice(1), host);
+  // The launcher's own words, before the engine's (launcher/).
+  const [launched, argv] = words[0] === "--anchor" ? [words[1], words.slice(2)] : [undefined, words];
   let failed = 1;
   let log = new Log({ file: undefined, format: "text", stderrLevel: 3 });
   try {
@@ -61,7 +63,7 @@ export async function scrun(argv: readonly string[], host: ScrunHost): Promise<n
     log = openLog(given);
     // runc's, when exec itself fails: engines tell it from the program's own status.
     if (rest[0]?.toLowerCase() === "exec") failed = 255;
-    return await command(given, rest, { log, host, argv });
+    return await command(given, rest, { log, host, argv, launched });
   } catch (error) {
     if (error instanceof BerthError) {
       if (error.code === "RUNTIME_FAILED" && error.constructor !== BerthError) log.fileOnly("error", error.message);
@@ -88,6 +90,8 @@ interface Scene {
   readonly log: Log;
   readonly host: ScrunHost;
   readonly argv: readonly string[];
+  /** PID:DIR of an anchor that the launcher has started. */
+  readonly launched: string | undefined;
 }
 
 async function command(globals: readonly Given[], words: readonly string[], scene: Scene): Promise<number> {
@@ -114,7 +118,7 @@ async function command(globals: readonly Given[], words: readonly string[], scen
     case "create": {
       refuseMore(args);
       const { takeIdAndStartAnchor } = await import("./commands/start-anchor.ts");
-      const started = takeIdAndStartAnchor({ root, id, given });
+      const started = takeIdAndStartAnchor({ root, id, given, launched: scene.launched });
       const { createContainer } = await import("./commands/create.ts");
       await createContainer({
         started,
@@ -210,23 +214,21 @@ function logOptions(globals: readonly Given[]): string[] {
   });
 }
 
-/** `scrun anchor DIR N PID:START [stand-in]`: not for users. The third is its creator's, by which it notices that it is wanted no more. */
-async function anchor([dir = "", preserved = "0", creator = "", standIn]: readonly string[], host: ScrunHost): Promise<number> {
+/** `scrun anchor DIR N PID`: not for users. The third is its creator's, by which it notices that it is wanted no more. */
+async function anchor([dir = "", preserved = "0", creatorPid = ""]: readonly string[], host: ScrunHost): Promise<number> {
   const { ContainerPlace } = await import("./place.ts");
   const { runAnchor } = await import("./anchor/anchor.ts");
   const id = basename(dir);
   const place = new ContainerPlace(dir.slice(0, -id.length - 1), id);
-  const [pid = 0, startTicks = 0] = creator.split(":").map(Number);
   await using engine = await host.openEngine();
   const { remote } = engine;
   if (remote !== undefined) {
     const { runRemoteAnchor } = await import("./remote/remote-anchor.ts");
-    return await runRemoteAnchor(place, { engine: Object.assign(engine, { remote }), creator: { pid, startTicks } });
+    return await runRemoteAnchor(place, { engine: Object.assign(engine, { remote }), creatorPid: Number(creatorPid) });
   }
   return await runAnchor(place, {
     engine,
-    creator: { pid, startTicks },
+    creatorPid: Number(creatorPid),
     preserved: Array.from({ length: Number(preserved) }, (_, index) => 3 + index),
-    standInFd: standIn === undefined ? undefined : 3 + Number(preserved),
   });
 }

@@ -13,19 +13,18 @@ import type { AbortReason, Engine, HeldAllocation, OwnStep, OwnStepOrder } from 
 import { BerthError } from "#job/errors.ts";
 import { localTime } from "#job/local-time.ts";
 import { shellCode, type ExitStatus } from "#job/outcome.ts";
-import { failFast } from "#platform/fail-fast.ts";
-import { becomeSubreaper } from "#platform/libc.ts";
 import { killAll, OrphanReaper } from "#platform/orphans.ts";
-import type { ProcessIdentity } from "#platform/process-tree.ts";
 import { leaveControllerToOthers } from "#platform/start-controller.ts";
 import { AnchorStaging } from "../staging/anchor-staging.ts";
 import type { AnchorPlan } from "../anchor-wire.ts";
 import { askForJob, stageInWhileTold } from "./ask-for-job.ts";
+import { becomeAnchor } from "./become-anchor.ts";
 import { Conversation, type PauseNews, type Subject } from "./conversation.ts";
 import { CANCELLED, NOT_RUN, statusAfter, statusOfRuntimeFailure } from "./failures.ts";
 import type { ContainerPlace, ContainerState } from "../place.ts";
 import { RuntimeContainer } from "./runtime-container.ts";
-import { tellStandIn } from "../stand-in/stand-in.ts";
+import { markOver } from "../launcher/quick-start.ts";
+import { openEnd, tellStandIn } from "../stand-in/stand-in.ts";
 import { printOnTerminalOf } from "./terminal.ts";
 
 const SIGTERM = 15;
@@ -39,19 +38,16 @@ const never = new AbortController().signal;
 export interface AnchorOptions {
   readonly engine: Engine;
   /** Who waits for the answer. */
-  readonly creator: ProcessIdentity;
+  readonly creatorPid: number;
   /** Fds for the container, beside 0, 1 and 2. */
   readonly preserved: readonly number[];
-  /** Where to say the exit status; undefined when nobody stands for us (stand-in.ts). */
-  readonly standInFd: number | undefined;
 }
 
 export async function runAnchor(place: ContainerPlace, options: AnchorOptions): Promise<number> {
-  failFast((error) => console.error(`scrun: error: ${error instanceof Error ? error.message : String(error)}`));
-  becomeSubreaper();
+  becomeAnchor();
   const anchor = new Anchor(place, options);
   const code = shellCode(await anchor.run());
-  if (options.standInFd === undefined || (await tellStandIn(place, options.standInFd, code))) anchor.tidy();
+  await anchor.sayEnd(code);
   return code;
 }
 
@@ -70,25 +66,29 @@ class Anchor implements Subject {
   #notRun: ExitStatus = NOT_RUN;
   #startFailure: ExitStatus | undefined;
   #isConcluded = false;
+  /** Of a FIFO, to who stands for us; undefined when nobody does. */
+  #endFd: number | undefined;
+  readonly #place: ContainerPlace;
 
   constructor(place: ContainerPlace, options: AnchorOptions) {
+    this.#place = place;
     this.#engine = options.engine;
     this.#staging = new AnchorStaging(place, this.#reaper);
     this.#container = new RuntimeContainer(place, { reaper: this.#reaper, preserved: options.preserved });
-    this.#talk = new Conversation(place, { creator: options.creator, subject: this });
+    this.#talk = new Conversation(place, { creatorPid: options.creatorPid, subject: this });
   }
 
   async run(): Promise<ExitStatus> {
     // What we start is below us, where everything is the container's, and ends with it.
     leaveControllerToOthers();
     using talk = this.#talk;
-    talk.listen();
     // The engine's first answer takes as long as create needs to read the bundle.
     const warming = this.#engine.info({ signal: talk.withdrawn }).catch(() => undefined);
     const plan = await talk.plan();
     this.#plan = plan;
-    await warming;
     try {
+      if (plan.hasStandIn) this.#endFd = openEnd(this.#place);
+      await warming;
       return await this.#live(plan);
     } catch (error) {
       // First: create, when it has heard, waits for us only so long.
@@ -205,9 +205,11 @@ class Anchor implements Subject {
     return status;
   }
 
-  /** The last thing of all (RuntimeContainer). */
-  tidy(): void {
+  /** The last thing of all: who stands for us hears of the end, and what the real runtime has of the container is put away. */
+  async sayEnd(code: number): Promise<void> {
+    if (this.#endFd !== undefined && !(await tellStandIn(this.#place, this.#endFd, code))) return;
     this.#container.tidy();
+    if (this.#plan?.staging === null) markOver(this.#place);
   }
 
   async #freeze(isFrozen: boolean): Promise<void> {

@@ -2,9 +2,9 @@
  * What an anchor says and hears (anchor-wire.ts), wherever its container runs: the plan that create leaves, commands at its socket,
  * signals to its pid, and whether create is still there to be answered.
  *
- *   plan.json ─► plan          it may be there before we are, or come with create's call
+ *   plan.json ─► plan          nobody can call before there is one
  *   create ─► created, failed  also when that was known before it called; a create that has gone without a word withdraws the container
- *   start ─► waiting … started, failed
+ *   start ─► waiting … started, failed; the launcher's way to ask is another (launcher/quick-start.ts)
  *   kill, cancel, end, INT, HUP, TERM ─► the container's end; before there is one, its job is withdrawn
  */
 import { rmSync } from "node:fs";
@@ -15,6 +15,7 @@ import { listenFrames, parseJsonFrame, type FrameConnection } from "#platform/fr
 import { identify, isAlive, type ProcessIdentity } from "#platform/process-tree.ts";
 import type { AnchorPlan, ContainerStatus, FromAnchor, ToAnchor } from "../anchor-wire.ts";
 import { failureOf } from "./failures.ts";
+import { QuickStart } from "../launcher/quick-start.ts";
 import type { ContainerPlace, ContainerState } from "../place.ts";
 
 const SIGTERM = 15;
@@ -23,12 +24,18 @@ const SIGKILL = 9;
 const HARMLESS: ReadonlySet<number> = new Set([17, 18, 19, 20, 21, 22, 23, 28]);
 /** After create has gone without a word there is nothing to be an anchor of. */
 const PLAN_MS = 60_000;
+const PLAN_POLL_MS = 0.5;
 /** How often an anchor looks whether its create, which has not called yet, is still there. */
 const WATCH_MS = 1000;
 /** How long bad news wait for create's call, which comes at once. */
 const CREATOR_MS = 5000;
 
 export type PauseNews = Extract<ToAnchor, { op: "paused" | "resumed" }>;
+
+/** Whoever has asked for the start. */
+interface Starter {
+  say(message: FromAnchor): void;
+}
 
 /** The container that is talked about. */
 export interface Subject {
@@ -53,40 +60,39 @@ export class Conversation implements Disposable {
   /** Who waits for the answer: nobody ever starts a container whose create has gone before. */
   readonly #creatorProcess: ProcessIdentity;
   readonly #subject: Subject;
-  readonly #planned = Promise.withResolvers<AnchorPlan>();
   readonly #startWanted = Promise.withResolvers<void>();
   readonly #hasCreator = Promise.withResolvers<true>();
   readonly #withdraw = new AbortController();
-  readonly #starters = new Set<FrameConnection>();
+  readonly #starters = new Map<FrameConnection | "launcher", Starter>();
   readonly #createdAt = new Date().toISOString();
   #creator: FrameConnection | undefined;
   #plan: AnchorPlan | undefined;
+  #quick: QuickStart | undefined;
   #waitsFor: "resources" | "staging" | undefined;
   #server: ReturnType<typeof listenFrames> | undefined;
   #watch: ReturnType<typeof setInterval> | undefined;
 
-  constructor(place: ContainerPlace, options: { readonly creator: ProcessIdentity; readonly subject: Subject }) {
+  constructor(place: ContainerPlace, options: { readonly creatorPid: number; readonly subject: Subject }) {
     this.#place = place;
-    this.#creatorProcess = options.creator;
+    this.#creatorProcess = identify(options.creatorPid) ?? { pid: options.creatorPid, startTicks: -1 }; // nobody's: it has gone
     this.#subject = options.subject;
   }
 
-  listen(): void {
+  /** What create wants, when it has come so far. We may have been started before it took the id. Ends us when it fails. */
+  async plan(): Promise<AnchorPlan> {
     // Signals for "the container" that come by its pid; to cancel is what scrun(1) says of the first two.
     for (const name of ["SIGINT", "SIGHUP"] as const) process.on(name, () => this.cancel());
     process.on("SIGTERM", () => (this.#subject.isMade ? void this.#subject.kill(SIGTERM) : this.cancel()));
+    for (const deadline = performance.now() + PLAN_MS; this.#plan === undefined; await Bun.sleep(PLAN_POLL_MS)) {
+      if (this.#place.isOf(this.#creatorProcess)) this.#plan = this.#place.takePlan();
+      if (this.#plan !== undefined) break;
+      if (!isAlive(this.#creatorProcess) || performance.now() > deadline) this.#giveUp();
+    }
     this.#server = listenFrames(this.#place.socket(), (connection) => this.#welcome(connection));
-    const patience = setTimeout(() => this.#giveUp(), PLAN_MS);
-    void this.#planned.promise.then(() => clearTimeout(patience));
-    // create was killed before it called, or before it had a plan: nobody will ever ask for this container.
+    // create was killed before it called: nobody will ever ask for this container.
     this.#watch = setInterval(() => {
       if (!isAlive(this.#creatorProcess)) this.cancel();
     }, WATCH_MS);
-    this.#takePlan();
-  }
-
-  async plan(): Promise<AnchorPlan> {
-    this.#plan = await this.#planned.promise;
     return this.#plan;
   }
 
@@ -114,16 +120,11 @@ export class Conversation implements Disposable {
 
   /** create has failed, or was killed, before there was anything. */
   #giveUp(): never {
-    this.#place.remove();
+    if (this.#place.isOf(this.#creatorProcess)) this.#place.remove();
     process.exit(1);
   }
 
   // --- What it hears ------------------------------------------------------------------------------------------------
-
-  #takePlan(): void {
-    const plan = this.#place.takePlan();
-    if (plan !== undefined) this.#planned.resolve(plan);
-  }
 
   #welcome(connection: FrameConnection): void {
     connection.handle({
@@ -142,11 +143,10 @@ export class Conversation implements Disposable {
         this.#creator = connection;
         this.#hasCreator.resolve(true);
         clearInterval(this.#watch);
-        this.#takePlan();
         if (this.status === "created") this.#sayCreated(connection); // before it called
         break;
       case "start":
-        this.#hearStart(connection, message);
+        this.#hearStart(connection, { say: (answer) => say(connection, answer) }, message);
         break;
       case "state":
         say(connection, { event: "state", status: this.status, jobId: this.jobId, isMade: this.#subject.initPid !== undefined });
@@ -171,16 +171,16 @@ export class Conversation implements Disposable {
     }
   }
 
-  #hearStart(connection: FrameConnection, { waits }: { readonly waits: boolean }): void {
+  #hearStart(key: FrameConnection | "launcher", starter: Starter, { waits }: { readonly waits: boolean }): void {
     if (this.status !== "created") {
       const why = this.status === "stopped" ? "cannot start a container that has stopped" : "cannot start an already running container";
-      say(connection, failed(why));
+      starter.say(failed(why));
       return;
     }
     if (this.#waitsFor !== undefined && !waits) {
       this.#subject.print(`scrun: ${this.#waitingText()}`);
-      say(connection, { event: "started" });
-    } else this.#starters.add(connection);
+      starter.say({ event: "started" });
+    } else this.#starters.set(key, starter);
     this.#tellWaiting();
     this.#startWanted.resolve();
   }
@@ -199,7 +199,8 @@ export class Conversation implements Disposable {
 
   #tellWaiting(): void {
     if (this.#waitsFor === undefined) return;
-    for (const starter of this.#starters) say(starter, { event: "waiting", text: this.#waitingText() });
+    for (const starter of this.#starters.values()) starter.say({ event: "waiting", text: this.#waitingText() });
+    this.#starters.delete("launcher"); // it asks again, as somebody who waits
   }
 
   #waitingText(): string {
@@ -210,7 +211,13 @@ export class Conversation implements Disposable {
   created(): void {
     this.status = "created";
     this.record();
+    if (this.#plan?.isByLauncher === true) this.#listenToLauncher();
     if (this.#creator !== undefined) this.#sayCreated(this.#creator);
+  }
+
+  #listenToLauncher(): void {
+    const quick = new QuickStart(this.#place, () => this.#hearStart("launcher", quick, { waits: true }));
+    this.#quick = quick;
   }
 
   #sayCreated(creator: FrameConnection): void {
@@ -228,13 +235,13 @@ export class Conversation implements Disposable {
 
   started(): void {
     if (this.status === "created") this.status = "running";
-    for (const starter of this.#starters) say(starter, { event: "started" });
+    for (const starter of this.#starters.values()) starter.say({ event: "started" });
     this.#starters.clear();
   }
 
   notStarted(message: string): void {
     if (this.#starters.size === 0) this.#subject.print(`scrun: error: ${message}`);
-    for (const starter of this.#starters) say(starter, failed(message));
+    for (const starter of this.#starters.values()) starter.say(failed(message));
     this.#starters.clear();
   }
 
@@ -242,13 +249,13 @@ export class Conversation implements Disposable {
   ended(): void {
     this.status = "stopped";
     clearInterval(this.#watch);
-    for (const starter of this.#starters) say(starter, failed("the container has ended before it was started"));
+    for (const starter of this.#starters.values()) starter.say(failed("the container has ended before it was started"));
   }
 
   /** To who asked for it; to nobody but the container's standard error when none did. */
   async fail(error: unknown): Promise<void> {
     const failure = failureOf(error);
-    for (const starter of this.#starters) say(starter, failure);
+    for (const starter of this.#starters.values()) starter.say(failure);
     if (isAlive(this.#creatorProcess)) await Promise.race([this.#hasCreator.promise, Bun.sleep(CREATOR_MS)]);
     clearInterval(this.#watch);
     if (this.status === "creating" && this.#creator !== undefined) say(this.#creator, failure);
@@ -258,6 +265,7 @@ export class Conversation implements Disposable {
   /** Commands find nobody any more: the container is over. */
   [Symbol.dispose](): void {
     clearInterval(this.#watch);
+    this.#quick?.close();
     this.#server?.stop();
     rmSync(join(this.#place.dir, "anchor.sock"), { force: true });
   }

@@ -7,11 +7,8 @@ import { hostname } from "node:os";
 import { resolve } from "node:path";
 import { BerthError } from "#job/errors.ts";
 import { nowMs, parseJobId } from "#job/id.ts";
-import { shellCode } from "#job/outcome.ts";
 import type { SubmitContext } from "#job/request.ts";
 import { sessionId } from "#platform/libc.ts";
-import { sendSignal } from "#platform/process-tree.ts";
-import type { RunningProcess } from "#platform/spawn.ts";
 import { AnchorClient } from "./anchor-client.ts";
 import type { AnchorPlan } from "../anchor-wire.ts";
 import { explainRefusal } from "../request/asked-devices.ts";
@@ -24,14 +21,13 @@ import { planStaging } from "../staging/plan-staging.ts";
 import { Log, type LogFormat } from "../log.ts";
 import { findRealRuntime } from "./real-runtime.ts";
 import { stageOutLeftovers } from "../staging/staged-record.ts";
-import { startStandIn } from "../stand-in/stand-in.ts";
-import { definedVariables, type StartedAnchor } from "./start-anchor.ts";
+import { prepareStandIn, startStandIn } from "../stand-in/stand-in.ts";
+import { definedVariables, killAnchor, type AnchorProcess, type StartedAnchor } from "./start-anchor.ts";
 
 const SOCKET_WAIT_MS = 20_000;
 const STOP_MS = 5000;
 /** Most creates are answered by then; after it, it is worth looking whether a controller runs at all. */
 const PATIENCE_MS = 40;
-const SIGKILL = 9;
 const never = new AbortController().signal;
 
 export interface CreateCall {
@@ -57,23 +53,22 @@ export async function createContainer(
   { onExit }: { readonly onExit?: (code: number) => void } = {},
 ): Promise<ContainerPlace> {
   const { given } = call;
-  const { place, anchor, preserved } = call.started;
+  const { place, anchor } = call.started;
   const { id } = place;
   const bundle = resolve(lastValue(given, "bundle") || ".");
   let hasPlan = false;
   try {
     const configFile = lastValue(given, "config");
     const config = configFile === undefined ? readConfig(bundle) : readConfig(bundle, resolve(configFile));
-    const plan = await makePlan(call, { id, bundle, config, preserved });
+    const plan = await makePlan(call, { id, bundle, config, hasStandIn: prepareStandIn(place) });
     place.writePlan(plan);
     hasPlan = true;
     const { initPid } = await handOver(place, anchor, { config, startController: call.startController });
-    if (onExit !== undefined) void anchor.exited.then((status) => onExit(shellCode(status)));
+    if (onExit !== undefined) void anchor.exited.then((code) => onExit(code ?? 1));
     const pidFile = lastValue(given, "pid-file");
     if (pidFile === undefined || pidFile === "") return place;
-    const pipe = call.started.standInPipe;
     const hasPidNamespace = config.namespaces.some(({ type }) => type === "pid");
-    const standIn = pipe === undefined || initPid === null ? undefined : startStandIn(place, { pipe, initPid, hasPidNamespace });
+    const standIn = !plan.hasStandIn || initPid === null ? undefined : startStandIn(place, { initPid, hasPidNamespace });
     // Without a newline: docker's reader wants digits only.
     writeFileSync(pidFile, String(standIn ?? anchor.pid));
     return place;
@@ -88,7 +83,7 @@ export async function createContainer(
 
 async function makePlan(
   call: CreateCall,
-  facts: { readonly id: string; readonly bundle: string; readonly config: BundleConfig; readonly preserved: number },
+  facts: { readonly id: string; readonly bundle: string; readonly config: BundleConfig; readonly hasStandIn: boolean },
 ): Promise<AnchorPlan> {
   const { config, bundle, id } = facts;
   const { given } = call;
@@ -115,7 +110,7 @@ async function makePlan(
     ociVersion: config.ociVersion,
     runtime,
     runtimeOptions: call.runtimeOptions,
-    createOptions: createOptions(given, facts.preserved, runtime),
+    createOptions: createOptions(given, call.started.preserved, runtime),
     request:
       jobId !== null
         ? null
@@ -135,6 +130,8 @@ async function makePlan(
     environment,
     staging: planStaging(environment, told),
     logLevel: call.logLevel,
+    hasStandIn: facts.hasStandIn,
+    isByLauncher: call.started.isByLauncher,
   };
 }
 
@@ -152,7 +149,7 @@ function createOptions(given: readonly Given[], preserved: number, runtime: stri
 /** Over when the container is created, or its job queued. */
 async function handOver(
   place: ContainerPlace,
-  anchor: RunningProcess,
+  anchor: AnchorProcess,
   { config, startController }: { readonly config: BundleConfig; readonly startController: () => Promise<void> },
 ): Promise<{ readonly initPid: number | null }> {
   using client = await connectSoon(place, anchor);
@@ -171,7 +168,7 @@ async function handOver(
   throw new BerthError("ANCHOR_LOST", "Cannot create container: its anchor has gone");
 }
 
-async function connectSoon(place: ContainerPlace, anchor: RunningProcess): Promise<AnchorClient> {
+async function connectSoon(place: ContainerPlace, anchor: AnchorProcess): Promise<AnchorClient> {
   let hasEnded = false;
   void anchor.exited.then(() => {
     hasEnded = true;
@@ -206,13 +203,12 @@ function submitContext(call: CreateCall, bundle: string): SubmitContext {
 /** Without a plan it has nothing to take back. With one it ends its job first, which it does by itself when that was refused. */
 async function stopAnchor(
   place: ContainerPlace,
-  { anchor, hasPlan }: { readonly anchor: RunningProcess; readonly hasPlan: boolean },
+  { anchor, hasPlan }: { readonly anchor: AnchorProcess; readonly hasPlan: boolean },
 ): Promise<void> {
   if (hasPlan) {
     using client = await AnchorClient.find(place);
     client?.say({ op: "end" });
     if ((await Promise.race([anchor.exited, Bun.sleep(STOP_MS)])) !== undefined) return;
   }
-  sendSignal(anchor.pid, SIGKILL);
-  await anchor.exited;
+  await killAnchor(anchor);
 }

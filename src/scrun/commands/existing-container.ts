@@ -10,6 +10,7 @@ import { isAlive } from "#platform/process-tree.ts";
 import { AnchorClient } from "./anchor-client.ts";
 import type { ContainerStatus } from "../anchor-wire.ts";
 import { isCalledByContainerd } from "../caller.ts";
+import { quickStartFailure } from "../launcher/quick-start.ts";
 import { lastError, type Log } from "../log.ts";
 import { stageOutLeftovers } from "../staging/staged-record.ts";
 import { definedVariables } from "./start-anchor.ts";
@@ -57,7 +58,11 @@ export function hasRuntimeContainer(place: ContainerPlace): boolean {
 export async function startContainer(root: string, id: string | undefined, log: Log): Promise<number> {
   const { place } = findContainer(root, id);
   using client = await AnchorClient.find(place);
-  if (client === undefined) throw new BerthError("CONTAINER_STOPPED", "cannot start a container that has stopped");
+  if (client === undefined) {
+    const failure = quickStartFailure(place);
+    if (failure !== undefined) throw startFailed(failure);
+    throw new BerthError("CONTAINER_STOPPED", "cannot start a container that has stopped");
+  }
   for (const signal of ["SIGINT", "SIGTERM"] as const) process.on(signal, () => client.say({ op: "cancel" }));
   client.say({ op: "start", waits: !isCalledByContainerd() });
   let hasWaited = false;
@@ -71,13 +76,17 @@ export async function startContainer(root: string, id: string | undefined, log: 
       case "started":
         return 0;
       case "failed":
-        throw new BerthError("START_FAILED", answer.message, answer.hint === null ? {} : { hint: answer.hint });
+        throw startFailed(quickStartFailure(place) ?? answer);
       case undefined:
         throw new BerthError("ANCHOR_LOST", "Cannot start container: its anchor has gone");
       default:
         break; // the answer to a cancel
     }
   }
+}
+
+function startFailed({ message, hint }: { readonly message: string; readonly hint: string | null }): BerthError {
+  return new BerthError("START_FAILED", message, hint === null ? {} : { hint });
 }
 
 export async function stateOf(root: string, id: string | undefined): Promise<Record<string, unknown>> {

@@ -12,15 +12,13 @@ import { closeSync, existsSync } from "node:fs";
 import type { AllocationInfo, Engine, HeldAllocation, RemoteContainers, RemotePlace } from "#engine/engine.ts";
 import { BerthError } from "#job/errors.ts";
 import { exitPair, shellCode, type ExitStatus } from "#job/outcome.ts";
-import { failFast } from "#platform/fail-fast.ts";
-import { becomeSubreaper } from "#platform/libc.ts";
 import { OrphanReaper } from "#platform/orphans.ts";
 import { openTerminalFor } from "#platform/pseudo-terminal.ts";
-import type { ProcessIdentity } from "#platform/process-tree.ts";
 import { AnchorStaging, type GrantedJob } from "../staging/anchor-staging.ts";
 import type { AnchorPlan } from "../anchor-wire.ts";
 import { askForJob, stageInWhileTold } from "../anchor/ask-for-job.ts";
 import { readConfig } from "../config.ts";
+import { becomeAnchor } from "../anchor/become-anchor.ts";
 import { Conversation, type PauseNews, type Subject } from "../anchor/conversation.ts";
 import { CANCELLED, NOT_RUN, statusAfter } from "../anchor/failures.ts";
 import type { ContainerPlace, ContainerState } from "../place.ts";
@@ -37,12 +35,11 @@ type ClusterEngine = Engine & { readonly remote: RemoteContainers };
 export interface RemoteAnchorOptions {
   readonly engine: ClusterEngine;
   /** Who waits for the answer. */
-  readonly creator: ProcessIdentity;
+  readonly creatorPid: number;
 }
 
 export async function runRemoteAnchor(place: ContainerPlace, options: RemoteAnchorOptions): Promise<number> {
-  failFast((error) => console.error(`scrun: error: ${error instanceof Error ? error.message : String(error)}`));
-  becomeSubreaper(); // what staging leaves behind ends with us
+  becomeAnchor();
   return shellCode(await new RemoteAnchor(place, options).run());
 }
 
@@ -54,15 +51,14 @@ class RemoteAnchor implements Subject {
   #remote: RemotePlace | undefined;
   #outcome: ExitStatus = NOT_RUN;
 
-  constructor(place: ContainerPlace, { engine, creator }: RemoteAnchorOptions) {
+  constructor(place: ContainerPlace, { engine, creatorPid }: RemoteAnchorOptions) {
     this.#engine = engine;
     this.#staging = new AnchorStaging(place, new OrphanReaper());
-    this.#talk = new Conversation(place, { creator, subject: this });
+    this.#talk = new Conversation(place, { creatorPid, subject: this });
   }
 
   async run(): Promise<ExitStatus> {
     using talk = this.#talk;
-    talk.listen();
     const plan = await talk.plan();
     try {
       this.#outcome = await this.#live(plan);

@@ -7,13 +7,13 @@
  *   a pid namespace       `podman cp` joins it, which rootless podman may only do with one of its own user namespace. Not the container's: who is
  *                         in that one is killed with its first process, before anybody knows the exit status. So it is in one of its own
  *
- *   anchor ── exit status, through a pipe ──► stand-in ── exit status ──► conmon, containerd-shim
+ *   anchor ── exit status, through a FIFO ──► stand-in ── exit status ──► conmon, containerd-shim
  *
- * When the anchor is killed the pipe ends, and the status is 137. Without a container yet, because its job waits, the anchor stands for itself.
+ * When the anchor is killed the FIFO ends, and the status is 137. Without a container yet, because its job waits, the anchor stands for itself.
  */
-import { closeSync, readFileSync, writeFileSync, writeSync } from "node:fs";
+import { closeSync, constants, openSync, readFileSync, writeFileSync, writeSync } from "node:fs";
 import { join } from "node:path";
-import { openPipe } from "#platform/libc.ts";
+import { makeFifo } from "#platform/libc.ts";
 import { outsideIds, standInNamespacesOf, startPidNamespace } from "#platform/namespaces.ts";
 import { identify, isAlive } from "#platform/process-tree.ts";
 import { spawnWithFiles } from "#platform/spawn.ts";
@@ -27,27 +27,32 @@ const SCRIPT = `trap '' HUP INT TERM; read -r status || status=137; exit "$statu
 
 const HEARING_MS = 5000;
 
-export interface StandInPipe {
-  readonly readFd: number;
-  readonly writeFd: number;
+/** By create, before there is a plan. For engines only: nobody else waits for the pid in a pid file. False: nobody stands for the anchor. */
+export function prepareStandIn(place: ContainerPlace): boolean {
+  if (!isCalledByEngine()) return false;
+  makeFifo(place.endFifo, 0o600);
+  return true;
 }
 
-/** For engines only: nobody else waits for the pid in a pid file. */
-export function openStandInPipe(): StandInPipe | undefined {
-  return isCalledByEngine() ? openPipe() : undefined;
+/** The anchor's end, for all its life: a FIFO without writers has ended. */
+export function openEnd(place: ContainerPlace): number {
+  return openSync(place.endFifo, constants.O_RDWR);
 }
 
 /** The last thing that create does. Its pid; undefined when the container's process has ended already. */
 export function startStandIn(
   place: ContainerPlace,
-  { pipe, initPid, hasPidNamespace }: { readonly pipe: StandInPipe; readonly initPid: number; readonly hasPidNamespace: boolean },
+  { initPid, hasPidNamespace }: { readonly initPid: number; readonly hasPidNamespace: boolean },
 ): number | undefined {
   const cgroups = cgroupsOf(initPid);
   if (cgroups.length === 0) return undefined;
   const own = new Set(cgroupsOf(process.pid));
+  // Open for both first, which never waits: the anchor has it open, but may have been killed.
+  const both = openEnd(place);
+  const files = [openSync(place.endFifo, constants.O_RDONLY), "null", "null"] as const;
+  closeSync(both);
   standInNamespacesOf(initPid);
   if (hasPidNamespace && outsideIds() !== undefined) startPidNamespace();
-  const files = [pipe.readFd, "null", "null"] as const;
   const { pid } = spawnWithFiles(["/bin/sh", "-c", SCRIPT, "scrun-container", place.dir], { files, env: {}, cwd: "/", isDaemon: true });
   for (const cgroup of cgroups) if (!own.has(cgroup)) enter(cgroup, pid);
   writeFileSync(place.standInFile, String(pid), { mode: 0o600 });
