@@ -3,7 +3,6 @@
  *
  *   ROOT/ID/state.json     what `create` was told and made (ContainerState); written once, beside and renamed
  *   ROOT/ID/creator        the create that took the id: its anchor is the one that was started for it
- *   ROOT/ID/plan.json      what the anchor has to do (AnchorPlan), from create to it; the anchor takes it away
  *   ROOT/ID/anchor.sock    the anchor listens (anchor-wire.ts); nobody listens once the container has ended
  *   ROOT/ID/bundle/        config.json as the real runtime gets it: the job's variables and devices added
  *   ROOT/ID/runtime/       --root of the real runtime
@@ -33,7 +32,6 @@ import { ensurePrivateDir, isUsableRuntimeDir } from "#platform/directories.ts";
 import { unmountBelow } from "#platform/mounts-below.ts";
 import type { ProcessIdentity } from "#platform/process-tree.ts";
 import { realUserId } from "#platform/users.ts";
-import type { AnchorPlan } from "./anchor-wire.ts";
 
 export interface ContainerState {
   readonly id: string;
@@ -112,6 +110,10 @@ export class ContainerPlace {
       throw new BerthError("CONTAINER_EXISTS", "container with given ID already exists");
     }
     writeFileSync(this.#creatorFile, nameOf(creator), { mode: 0o600 });
+  }
+
+  /** What its anchor works in. */
+  furnish(): void {
     for (const dir of [this.bundle, this.runtimeRoot, this.spool]) mkdirSync(dir, { mode: 0o700 });
   }
 
@@ -134,24 +136,6 @@ export class ContainerPlace {
     renameSync(part, this.stateFile);
   }
 
-  /** So that an anchor which is ready later than its plan goes to work without waiting for create's call. */
-  writePlan(plan: AnchorPlan): void {
-    const part = `${this.#planFile}.part`;
-    writeFileSync(part, JSON.stringify(plan), { mode: 0o600 });
-    renameSync(part, this.#planFile);
-  }
-
-  /** Once; undefined when there is none. */
-  takePlan(): AnchorPlan | undefined {
-    const plan = readOwn(this.#planFile) as AnchorPlan | undefined;
-    if (plan !== undefined) rmSync(this.#planFile, { force: true });
-    return plan;
-  }
-
-  get #planFile(): string {
-    return join(this.dir, "plan.json");
-  }
-
   /** Undefined when there is no such container, or its create has not come so far. */
   read(): ContainerState | undefined {
     return readOwn(this.stateFile) as ContainerState | undefined;
@@ -159,7 +143,8 @@ export class ContainerPlace {
 
   standIn(): number | undefined {
     try {
-      return Number(readFileSync(this.standInFile, "latin1"));
+      const pid = Number(readFileSync(this.standInFile, "latin1"));
+      return pid > 1 ? pid : undefined;
     } catch {
       return undefined; // there is none
     }

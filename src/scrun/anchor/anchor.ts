@@ -18,13 +18,16 @@ import { leaveControllerToOthers } from "#platform/start-controller.ts";
 import { AnchorStaging } from "../staging/anchor-staging.ts";
 import type { AnchorPlan } from "../anchor-wire.ts";
 import { askForJob, stageInWhileTold } from "./ask-for-job.ts";
-import { becomeAnchor } from "./become-anchor.ts";
+import { preservedFds } from "../command-line.ts";
+import type { BundleConfig } from "../config.ts";
+import { becomeAnchor, type Surroundings } from "./become-anchor.ts";
 import { Conversation, type PauseNews, type Subject } from "./conversation.ts";
 import { CANCELLED, NOT_RUN, statusAfter, statusOfRuntimeFailure } from "./failures.ts";
+import { makePlan, type CreateOrder, type Planned } from "./make-plan.ts";
 import type { ContainerPlace, ContainerState } from "../place.ts";
 import { RuntimeContainer } from "./runtime-container.ts";
 import { markOver } from "../launcher/quick-start.ts";
-import { openEnd, tellStandIn } from "../stand-in/stand-in.ts";
+import { makeEnd, tellStandIn } from "../stand-in/stand-in.ts";
 import { printOnTerminalOf } from "./terminal.ts";
 
 const SIGTERM = 15;
@@ -39,13 +42,12 @@ export interface AnchorOptions {
   readonly engine: Engine;
   /** Who waits for the answer. */
   readonly creatorPid: number;
-  /** Fds for the container, beside 0, 1 and 2. */
-  readonly preserved: readonly number[];
+  readonly order: CreateOrder;
 }
 
 export async function runAnchor(place: ContainerPlace, options: AnchorOptions): Promise<number> {
-  becomeAnchor();
-  const anchor = new Anchor(place, options);
+  const surroundings = becomeAnchor();
+  const anchor = new Anchor(place, { ...options, surroundings });
   const code = shellCode(await anchor.run());
   await anchor.sayEnd(code);
   return code;
@@ -69,31 +71,37 @@ class Anchor implements Subject {
   /** Of a FIFO, to who stands for us; undefined when nobody does. */
   #endFd: number | undefined;
   readonly #place: ContainerPlace;
+  readonly #planning: Promise<Planned>;
 
-  constructor(place: ContainerPlace, options: AnchorOptions) {
+  constructor(place: ContainerPlace, options: AnchorOptions & { readonly surroundings: Surroundings }) {
     this.#place = place;
     this.#engine = options.engine;
     this.#staging = new AnchorStaging(place, this.#reaper);
-    this.#container = new RuntimeContainer(place, { reaper: this.#reaper, preserved: options.preserved });
+    this.#container = new RuntimeContainer(place, { reaper: this.#reaper, preserved: fdsOf(options.order) });
     this.#talk = new Conversation(place, { creatorPid: options.creatorPid, subject: this });
+    this.#planning = makePlan(options.order, options);
+    this.#planning.catch(() => undefined); // it is awaited below
   }
 
   async run(): Promise<ExitStatus> {
     // What we start is below us, where everything is the container's, and ends with it.
     leaveControllerToOthers();
     using talk = this.#talk;
-    // The engine's first answer takes as long as create needs to read the bundle.
     const warming = this.#engine.info({ signal: talk.withdrawn }).catch(() => undefined);
-    const plan = await talk.plan();
-    this.#plan = plan;
+    await talk.taken();
+    let config: BundleConfig | undefined;
     try {
-      if (plan.hasStandIn) this.#endFd = openEnd(this.#place);
+      const planned = await this.#planning;
+      const { plan } = planned;
+      ({ config } = planned);
+      this.#plan = talk.plan = plan;
+      if (plan.standIn !== null) this.#endFd = makeEnd(this.#place);
       await warming;
-      return await this.#live(plan);
+      return await this.#live(plan, config);
     } catch (error) {
       // First: create, when it has heard, waits for us only so long.
       await this.#staging.stageOut();
-      await talk.fail(error);
+      await talk.fail(error, config?.config);
       this.#container.kill(SIGKILL);
       talk.status = "stopped";
       this.#notRun = statusAfter(error);
@@ -103,13 +111,13 @@ class Anchor implements Subject {
     }
   }
 
-  async #live(plan: AnchorPlan): Promise<ExitStatus> {
+  async #live(plan: AnchorPlan, config: BundleConfig): Promise<ExitStatus> {
     const talk = this.#talk;
     const container = this.#container;
     await this.#staging.open(plan, { signal: talk.withdrawn });
     const queued = Promise.withResolvers<"queued">();
     const granted = this.#allocate(plan, () => queued.resolve("queued"));
-    container.readAhead(plan); // while the controller thinks
+    container.use(config);
     if ((await Promise.race([granted, queued.promise])) === "queued") {
       // The terminal has to be there when create ends, so that the container cannot wait for its job. Staging has to: so create waits.
       const isMadeFirst = plan.hasTerminal && plan.staging === null;
@@ -301,6 +309,11 @@ class Anchor implements Subject {
       // nobody reads any more
     }
   }
+}
+
+/** For the container, beside 0, 1 and 2. */
+function fdsOf({ given }: CreateOrder): number[] {
+  return Array.from({ length: preservedFds(given) }, (_, index) => 3 + index);
 }
 
 /** What is known of a job that waits. */

@@ -1,9 +1,21 @@
 /** What an anchor is before anything else, wherever its container runs. */
 import { failFast } from "#platform/fail-fast.ts";
-import { becomeSubreaper, leadSession } from "#platform/libc.ts";
+import { becomeSubreaper, leadSession, sessionId } from "#platform/libc.ts";
 
-export function becomeAnchor(): void {
+/** Where create was called. */
+export interface Surroundings {
+  readonly cwd: string;
+  readonly umask: number;
+  readonly sid: number;
+}
+
+/** Leaves where it was started: that is create's, or a terminal's, which would interrupt it. */
+export function becomeAnchor(): Surroundings {
   failFast((error) => console.error(`scrun: error: ${error instanceof Error ? error.message : String(error)}`));
-  leadSession(); // of a launcher's session otherwise, whose terminal interrupts us
+  const umask = process.umask(0o077);
+  process.umask(umask);
+  const surroundings = { cwd: process.cwd(), umask, sid: sessionId() };
+  leadSession();
   becomeSubreaper(); // the container's first process, and what staging leaves behind, end with us
+  return surroundings;
 }

@@ -2,13 +2,14 @@
  * What an anchor says and hears (anchor-wire.ts), wherever its container runs: the plan that create leaves, commands at its socket,
  * signals to its pid, and whether create is still there to be answered.
  *
- *   plan.json ─► plan          nobody can call before there is one
+ *   creator ─► taken           create has taken the id
  *   create ─► created, failed  also when that was known before it called; a create that has gone without a word withdraws the container
  *   start ─► waiting … started, failed; the launcher's way to ask is another (launcher/quick-start.ts)
  *   kill, cancel, end, INT, HUP, TERM ─► the container's end; before there is one, its job is withdrawn
  */
 import { rmSync } from "node:fs";
 import { join } from "node:path";
+import type { JsonObject } from "#container/json.ts";
 import { BerthError } from "#job/errors.ts";
 import type { JobId } from "#job/id.ts";
 import { listenFrames, parseJsonFrame, type FrameConnection } from "#platform/frames.ts";
@@ -16,6 +17,7 @@ import { identify, isAlive, type ProcessIdentity } from "#platform/process-tree.
 import type { AnchorPlan, ContainerStatus, FromAnchor, ToAnchor } from "../anchor-wire.ts";
 import { failureOf } from "./failures.ts";
 import { QuickStart } from "../launcher/quick-start.ts";
+import { explainRefusal } from "../request/asked-devices.ts";
 import type { ContainerPlace, ContainerState } from "../place.ts";
 
 const SIGTERM = 15;
@@ -23,8 +25,8 @@ const SIGKILL = 9;
 /** CHLD, CONT, STOP, TSTP, TTIN, TTOU, URG, WINCH: engines hand on every signal, and these end no program by themselves. */
 const HARMLESS: ReadonlySet<number> = new Set([17, 18, 19, 20, 21, 22, 23, 28]);
 /** After create has gone without a word there is nothing to be an anchor of. */
-const PLAN_MS = 60_000;
-const PLAN_POLL_MS = 0.5;
+const TAKE_MS = 60_000;
+const TAKE_POLL_MS = 0.5;
 /** How often an anchor looks whether its create, which has not called yet, is still there. */
 const WATCH_MS = 1000;
 /** How long bad news wait for create's call, which comes at once. */
@@ -67,6 +69,7 @@ export class Conversation implements Disposable {
   readonly #createdAt = new Date().toISOString();
   #creator: FrameConnection | undefined;
   #plan: AnchorPlan | undefined;
+  #isTaken = false;
   #quick: QuickStart | undefined;
   #waitsFor: "resources" | "staging" | undefined;
   #server: ReturnType<typeof listenFrames> | undefined;
@@ -78,22 +81,26 @@ export class Conversation implements Disposable {
     this.#subject = options.subject;
   }
 
-  /** What create wants, when it has come so far. We may have been started before it took the id. Ends us when it fails. */
-  async plan(): Promise<AnchorPlan> {
+  /** Over when create has taken the id: we may have been started before. Ends us when it never does. */
+  async taken(): Promise<void> {
     // Signals for "the container" that come by its pid; to cancel is what scrun(1) says of the first two.
     for (const name of ["SIGINT", "SIGHUP"] as const) process.on(name, () => this.cancel());
     process.on("SIGTERM", () => (this.#subject.isMade ? void this.#subject.kill(SIGTERM) : this.cancel()));
-    for (const deadline = performance.now() + PLAN_MS; this.#plan === undefined; await Bun.sleep(PLAN_POLL_MS)) {
-      if (this.#place.isOf(this.#creatorProcess)) this.#plan = this.#place.takePlan();
-      if (this.#plan !== undefined) break;
+    for (const deadline = performance.now() + TAKE_MS; !this.#place.isOf(this.#creatorProcess); await Bun.sleep(TAKE_POLL_MS)) {
       if (!isAlive(this.#creatorProcess) || performance.now() > deadline) this.#giveUp();
     }
+    this.#isTaken = true;
+    this.#place.furnish();
     this.#server = listenFrames(this.#place.socket(), (connection) => this.#welcome(connection));
     // create was killed before it called: nobody will ever ask for this container.
     this.#watch = setInterval(() => {
       if (!isAlive(this.#creatorProcess)) this.cancel();
     }, WATCH_MS);
-    return this.#plan;
+  }
+
+  /** Before anybody is told that the container is created. */
+  set plan(plan: AnchorPlan) {
+    this.#plan = plan;
   }
 
   /** Aborted when nobody wants the container any more, before there is one. */
@@ -112,15 +119,14 @@ export class Conversation implements Disposable {
 
   /** Ends it, wherever it is: in the queue, or as a container. */
   cancel(): void {
-    if (this.#plan === undefined) this.#giveUp();
+    if (!this.#isTaken) this.#giveUp();
     if (this.#subject.isMade) void this.#subject.kill(SIGKILL);
     else
       this.withdraw(new BerthError("CANCELLED", this.jobId === null ? "the container was cancelled" : `job ${this.jobId} was cancelled`));
   }
 
-  /** create has failed, or was killed, before there was anything. */
+  /** create has failed, or was killed, before it could call. */
   #giveUp(): never {
-    if (this.#place.isOf(this.#creatorProcess)) this.#place.remove();
     process.exit(1);
   }
 
@@ -211,7 +217,7 @@ export class Conversation implements Disposable {
   created(): void {
     this.status = "created";
     this.record();
-    if (this.#plan?.isByLauncher === true) this.#listenToLauncher();
+    this.#listenToLauncher();
     if (this.#creator !== undefined) this.#sayCreated(this.#creator);
   }
 
@@ -221,7 +227,7 @@ export class Conversation implements Disposable {
   }
 
   #sayCreated(creator: FrameConnection): void {
-    say(creator, { event: "created", initPid: this.#subject.initPid ?? null });
+    say(creator, { event: "created", initPid: this.#subject.initPid ?? null, standIn: this.#plan?.standIn ?? null });
   }
 
   record(): void {
@@ -253,8 +259,9 @@ export class Conversation implements Disposable {
   }
 
   /** To who asked for it; to nobody but the container's standard error when none did. */
-  async fail(error: unknown): Promise<void> {
-    const failure = failureOf(error);
+  async fail(error: unknown, config?: JsonObject): Promise<void> {
+    const found = failureOf(error);
+    const failure = config === undefined ? found : { ...found, message: explainRefusal(found.message, config) };
     for (const starter of this.#starters.values()) starter.say(failure);
     if (isAlive(this.#creatorProcess)) await Promise.race([this.#hasCreator.promise, Bun.sleep(CREATOR_MS)]);
     clearInterval(this.#watch);

@@ -9,11 +9,10 @@ import { replaceProcess } from "#platform/exec.ts";
 import { isAlive } from "#platform/process-tree.ts";
 import { AnchorClient } from "./anchor-client.ts";
 import type { ContainerStatus } from "../anchor-wire.ts";
-import { isCalledByContainerd } from "../caller.ts";
+import { callersVariables, isCalledByContainerd } from "../caller.ts";
 import { quickStartFailure } from "../launcher/quick-start.ts";
 import { lastError, type Log } from "../log.ts";
 import { stageOutLeftovers } from "../staging/staged-record.ts";
-import { definedVariables } from "./start-anchor.ts";
 import { thawStandIn } from "../stand-in/thaw.ts";
 import { checkId, ContainerPlace, listPlaces, type ContainerState } from "../place.ts";
 
@@ -224,7 +223,7 @@ export function passOn(call: RuntimeCall): never {
   return replaceProcess(
     state.runtime,
     [state.runtime, "--root", place.runtimeRoot, ...call.globals, ...state.runtimeOptions, ...call.words],
-    definedVariables(process.env),
+    callersVariables(),
   );
 }
 

@@ -7,7 +7,8 @@ import { identify, isAlive, sendSignal, type ProcessIdentity } from "#platform/p
 import { selfCommand } from "#platform/self.ts";
 import { spawnWithFiles } from "#platform/spawn.ts";
 import { shellCode } from "#job/outcome.ts";
-import { lastValue, type Given } from "./command-line.ts";
+import { callersVariables } from "../caller.ts";
+import { preservedFds, type Given } from "../command-line.ts";
 import { checkId, ContainerPlace } from "../place.ts";
 
 const FIRST_PRESERVED = 3;
@@ -23,8 +24,6 @@ export interface AnchorProcess {
 export interface StartedAnchor {
   readonly place: ContainerPlace;
   readonly anchor: AnchorProcess;
-  readonly preserved: number;
-  readonly isByLauncher: boolean;
 }
 
 /** @throws BerthError CONTAINER_ID, CONTAINER_EXISTS, DIRECTORY */
@@ -32,6 +31,8 @@ export function takeIdAndStartAnchor(call: {
   readonly root: string;
   readonly id: string | undefined;
   readonly given: readonly Given[];
+  /** scrun's own, which the anchor reads too. */
+  readonly argv: readonly string[];
   /** `PID:DIR`, of the anchor that the launcher has started. */
   readonly launched?: string | undefined;
 }): StartedAnchor {
@@ -40,9 +41,7 @@ export function takeIdAndStartAnchor(call: {
   if (creator === undefined) throw new Error("no /proc");
   place.make(creator);
   try {
-    const preserved = Number(lastValue(call.given, "preserve-fds") || "0");
-    const launched = preserved === 0 ? findLaunched(place, call.launched) : undefined;
-    return { place, preserved, isByLauncher: launched !== undefined, anchor: launched ?? startAnchor(place, preserved, creator) };
+    return { place, anchor: findLaunched(place, call.launched) ?? startAnchor(place, call, creator) };
   } catch (error) {
     place.remove();
     throw error;
@@ -50,14 +49,18 @@ export function takeIdAndStartAnchor(call: {
 }
 
 /** It inherits our streams, which are the container's; everything else it hears by its place. */
-function startAnchor(place: ContainerPlace, preserved: number, creator: ProcessIdentity): AnchorProcess {
+function startAnchor(
+  place: ContainerPlace,
+  { given, argv }: { readonly given: readonly Given[]; readonly argv: readonly string[] },
+  creator: ProcessIdentity,
+): AnchorProcess {
+  const preserved = preservedFds(given);
   const extra = Array.from({ length: preserved }, (_, index) => FIRST_PRESERVED + index);
-  const { pid, exited } = spawnWithFiles(selfCommand("scrun", "anchor", place.dir, String(preserved), String(creator.pid)), {
+  const { pid, exited } = spawnWithFiles(selfCommand("scrun", "anchor", place.dir, String(creator.pid), ...argv), {
     files: [0, 1, 2, ...extra],
-    env: definedVariables(process.env),
-    cwd: "/",
+    env: callersVariables(),
+    cwd: process.cwd(),
     argv0: "scrun-anchor",
-    isDaemon: true,
   });
   return { pid, exited: exited.then(shellCode) };
 }
@@ -80,10 +83,4 @@ async function endOf(self: ProcessIdentity): Promise<null> {
 export async function killAnchor({ pid, exited }: AnchorProcess): Promise<void> {
   sendSignal(pid, SIGKILL);
   await exited;
-}
-
-export function definedVariables(env: Readonly<Record<string, string | undefined>>): Record<string, string> {
-  const found: Record<string, string> = {};
-  for (const [name, value] of Object.entries(env)) if (value !== undefined) found[name] = value;
-  return found;
 }

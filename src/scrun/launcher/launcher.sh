@@ -43,7 +43,7 @@ is_since() {
 
 case $command in
   create)
-    { "$berth" scrun anchor "$dir" 0 "$$" <&9 9<&- & } 9<&0
+    { "$berth" scrun anchor "$dir" "$$" "$@" <&9 9<&- & } 9<&0
     exec "$berth" scrun --anchor "$!:$dir" "$@"
     ;;
   start)

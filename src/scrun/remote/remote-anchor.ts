@@ -20,6 +20,7 @@ import { askForJob, stageInWhileTold } from "../anchor/ask-for-job.ts";
 import { readConfig } from "../config.ts";
 import { becomeAnchor } from "../anchor/become-anchor.ts";
 import { Conversation, type PauseNews, type Subject } from "../anchor/conversation.ts";
+import { makePlan, type CreateOrder, type Planned } from "../anchor/make-plan.ts";
 import { CANCELLED, NOT_RUN, statusAfter } from "../anchor/failures.ts";
 import type { ContainerPlace, ContainerState } from "../place.ts";
 import { makeRemoteConfig } from "./remote-config.ts";
@@ -36,11 +37,12 @@ export interface RemoteAnchorOptions {
   readonly engine: ClusterEngine;
   /** Who waits for the answer. */
   readonly creatorPid: number;
+  readonly order: CreateOrder;
 }
 
 export async function runRemoteAnchor(place: ContainerPlace, options: RemoteAnchorOptions): Promise<number> {
-  becomeAnchor();
-  return shellCode(await new RemoteAnchor(place, options).run());
+  const surroundings = becomeAnchor();
+  return shellCode(await new RemoteAnchor(place, options).run(makePlan(options.order, { ...options, surroundings })));
 }
 
 class RemoteAnchor implements Subject {
@@ -57,11 +59,12 @@ class RemoteAnchor implements Subject {
     this.#talk = new Conversation(place, { creatorPid, subject: this });
   }
 
-  async run(): Promise<ExitStatus> {
+  async run(planning: Promise<Planned>): Promise<ExitStatus> {
+    planning.catch(() => undefined); // it is awaited below
     using talk = this.#talk;
-    const plan = await talk.plan();
+    await talk.taken();
     try {
-      this.#outcome = await this.#live(plan);
+      this.#outcome = await this.#live(await planning);
     } catch (error) {
       await this.#staging.stageOut(); // create, when it has heard, waits for us only so long
       await talk.fail(error);
@@ -75,9 +78,9 @@ class RemoteAnchor implements Subject {
     return this.#outcome;
   }
 
-  async #live(plan: AnchorPlan): Promise<ExitStatus> {
+  async #live({ plan, config: own }: Planned): Promise<ExitStatus> {
     const talk = this.#talk;
-    const own = readConfig(plan.bundle, plan.configFile);
+    talk.plan = plan;
     await this.#staging.open(plan, { signal: talk.withdrawn });
     const queued = Promise.withResolvers<"queued">();
     const granted = this.#allocate(plan, () => queued.resolve("queued"));
