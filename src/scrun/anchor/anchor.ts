@@ -22,6 +22,7 @@ import { AnchorStaging } from "../staging/anchor-staging.ts";
 import type { AnchorPlan } from "../anchor-wire.ts";
 import { askForJob, stageInWhileTold } from "./ask-for-job.ts";
 import { Conversation, type PauseNews, type Subject } from "./conversation.ts";
+import { grantedOf } from "./granted-limits.ts";
 import { CANCELLED, NOT_RUN, statusAfter, statusOfRuntimeFailure } from "./failures.ts";
 import type { ContainerPlace, ContainerState } from "../place.ts";
 import { RuntimeContainer } from "./runtime-container.ts";
@@ -176,7 +177,8 @@ class Anchor implements Subject {
 
   async #makeContainer(plan: AnchorPlan, environment: Readonly<Record<string, string>>): Promise<void> {
     const adapt = this.#staging.adaptMappings.bind(this.#staging);
-    await this.#container.make(plan, { environment, gres: this.#step?.gres ?? {}, adapt });
+    const granted = grantedOf(plan.request, this.#step);
+    await this.#container.make(plan, { environment, gres: this.#step?.gres ?? {}, granted, adapt });
   }
 
   async #start(): Promise<void> {
