@@ -22,6 +22,7 @@ import { preservedFds } from "../command-line.ts";
 import type { BundleConfig } from "../config.ts";
 import { becomeAnchor, type Surroundings } from "./become-anchor.ts";
 import { Conversation, type PauseNews, type Subject } from "./conversation.ts";
+import { grantedOf } from "./granted-limits.ts";
 import { CANCELLED, NOT_RUN, statusAfter, statusOfRuntimeFailure } from "./failures.ts";
 import { makePlan, type CreateOrder, type Planned } from "./make-plan.ts";
 import type { ContainerPlace, ContainerState } from "../place.ts";
@@ -184,7 +185,8 @@ class Anchor implements Subject {
 
   async #makeContainer(plan: AnchorPlan, environment: Readonly<Record<string, string>>): Promise<void> {
     const adapt = this.#staging.adaptMappings.bind(this.#staging);
-    await this.#container.make(plan, { environment, gres: this.#step?.gres ?? {}, adapt });
+    const granted = grantedOf(plan.request, this.#step);
+    await this.#container.make(plan, { environment, gres: this.#step?.gres ?? {}, granted, adapt });
   }
 
   async #start(): Promise<void> {
