@@ -130,7 +130,7 @@ async function command(globals: readonly Given[], words: readonly string[], scen
     }
     case "start": {
       refuseMore(args);
-      return await (await import("./commands/existing-container.ts")).startContainer(root, id, scene.log);
+      return await (await import("./commands/existing-container.ts")).startContainer(root, id, { log: scene.log });
     }
     case "state": {
       refuseMore(args);
@@ -161,7 +161,7 @@ async function command(globals: readonly Given[], words: readonly string[], scen
       });
     case "events":
     case "update":
-      return (await import("./commands/existing-container.ts")).passOn(call);
+      return await (await import("./commands/existing-container.ts")).passOnWhenItRuns(call);
     case "list":
     case "features":
     case "spec":

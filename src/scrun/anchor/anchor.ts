@@ -113,7 +113,7 @@ class Anchor implements Subject {
     if ((await Promise.race([granted, queued.promise])) === "queued") {
       // The terminal has to be there when create ends, so that the container cannot wait for its job. Staging has to: so create waits.
       const isMadeFirst = plan.hasTerminal && plan.staging === null;
-      if (isMadeFirst) await this.#makeContainer(plan, queuedEnvironment(plan, talk.jobId));
+      if (isMadeFirst) await this.#makeQueued(plan);
       if (isMadeFirst || !plan.hasTerminal) talk.created();
       await granted;
     }
@@ -128,6 +128,16 @@ class Anchor implements Subject {
     // A container may be killed before it is started.
     if ((await Promise.race([talk.startWanted, exited])) === undefined) await this.#start();
     return await this.#conclude(await exited);
+  }
+
+  /** Ctrl-C at its terminal reaches nobody else. */
+  async #makeQueued(plan: AnchorPlan): Promise<void> {
+    const { jobId } = this.#talk;
+    await this.#makeContainer(plan, queuedEnvironment(plan, jobId));
+    const withdraw = () => {
+      if (this.#talk.waitsFor !== undefined) this.#talk.withdraw(new BerthError("CANCELLED", `job ${jobId} was cancelled`));
+    };
+    void this.#container.waitForEnd().then(withdraw);
   }
 
   // --- The job ------------------------------------------------------------------------------------------------------
@@ -242,7 +252,7 @@ class Anchor implements Subject {
       this.print(`scrun: error: *** JOB ${jobId} CANCELLED AT ${localTime(new Date())}${why} ***`);
     }
     const cancelled = new BerthError("CANCELLED", `job ${jobId} was cancelled`);
-    if (!this.isMade) this.#talk.withdraw(cancelled);
+    if (!this.isMade) this.#talk.withdraw(cancelled); // only a job that is granted has a step to be terminated
     if (hard) this.#staging.hurry(cancelled);
     clearTimeout(this.#killTimer);
     if (hard || !this.#isStarted) {

@@ -4,8 +4,8 @@
  *
  *   plan.json ─► plan          it may be there before we are, or come with create's call
  *   create ─► created, failed  also when that was known before it called; a create that has gone without a word withdraws the container
- *   start ─► waiting … started, failed
- *   kill, cancel, end, INT, HUP, TERM ─► the container's end; before there is one, its job is withdrawn
+ *   start ─► waiting … started, failed; queued, when it has waited long enough: the container counts as running then
+ *   kill, cancel, end, INT, HUP, TERM ─► the container's end; while its job waits, or there is no container yet, the job is withdrawn
  */
 import { rmSync } from "node:fs";
 import { join } from "node:path";
@@ -16,17 +16,21 @@ import { identify, isAlive, type ProcessIdentity } from "#platform/process-tree.
 import type { AnchorPlan, ContainerStatus, FromAnchor, ToAnchor } from "../anchor-wire.ts";
 import { failureOf } from "./failures.ts";
 import type { ContainerPlace, ContainerState } from "../place.ts";
+import type { StartWait } from "../start-wait.ts";
 
 const SIGTERM = 15;
 const SIGKILL = 9;
-/** CHLD, CONT, STOP, TSTP, TTIN, TTOU, URG, WINCH: engines hand on every signal, and these end no program by themselves. */
-const HARMLESS: ReadonlySet<number> = new Set([17, 18, 19, 20, 21, 22, 23, 28]);
+/** None, CHLD, CONT, STOP, TSTP, TTIN, TTOU, URG, WINCH: engines hand on every signal, and these end no program by themselves. */
+const HARMLESS: ReadonlySet<number> = new Set([0, 17, 18, 19, 20, 21, 22, 23, 28]);
 /** After create has gone without a word there is nothing to be an anchor of. */
 const PLAN_MS = 60_000;
 /** How often an anchor looks whether its create, which has not called yet, is still there. */
 const WATCH_MS = 1000;
 /** How long bad news wait for create's call, which comes at once. */
 const CREATOR_MS = 5000;
+
+/** resources: of the queue; staging: of a scrun.lua; node: to have what is sent there. */
+export type WaitsFor = "resources" | "staging" | "node";
 
 export type PauseNews = Extract<ToAnchor, { op: "paused" | "resumed" }>;
 
@@ -61,7 +65,9 @@ export class Conversation implements Disposable {
   readonly #createdAt = new Date().toISOString();
   #creator: FrameConnection | undefined;
   #plan: AnchorPlan | undefined;
-  #waitsFor: "resources" | "staging" | undefined;
+  #waitsFor: WaitsFor | undefined;
+  /** Runs while a start waits; null when it has waited long enough. */
+  #startTimer: ReturnType<typeof setTimeout> | null | undefined;
   #server: ReturnType<typeof listenFrames> | undefined;
   #watch: ReturnType<typeof setInterval> | undefined;
 
@@ -74,7 +80,7 @@ export class Conversation implements Disposable {
   listen(): void {
     // Signals for "the container" that come by its pid; to cancel is what scrun(1) says of the first two.
     for (const name of ["SIGINT", "SIGHUP"] as const) process.on(name, () => this.cancel());
-    process.on("SIGTERM", () => (this.#subject.isMade ? void this.#subject.kill(SIGTERM) : this.cancel()));
+    process.on("SIGTERM", () => (this.#isGranted ? void this.#subject.kill(SIGTERM) : this.cancel()));
     this.#server = listenFrames(this.#place.socket(), (connection) => this.#welcome(connection));
     const patience = setTimeout(() => this.#giveUp(), PLAN_MS);
     void this.#planned.promise.then(() => clearTimeout(patience));
@@ -107,9 +113,14 @@ export class Conversation implements Disposable {
   /** Ends it, wherever it is: in the queue, or as a container. */
   cancel(): void {
     if (this.#plan === undefined) this.#giveUp();
-    if (this.#subject.isMade) void this.#subject.kill(SIGKILL);
+    if (this.#isGranted) void this.#subject.kill(SIGKILL);
     else
       this.withdraw(new BerthError("CANCELLED", this.jobId === null ? "the container was cancelled" : `job ${this.jobId} was cancelled`));
+  }
+
+  /** With a terminal a container may be made before. */
+  get #isGranted(): boolean {
+    return this.#subject.isMade && this.#waitsFor === undefined;
   }
 
   /** create has failed, or was killed, before there was anything. */
@@ -149,10 +160,16 @@ export class Conversation implements Disposable {
         this.#hearStart(connection, message);
         break;
       case "state":
-        say(connection, { event: "state", status: this.status, jobId: this.jobId, isMade: this.#subject.initPid !== undefined });
+        say(connection, {
+          event: "state",
+          status: this.status,
+          jobId: this.jobId,
+          isMade: this.#subject.initPid !== undefined,
+          waiting: this.#waitsFor === undefined ? null : this.#waitingText(),
+        });
         break;
       case "kill":
-        if (this.#subject.isMade) await this.#subject.kill(message.signal);
+        if (this.#isGranted) await this.#subject.kill(message.signal);
         else if (!HARMLESS.has(message.signal)) this.cancel();
         say(connection, { event: "done" });
         break;
@@ -171,29 +188,44 @@ export class Conversation implements Disposable {
     }
   }
 
-  #hearStart(connection: FrameConnection, { waits }: { readonly waits: boolean }): void {
+  #hearStart(connection: FrameConnection, { wait }: { readonly wait: StartWait }): void {
     if (this.status !== "created") {
       const why = this.status === "stopped" ? "cannot start a container that has stopped" : "cannot start an already running container";
       say(connection, failed(why));
       return;
     }
-    if (this.#waitsFor !== undefined && !waits) {
-      this.#subject.print(`scrun: ${this.#waitingText()}`);
-      say(connection, { event: "started" });
-    } else this.#starters.add(connection);
-    this.#tellWaiting();
+    this.#starters.add(connection);
     this.#startWanted.resolve();
+    if (wait === 0) this.#startTimer = null;
+    else if (wait !== "infinite") this.#startTimer ??= setTimeout(() => this.#giveIn(), wait * 1000);
+    if (wait === 0 && this.#waitsFor !== undefined) this.#giveIn();
+    else this.#tellWaiting();
+  }
+
+  /** The engine has its container back, as one that runs; whoever looks at it hears that it does not yet. */
+  #giveIn(): void {
+    const hasWaited = this.#startTimer !== null;
+    this.#startTimer = null;
+    if (this.#waitsFor === undefined || this.status !== "created" || this.#starters.size === 0) return;
+    this.status = "running";
+    const text = `${this.#waitingText(hasWaited ? "still " : "")}; the container runs when ${
+      this.#waitsFor === "resources" ? "it is granted" : "that is done"
+    }`;
+    this.#subject.print(`scrun: ${text}`);
+    for (const starter of this.#starters) say(starter, { event: "queued", text });
+    this.#starters.clear();
   }
 
   // --- What it says -------------------------------------------------------------------------------------------------
 
   /** Undefined: nothing is waited for any more. */
-  waitFor(what: "resources" | "staging" | undefined): void {
+  waitFor(what: WaitsFor | undefined): void {
     this.#waitsFor = what;
-    this.#tellWaiting();
+    if (what !== undefined && this.#startTimer === null) this.#giveIn();
+    else if (what !== "node") this.#tellWaiting();
   }
 
-  get waitsFor(): "resources" | "staging" | undefined {
+  get waitsFor(): WaitsFor | undefined {
     return this.#waitsFor;
   }
 
@@ -202,8 +234,15 @@ export class Conversation implements Disposable {
     for (const starter of this.#starters) say(starter, { event: "waiting", text: this.#waitingText() });
   }
 
-  #waitingText(): string {
-    return `job ${this.jobId} ${this.#waitsFor === "staging" ? "is being staged in" : "queued and waiting for resources"}`;
+  #waitingText(still = ""): string {
+    switch (this.#waitsFor) {
+      case "staging":
+        return `job ${this.jobId} is ${still}being staged in`;
+      case "node":
+        return `job ${this.jobId} is ${still}being sent to its node`;
+      default:
+        return `job ${this.jobId} ${still}queued and waiting for resources`;
+    }
   }
 
   /** Every command finds the container from here on. */
@@ -221,13 +260,14 @@ export class Conversation implements Disposable {
     const plan = this.#plan;
     const anchor = identify(process.pid);
     if (plan === undefined || anchor === undefined) throw new Error("no plan, or no /proc");
-    const { id, ociVersion, bundle, rootfs, annotations } = plan;
-    const common = { id, ociVersion, bundle, rootfs, annotations, createdAt: this.#createdAt, anchor, jobId: this.jobId };
+    const { id, ociVersion, bundle, rootfs, annotations, startWait } = plan;
+    const common = { id, ociVersion, bundle, rootfs, annotations, startWait, createdAt: this.#createdAt, anchor, jobId: this.jobId };
     this.#place.write({ ...common, ...this.#subject.record() });
   }
 
   started(): void {
     if (this.status === "created") this.status = "running";
+    clearTimeout(this.#startTimer ?? undefined);
     for (const starter of this.#starters) say(starter, { event: "started" });
     this.#starters.clear();
   }
@@ -247,6 +287,7 @@ export class Conversation implements Disposable {
 
   /** To who asked for it; to nobody but the container's standard error when none did. */
   async fail(error: unknown): Promise<void> {
+    this.#waitsFor = undefined;
     const failure = failureOf(error);
     for (const starter of this.#starters) say(starter, failure);
     if (isAlive(this.#creatorProcess)) await Promise.race([this.#hasCreator.promise, Bun.sleep(CREATOR_MS)]);
@@ -258,6 +299,7 @@ export class Conversation implements Disposable {
   /** Commands find nobody any more: the container is over. */
   [Symbol.dispose](): void {
     clearInterval(this.#watch);
+    clearTimeout(this.#startTimer ?? undefined);
     this.#server?.stop();
     rmSync(join(this.#place.dir, "anchor.sock"), { force: true });
   }

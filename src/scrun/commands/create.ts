@@ -25,6 +25,7 @@ import { Log, type LogFormat } from "../log.ts";
 import { findRealRuntime } from "./real-runtime.ts";
 import { stageOutLeftovers } from "../staging/staged-record.ts";
 import { startStandIn } from "../stand-in/stand-in.ts";
+import { readStartWait } from "../start-wait.ts";
 import { definedVariables, type StartedAnchor } from "./start-anchor.ts";
 
 const SOCKET_WAIT_MS = 20_000;
@@ -134,6 +135,7 @@ async function makePlan(
     name,
     environment,
     staging: planStaging(environment, told),
+    startWait: readStartWait(told),
     logLevel: call.logLevel,
   };
 }

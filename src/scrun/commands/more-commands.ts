@@ -95,7 +95,8 @@ async function run(call: MoreCall): Promise<number> {
     { onExit: status.resolve },
   );
   try {
-    await startContainer(call.root, call.id, call.log);
+    // In the foreground there is nothing that would be kept waiting.
+    await startContainer(call.root, call.id, { log: call.log, isPatient: !isDetached });
   } catch (error) {
     await deleteContainer(call.root, call.id, { isForced: true, log: call.log });
     throw error;
