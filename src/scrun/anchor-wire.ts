@@ -36,6 +36,8 @@ export interface AnchorPlan {
   readonly environment: Readonly<Record<string, string>>;
   /** Null: the bundle is used where it is. */
   readonly staging: StagingPlan | null;
+  /** Ids of containers whose namespaces it joins, and who had no process yet. */
+  readonly follows: readonly string[];
   /** As the container or create's environment says; for `start`. */
   readonly startWait: StartWait | null;
   /** What stderr hears of messages (log.ts). */

@@ -35,6 +35,7 @@ create, run:  -b DIR  --pid-file FILE  --console-socket PATH  --preserve-fds N  
 kill:         [-a] ID [SIGNAL]
 delete:       [-f] ID
 
+SCRUN_START_WAIT, of the container or of scrun: how many seconds start waits for the job (10; 0, infinite).
 The job is asked for with SCRUN_* variables and slurm.* annotations of the container: docs/scrun.md`;
 
 /** The form that dockerd, containerd and podman read. */

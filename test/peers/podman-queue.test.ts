@@ -1,6 +1,6 @@
 // Containers whose jobs have to wait for longer than `start` does: podman has them as running ones, answers, and can withdraw them.
 import { afterAll, afterEach, beforeAll, beforeEach, describe, expect, test } from "bun:test";
-import { rmSync, writeFileSync } from "node:fs";
+import { mkdirSync, rmSync, writeFileSync } from "node:fs";
 import { until } from "../e2e/site.ts";
 import { canRunPodman, IMAGE, PodmanSite } from "./podman.ts";
 import { within } from "./user-site.ts";
@@ -108,6 +108,52 @@ describe.skipIf(!canRunPodman)("podman and a long queue", () => {
     expect((await site.podman(["exec", "tty", "true"])).stderr).toMatch(/does not run yet: job [0-9]+ queued/);
     makeRoom();
     expect(await within(command)).toMatchObject({ status: 7, stdout: expect.stringContaining("/dev/pts/0") });
+  });
+
+  /** What podman makes by itself has no variables of ours: scrun's own say how long start waits. */
+  function impatientScrun(): string {
+    const path = site.path("scrun");
+    writeFileSync(path, `#!/bin/sh\nSCRUN_START_WAIT=1 exec ${site.dir}/bin/scrun "$@"\n`, { mode: 0o755 });
+    return path;
+  }
+
+  test("pods: a container that joins another one's namespaces follows it", async () => {
+    const options = { runtime: impatientScrun() };
+    const podman = (...words: readonly string[]) => site.podman(words, options);
+    expect((await podman("pod", "create", "--name", "pod", "--share", "ipc,uts,pid")).status).toBe(0);
+    const script = "readlink /proc/1/ns/ipc; readlink /proc/self/ns/ipc; tr '\\0' ' ' </proc/1/cmdline; exit 3";
+    expect((await podman("create", "--pod", "pod", "--name", "member", IMAGE, "sh", "-c", script)).status).toBe(0);
+    expect((await podman("pod", "start", "pod")).stderr).toMatch(STILL);
+    expect((await site.run(["squeue", "-h", "-n", "member", "-o", "%T %r"])).stdout).toBe("PENDING Dependency\n");
+    const refused = await site.podmanOnTerminal(["run", "--rm", "-t", "--pod", "pod", IMAGE, "true"]);
+    expect(refused).toMatchObject({ status: 126, stdout: expect.stringMatching(/namespaces are to be joined, does not run yet/) });
+    makeRoom();
+    expect((await podman("wait", "member")).stdout).toBe("3\n");
+    const [first, own, process] = (await podman("logs", "member")).stdout.split("\n");
+    expect([own, process]).toEqual([first, expect.stringMatching(/catatonit/)]);
+    expect((await podman("pod", "rm", "-f", "-t", "0", "pod")).status).toBe(0);
+  });
+
+  test("pods: what it would join has been withdrawn", async () => {
+    await runDetached("first", "true");
+    expect(await site.podman(["run", "-d", ...SOON, "--ipc", "container:first", "--name", "second", IMAGE, "true"])).toMatchObject({
+      status: 0,
+    });
+    expect((await site.podman(["stop", "-t", "5", "first"])).status).toBe(0);
+    makeRoom();
+    expect((await site.podman(["wait", "second"])).stdout).toBe("1\n");
+    expect((await site.podman(["logs", "second"])).stderr).toMatch(/whose namespaces are to be joined, has ended/);
+  });
+
+  test("build: a RUN step waits as long as it takes", async () => {
+    const context = site.path("context");
+    mkdirSync(context, { recursive: true });
+    writeFileSync(`${context}/Containerfile`, `FROM ${IMAGE}\nRUN echo made by $SLURM_JOB_ID > /made\n`);
+    const built = site.startPodman(["--runtime", impatientScrun(), "build", "--isolation", "oci", "-t", "built", context]);
+    await until("start to give in", () => STILL.test(built.stderrSoFar + built.stdoutSoFar));
+    makeRoom();
+    expect((await within(built)).status).toBe(0);
+    expect((await site.podman(["run", "--rm", "built", "cat", "/made"])).stdout).toMatch(/^made by [0-9]+\n$/);
   });
 
   test("-t: stop and rm -f withdraw it", async () => {

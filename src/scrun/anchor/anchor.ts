@@ -22,6 +22,7 @@ import { AnchorStaging } from "../staging/anchor-staging.ts";
 import type { AnchorPlan } from "../anchor-wire.ts";
 import { askForJob, stageInWhileTold } from "./ask-for-job.ts";
 import { Conversation, type PauseNews, type Subject } from "./conversation.ts";
+import { followOthers } from "./shared-namespaces.ts";
 import { CANCELLED, NOT_RUN, statusAfter, statusOfRuntimeFailure } from "./failures.ts";
 import type { ContainerPlace, ContainerState } from "../place.ts";
 import { RuntimeContainer } from "./runtime-container.ts";
@@ -61,6 +62,7 @@ class Anchor implements Subject {
   readonly #staging: AnchorStaging;
   readonly #container: RuntimeContainer;
   readonly #talk: Conversation;
+  readonly #root: string;
   #plan: AnchorPlan | undefined;
   #held: HeldAllocation | undefined;
   #step: OwnStep | undefined;
@@ -72,6 +74,7 @@ class Anchor implements Subject {
   #isConcluded = false;
 
   constructor(place: ContainerPlace, options: AnchorOptions) {
+    this.#root = place.root;
     this.#engine = options.engine;
     this.#staging = new AnchorStaging(place, this.#reaper);
     this.#container = new RuntimeContainer(place, { reaper: this.#reaper, preserved: options.preserved });
@@ -119,7 +122,11 @@ class Anchor implements Subject {
     }
     const step = await this.#openStep(plan);
     this.#step = step;
-    if (!this.isMade) await this.#makeContainer(await this.#stageIn(plan, step), step.environment);
+    if (!this.isMade) {
+      const staged = await this.#stageIn(plan, step);
+      await followOthers(plan.follows, { root: this.#root, talk });
+      await this.#makeContainer(staged, step.environment);
+    }
     await step.ready;
     if (container.init !== undefined) step.started(container.init);
     if (talk.withdrawn.aborted) container.kill(SIGKILL); // while it was being made

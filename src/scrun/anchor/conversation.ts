@@ -29,8 +29,8 @@ const WATCH_MS = 1000;
 /** How long bad news wait for create's call, which comes at once. */
 const CREATOR_MS = 5000;
 
-/** resources: of the queue; staging: of a scrun.lua; node: to have what is sent there. */
-export type WaitsFor = "resources" | "staging" | "node";
+/** resources: of the queue; staging: by a scrun.lua; container: one whose namespaces it joins; node: to have what is sent there. */
+export type WaitsFor = "resources" | "staging" | "container" | "node";
 
 export type PauseNews = Extract<ToAnchor, { op: "paused" | "resumed" }>;
 
@@ -208,8 +208,8 @@ export class Conversation implements Disposable {
     this.#startTimer = null;
     if (this.#waitsFor === undefined || this.status !== "created" || this.#starters.size === 0) return;
     this.status = "running";
-    const text = `${this.#waitingText(hasWaited ? "still " : "")}; the container runs when ${
-      this.#waitsFor === "resources" ? "it is granted" : "that is done"
+    const text = `${this.#waitingText(hasWaited ? "still " : "")}; the container runs ${
+      this.#waitsFor === "resources" ? "when it is granted" : "after that"
     }`;
     this.#subject.print(`scrun: ${text}`);
     for (const starter of this.#starters) say(starter, { event: "queued", text });
@@ -222,7 +222,7 @@ export class Conversation implements Disposable {
   waitFor(what: WaitsFor | undefined): void {
     this.#waitsFor = what;
     if (what !== undefined && this.#startTimer === null) this.#giveIn();
-    else if (what !== "node") this.#tellWaiting();
+    else if (what === "resources" || what === "staging") this.#tellWaiting();
   }
 
   get waitsFor(): WaitsFor | undefined {
@@ -238,6 +238,8 @@ export class Conversation implements Disposable {
     switch (this.#waitsFor) {
       case "staging":
         return `job ${this.jobId} is ${still}being staged in`;
+      case "container":
+        return `job ${this.jobId} is ${still}waiting for the container whose namespaces it joins`;
       case "node":
         return `job ${this.jobId} is ${still}being sent to its node`;
       default:

@@ -1,40 +1,90 @@
 /**
  * Namespaces of another container (`--pid container:NAME`, pods): engines name them by the pid that they know, `/proc/PID/ns/…`, which is not
- * the container's first process but who stands for it (stand-in.ts). The real runtime gets that process.
+ * the container's first process but who stands for it (stand-in.ts). The real runtime gets that process. While the other one's job waits it has
+ * none, and what the engine's pid leads to are our own namespaces: so the job follows the other one's (create), and the container is made when it is there.
  */
 import { readFileSync } from "node:fs";
 import { isObject, type JsonObject } from "#container/json.ts";
-import { type ContainerPlace, listPlaces } from "../place.ts";
+import { BerthError } from "#job/errors.ts";
+import { isAlive } from "#platform/process-tree.ts";
+import { ContainerPlace, listPlaces } from "../place.ts";
+import type { Conversation } from "./conversation.ts";
+
+const POLL_MS = 20;
+
+interface Joined {
+  readonly namespace: JsonObject;
+  readonly pid: number;
+  /** Behind the pid. */
+  readonly rest: string;
+}
 
 export function nameRealProcesses(config: JsonObject, root: string): void {
-  const linux = config.get("linux");
-  const namespaces = isObject(linux) ? linux.get("namespaces") : undefined;
-  if (!Array.isArray(namespaces)) return;
-  let known: ReadonlyMap<number, number> | undefined;
-  for (const namespace of namespaces) {
-    const path = isObject(namespace) ? namespace.get("path") : undefined;
-    const [, pid, rest = ""] = typeof path === "string" ? (/^\/proc\/([0-9]+)(\/ns\/.*)$/.exec(path) ?? []) : [];
-    if (pid === undefined || !isObject(namespace)) continue;
-    known ??= firstProcesses(root);
-    const first = known.get(Number(pid));
+  for (const [place, { namespace, rest }] of joinedContainers(config, root)) {
+    const first = readInit(place);
     if (first !== undefined) namespace.set("path", `/proc/${first}${rest}`);
   }
 }
 
-/** The pids that engines have been told → those of the containers' first processes. */
-function firstProcesses(root: string): ReadonlyMap<number, number> {
-  const found = new Map<number, number>();
-  for (const place of listPlaces(root)) {
-    const first = readInit(place);
-    const told = place.standIn() ?? place.read()?.anchor.pid;
-    if (first !== undefined && told !== undefined) found.set(told, first);
+/** Of those whose namespaces it joins the ones that have no process yet. */
+export function findUnmade(config: JsonObject, root: string): readonly ContainerPlace[] {
+  return [...new Set(joinedContainers(config, root).map(([place]) => place))].filter((place) => readInit(place) === undefined);
+}
+
+/** Over when they are made. Their jobs have been granted before ours (create), so that it is soon. @throws BerthError NAMESPACE_GONE; also when it is withdrawn */
+export async function followOthers(
+  ids: readonly string[],
+  { root, talk }: { readonly root: string; readonly talk: Conversation },
+): Promise<void> {
+  if (ids.length === 0) return;
+  talk.waitFor("container");
+  if (talk.status === "creating") talk.created();
+  try {
+    for (const id of ids) await untilMade(new ContainerPlace(root, id), talk.withdrawn);
+  } finally {
+    talk.waitFor(undefined);
   }
-  return found;
+}
+
+async function untilMade(place: ContainerPlace, withdrawn: AbortSignal): Promise<void> {
+  const anchor = place.read()?.anchor;
+  for (; readInit(place) === undefined; await Bun.sleep(POLL_MS)) {
+    withdrawn.throwIfAborted();
+    if (anchor === undefined || !isAlive(anchor)) {
+      throw new BerthError("NAMESPACE_GONE", `container ${place.id}, whose namespaces are to be joined, has ended`);
+    }
+  }
+}
+
+function joinedContainers(config: JsonObject, root: string): readonly (readonly [ContainerPlace, Joined])[] {
+  const joined = joinedPids(config);
+  if (joined.length === 0) return [];
+  const known = new Map<number, ContainerPlace>();
+  for (const place of listPlaces(root)) {
+    const told = place.standIn() ?? place.read()?.anchor.pid;
+    if (told !== undefined) known.set(told, place);
+  }
+  return joined.flatMap((entry) => {
+    const place = known.get(entry.pid);
+    return place === undefined ? [] : [[place, entry] as const];
+  });
+}
+
+function joinedPids(config: JsonObject): readonly Joined[] {
+  const linux = config.get("linux");
+  const namespaces = isObject(linux) ? linux.get("namespaces") : undefined;
+  if (!Array.isArray(namespaces)) return [];
+  return namespaces.flatMap((namespace): Joined[] => {
+    const path = isObject(namespace) ? namespace.get("path") : undefined;
+    const [, pid, rest = ""] = typeof path === "string" ? (/^\/proc\/([0-9]+)(\/ns\/.*)$/.exec(path) ?? []) : [];
+    return pid === undefined || !isObject(namespace) ? [] : [{ namespace, pid: Number(pid), rest }];
+  });
 }
 
 function readInit(place: ContainerPlace): number | undefined {
   try {
-    return Number(readFileSync(place.initPidFile, "latin1"));
+    const pid = Number(readFileSync(place.initPidFile, "latin1"));
+    return pid > 1 ? pid : undefined; // it may be half written
   } catch {
     return undefined; // not made yet
   }

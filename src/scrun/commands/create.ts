@@ -8,10 +8,11 @@ import { resolve } from "node:path";
 import { BerthError } from "#job/errors.ts";
 import { nowMs, parseJobId } from "#job/id.ts";
 import { shellCode } from "#job/outcome.ts";
-import type { SubmitContext } from "#job/request.ts";
+import type { JobRequest, SubmitContext } from "#job/request.ts";
 import { sessionId } from "#platform/libc.ts";
 import { sendSignal } from "#platform/process-tree.ts";
 import type { RunningProcess } from "#platform/spawn.ts";
+import { findUnmade } from "../anchor/shared-namespaces.ts";
 import { AnchorClient } from "./anchor-client.ts";
 import type { AnchorPlan } from "../anchor-wire.ts";
 import { explainRefusal } from "../request/asked-devices.ts";
@@ -103,6 +104,7 @@ async function makePlan(
   const jobText = told["SLURM_JOB_ID"] ?? "";
   const jobId = jobText === "" ? null : (parseJobId(jobText) ?? null);
   if (jobText !== "" && jobId === null) throw new BerthError("OPTION", `Invalid SLURM_JOB_ID "${jobText}"`);
+  const follows = containersToFollow(call, config);
   const name = told["SCRUN_JOB_NAME"] ?? origin.name ?? origin.image ?? "scrun";
   return {
     id,
@@ -120,24 +122,51 @@ async function makePlan(
     request:
       jobId !== null
         ? null
-        : jobRequestOf(config, {
-            environment: told,
-            context: { cwd: bundle, now: nowMs(), isRoot: false, readFile: () => undefined },
-            submit,
-            name,
-            bundle,
-            containerId: id,
-            command: origin.image ?? bundle,
-            comment: origin.image ?? null,
-          }),
+        : after(
+            follows.flatMap((place) => place.read()?.jobId ?? []),
+            jobRequestOf(config, {
+              environment: told,
+              context: { cwd: bundle, now: nowMs(), isRoot: false, readFile: () => undefined },
+              submit,
+              name,
+              bundle,
+              containerId: id,
+              command: origin.image ?? bundle,
+              comment: origin.image ?? null,
+            }),
+          ),
     jobId,
     submit,
     name,
     environment,
     staging: planStaging(environment, told),
+    follows: follows.map((place) => place.id),
     startWait: readStartWait(told),
     logLevel: call.logLevel,
   };
+}
+
+/**
+ * Containers whose namespaces it joins, as far as they still wait. On a cluster nothing is joined.
+ * @throws BerthError NAMESPACE_GONE when it cannot wait for them, because the engine wants its terminal now
+ */
+function containersToFollow({ isRemote, started }: CreateCall, { config, hasTerminal }: BundleConfig): readonly ContainerPlace[] {
+  const unmade = isRemote ? [] : findUnmade(config, started.place.root);
+  const [first] = unmade;
+  if (first !== undefined && hasTerminal) {
+    const why = `container ${first.id}, whose namespaces are to be joined, does not run yet: its job is queued`;
+    throw new BerthError("NAMESPACE_GONE", why, { hint: "a container with a terminal can be started when that one runs" });
+  }
+  return unmade;
+}
+
+/** Earlier it would only hold its resources, and perhaps theirs. */
+function after(jobIds: readonly number[], request: JobRequest): JobRequest {
+  if (jobIds.length === 0) return request;
+  const { dependency: own } = request.options;
+  if (own?.includes("?") === true) return request; // any of them is enough: no more can be said beside that
+  const dependency = `${own === null ? "" : `${own},`}after:${jobIds.join(":")}`;
+  return { ...request, options: { ...request.options, dependency } };
 }
 
 /** What the real runtime's create gets, besides what is ours: bundle, pid file, id. */

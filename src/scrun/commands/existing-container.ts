@@ -20,6 +20,7 @@ import { checkId, ContainerPlace, listPlaces, type ContainerState } from "../pla
 const never = new AbortController().signal;
 export const RUNTIME_MS = 120_000;
 const SIGKILL = 9;
+const CANCELLING = ["SIGINT", "SIGTERM"] as const;
 
 /** @throws BerthError CONTAINER_MISSING, in runc's words: engines look for them */
 export function findContainer(root: string, id: string | undefined): { readonly place: ContainerPlace; readonly state: ContainerState } {
@@ -64,28 +65,33 @@ export async function startContainer(
   const wait = isPatient ? "infinite" : (said ?? defaultStartWait({ isContainerd: isCalledByContainerd() }));
   using client = await AnchorClient.find(place);
   if (client === undefined) throw new BerthError("CONTAINER_STOPPED", "cannot start a container that has stopped");
-  for (const signal of ["SIGINT", "SIGTERM"] as const) process.on(signal, () => client.say({ op: "cancel" }));
-  client.say({ op: "start", wait });
-  let hasWaited = false;
-  for (;;) {
-    const answer = await client.next();
-    switch (answer?.event) {
-      case "waiting":
-        if (!hasWaited) log.info(answer.text);
-        hasWaited = true;
-        break;
-      case "queued":
-        log.info(answer.text);
-        return 0;
-      case "started":
-        return 0;
-      case "failed":
-        throw new BerthError("START_FAILED", answer.message, answer.hint === null ? {} : { hint: answer.hint });
-      case undefined:
-        throw new BerthError("ANCHOR_LOST", "Cannot start container: its anchor has gone");
-      default:
-        break; // the answer to a cancel
+  const cancel = () => client.say({ op: "cancel" });
+  for (const signal of CANCELLING) process.on(signal, cancel);
+  try {
+    client.say({ op: "start", wait });
+    let hasWaited = false;
+    for (;;) {
+      const answer = await client.next();
+      switch (answer?.event) {
+        case "waiting":
+          if (!hasWaited) log.info(answer.text);
+          hasWaited = true;
+          break;
+        case "queued":
+          log.info(answer.text);
+          return 0;
+        case "started":
+          return 0;
+        case "failed":
+          throw new BerthError("START_FAILED", answer.message, answer.hint === null ? {} : { hint: answer.hint });
+        case undefined:
+          throw new BerthError("ANCHOR_LOST", "Cannot start container: its anchor has gone");
+        default:
+          break; // the answer to a cancel
+      }
     }
+  } finally {
+    for (const signal of CANCELLING) process.off(signal, cancel);
   }
 }
 
