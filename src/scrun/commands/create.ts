@@ -12,7 +12,7 @@ import type { JobRequest, SubmitContext } from "#job/request.ts";
 import { sessionId } from "#platform/libc.ts";
 import { sendSignal } from "#platform/process-tree.ts";
 import type { RunningProcess } from "#platform/spawn.ts";
-import { findUnmade } from "../anchor/shared-namespaces.ts";
+import { findUnmade } from "../shared-namespaces.ts";
 import { AnchorClient } from "./anchor-client.ts";
 import type { AnchorPlan } from "../anchor-wire.ts";
 import { explainRefusal } from "../request/asked-devices.ts";

@@ -1,16 +1,12 @@
 /**
  * Namespaces of another container (`--pid container:NAME`, pods): engines name them by the pid that they know, `/proc/PID/ns/…`, which is not
  * the container's first process but who stands for it (stand-in.ts). The real runtime gets that process. While the other one's job waits it has
- * none, and what the engine's pid leads to are our own namespaces: so the job follows the other one's (create), and the container is made when it is there.
+ * none, and what the engine's pid leads to are our own namespaces: so the job follows the other one's (create), and the
+ * container is made when it is there (anchor/follow-others.ts).
  */
 import { readFileSync } from "node:fs";
 import { isObject, type JsonObject } from "#container/json.ts";
-import { BerthError } from "#job/errors.ts";
-import { isAlive } from "#platform/process-tree.ts";
-import { ContainerPlace, listPlaces } from "../place.ts";
-import type { Conversation } from "./conversation.ts";
-
-const POLL_MS = 20;
+import { type ContainerPlace, listPlaces } from "./place.ts";
 
 interface Joined {
   readonly namespace: JsonObject;
@@ -29,31 +25,6 @@ export function nameRealProcesses(config: JsonObject, root: string): void {
 /** Of those whose namespaces it joins the ones that have no process yet. */
 export function findUnmade(config: JsonObject, root: string): readonly ContainerPlace[] {
   return [...new Set(joinedContainers(config, root).map(([place]) => place))].filter((place) => readInit(place) === undefined);
-}
-
-/** Over when they are made. Their jobs have been granted before ours (create), so that it is soon. @throws BerthError NAMESPACE_GONE; also when it is withdrawn */
-export async function followOthers(
-  ids: readonly string[],
-  { root, talk }: { readonly root: string; readonly talk: Conversation },
-): Promise<void> {
-  if (ids.length === 0) return;
-  talk.waitFor("container");
-  if (talk.status === "creating") talk.created();
-  try {
-    for (const id of ids) await untilMade(new ContainerPlace(root, id), talk.withdrawn);
-  } finally {
-    talk.waitFor(undefined);
-  }
-}
-
-async function untilMade(place: ContainerPlace, withdrawn: AbortSignal): Promise<void> {
-  const anchor = place.read()?.anchor;
-  for (; readInit(place) === undefined; await Bun.sleep(POLL_MS)) {
-    withdrawn.throwIfAborted();
-    if (anchor === undefined || !isAlive(anchor)) {
-      throw new BerthError("NAMESPACE_GONE", `container ${place.id}, whose namespaces are to be joined, has ended`);
-    }
-  }
 }
 
 function joinedContainers(config: JsonObject, root: string): readonly (readonly [ContainerPlace, Joined])[] {
@@ -81,11 +52,12 @@ function joinedPids(config: JsonObject): readonly Joined[] {
   });
 }
 
-function readInit(place: ContainerPlace): number | undefined {
+/** Undefined while it is not made. */
+export function readInit(place: ContainerPlace): number | undefined {
   try {
     const pid = Number(readFileSync(place.initPidFile, "latin1"));
     return pid > 1 ? pid : undefined; // it may be half written
   } catch {
-    return undefined; // not made yet
+    return undefined;
   }
 }
