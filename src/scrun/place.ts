@@ -31,6 +31,7 @@ import { BerthError } from "#job/errors.ts";
 import { ensurePrivateDir, isUsableRuntimeDir } from "#platform/directories.ts";
 import { unmountBelow } from "#platform/mounts-below.ts";
 import type { ProcessIdentity } from "#platform/process-tree.ts";
+import type { StartWait } from "./start-wait.ts";
 import { realUserId } from "#platform/users.ts";
 
 export interface ContainerState {
@@ -49,6 +50,8 @@ export interface ContainerState {
   readonly jobId: number | null;
   /** On a node of the cluster, once it runs; then `runtime` is empty. */
   readonly remote?: RemotePlace | null;
+  /** As the container or create's environment says; for `start`. */
+  readonly startWait: StartWait | null;
 }
 
 export class ContainerPlace {

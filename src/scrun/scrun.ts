@@ -36,6 +36,7 @@ create, run:  -b DIR  --pid-file FILE  --console-socket PATH  --preserve-fds N  
 kill:         [-a] ID [SIGNAL]
 delete:       [-f] ID
 
+SCRUN_START_WAIT, of the container or of scrun: how many seconds start waits for the job (10; 0, infinite).
 The job is asked for with SCRUN_* variables and slurm.* annotations of the container: docs/scrun.md`;
 
 /** The form that dockerd, containerd and podman read. */
@@ -130,7 +131,7 @@ async function command(globals: readonly Given[], words: readonly string[], scen
     }
     case "start": {
       refuseMore(args);
-      return await (await import("./commands/existing-container.ts")).startContainer(root, id, scene.log);
+      return await (await import("./commands/existing-container.ts")).startContainer(root, id, { log: scene.log });
     }
     case "state": {
       refuseMore(args);
@@ -161,7 +162,7 @@ async function command(globals: readonly Given[], words: readonly string[], scen
       });
     case "events":
     case "update":
-      return (await import("./commands/existing-container.ts")).passOn(call);
+      return await (await import("./commands/existing-container.ts")).passOnWhenItRuns(call);
     case "list":
     case "features":
     case "spec":

@@ -23,6 +23,7 @@ import type { BundleConfig } from "../config.ts";
 import { becomeAnchor, type Surroundings } from "./become-anchor.ts";
 import { Conversation, type PauseNews, type Subject } from "./conversation.ts";
 import { grantedOf } from "./granted-limits.ts";
+import { followOthers } from "./follow-others.ts";
 import { CANCELLED, NOT_RUN, statusAfter, statusOfRuntimeFailure } from "./failures.ts";
 import { makePlan, type CreateOrder, type Planned } from "./make-plan.ts";
 import type { ContainerPlace, ContainerState } from "../place.ts";
@@ -80,7 +81,7 @@ class Anchor implements Subject {
     this.#staging = new AnchorStaging(place, this.#reaper);
     this.#container = new RuntimeContainer(place, { reaper: this.#reaper, preserved: fdsOf(options.order) });
     this.#talk = new Conversation(place, { creatorPid: options.creatorPid, subject: this });
-    this.#planning = makePlan(options.order, options);
+    this.#planning = makePlan(options.order, { ...options, root: place.root });
     this.#planning.catch(() => undefined); // it is awaited below
   }
 
@@ -122,13 +123,17 @@ class Anchor implements Subject {
     if ((await Promise.race([granted, queued.promise])) === "queued") {
       // The terminal has to be there when create ends, so that the container cannot wait for its job. Staging has to: so create waits.
       const isMadeFirst = plan.hasTerminal && plan.staging === null;
-      if (isMadeFirst) await this.#makeContainer(plan, queuedEnvironment(plan, talk.jobId));
+      if (isMadeFirst) await this.#makeQueued(plan);
       if (isMadeFirst || !plan.hasTerminal) talk.created();
       await granted;
     }
     const step = await this.#openStep(plan);
     this.#step = step;
-    if (!this.isMade) await this.#makeContainer(await this.#stageIn(plan, step), step.environment);
+    if (!this.isMade) {
+      const staged = await this.#stageIn(plan, step);
+      await followOthers(plan.follows, { root: this.#place.root, talk });
+      await this.#makeContainer(staged, step.environment);
+    }
     await step.ready;
     if (container.init !== undefined) step.started(container.init);
     if (talk.withdrawn.aborted) container.kill(SIGKILL); // while it was being made
@@ -137,6 +142,16 @@ class Anchor implements Subject {
     // A container may be killed before it is started.
     if ((await Promise.race([talk.startWanted, exited])) === undefined) await this.#start();
     return await this.#conclude(await exited);
+  }
+
+  /** Ctrl-C at its terminal reaches nobody else. */
+  async #makeQueued(plan: AnchorPlan): Promise<void> {
+    const { jobId } = this.#talk;
+    await this.#makeContainer(plan, queuedEnvironment(plan, jobId));
+    const withdraw = () => {
+      if (this.#talk.waitsFor !== undefined) this.#talk.withdraw(new BerthError("CANCELLED", `job ${jobId} was cancelled`));
+    };
+    void this.#container.waitForEnd().then(withdraw);
   }
 
   // --- The job ------------------------------------------------------------------------------------------------------
@@ -254,7 +269,7 @@ class Anchor implements Subject {
       this.print(`scrun: error: *** JOB ${jobId} CANCELLED AT ${localTime(new Date())}${why} ***`);
     }
     const cancelled = new BerthError("CANCELLED", `job ${jobId} was cancelled`);
-    if (!this.isMade) this.#talk.withdraw(cancelled);
+    if (!this.isMade) this.#talk.withdraw(cancelled); // only a job that is granted has a step to be terminated
     if (hard) this.#staging.hurry(cancelled);
     clearTimeout(this.#killTimer);
     if (hard || !this.#isStarted) {

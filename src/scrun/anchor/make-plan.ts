@@ -6,7 +6,7 @@ import { hostname } from "node:os";
 import { resolve } from "node:path";
 import { BerthError } from "#job/errors.ts";
 import { nowMs, parseJobId } from "#job/id.ts";
-import type { SubmitContext } from "#job/request.ts";
+import type { JobRequest, SubmitContext } from "#job/request.ts";
 import type { AnchorPlan } from "../anchor-wire.ts";
 import { callersVariables, isCalledByEngine } from "../caller.ts";
 import { has, lastValue, preservedFds, type Given } from "../command-line.ts";
@@ -14,6 +14,9 @@ import { readConfig, type BundleConfig } from "../config.ts";
 import { jobRequestOf } from "../request/job-request.ts";
 import { findOrigin } from "../request/origin.ts";
 import { findRealRuntime } from "../request/real-runtime.ts";
+import type { ContainerPlace } from "../place.ts";
+import { findUnmade } from "../shared-namespaces.ts";
+import { readStartWait } from "../start-wait.ts";
 import { planStaging } from "../staging/plan-staging.ts";
 import type { Surroundings } from "./become-anchor.ts";
 
@@ -41,7 +44,7 @@ export interface Planned {
 /** @throws BerthError what is wrong with the bundle, with what is asked for, or with the runtimes here */
 export async function makePlan(
   order: CreateOrder,
-  { creatorPid, surroundings }: { readonly creatorPid: number; readonly surroundings: Surroundings },
+  { root, creatorPid, surroundings }: { readonly root: string; readonly creatorPid: number; readonly surroundings: Surroundings },
 ): Promise<Planned> {
   const { id, given } = order;
   const bundle = resolve(surroundings.cwd, lastValue(given, "bundle") || ".");
@@ -56,6 +59,7 @@ export async function makePlan(
   const jobText = told["SLURM_JOB_ID"] ?? "";
   const jobId = jobText === "" ? null : (parseJobId(jobText) ?? null);
   if (jobText !== "" && jobId === null) throw new BerthError("OPTION", `Invalid SLURM_JOB_ID "${jobText}"`);
+  const follows = containersToFollow(config, { root, isRemote: order.isRemote });
   const name = told["SCRUN_JOB_NAME"] ?? origin.name ?? origin.image ?? "scrun";
   const context = { cwd: bundle, now: nowMs(), isRoot: false, readFile: () => undefined };
   const asked = { environment: told, context, submit, name, bundle, containerId: id, command: origin.image ?? bundle };
@@ -73,16 +77,45 @@ export async function makePlan(
     runtime,
     runtimeOptions: order.runtimeOptions,
     createOptions: createOptions(order, runtime),
-    request: jobId !== null ? null : jobRequestOf(config, { ...asked, comment: origin.image ?? null }),
+    request: jobId !== null ? null : after(follows, jobRequestOf(config, { ...asked, comment: origin.image ?? null })),
     jobId,
     submit,
     name,
     environment,
     staging: planStaging(environment, told),
+    follows: follows.map((place) => place.id),
+    startWait: readStartWait(told),
     logLevel: order.logLevel,
     standIn: isCalledByEngine(creatorPid) ? { hasPidNamespace: config.namespaces.some(({ type }) => type === "pid") } : null,
   };
   return { plan, config };
+}
+
+/**
+ * Containers whose namespaces it joins, as far as they still wait. On a cluster nothing is joined.
+ * @throws BerthError NAMESPACE_GONE when it cannot wait for them, because the engine wants its terminal now
+ */
+function containersToFollow(
+  { config, hasTerminal }: BundleConfig,
+  { root, isRemote }: { readonly root: string; readonly isRemote: boolean },
+): readonly ContainerPlace[] {
+  const unmade = isRemote ? [] : findUnmade(config, root);
+  const [first] = unmade;
+  if (first !== undefined && hasTerminal) {
+    const why = `container ${first.id}, whose namespaces are to be joined, does not run yet: its job is queued`;
+    throw new BerthError("NAMESPACE_GONE", why, { hint: "a container with a terminal can be started when that one runs" });
+  }
+  return unmade;
+}
+
+/** Earlier it would only hold its resources, and perhaps theirs. */
+function after(places: readonly ContainerPlace[], request: JobRequest): JobRequest {
+  const jobIds = places.flatMap((place) => place.read()?.jobId ?? []);
+  if (jobIds.length === 0) return request;
+  const { dependency: own } = request.options;
+  if (own?.includes("?") === true) return request; // any of them is enough: no more can be said beside that
+  const dependency = `${own === null ? "" : `${own},`}after:${jobIds.join(":")}`;
+  return { ...request, options: { ...request.options, dependency } };
 }
 
 function submitContext({ submitLine }: CreateOrder, bundle: string, { cwd, umask, sid }: Surroundings): SubmitContext {

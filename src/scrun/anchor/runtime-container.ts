@@ -20,7 +20,7 @@ import { addGrantedLimits, type Granted } from "./granted-limits.ts";
 import { findMemoryCgroup, peakMemoryKib, wasOutOfMemory, type MemoryCgroup } from "./memory-events.ts";
 import { lastError } from "../log.ts";
 import type { ContainerPlace } from "../place.ts";
-import { nameRealProcesses } from "./shared-namespaces.ts";
+import { nameRealProcesses } from "../shared-namespaces.ts";
 import { letGoOfStreams } from "./streams.ts";
 
 const SIGCONT = 18;

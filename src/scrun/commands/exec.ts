@@ -7,7 +7,7 @@ import { BerthError } from "#job/errors.ts";
 import { shellCode } from "#job/outcome.ts";
 import { spawnWithFiles } from "#platform/spawn.ts";
 import { lastValue, type Given } from "../command-line.ts";
-import { findContainer, hasRuntimeContainer, passOn, type RuntimeCall } from "./existing-container.ts";
+import { findContainer, hasRuntimeContainer, passOn, refuseWhileQueued, type RuntimeCall } from "./existing-container.ts";
 import { callersVariables } from "../caller.ts";
 
 /**
@@ -19,6 +19,7 @@ export async function execIn(
 ): Promise<number> {
   const processFile = lastValue(call.given, "process");
   const { place, state } = findContainer(call.root, call.id);
+  await refuseWhileQueued(place);
   if (state.runtime === "") {
     const { remote } = await call.openEngine();
     if (remote === undefined)

@@ -4,6 +4,7 @@ import { BerthError } from "#job/errors.ts";
 import { shellCode } from "#job/outcome.ts";
 import { replaceProcess } from "#platform/exec.ts";
 import { captureOutput } from "#platform/spawn.ts";
+import { AnchorClient } from "./anchor-client.ts";
 import { has, lastValue, type Given } from "../command-line.ts";
 import { deleteContainer, listContainers, startContainer, statusOf, type RuntimeCall } from "./existing-container.ts";
 import { createContainer } from "./create.ts";
@@ -13,6 +14,14 @@ import type { ContainerPlace } from "../place.ts";
 import { findRealRuntime } from "../request/real-runtime.ts";
 import { takeIdAndStartAnchor } from "./start-anchor.ts";
 
+const PASSED_ON = [
+  ["SIGHUP", 1],
+  ["SIGINT", 2],
+  ["SIGQUIT", 3],
+  ["SIGUSR1", 10],
+  ["SIGUSR2", 12],
+  ["SIGTERM", 15],
+] as const;
 const never = new AbortController().signal;
 
 export interface MoreCall extends RuntimeCall {
@@ -89,15 +98,26 @@ async function run(call: MoreCall): Promise<number> {
     { onExit: status.resolve },
   );
   try {
-    await startContainer(call.root, call.id, call.log);
+    // In the foreground there is nothing that would be kept waiting.
+    await startContainer(call.root, call.id, { log: call.log, isPatient: !isDetached });
   } catch (error) {
     await deleteContainer(call.root, call.id, { isForced: true, log: call.log });
     throw error;
   }
   if (isDetached) return 0;
+  passSignalsOn(place);
   const code = await status.promise;
   if (!has(call.given, "keep")) await remove(place, call.log);
   return code;
+}
+
+/** As runc's run does: they are for the container. */
+function passSignalsOn(place: ContainerPlace): void {
+  const send = async (signal: number) => {
+    using client = await AnchorClient.find(place);
+    await client?.ask({ op: "kill", signal });
+  };
+  for (const [name, number] of PASSED_ON) process.on(name, () => void send(number));
 }
 
 async function remove(place: ContainerPlace, log: Log): Promise<void> {

@@ -8,7 +8,7 @@
  * srun has the container's own streams. When the anchor is killed, the allocation goes with it (engine.allocate), and the step
  * with that. What needs a process here (ps, pause by a freezer) is refused or done by signals.
  */
-import { closeSync, existsSync } from "node:fs";
+import { closeSync, existsSync, writeSync } from "node:fs";
 import type { AllocationInfo, Engine, HeldAllocation, RemoteContainers, RemotePlace } from "#engine/engine.ts";
 import { BerthError } from "#job/errors.ts";
 import { exitPair, shellCode, type ExitStatus } from "#job/outcome.ts";
@@ -42,7 +42,7 @@ export interface RemoteAnchorOptions {
 
 export async function runRemoteAnchor(place: ContainerPlace, options: RemoteAnchorOptions): Promise<number> {
   const surroundings = becomeAnchor();
-  return shellCode(await new RemoteAnchor(place, options).run(makePlan(options.order, { ...options, surroundings })));
+  return shellCode(await new RemoteAnchor(place, options).run(makePlan(options.order, { ...options, surroundings, root: place.root })));
 }
 
 class RemoteAnchor implements Subject {
@@ -51,6 +51,8 @@ class RemoteAnchor implements Subject {
   readonly #talk: Conversation;
   #held: HeldAllocation | undefined;
   #remote: RemotePlace | undefined;
+  /** Until srun has it. */
+  #terminal: number | undefined;
   #outcome: ExitStatus = NOT_RUN;
 
   constructor(place: ContainerPlace, { engine, creatorPid }: RemoteAnchorOptions) {
@@ -88,6 +90,7 @@ class RemoteAnchor implements Subject {
     const first = await Promise.race([granted, queued.promise]);
     // The engine wants its master before create ends.
     const terminal = plan.hasTerminal ? openTerminalFor(consoleSocketOf(plan)) : undefined;
+    this.#terminal = terminal;
     if (first === "queued" || plan.staging === null) talk.created();
     const { node, info } = await granted;
     const staged = await this.#stageIn(plan, info);
@@ -96,6 +99,7 @@ class RemoteAnchor implements Subject {
     const config = makeRemoteConfig(isOwn ? own : readConfig(staged.bundle, staged.configFile), {});
     if (talk.status === "creating") talk.created();
     await Promise.race([talk.startWanted, aborted(talk.withdrawn)]);
+    talk.waitFor("node");
     const container = await this.#engine.remote.start(
       {
         jobId: talk.jobId as never,
@@ -115,9 +119,11 @@ class RemoteAnchor implements Subject {
       { signal: talk.withdrawn },
     );
     letGoOfStreams([0, 1]); // srun has them; standard error stays, for what ends the container
+    this.#terminal = undefined;
     if (terminal !== undefined) closeSync(terminal); // its end is to be seen when srun's is
     talk.withdrawn.addEventListener("abort", () => void this.kill(SIGKILL));
     this.#remote = await container.started;
+    talk.waitFor(undefined);
     if (talk.withdrawn.aborted) await this.kill(SIGKILL);
     talk.record();
     talk.started();
@@ -177,7 +183,8 @@ class RemoteAnchor implements Subject {
 
   print(line: string): void {
     try {
-      console.error(line);
+      if (this.#terminal === undefined) console.error(line);
+      else writeSync(this.#terminal, `${line}\r\n`);
     } catch {
       // nobody reads any more
     }
