@@ -79,7 +79,7 @@ function scriptOf(path: string | null | undefined, owner: TaskScript["owner"]): 
 
 export const SCRIPT_FILE = "slurm_script";
 
-export function planPath(spoolDir: string): string {
+function planPath(spoolDir: string): string {
   return join(spoolDir, "plan.json");
 }
 
