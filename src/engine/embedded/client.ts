@@ -22,10 +22,7 @@ import type {
   HeldAllocation,
   JobFilter,
   JobTarget,
-  OwnStep,
-  OwnStepOrder,
   MeasuredStep,
-  OwnStepRequest,
   PlacedTasks,
   SignalScope,
   StepChannel,
@@ -33,6 +30,7 @@ import type {
   StepProcess,
   StepRequest,
 } from "../engine.ts";
+import type { OwnStep, OwnStepOrder, OwnStepRequest } from "../own-step.ts";
 import { unpackRecords } from "./packed-records.ts";
 import { enginePaths, type Paths } from "./paths.ts";
 import { connectToController } from "./start.ts";

@@ -22,7 +22,8 @@ import {
 import { readPlan, SCRIPT_FILE, writePlan, type StepPlan } from "#step/plan.ts";
 import type { FromDaemon, ToDaemon } from "#step/wire.ts";
 import { isAlive, killTree, type ProcessIdentity } from "#platform/process-tree.ts";
-import type { MeasuredStep, OwnStepRequest, StepRequest } from "../engine.ts";
+import type { MeasuredStep, StepRequest } from "../engine.ts";
+import type { OwnStepRequest } from "../own-step.ts";
 import { measureSteps } from "./measure-steps.ts";
 import type { ClusterConfig } from "./config.ts";
 import type { DaemonPool } from "./daemon-pool.ts";

@@ -22,14 +22,14 @@ import type {
   HeldAllocation,
   JobFilter,
   JobTarget,
-  OwnStep,
-  RemoteContainers,
   SignalScope,
   MeasuredStep,
   PlacedTasks,
   StepChannel,
   StepRequest,
 } from "../engine.ts";
+import type { OwnStep } from "../own-step.ts";
+import type { RemoteContainers } from "../remote-containers.ts";
 import { HOLD_COMMAND, SallocProcess } from "./allocation.ts";
 import { siteError } from "./errors.ts";
 import { cancelTogether } from "./cancel-each.ts";
