@@ -24,11 +24,12 @@ import type {
   StepRequest,
 } from "../engine.ts";
 import type { OwnStep, OwnStepOrder, OwnStepRequest } from "../own-step.ts";
-import { ControllerCalls, errorOf } from "./controller-calls.ts";
+import { ControllerCalls } from "./controller-calls.ts";
 import { holdAllocation } from "./held-allocation.ts";
 import { EmbeddedOwnStep } from "./own-step.ts";
 import { enginePaths } from "./paths.ts";
 import { EmbeddedStepChannel } from "./step-channel.ts";
+import { fromWire } from "./wire-error.ts";
 import {
   CANCEL_AT_ONCE,
   type AllocationNews,
@@ -108,7 +109,7 @@ export class EmbeddedEngine implements Engine {
     const outcomes: (BerthError | null)[] = [];
     for (let start = 0; start < targets.length; start += CANCEL_AT_ONCE) {
       const answers = await this.#calls.call("cancelEach", { targets: targets.slice(start, start + CANCEL_AT_ONCE) }, options);
-      for (const error of answers as (WireError | null)[]) outcomes.push(error === null ? null : errorOf(error));
+      for (const error of answers as (WireError | null)[]) outcomes.push(error === null ? null : fromWire(error));
     }
     return outcomes;
   }

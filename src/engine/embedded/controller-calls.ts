@@ -2,14 +2,15 @@
  * Requests of a command to the controller and their answers (wire.ts), over as many connections as it takes: the controller
  * is started when there is none, and found again when it was killed. What may be repeated is then asked again.
  */
-import { BerthError, slurmError } from "#job/errors.ts";
+import { slurmError } from "#job/errors.ts";
 import { VERSION } from "#job/version.ts";
 import { parseJsonFrame, type FrameConnection } from "#platform/frames.ts";
 import type { Cancellable } from "../engine.ts";
 import { unpackRecords } from "./packed-records.ts";
 import { enginePaths, type Paths } from "./paths.ts";
 import { connectToController } from "./start.ts";
-import { MOVED, type AllocationNews, type Answer, type Operation, type Operations, type WireError } from "./wire.ts";
+import { fromWire } from "./wire-error.ts";
+import { MOVED, type AllocationNews, type Answer, type Operation, type Operations } from "./wire.ts";
 
 interface Pending {
   readonly parts: unknown[];
@@ -110,7 +111,7 @@ export class ControllerCalls implements Disposable {
         setTimeout(() => pending.reject(new Moved(message)), MOVE_MS);
         return;
       }
-      pending.reject(errorOf(answer.error));
+      pending.reject(fromWire(answer.error));
     } else pending.resolve(answer.result ?? pending.parts);
   }
 
@@ -166,8 +167,4 @@ export class ControllerCalls implements Disposable {
     this.#isDisposed = true;
     this.#established?.end();
   }
-}
-
-export function errorOf({ code, message, hint, before }: WireError): BerthError {
-  return new BerthError(code, message, { before, ...(hint === null ? {} : { hint }) });
 }

@@ -33,7 +33,7 @@ import type { RemoteContainers } from "../remote-containers.ts";
 import { HOLD_COMMAND, SallocProcess } from "./allocation.ts";
 import { siteError } from "./errors.ts";
 import { cancelTogether } from "./cancel-each.ts";
-import { matches } from "./job-matches.ts";
+import { matches } from "../job-matches.ts";
 import { jobArgv, stepArgv } from "./job-argv.ts";
 import { parseJob } from "./records/job.ts";
 import { parseNode, parsePartition, parseStep } from "./records/others.ts";
