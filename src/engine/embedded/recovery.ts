@@ -10,7 +10,7 @@ import type { ClusterConfig } from "./config.ts";
 import type { JobBook, Log } from "./job-book.ts";
 import type { LiveJob } from "./live-job.ts";
 import { REQUEUED_HELD, requeueReason } from "./priority.ts";
-import type { Resources } from "./resources.ts";
+import { heldShare, type Resources } from "./resources.ts";
 import type { StepManager } from "./step-manager.ts";
 import type { Store } from "./store.ts";
 
@@ -91,7 +91,7 @@ export class Recovery {
       job.requeue = { isHeld, description: isHeld ? REQUEUED_HELD : null };
     }
     job.lacksCpus = record.state === "SUSPENDED";
-    for (const share of record.shares) this.#resources.hold(job.lacksCpus ? { ...share, cpuIds: [] } : share);
+    for (const share of record.shares) this.#resources.hold(heldShare(record, share));
     this.#book.occupying.add(job);
     if (!isSameBoot) {
       this.#recoverAfterBoot(job);
