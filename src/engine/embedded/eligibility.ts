@@ -1,7 +1,8 @@
 /** Why a pending job may not start yet, apart from room: holds, times, dependencies, limits, licences (lifecycle §3). */
 import type { EpochMs } from "#job/id.ts";
-import { partitionOf, wantsTooManyNodes } from "./admission.ts";
 import type { JobRecord } from "#job/record.ts";
+import { wantsTooManyNodes } from "./ask.ts";
+import { partitionOf } from "./config.ts";
 import { judge, type DependencyStanding, type Standing } from "./dependencies.ts";
 import type { JobBook } from "./job-book.ts";
 import type { LiveJob } from "./live-job.ts";

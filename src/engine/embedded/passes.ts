@@ -5,8 +5,9 @@
 import { slurmError } from "#job/errors.ts";
 import { nowMs, type EpochMs, type JobId } from "#job/id.ts";
 import type { JobRequest } from "#job/request.ts";
-import { admit, askOf, partitionOf, type Submitter } from "./admission.ts";
-import type { ClusterConfig } from "./config.ts";
+import { admit, type Submitter } from "./admission.ts";
+import { askOf } from "./ask.ts";
+import { partitionOf, type ClusterConfig } from "./config.ts";
 import type { Eligibility } from "./eligibility.ts";
 import type { JobBook } from "./job-book.ts";
 import { Alarm, type LiveJob } from "./live-job.ts";

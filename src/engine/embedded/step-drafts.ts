@@ -9,7 +9,7 @@ import type { ProcessIdentity } from "#platform/process-tree.ts";
 import { SCRIPT_FILE, type StepPlan } from "#step/plan.ts";
 import type { StepRequest } from "../engine.ts";
 import type { OwnStepRequest } from "../own-step.ts";
-import { defaultOutput } from "./admission.ts";
+import { defaultOutput } from "./batch-files.ts";
 import { bindStep } from "./bind-step.ts";
 import type { LiveJob, LiveStep } from "./live-job.ts";
 import { stepSocket, stepSpool } from "./paths.ts";
