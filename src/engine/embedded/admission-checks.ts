@@ -1,6 +1,7 @@
 /** What can never be granted is refused at submission, in Slurm's words (lifecycle §4.1; commands.md §19). */
 import { slurmError } from "#job/errors.ts";
 import type { JobOptions } from "#job/request.ts";
+import { parseLicenses } from "#options/licenses.ts";
 import { parseConstraint, wantsTooManyNodes } from "./ask.ts";
 import type { ClusterConfig, PartitionConfig } from "./config.ts";
 import { gpuWish, gresPerJob, gresPerNode } from "./gres-wishes.ts";
@@ -33,10 +34,8 @@ export function checkNodes(config: ClusterConfig, options: JobOptions): void {
   const known = new Set(config.nodes.flatMap((node) => Object.keys(node.gres)).map((name) => name.split(":")[0]));
   const wishes = { ...gresPerNode(options), ...gresPerJob(options), ...gpuWish(options.gpusPerTask) };
   for (const name of Object.keys(wishes)) if (!known.has(name.split(":")[0] ?? name)) throw slurmError("INVALID_GRES");
-  for (const entry of (options.licenses ?? "").split(/[,;]/).filter(Boolean)) {
-    const [name = "", count = "1"] = entry.split(":");
-    if (Number(count) > (config.licenses[name] ?? 0)) throw slurmError("INVALID_LICENSES");
-  }
+  for (const [name, count] of parseLicenses(options.licenses))
+    if (count > (config.licenses[name] ?? 0)) throw slurmError("INVALID_LICENSES");
   if (options.nodesMin === 0) throw slurmError("BAD_NODE_COUNT");
 }
 
