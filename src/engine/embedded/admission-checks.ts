@@ -35,7 +35,7 @@ export function checkNodes(config: ClusterConfig, options: JobOptions): void {
   const wishes = { ...gresPerNode(options), ...gresPerJob(options), ...gpuWish(options.gpusPerTask) };
   for (const name of Object.keys(wishes)) if (!known.has(name.split(":")[0] ?? name)) throw slurmError("INVALID_GRES");
   for (const [name, count] of parseLicenses(options.licenses))
-    if (count > (config.licenses[name] ?? 0)) throw slurmError("INVALID_LICENSES");
+    if (!(count >= 0 && count <= (config.licenses[name] ?? -1))) throw slurmError("INVALID_LICENSES");
   if (options.nodesMin === 0) throw slurmError("BAD_NODE_COUNT");
 }
 
