@@ -85,6 +85,6 @@ export class Caller {
   closed(): void {
     this.#gone.abort();
     for (const check of this.#owned) check();
-    for (const job of this.#held) if (job.holder?.connection === this.#connection) this.#controller.holderDisconnected(job);
+    for (const job of this.#held) if (job.holder?.connection === this.#connection) this.#controller.holders.disconnected(job);
   }
 }

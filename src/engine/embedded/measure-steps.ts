@@ -5,7 +5,9 @@ import type { LiveJob } from "./live-job.ts";
 import { stepSpool, type Paths } from "./paths.ts";
 import { nodesOfTasks, runningTasks } from "./running-tasks.ts";
 
-export function measureSteps(job: LiveJob, paths: Paths): MeasuredStep[] {
+/** Nothing for a job that does not run. */
+export function measureSteps(paths: Paths, job: LiveJob | undefined): MeasuredStep[] {
+  if (job === undefined) return [];
   return [...job.steps.keys()].map((stepKey) => {
     const spool = stepSpool(paths, job.record, stepKey);
     const nodes = nodesOfTasks(spool);

@@ -1,4 +1,5 @@
 /** What each request of a command asks of the controller: the list of wire.ts, done. Decides nothing about jobs. */
+import type { JobId } from "#job/id.ts";
 import type { JobRecord } from "#job/record.ts";
 import { VERSION } from "#job/version.ts";
 import type { AccountingFilter, EngineInfo } from "../engine.ts";
@@ -7,6 +8,7 @@ import type { Caller } from "./caller.ts";
 import { describeConfig, nodeRecords, partitionRecords } from "./cluster-view.ts";
 import type { Controller } from "./controller.ts";
 import { LiveJob } from "./live-job.ts";
+import { measureSteps } from "./measure-steps.ts";
 import { stepProcesses } from "./step-processes.ts";
 import { applyUpdate } from "./update.ts";
 import { toWire } from "./wire-error.ts";
@@ -35,27 +37,27 @@ export function operationsFor(caller: Caller, options: OperationsOptions): Handl
       const holder = caller.holder(id);
       const job = controller.submit(request, caller.submitter, { token, holder });
       // Asked again with the same token, after a controller was killed before it could answer: the job is there, the holder is new.
-      if (job instanceof LiveJob && job.holder !== holder) return caller.hold(controller.resumeHolding(job.id, holder));
+      if (job instanceof LiveJob && job.holder !== holder) return caller.hold(controller.holders.resume(job.id, holder));
       return caller.hold(job);
     },
-    resumeAllocation: ({ jobId }, id) => caller.hold(controller.resumeHolding(jobId, caller.holder(id))),
-    releaseAllocation: ({ jobId, exit }) => controller.releaseAllocation(jobId, exit),
-    detachAllocation: ({ jobId }) => controller.detach(jobId),
+    resumeAllocation: ({ jobId }, id) => caller.hold(controller.holders.resume(jobId, caller.holder(id))),
+    releaseAllocation: ({ jobId, exit }) => controller.holders.release(jobId, exit),
+    detachAllocation: ({ jobId }) => controller.holders.detach(jobId),
     findAllocation: ({ jobId }) => controller.allocationInfo(controller.findRunning(jobId)),
     createStep: ({ request }, id) =>
       controller.createStep(request, {
         signal: caller.gone,
         onWait: (text) => caller.tell(id, { kind: "waiting", text }),
       }),
-    measureSteps: ({ jobIds }) => jobIds.flatMap((jobId) => controller.measureSteps(jobId)),
+    measureSteps: ({ jobIds }) => jobIds.flatMap((jobId) => measureSteps(controller.paths, controller.book.live.get(jobId as JobId))),
     findStep: ({ jobId, stepKey }) => controller.findStep(jobId, stepKey),
     createOwnStep: ({ request }) => {
       return controller.createOwnStep(request, caller.process, (check) => caller.owns(check));
     },
     ownStepReady: ({ jobId, stepKey }) => controller.ownStepReady(jobId, stepKey),
     tryJob: ({ request }) => controller.passes.estimate(request, caller.submitter),
-    cancel: (target) => controller.cancel(target, caller.uid),
-    cancelEach: ({ targets }) => controller.cancelEach(targets, caller.uid).map((error) => (error === null ? null : toWire(error))),
+    cancel: (target) => controller.ends.cancel(target, caller.uid),
+    cancelEach: ({ targets }) => controller.ends.cancelEach(targets, caller.uid).map((error) => (error === null ? null : toWire(error))),
     signal: (target) => controller.control.signal(target, caller.uid),
     hold: (target) => controller.control.hold(target),
     release: (target) => controller.control.releaseHold(target),
@@ -65,7 +67,7 @@ export function operationsFor(caller: Caller, options: OperationsOptions): Handl
     resume: (target) => controller.control.resume(target),
     update: (target) => applyUpdate(controller, target),
     updateNodes: ({ names, changes }) => {
-      controller.nodesFell(controller.cluster.updateNodes(names, changes, caller.submitter.userName));
+      controller.ends.nodesFell(controller.cluster.updateNodes(names, changes, caller.submitter.userName));
       controller.requestPass();
     },
     updatePartition: ({ name, changes }) => {

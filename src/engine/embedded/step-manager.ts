@@ -22,9 +22,8 @@ import {
 import { readPlan, SCRIPT_FILE, writePlan, type StepPlan } from "#step/plan.ts";
 import type { FromDaemon, ToDaemon } from "#step/wire.ts";
 import { isAlive, killTree, type ProcessIdentity } from "#platform/process-tree.ts";
-import type { MeasuredStep, StepRequest } from "../engine.ts";
+import type { StepRequest } from "../engine.ts";
 import type { OwnStepRequest } from "../own-step.ts";
-import { measureSteps } from "./measure-steps.ts";
 import type { ClusterConfig } from "./config.ts";
 import type { DaemonPool } from "./daemon-pool.ts";
 import { endedRecord } from "./ended-step.ts";
@@ -95,10 +94,6 @@ export class StepManager {
     const step = await this.#start(job, draft);
     await Promise.race([step.ready.promise, step.ended.promise, Bun.sleep(READY_MS)]);
     return { step: step.record, socketPath: draft.plan.socketPath };
-  }
-
-  measure(job: LiveJob): MeasuredStep[] {
-    return measureSteps(job, this.#host.paths);
   }
 
   /** Where a step is that runs. @throws BerthError INVALID_JOB_ID when there is none, or its daemon is not ours */
