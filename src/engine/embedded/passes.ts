@@ -6,6 +6,7 @@ import { slurmError } from "#job/errors.ts";
 import { nowMs, type EpochMs, type JobId } from "#job/id.ts";
 import type { JobRequest } from "#job/request.ts";
 import { admit, type Submitter } from "./admission.ts";
+import { splitArray } from "./array-tasks.ts";
 import { askOf } from "./ask.ts";
 import { partitionOf, type ClusterConfig } from "./config.ts";
 import type { Eligibility } from "./eligibility.ts";
@@ -89,7 +90,7 @@ export class Passes {
       const job = this.#book.live.get(jobId);
       if (job === undefined) continue;
       if (!this.#eligibility.hasLicenses(job)) continue; // an earlier one of this pass took them
-      const task = this.#book.splitArray(job);
+      const task = splitArray(this.#book, job);
       if (task !== job) isArrayLeft = true;
       this.#grant(task, placements, isBackfill);
     }
