@@ -41,7 +41,7 @@ export async function checkConf(options: ConfCheckOptions): Promise<ConfCheck> {
     const lifecycle =
       bundle === undefined
         ? null
-        : await checkLifecycle({ confFile: options.file ?? undefined, bundle, stateDir: options.stateDir, signal: options.signal });
+        : await checkLifecycle({ confFile: options.file, bundle, stateDir: options.stateDir, signal: options.signal });
     for (const step of lifecycle ?? []) if (!step.isOk) problems.push({ what: `${step.name}: ${step.detail}`, cure: cureOf(step, conf) });
     const uid = process.geteuid?.() ?? 0;
     return {

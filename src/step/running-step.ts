@@ -7,8 +7,8 @@
  * `terminate` may come at any point and is idempotent; a hard one overtakes a gentle one. Each thing is in the
  * journal before anybody hears of it.
  */
-import { existsSync } from "node:fs";
 import { join, resolve } from "node:path";
+import { findOciConf } from "#container/oci-conf.ts";
 import { openStepContainer, type StepContainer } from "#container/step-container.ts";
 import { BerthError } from "#job/errors.ts";
 import { nowMs } from "#job/id.ts";
@@ -116,7 +116,7 @@ export class RunningStep {
         groupId: plan.user.gid,
         workDir: plan.workDir,
         spoolRoot: this.#spoolDir,
-        configDir: findConfigDir(plan.configDirs),
+        confFile: findOciConf(plan.configDirs) ?? null,
         stateDir: plan.stateDir,
         runtimeRoot: plan.runtimeRoot,
         hasPty: plan.terminal !== null,
@@ -426,9 +426,4 @@ export class RunningStep {
     this.#journal[Symbol.dispose]();
     this.#reaper[Symbol.dispose]();
   }
-}
-
-/** The first of the configuration directories that has an oci.conf. */
-function findConfigDir(dirs: readonly string[]): string | null {
-  return dirs.find((dir) => existsSync(join(dir, "oci.conf"))) ?? null;
 }

@@ -6,7 +6,7 @@
  * connection: a daemon that has run before starts tasks twice as fast.
  */
 import { existsSync } from "node:fs";
-import { join } from "node:path";
+import { findOciConf } from "#container/oci-conf.ts";
 import { warmContainers } from "#container/warm.ts";
 import { directories, SITE_CONFIG_DIR } from "#platform/directories.ts";
 import { failFast } from "#platform/fail-fast.ts";
@@ -25,9 +25,12 @@ export async function runStepDaemon(controllerSocket: string): Promise<void> {
   failFast((error) => console.error(error));
   process.umask(0o077); // ours; a task gets its submitter's
   const { state, config } = directories();
-  const configDir = [config, SITE_CONFIG_DIR].find((dir) => existsSync(join(dir, "oci.conf"))) ?? null;
   // What every container step needs is read while there is time.
-  const warming = warmContainers({ stateDir: state, configDir, signal: AbortSignal.timeout(10_000) });
+  const warming = warmContainers({
+    stateDir: state,
+    hasConf: findOciConf([config, SITE_CONFIG_DIR]) !== undefined,
+    signal: AbortSignal.timeout(10_000),
+  });
   for (let served = 0; served < MAX_STEPS; served++) {
     const connection = await connectToController(controllerSocket);
     if (connection === undefined) return;
