@@ -2,7 +2,7 @@
 import { statSync } from "node:fs";
 import { constants as os } from "node:os";
 import type { PreparedTask, StepContainer } from "#container/step-container.ts";
-import { taskVariables, type StepFacts } from "#job/environment.ts";
+import { taskVariables } from "#job/environment.ts";
 import { BerthError } from "#job/errors.ts";
 import { shellCode, type ExitStatus } from "#job/outcome.ts";
 import { setSoftLimits, type ReapedChild } from "#platform/libc.ts";
@@ -12,6 +12,7 @@ import { startCreated, type TaskLife } from "./created-container.ts";
 import { errnoText, execFailure, findCommand } from "./command.ts";
 import type { MpiStep, MpiTask } from "./mpi.ts";
 import { epilogsOf, prologsOf, type StepPlan } from "./plan.ts";
+import type { TaskPlace } from "./task-place.ts";
 import { TaskStdio } from "./task-stdio.ts";
 import type { ScriptSurroundings } from "./task-scripts.ts";
 import { bindNext } from "./binding.ts";
@@ -42,12 +43,6 @@ export interface TaskHost {
   readonly killed: AbortSignal;
   /** The step is being ended: nothing new is started. */
   readonly ending: AbortSignal;
-}
-
-export interface TaskPlace {
-  readonly rank: number;
-  readonly localId: number;
-  readonly node: StepFacts["nodes"][number];
 }
 
 const FALLBACK_DIR = "/tmp";
