@@ -23,7 +23,8 @@ import { StepContainers } from "./step-containers.ts";
 import { usageOfStep } from "./step-usage.ts";
 import { StreamOpener } from "./stdio.ts";
 import { expandForTask, placeOf, type TaskPlace } from "./task-place.ts";
-import { Task, type OutputStream, type TaskHost } from "./task.ts";
+import type { OutputStream, TaskHost } from "./task-host.ts";
+import { Task } from "./task.ts";
 import type { FromDaemon } from "./wire.ts";
 
 export interface StepListener {
