@@ -1,7 +1,8 @@
 /** `berth link [--all] DIR`: links with the names of Slurm's commands. */
-import { accessSync, constants, lstatSync, mkdirSync, readlinkSync, rmSync, symlinkSync } from "node:fs";
-import { join, resolve } from "node:path";
+import { lstatSync, mkdirSync, readlinkSync, rmSync, symlinkSync } from "node:fs";
+import { dirname, join, resolve } from "node:path";
 import { BerthError } from "#job/errors.ts";
+import { programsNamed } from "#platform/find-program.ts";
 import { selfPath } from "#platform/self.ts";
 import { LINK_NAMES } from "./dispatch.ts";
 import { complain, printLines } from "./terminal.ts";
@@ -51,14 +52,8 @@ function makeLink(path: string, target: string): void {
 
 /** The first sbatch in PATH that is not ours. */
 function findSlurm(ownDir: string, target: string): string | undefined {
-  for (const dir of (process.env["PATH"] ?? "").split(":")) {
-    if (dir === "" || resolve(dir) === ownDir) continue;
-    const path = join(dir, "sbatch");
-    try {
-      accessSync(path, constants.X_OK);
-    } catch {
-      continue;
-    }
+  for (const path of programsNamed("sbatch", process.env["PATH"] ?? "")) {
+    if (dirname(path) === ownDir) continue;
     const isOurs = lstatSync(path).isSymbolicLink() && readlinkSync(path) === target;
     if (!isOurs) return path;
   }

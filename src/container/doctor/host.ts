@@ -1,9 +1,9 @@
 /** The host that the doctor looks at, and what is said of it. */
-import { accessSync, constants, readFileSync, statSync } from "node:fs";
+import { readFileSync } from "node:fs";
 import { homedir } from "node:os";
-import { join } from "node:path";
 import { shellCode } from "#job/outcome.ts";
 import { runChild } from "#platform/child.ts";
+import { findProgram } from "#platform/find-program.ts";
 import { userName } from "#platform/users.ts";
 import { DEFAULT_PATH } from "../environment.ts";
 
@@ -23,17 +23,7 @@ export class Host {
   readonly env = { PATH: `${process.env["PATH"] ?? ""}:${DEFAULT_PATH}`, HOME: process.env["HOME"] ?? homedir(), LC_ALL: "C" };
 
   find(program: string): string | undefined {
-    for (const dir of this.env.PATH.split(":")) {
-      const path = join(dir, program);
-      try {
-        if (!dir.startsWith("/") || !statSync(path).isFile()) continue;
-        accessSync(path, constants.X_OK);
-        return path;
-      } catch {
-        /* not here */
-      }
-    }
-    return undefined;
+    return findProgram(program, this.env.PATH);
   }
 
   /** First line of what a program prints; undefined when it fails. */
