@@ -18,7 +18,7 @@ import { Controller } from "./controller.ts";
 import { DaemonPool } from "./daemon-pool.ts";
 import { enginePaths, type Paths } from "./paths.ts";
 import { Server } from "./server.ts";
-import { sweepSpool } from "./spool.ts";
+import { sweepSpools } from "./step-spools.ts";
 import { Store } from "./store.ts";
 
 export async function runController(): Promise<number> {
@@ -65,7 +65,7 @@ export async function runController(): Promise<number> {
     process.on(signal, () => void stop({ cancelJobs: false, by: process.getuid?.() ?? 0 }));
   process.on("SIGHUP", () => undefined);
   await controller.recover(isSameBoot(store));
-  sweepSpool(paths, controller.book.runningSteps());
+  sweepSpools(paths, controller.book.runningSteps());
   recovered.resolve();
   pool.fill();
   log("controller.ready", { liveJobs: controller.book.liveJobs });

@@ -7,9 +7,10 @@
  *
  * Here is that life; what others say to it is in conversation.ts, what the real runtime does in runtime-container.ts. The container has
  * the anchor's own stdio, handed on; a terminal goes from the runtime to the engine without us. When the anchor is killed, the controller
- * kills the container and ends the job; when the controller is killed, the anchor goes on, and the next one takes up the step (engine.ts, OwnStep).
+ * kills the container and ends the job; when the controller is killed, the anchor goes on, and the next one takes up the step (engine/own-step.ts).
  */
-import type { AbortReason, Engine, HeldAllocation, OwnStep, OwnStepOrder } from "#engine/engine.ts";
+import type { AbortReason, Engine, HeldAllocation } from "#engine/engine.ts";
+import type { OwnStep, OwnStepOrder } from "#engine/own-step.ts";
 import { BerthError } from "#job/errors.ts";
 import { localTime } from "#job/local-time.ts";
 import { shellCode, type ExitStatus } from "#job/outcome.ts";

@@ -5,7 +5,7 @@
 import { closeSync, readFileSync } from "node:fs";
 import { join } from "node:path";
 import type { JsonObject } from "#container/json.ts";
-import type { OwnStep } from "#engine/engine.ts";
+import type { OwnStep } from "#engine/own-step.ts";
 import { parseWaitStatus, shellCode, type ExitStatus } from "#job/outcome.ts";
 import { runChild } from "#platform/child.ts";
 import type { ReapedChild } from "#platform/libc.ts";

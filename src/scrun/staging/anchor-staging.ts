@@ -4,7 +4,7 @@
  */
 import { join } from "node:path";
 import { isObject, type JsonObject } from "#container/json.ts";
-import type { OwnStep } from "#engine/engine.ts";
+import type { OwnStep } from "#engine/own-step.ts";
 import { BerthError } from "#job/errors.ts";
 import { outsideIds } from "#platform/namespaces.ts";
 import { killAll, type OrphanReaper } from "#platform/orphans.ts";
