@@ -2,7 +2,6 @@
 import { enginePaths } from "#engine/embedded/paths.ts";
 import { REASON_WORDS } from "#job/reason-words.ts";
 import { BerthError, slurmError } from "#job/errors.ts";
-import { ANY_JOB } from "./job-filter.ts";
 import { chooseEngine, openEngine } from "./engine.ts";
 import { complain, printLines } from "./terminal.ts";
 
@@ -29,7 +28,10 @@ export async function info(argv: readonly string[]): Promise<number> {
 
 async function explainJob(jobId: number): Promise<number> {
   await using engine = await openEngine();
-  const found = await engine.jobs({ ...ANY_JOB, jobIds: [jobId] }, { signal: new AbortController().signal });
+  const found = await engine.jobs(
+    { jobIds: [jobId], userIds: null, states: null, names: null, partitions: null },
+    { signal: new AbortController().signal },
+  );
   if (found.length === 0) throw slurmError("INVALID_JOB_ID");
   printLines(
     found.map(({ jobId: id, state, reason }) => {

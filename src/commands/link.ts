@@ -1,8 +1,7 @@
 /** `berth link [--all] DIR`: links with the names of Slurm's commands. */
-import { lstatSync, mkdirSync, readlinkSync, rmSync, symlinkSync } from "node:fs";
-import { dirname, join, resolve } from "node:path";
+import { accessSync, constants, lstatSync, mkdirSync, readlinkSync, rmSync, symlinkSync } from "node:fs";
+import { join, resolve } from "node:path";
 import { BerthError } from "#job/errors.ts";
-import { programsNamed } from "#platform/find-program.ts";
 import { selfPath } from "#platform/self.ts";
 import { LINK_NAMES } from "./dispatch.ts";
 import { complain, printLines } from "./terminal.ts";
@@ -52,8 +51,14 @@ function makeLink(path: string, target: string): void {
 
 /** The first sbatch in PATH that is not ours. */
 function findSlurm(ownDir: string, target: string): string | undefined {
-  for (const path of programsNamed("sbatch", process.env["PATH"] ?? "")) {
-    if (dirname(path) === ownDir) continue;
+  for (const dir of (process.env["PATH"] ?? "").split(":")) {
+    if (dir === "" || resolve(dir) === ownDir) continue;
+    const path = join(dir, "sbatch");
+    try {
+      accessSync(path, constants.X_OK);
+    } catch {
+      continue;
+    }
     const isOurs = lstatSync(path).isSymbolicLink() && readlinkSync(path) === target;
     if (!isOurs) return path;
   }
