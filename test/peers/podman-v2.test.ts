@@ -1,7 +1,7 @@
 // What rootless podman refuses on a host with hybrid cgroups, in a mount namespace with a plain v2 tree: pause, and limits, which make the job's size.
 import { afterAll, afterEach, beforeAll, describe, expect, test } from "bun:test";
 import { existsSync, writeFileSync } from "node:fs";
-import { kill, processesOf, until } from "../e2e/site.ts";
+import { isAnchor, kill, processesOf, until } from "../e2e/site.ts";
 import { havePeers } from "../peers.ts";
 import { IMAGE, PodmanSite } from "./podman.ts";
 import { ordinaryUser, within } from "./user-site.ts";
@@ -69,7 +69,7 @@ describe.skipIf(ordinaryUser === undefined || !havePeers("podman", "conmon", "ne
       const options = [`--cgroup-parent=${site.cgroup}`, "--name", "lost"];
       expect(await site.podman(["run", "-d", ...options, IMAGE, "sh", "-c", FOR_EVER])).toMatchObject({ status: 0 });
       expect(await site.podman(["pause", "lost"])).toMatchObject({ status: 0 });
-      const anchor = processesOf(site.dir).find(({ command }) => command.startsWith("scrun-anchor"));
+      const anchor = processesOf(site.dir).find(({ command }) => isAnchor(command));
       expect(anchor !== undefined && kill(anchor.pid)).toBe(true);
       await until("its job to go", async () => (await queued("lost")) === "");
       expect((await site.podman(["rm", "-f", "-t", "0", "lost"])).status).toBe(0);
@@ -81,6 +81,10 @@ describe.skipIf(ordinaryUser === undefined || !havePeers("podman", "conmon", "ne
       const limits = ["--cpus=1.5", "--memory=64m", "--pids-limit=50"];
       const granted = await site.podman(["run", "--rm", ...limits, IMAGE, "sh", "-c", inside]);
       expect(granted).toMatchObject({ status: 0, stdout: "2 64\n" });
+      // Asked for by annotation they would hold where the cgroup has controllers; here nothing fails for want of them.
+      const wishes = ["cpus=2", "memory=64M"].flatMap((wish) => ["--annotation", `slurm.${wish}`]);
+      const noted = await site.podman(["run", "--rm", `--cgroup-parent=${site.cgroup}`, ...wishes, IMAGE, "sh", "-c", inside]);
+      expect(noted).toMatchObject({ status: 0, stdout: "2 64\n", stderr: "" });
       const refused = await site.podman(["run", "--rm", "--memory=900g", IMAGE, "true"]);
       expect(refused).toMatchObject({ status: 126, stderr: expect.stringMatching(/emory|configuration is not available/) });
     });

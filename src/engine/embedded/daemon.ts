@@ -105,7 +105,11 @@ function lockHolder(inode: number): string | undefined {
 function openLog(): (event: string, facts: Readonly<Record<string, unknown>>) => void {
   // Standard error is the log file (platform/start-controller.ts), or a terminal when somebody looks on.
   return (event, facts) => {
-    writeSync(2, `${new Date().toISOString()} ${event} ${JSON.stringify(facts)}\n`);
+    try {
+      writeSync(2, `${new Date().toISOString()} ${event} ${JSON.stringify(facts)}\n`);
+    } catch {
+      // A full disk, or nobody looks any more: jobs matter more than what is said of them.
+    }
   };
 }
 

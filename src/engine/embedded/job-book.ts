@@ -229,9 +229,12 @@ export class JobBook {
   #replace(job: LiveJob, record: JobRecord): void {
     job.record = record;
     // Whoever waits for it, or for its array, has to look again.
-    for (const id of new Set([job.id, record.array?.jobId ?? job.id])) {
-      for (const dependent of this.#dependents.get(id) ?? []) dependent.judged = undefined;
-    }
+    for (const id of namesOf(job)) for (const dependent of this.#dependents.get(id) ?? []) dependent.judged = undefined;
+  }
+
+  /** Whether others wait for it, or for its array. */
+  hasDependents(job: LiveJob): boolean {
+    return namesOf(job).some((id) => (this.#dependents.get(id)?.size ?? 0) > 0);
   }
 
   /** What the scheduler thinks of a waiting job: shown, but not worth a write. */
@@ -248,6 +251,10 @@ export class JobBook {
     this.recent.add(record);
     this.#addToArray(record);
   }
+}
+
+function namesOf({ id, record }: LiveJob): readonly number[] {
+  return record.array === null || record.array.jobId === id ? [id] : [id, record.array.jobId];
 }
 
 function dependsOn(job: LiveJob): readonly number[] {

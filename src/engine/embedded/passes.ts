@@ -85,19 +85,20 @@ export class Passes {
       const job = this.#book.live.get(jobId);
       if (job !== undefined) this.#book.annotate(job, { reason, expectedStartAt, lastSchedEvalAt: now });
     }
-    let isArrayLeft = false;
+    let isMoreToStart = false;
     for (const { jobId, placements, isBackfill } of decision.starts) {
       const job = this.#book.live.get(jobId);
       if (job === undefined) continue;
       if (!this.#eligibility.hasLicenses(job)) continue; // an earlier one of this pass took them
       const task = splitArray(this.#book, job);
-      if (task !== job) isArrayLeft = true;
       this.#grant(task, placements, isBackfill);
+      // The rest of its array, and those that wait for its start ("after:").
+      if (task !== job || this.#book.hasDependents(task)) isMoreToStart = true;
     }
     // The ones behind the last that was looked at.
     for (const job of this.#fresh.splice(0))
       if (job.isQueued && job.record.reason === "None") this.#book.annotate(job, { reason: "Priority" });
-    if (isArrayLeft) this.request();
+    if (isMoreToStart) this.request();
     this.#timedPass?.stop();
     this.#timedPass = again.at === Infinity ? undefined : new Alarm(again.at, () => this.request());
   }

@@ -82,7 +82,7 @@ class Client {
   async #answer(request: Request): Promise<void> {
     const { id } = request;
     try {
-      if (request.version !== VERSION) {
+      if (request.version !== VERSION && !OF_ANY_VERSION.has(request.op)) {
         throw new BerthError("VERSION", `The controller is Berth ${VERSION}, this command is ${request.version}`, {
           hint: "run: berth daemon restart   (jobs that run go on)",
         });
@@ -173,3 +173,6 @@ function isRequest(message: unknown): message is Request {
     "version" in message
   );
 }
+
+/** What `berth daemon restart` of another version asks: without them an upgrade could not end the controller that refuses it. */
+const OF_ANY_VERSION: ReadonlySet<Operation> = new Set<Operation>(["status", "stop"]);
