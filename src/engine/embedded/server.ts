@@ -7,7 +7,7 @@ import { Caller } from "./caller.ts";
 import { operationsFor, type Handlers, type OperationsOptions } from "./operations.ts";
 import { packRecords } from "./packed-records.ts";
 import { toWire } from "./wire-error.ts";
-import { MOVED, PACK_LEAST, PART_SIZE, type Answer, type Request, type WireError } from "./wire.ts";
+import { MOVED, PACK_LEAST, PART_SIZE, type Answer, type Operation, type Request, type WireError } from "./wire.ts";
 
 export interface ServerOptions extends OperationsOptions {
   readonly socketPath: string;
