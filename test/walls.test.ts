@@ -24,13 +24,14 @@ const WALLS: Readonly<Record<string, readonly string[]>> = {
   // What scrun's own rooms share: where a container is kept, its configuration, the anchor's messages, the log.
   scrun: SCRUN_GROUND,
   "scrun/scrun.ts": ["scrun", "scrun/commands", "scrun/anchor", "scrun/remote", "engine/engine.ts", "job"],
-  "scrun/commands": ["scrun", "scrun/request", "scrun/staging", "scrun/stand-in", ...SCRUN_GROUND],
+  "scrun/commands": ["scrun", "scrun/request", "scrun/staging", "scrun/stand-in", "scrun/launcher", ...SCRUN_GROUND],
   "scrun/request": ["scrun", ...SCRUN_GROUND],
-  "scrun/anchor": ["scrun", "scrun/request", "scrun/staging", "scrun/stand-in", ...SCRUN_GROUND],
+  "scrun/anchor": ["scrun", "scrun/request", "scrun/staging", "scrun/stand-in", "scrun/launcher", ...SCRUN_GROUND],
   "scrun/remote": ["scrun", "scrun/anchor", "scrun/staging", ...SCRUN_GROUND],
   "scrun/staging": ["scrun", ...SCRUN_GROUND],
   "scrun/stand-in": ["scrun", "platform", "job"],
-  "scrun/setup": ["platform", "job", "options"], // before there is a container: how engines find scrun
+  "scrun/launcher": ["scrun", "platform"],
+  "scrun/setup": ["scrun/launcher", "platform", "job", "options"], // before there is a container: how engines find scrun
   commands: ["engine/engine.ts", "image", "format", "job", "options"],
   "main.ts": ["commands"],
 };
@@ -56,7 +57,7 @@ const EXTRA: Readonly<Record<string, readonly string[]>> = {
   "commands/oci.ts": ["container", "platform"], // about oci.conf itself, outside any engine
   "commands/bundle.ts": ["container", "platform"], // about bundles themselves, outside any engine
   "commands/completion.ts": ["platform"], // names the executable that runs
-  "commands/link.ts": ["platform"], // links point at the executable that runs
+  "commands/link.ts": ["platform", "scrun/launcher"], // links point at the executable that runs
   "commands/identity.ts": ["platform"], // names of users and of this host
   "commands/login-environment.ts": ["platform"], // runs the user's login shell
   "commands/salloc.ts": ["platform"], // runs the user's command in the foreground

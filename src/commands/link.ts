@@ -1,8 +1,20 @@
 /** `berth link [--all] DIR`: links with the names of Slurm's commands. */
-import { accessSync, constants, lstatSync, mkdirSync, readlinkSync, rmSync, symlinkSync } from "node:fs";
+import {
+  accessSync,
+  chmodSync,
+  constants,
+  lstatSync,
+  mkdirSync,
+  readlinkSync,
+  renameSync,
+  rmSync,
+  symlinkSync,
+  writeFileSync,
+} from "node:fs";
 import { join, resolve } from "node:path";
 import { BerthError } from "#job/errors.ts";
 import { selfPath } from "#platform/self.ts";
+import { launcherFor, targetOfLauncher } from "#scrun/launcher/launcher.ts";
 import { LINK_NAMES } from "./dispatch.ts";
 import { complain, printLines } from "./terminal.ts";
 
@@ -33,20 +45,31 @@ export function link(argv: readonly string[]): number {
     );
   }
   mkdirSync(directory, { recursive: true });
-  for (const name of names) makeLink(join(directory, name), target);
+  for (const name of names) (name === "scrun" ? writeLauncher : makeLink)(join(directory, name), target);
   printLines([`Linked ${names.join(" ")} in ${directory}`]);
   return 0;
 }
 
-/** Replaces a link, but no file of somebody else's. */
 function makeLink(path: string, target: string): void {
-  const stat = lstatSync(path, { throwIfNoEntry: false });
-  if (stat !== undefined) {
-    if (!stat.isSymbolicLink())
-      throw new BerthError("LINK_EXISTS", `${path} exists and is no link`, { hint: "choose another directory, or move the file away" });
-    rmSync(path);
-  }
+  checkOurs(path);
+  rmSync(path, { force: true });
   symlinkSync(target, path);
+}
+
+/** A shell script instead of a link: an engine calls it three times for each container, and waits. */
+function writeLauncher(path: string, target: string): void {
+  checkOurs(path);
+  const part = `${path}.${process.pid}.part`;
+  writeFileSync(part, launcherFor(target), { mode: 0o755 });
+  chmodSync(part, 0o755); // whatever the umask: an engine of another user may have to read it
+  renameSync(part, path);
+}
+
+/** A link may be replaced, and a launcher, but no file of somebody else's. @throws BerthError LINK_EXISTS */
+function checkOurs(path: string): void {
+  const stat = lstatSync(path, { throwIfNoEntry: false });
+  if (stat !== undefined && !stat.isSymbolicLink() && targetOfLauncher(path) === undefined)
+    throw new BerthError("LINK_EXISTS", `${path} exists and is no link`, { hint: "choose another directory, or move the file away" });
 }
 
 /** The first sbatch in PATH that is not ours. */

@@ -2,7 +2,7 @@
  * What scrun's commands and a container's anchor say to each other at ROOT/ID/anchor.sock, one JSON value a frame
  * (platform/frames.ts).
  *
- *   create ─ create ──► anchor     the plan is there; answered by `created` or `failed`
+ *   create ─ create ──► anchor     answered by `created` or `failed`
  *   start ── start ───► anchor     `waiting` while the job is queued, then `started` or `failed`; `queued` when start has waited long enough
  *   state ── state ───► anchor     `state`
  *   kill ─── kill ────► anchor     only while the job waits, or there is no container yet: the job is withdrawn; `done`
@@ -13,6 +13,11 @@ import type { JobId } from "#job/id.ts";
 import type { JobRequest, SubmitContext } from "#job/request.ts";
 import type { StagingPlan } from "./staging/staging.ts";
 import type { StartWait } from "./start-wait.ts";
+
+export interface StandInPlan {
+  /** The container has a pid namespace of its own. */
+  readonly hasPidNamespace: boolean;
+}
 
 export interface AnchorPlan {
   readonly id: string;
@@ -42,6 +47,8 @@ export interface AnchorPlan {
   readonly startWait: StartWait | null;
   /** What stderr hears of messages (log.ts). */
   readonly logLevel: number;
+  /** Who is going to stand for the container, and hears of its end by a FIFO (stand-in.ts). Null: nobody. */
+  readonly standIn: StandInPlan | null;
 }
 
 export type ToAnchor =
@@ -59,7 +66,7 @@ export type ContainerStatus = "creating" | "created" | "running" | "paused" | "s
 
 export type FromAnchor =
   /** `initPid`: null while the job waits. */
-  | { readonly event: "created"; readonly initPid: number | null }
+  | { readonly event: "created"; readonly initPid: number | null; readonly standIn: StandInPlan | null }
   | { readonly event: "waiting"; readonly text: string }
   | { readonly event: "started" }
   /** The container runs when its job is granted. */

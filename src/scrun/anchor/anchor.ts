@@ -13,20 +13,22 @@ import type { AbortReason, Engine, HeldAllocation, OwnStep, OwnStepOrder } from 
 import { BerthError } from "#job/errors.ts";
 import { localTime } from "#job/local-time.ts";
 import { shellCode, type ExitStatus } from "#job/outcome.ts";
-import { failFast } from "#platform/fail-fast.ts";
-import { becomeSubreaper } from "#platform/libc.ts";
 import { killAll, OrphanReaper } from "#platform/orphans.ts";
-import type { ProcessIdentity } from "#platform/process-tree.ts";
 import { leaveControllerToOthers } from "#platform/start-controller.ts";
 import { AnchorStaging } from "../staging/anchor-staging.ts";
 import type { AnchorPlan } from "../anchor-wire.ts";
 import { askForJob, stageInWhileTold } from "./ask-for-job.ts";
+import { preservedFds } from "../command-line.ts";
+import type { BundleConfig } from "../config.ts";
+import { becomeAnchor, type Surroundings } from "./become-anchor.ts";
 import { Conversation, type PauseNews, type Subject } from "./conversation.ts";
 import { followOthers } from "./follow-others.ts";
 import { CANCELLED, NOT_RUN, statusAfter, statusOfRuntimeFailure } from "./failures.ts";
+import { makePlan, type CreateOrder, type Planned } from "./make-plan.ts";
 import type { ContainerPlace, ContainerState } from "../place.ts";
 import { RuntimeContainer } from "./runtime-container.ts";
-import { tellStandIn } from "../stand-in/stand-in.ts";
+import { markOver } from "../launcher/quick-start.ts";
+import { makeEnd, tellStandIn } from "../stand-in/stand-in.ts";
 import { printOnTerminalOf } from "./terminal.ts";
 
 const SIGTERM = 15;
@@ -40,19 +42,15 @@ const never = new AbortController().signal;
 export interface AnchorOptions {
   readonly engine: Engine;
   /** Who waits for the answer. */
-  readonly creator: ProcessIdentity;
-  /** Fds for the container, beside 0, 1 and 2. */
-  readonly preserved: readonly number[];
-  /** Where to say the exit status; undefined when nobody stands for us (stand-in.ts). */
-  readonly standInFd: number | undefined;
+  readonly creatorPid: number;
+  readonly order: CreateOrder;
 }
 
 export async function runAnchor(place: ContainerPlace, options: AnchorOptions): Promise<number> {
-  failFast((error) => console.error(`scrun: error: ${error instanceof Error ? error.message : String(error)}`));
-  becomeSubreaper();
-  const anchor = new Anchor(place, options);
+  const surroundings = becomeAnchor();
+  const anchor = new Anchor(place, { ...options, surroundings });
   const code = shellCode(await anchor.run());
-  if (options.standInFd === undefined || (await tellStandIn(place, options.standInFd, code))) anchor.tidy();
+  await anchor.sayEnd(code);
   return code;
 }
 
@@ -62,7 +60,6 @@ class Anchor implements Subject {
   readonly #staging: AnchorStaging;
   readonly #container: RuntimeContainer;
   readonly #talk: Conversation;
-  readonly #root: string;
   #plan: AnchorPlan | undefined;
   #held: HeldAllocation | undefined;
   #step: OwnStep | undefined;
@@ -72,31 +69,40 @@ class Anchor implements Subject {
   #notRun: ExitStatus = NOT_RUN;
   #startFailure: ExitStatus | undefined;
   #isConcluded = false;
+  /** Of a FIFO, to who stands for us; undefined when nobody does. */
+  #endFd: number | undefined;
+  readonly #place: ContainerPlace;
+  readonly #planning: Promise<Planned>;
 
-  constructor(place: ContainerPlace, options: AnchorOptions) {
-    this.#root = place.root;
+  constructor(place: ContainerPlace, options: AnchorOptions & { readonly surroundings: Surroundings }) {
+    this.#place = place;
     this.#engine = options.engine;
     this.#staging = new AnchorStaging(place, this.#reaper);
-    this.#container = new RuntimeContainer(place, { reaper: this.#reaper, preserved: options.preserved });
-    this.#talk = new Conversation(place, { creator: options.creator, subject: this });
+    this.#container = new RuntimeContainer(place, { reaper: this.#reaper, preserved: fdsOf(options.order) });
+    this.#talk = new Conversation(place, { creatorPid: options.creatorPid, subject: this });
+    this.#planning = makePlan(options.order, { ...options, root: place.root });
+    this.#planning.catch(() => undefined); // it is awaited below
   }
 
   async run(): Promise<ExitStatus> {
     // What we start is below us, where everything is the container's, and ends with it.
     leaveControllerToOthers();
     using talk = this.#talk;
-    talk.listen();
-    // The engine's first answer takes as long as create needs to read the bundle.
     const warming = this.#engine.info({ signal: talk.withdrawn }).catch(() => undefined);
-    const plan = await talk.plan();
-    this.#plan = plan;
-    await warming;
+    await talk.taken();
+    let config: BundleConfig | undefined;
     try {
-      return await this.#live(plan);
+      const planned = await this.#planning;
+      const { plan } = planned;
+      ({ config } = planned);
+      this.#plan = talk.plan = plan;
+      if (plan.standIn !== null) this.#endFd = makeEnd(this.#place);
+      await warming;
+      return await this.#live(plan, config);
     } catch (error) {
       // First: create, when it has heard, waits for us only so long.
       await this.#staging.stageOut();
-      await talk.fail(error);
+      await talk.fail(error, config?.config);
       this.#container.kill(SIGKILL);
       talk.status = "stopped";
       this.#notRun = statusAfter(error);
@@ -106,13 +112,13 @@ class Anchor implements Subject {
     }
   }
 
-  async #live(plan: AnchorPlan): Promise<ExitStatus> {
+  async #live(plan: AnchorPlan, config: BundleConfig): Promise<ExitStatus> {
     const talk = this.#talk;
     const container = this.#container;
     await this.#staging.open(plan, { signal: talk.withdrawn });
     const queued = Promise.withResolvers<"queued">();
     const granted = this.#allocate(plan, () => queued.resolve("queued"));
-    container.readAhead(plan); // while the controller thinks
+    container.use(config);
     if ((await Promise.race([granted, queued.promise])) === "queued") {
       // The terminal has to be there when create ends, so that the container cannot wait for its job. Staging has to: so create waits.
       const isMadeFirst = plan.hasTerminal && plan.staging === null;
@@ -124,7 +130,7 @@ class Anchor implements Subject {
     this.#step = step;
     if (!this.isMade) {
       const staged = await this.#stageIn(plan, step);
-      await followOthers(plan.follows, { root: this.#root, talk });
+      await followOthers(plan.follows, { root: this.#place.root, talk });
       await this.#makeContainer(staged, step.environment);
     }
     await step.ready;
@@ -222,9 +228,11 @@ class Anchor implements Subject {
     return status;
   }
 
-  /** The last thing of all (RuntimeContainer). */
-  tidy(): void {
+  /** The last thing of all: who stands for us hears of the end, and what the real runtime has of the container is put away. */
+  async sayEnd(code: number): Promise<void> {
+    if (this.#endFd !== undefined && !(await tellStandIn(this.#place, this.#endFd, code))) return;
     this.#container.tidy();
+    if (this.#plan?.staging === null) markOver(this.#place);
   }
 
   async #freeze(isFrozen: boolean): Promise<void> {
@@ -316,6 +324,11 @@ class Anchor implements Subject {
       // nobody reads any more
     }
   }
+}
+
+/** For the container, beside 0, 1 and 2. */
+function fdsOf({ given }: CreateOrder): number[] {
+  return Array.from({ length: preservedFds(given) }, (_, index) => 3 + index);
 }
 
 /** What is known of a job that waits. */

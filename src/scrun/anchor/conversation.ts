@@ -2,19 +2,23 @@
  * What an anchor says and hears (anchor-wire.ts), wherever its container runs: the plan that create leaves, commands at its socket,
  * signals to its pid, and whether create is still there to be answered.
  *
- *   plan.json ─► plan          it may be there before we are, or come with create's call
+ *   creator ─► taken           create has taken the id
  *   create ─► created, failed  also when that was known before it called; a create that has gone without a word withdraws the container
- *   start ─► waiting … started, failed; queued, when it has waited long enough: the container counts as running then
+ *   start ─► waiting … started, failed; queued, when it has waited long enough: the container counts as running then. The launcher's way to
+ *            ask is another (launcher/quick-start.ts)
  *   kill, cancel, end, INT, HUP, TERM ─► the container's end; while its job waits, or there is no container yet, the job is withdrawn
  */
 import { rmSync } from "node:fs";
 import { join } from "node:path";
+import type { JsonObject } from "#container/json.ts";
 import { BerthError } from "#job/errors.ts";
 import type { JobId } from "#job/id.ts";
 import { listenFrames, parseJsonFrame, type FrameConnection } from "#platform/frames.ts";
 import { identify, isAlive, type ProcessIdentity } from "#platform/process-tree.ts";
 import type { AnchorPlan, ContainerStatus, FromAnchor, ToAnchor } from "../anchor-wire.ts";
 import { failureOf } from "./failures.ts";
+import { QuickStart } from "../launcher/quick-start.ts";
+import { explainRefusal } from "../request/asked-devices.ts";
 import type { ContainerPlace, ContainerState } from "../place.ts";
 import type { StartWait } from "../start-wait.ts";
 
@@ -23,7 +27,8 @@ const SIGKILL = 9;
 /** None, CHLD, CONT, STOP, TSTP, TTIN, TTOU, URG, WINCH: engines hand on every signal, and these end no program by themselves. */
 const HARMLESS: ReadonlySet<number> = new Set([0, 17, 18, 19, 20, 21, 22, 23, 28]);
 /** After create has gone without a word there is nothing to be an anchor of. */
-const PLAN_MS = 60_000;
+const TAKE_MS = 60_000;
+const TAKE_POLL_MS = 0.5;
 /** How often an anchor looks whether its create, which has not called yet, is still there. */
 const WATCH_MS = 1000;
 /** How long bad news wait for create's call, which comes at once. */
@@ -33,6 +38,11 @@ const CREATOR_MS = 5000;
 export type WaitsFor = "resources" | "staging" | "container" | "node";
 
 export type PauseNews = Extract<ToAnchor, { op: "paused" | "resumed" }>;
+
+/** Whoever has asked for the start. */
+interface Starter {
+  say(message: FromAnchor): void;
+}
 
 /** The container that is talked about. */
 export interface Subject {
@@ -57,43 +67,47 @@ export class Conversation implements Disposable {
   /** Who waits for the answer: nobody ever starts a container whose create has gone before. */
   readonly #creatorProcess: ProcessIdentity;
   readonly #subject: Subject;
-  readonly #planned = Promise.withResolvers<AnchorPlan>();
   readonly #startWanted = Promise.withResolvers<void>();
   readonly #hasCreator = Promise.withResolvers<true>();
   readonly #withdraw = new AbortController();
-  readonly #starters = new Set<FrameConnection>();
+  readonly #starters = new Map<FrameConnection | "launcher", Starter>();
   readonly #createdAt = new Date().toISOString();
   #creator: FrameConnection | undefined;
   #plan: AnchorPlan | undefined;
+  #isTaken = false;
+  #quick: QuickStart | undefined;
   #waitsFor: WaitsFor | undefined;
   /** Runs while a start waits; null when it has waited long enough. */
   #startTimer: ReturnType<typeof setTimeout> | null | undefined;
   #server: ReturnType<typeof listenFrames> | undefined;
   #watch: ReturnType<typeof setInterval> | undefined;
 
-  constructor(place: ContainerPlace, options: { readonly creator: ProcessIdentity; readonly subject: Subject }) {
+  constructor(place: ContainerPlace, options: { readonly creatorPid: number; readonly subject: Subject }) {
     this.#place = place;
-    this.#creatorProcess = options.creator;
+    this.#creatorProcess = identify(options.creatorPid) ?? { pid: options.creatorPid, startTicks: -1 }; // nobody's: it has gone
     this.#subject = options.subject;
   }
 
-  listen(): void {
+  /** Over when create has taken the id: we may have been started before. Ends us when it never does. */
+  async taken(): Promise<void> {
     // Signals for "the container" that come by its pid; to cancel is what scrun(1) says of the first two.
     for (const name of ["SIGINT", "SIGHUP"] as const) process.on(name, () => this.cancel());
     process.on("SIGTERM", () => (this.#isGranted ? void this.#subject.kill(SIGTERM) : this.cancel()));
+    for (const deadline = performance.now() + TAKE_MS; !this.#place.isOf(this.#creatorProcess); await Bun.sleep(TAKE_POLL_MS)) {
+      if (!isAlive(this.#creatorProcess) || performance.now() > deadline) this.#giveUp();
+    }
+    this.#isTaken = true;
+    this.#place.furnish();
     this.#server = listenFrames(this.#place.socket(), (connection) => this.#welcome(connection));
-    const patience = setTimeout(() => this.#giveUp(), PLAN_MS);
-    void this.#planned.promise.then(() => clearTimeout(patience));
-    // create was killed before it called, or before it had a plan: nobody will ever ask for this container.
+    // create was killed before it called: nobody will ever ask for this container.
     this.#watch = setInterval(() => {
       if (!isAlive(this.#creatorProcess)) this.cancel();
     }, WATCH_MS);
-    this.#takePlan();
   }
 
-  async plan(): Promise<AnchorPlan> {
-    this.#plan = await this.#planned.promise;
-    return this.#plan;
+  /** Before anybody is told that the container is created. */
+  set plan(plan: AnchorPlan) {
+    this.#plan = plan;
   }
 
   /** Aborted when nobody wants the container any more, before there is one. */
@@ -112,7 +126,7 @@ export class Conversation implements Disposable {
 
   /** Ends it, wherever it is: in the queue, or as a container. */
   cancel(): void {
-    if (this.#plan === undefined) this.#giveUp();
+    if (!this.#isTaken) this.#giveUp();
     if (this.#isGranted) void this.#subject.kill(SIGKILL);
     else
       this.withdraw(new BerthError("CANCELLED", this.jobId === null ? "the container was cancelled" : `job ${this.jobId} was cancelled`));
@@ -123,18 +137,12 @@ export class Conversation implements Disposable {
     return this.#subject.isMade && this.#waitsFor === undefined;
   }
 
-  /** create has failed, or was killed, before there was anything. */
+  /** create has failed, or was killed, before it could call. */
   #giveUp(): never {
-    this.#place.remove();
     process.exit(1);
   }
 
   // --- What it hears ------------------------------------------------------------------------------------------------
-
-  #takePlan(): void {
-    const plan = this.#place.takePlan();
-    if (plan !== undefined) this.#planned.resolve(plan);
-  }
 
   #welcome(connection: FrameConnection): void {
     connection.handle({
@@ -153,11 +161,10 @@ export class Conversation implements Disposable {
         this.#creator = connection;
         this.#hasCreator.resolve(true);
         clearInterval(this.#watch);
-        this.#takePlan();
         if (this.status === "created") this.#sayCreated(connection); // before it called
         break;
       case "start":
-        this.#hearStart(connection, message);
+        this.#hearStart(connection, { say: (answer) => say(connection, answer) }, message);
         break;
       case "state":
         say(connection, {
@@ -188,13 +195,13 @@ export class Conversation implements Disposable {
     }
   }
 
-  #hearStart(connection: FrameConnection, { wait }: { readonly wait: StartWait }): void {
+  #hearStart(key: FrameConnection | "launcher", starter: Starter, { wait }: { readonly wait: StartWait }): void {
     if (this.status !== "created") {
       const why = this.status === "stopped" ? "cannot start a container that has stopped" : "cannot start an already running container";
-      say(connection, failed(why));
+      starter.say(failed(why));
       return;
     }
-    this.#starters.add(connection);
+    this.#starters.set(key, starter);
     this.#startWanted.resolve();
     if (wait === 0) this.#startTimer = null;
     else if (wait !== "infinite") this.#startTimer ??= setTimeout(() => this.#giveIn(), wait * 1000);
@@ -212,7 +219,7 @@ export class Conversation implements Disposable {
       this.#waitsFor === "resources" ? "when it is granted" : "after that"
     }`;
     this.#subject.print(`scrun: ${text}`);
-    for (const starter of this.#starters) say(starter, { event: "queued", text });
+    for (const starter of this.#starters.values()) starter.say({ event: "queued", text });
     this.#starters.clear();
   }
 
@@ -222,7 +229,7 @@ export class Conversation implements Disposable {
   waitFor(what: WaitsFor | undefined): void {
     this.#waitsFor = what;
     if (what !== undefined && this.#startTimer === null) this.#giveIn();
-    else if (what === "resources" || what === "staging") this.#tellWaiting();
+    else this.#tellWaiting();
   }
 
   get waitsFor(): WaitsFor | undefined {
@@ -231,7 +238,10 @@ export class Conversation implements Disposable {
 
   #tellWaiting(): void {
     if (this.#waitsFor === undefined) return;
-    for (const starter of this.#starters) say(starter, { event: "waiting", text: this.#waitingText() });
+    const isWorthALine = this.#waitsFor === "resources" || this.#waitsFor === "staging";
+    const message = { event: "waiting", text: this.#waitingText() } as const;
+    for (const [key, starter] of this.#starters) if (isWorthALine || key === "launcher") starter.say(message);
+    this.#starters.delete("launcher"); // it asks again, as somebody who waits
   }
 
   #waitingText(still = ""): string {
@@ -251,11 +261,17 @@ export class Conversation implements Disposable {
   created(): void {
     this.status = "created";
     this.record();
+    this.#listenToLauncher();
     if (this.#creator !== undefined) this.#sayCreated(this.#creator);
   }
 
+  #listenToLauncher(): void {
+    const quick = new QuickStart(this.#place, () => this.#hearStart("launcher", quick, { wait: "infinite" }));
+    this.#quick = quick;
+  }
+
   #sayCreated(creator: FrameConnection): void {
-    say(creator, { event: "created", initPid: this.#subject.initPid ?? null });
+    say(creator, { event: "created", initPid: this.#subject.initPid ?? null, standIn: this.#plan?.standIn ?? null });
   }
 
   record(): void {
@@ -270,13 +286,13 @@ export class Conversation implements Disposable {
   started(): void {
     if (this.status === "created") this.status = "running";
     clearTimeout(this.#startTimer ?? undefined);
-    for (const starter of this.#starters) say(starter, { event: "started" });
+    for (const starter of this.#starters.values()) starter.say({ event: "started" });
     this.#starters.clear();
   }
 
   notStarted(message: string): void {
     if (this.#starters.size === 0) this.#subject.print(`scrun: error: ${message}`);
-    for (const starter of this.#starters) say(starter, failed(message));
+    for (const starter of this.#starters.values()) starter.say(failed(message));
     this.#starters.clear();
   }
 
@@ -284,14 +300,15 @@ export class Conversation implements Disposable {
   ended(): void {
     this.status = "stopped";
     clearInterval(this.#watch);
-    for (const starter of this.#starters) say(starter, failed("the container has ended before it was started"));
+    for (const starter of this.#starters.values()) starter.say(failed("the container has ended before it was started"));
   }
 
   /** To who asked for it; to nobody but the container's standard error when none did. */
-  async fail(error: unknown): Promise<void> {
+  async fail(error: unknown, config?: JsonObject): Promise<void> {
     this.#waitsFor = undefined;
-    const failure = failureOf(error);
-    for (const starter of this.#starters) say(starter, failure);
+    const found = failureOf(error);
+    const failure = config === undefined ? found : { ...found, message: explainRefusal(found.message, config) };
+    for (const starter of this.#starters.values()) starter.say(failure);
     if (isAlive(this.#creatorProcess)) await Promise.race([this.#hasCreator.promise, Bun.sleep(CREATOR_MS)]);
     clearInterval(this.#watch);
     if (this.status === "creating" && this.#creator !== undefined) say(this.#creator, failure);
@@ -302,6 +319,7 @@ export class Conversation implements Disposable {
   [Symbol.dispose](): void {
     clearInterval(this.#watch);
     clearTimeout(this.#startTimer ?? undefined);
+    this.#quick?.close();
     this.#server?.stop();
     rmSync(join(this.#place.dir, "anchor.sock"), { force: true });
   }

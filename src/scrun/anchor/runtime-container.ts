@@ -66,9 +66,9 @@ export class RuntimeContainer {
     return this.#init;
   }
 
-  /** Reads the configuration that `make` is going to need, while there is nothing else to do. @throws BerthError */
-  readAhead(plan: AnchorPlan): void {
-    this.#config = readConfig(plan.bundle, plan.configFile);
+  /** The configuration as it has been read already; `make` changes it. */
+  use(config: BundleConfig): void {
+    this.#config = config;
   }
 
   #takeConfig(plan: AnchorPlan): BundleConfig {

@@ -9,10 +9,10 @@ import { replaceProcess } from "#platform/exec.ts";
 import { isAlive } from "#platform/process-tree.ts";
 import { AnchorClient } from "./anchor-client.ts";
 import type { ContainerStatus } from "../anchor-wire.ts";
-import { isCalledByContainerd } from "../caller.ts";
+import { callersVariables, isCalledByContainerd } from "../caller.ts";
+import { quickStartFailure } from "../launcher/quick-start.ts";
 import { lastError, type Log } from "../log.ts";
 import { stageOutLeftovers } from "../staging/staged-record.ts";
-import { definedVariables } from "./start-anchor.ts";
 import { defaultStartWait, readStartWait } from "../start-wait.ts";
 import { thawStandIn } from "../stand-in/thaw.ts";
 import { checkId, ContainerPlace, listPlaces, type ContainerState } from "../place.ts";
@@ -64,7 +64,11 @@ export async function startContainer(
   const said = state.startWait ?? readStartWait(process.env);
   const wait = isPatient ? "infinite" : (said ?? defaultStartWait({ isContainerd: isCalledByContainerd() }));
   using client = await AnchorClient.find(place);
-  if (client === undefined) throw new BerthError("CONTAINER_STOPPED", "cannot start a container that has stopped");
+  if (client === undefined) {
+    const failure = quickStartFailure(place);
+    if (failure !== undefined) throw startFailed(failure);
+    throw new BerthError("CONTAINER_STOPPED", "cannot start a container that has stopped");
+  }
   const cancel = () => client.say({ op: "cancel" });
   for (const signal of CANCELLING) process.on(signal, cancel);
   try {
@@ -83,7 +87,7 @@ export async function startContainer(
         case "started":
           return 0;
         case "failed":
-          throw new BerthError("START_FAILED", answer.message, answer.hint === null ? {} : { hint: answer.hint });
+          throw startFailed(quickStartFailure(place) ?? answer);
         case undefined:
           throw new BerthError("ANCHOR_LOST", "Cannot start container: its anchor has gone");
         default:
@@ -93,6 +97,10 @@ export async function startContainer(
   } finally {
     for (const signal of CANCELLING) process.off(signal, cancel);
   }
+}
+
+function startFailed({ message, hint }: { readonly message: string; readonly hint: string | null }): BerthError {
+  return new BerthError("START_FAILED", message, hint === null ? {} : { hint });
 }
 
 export async function stateOf(root: string, id: string | undefined): Promise<Record<string, unknown>> {
@@ -236,7 +244,7 @@ export function passOn(call: RuntimeCall): never {
   return replaceProcess(
     state.runtime,
     [state.runtime, "--root", place.runtimeRoot, ...call.globals, ...state.runtimeOptions, ...call.words],
-    definedVariables(process.env),
+    callersVariables(),
   );
 }
 

@@ -5,12 +5,13 @@ import { shellCode } from "#job/outcome.ts";
 import { replaceProcess } from "#platform/exec.ts";
 import { captureOutput } from "#platform/spawn.ts";
 import { AnchorClient } from "./anchor-client.ts";
-import { has, lastValue, type Given } from "./command-line.ts";
+import { has, lastValue, type Given } from "../command-line.ts";
 import { deleteContainer, listContainers, startContainer, statusOf, type RuntimeCall } from "./existing-container.ts";
 import { createContainer } from "./create.ts";
+import { callersVariables } from "../caller.ts";
 import type { Log } from "../log.ts";
 import type { ContainerPlace } from "../place.ts";
-import { findRealRuntime } from "./real-runtime.ts";
+import { findRealRuntime } from "../request/real-runtime.ts";
 import { takeIdAndStartAnchor } from "./start-anchor.ts";
 
 const PASSED_ON = [
@@ -25,11 +26,8 @@ const never = new AbortController().signal;
 
 export interface MoreCall extends RuntimeCall {
   readonly startController: () => Promise<void>;
-  readonly isRemote: boolean;
   readonly given: readonly Given[];
-  readonly runtimeOptions: readonly string[];
   readonly log: Log;
-  readonly logFile: { readonly file: string; readonly format: string } | null;
   readonly host: { print(text: string): void };
   readonly argv: readonly string[];
 }
@@ -75,7 +73,7 @@ async function list({ root, given, host }: MoreCall): Promise<number> {
 /** The real runtime's: it is what makes the container. One that has no such command says so itself. */
 async function features({ host }: MoreCall): Promise<number> {
   const runtime = await findRealRuntime({ signal: never });
-  const { status, stdout } = await captureOutput([runtime, "features"], env());
+  const { status, stdout } = await captureOutput([runtime, "features"], callersVariables());
   if (shellCode(status) !== 0) throw new BerthError("NOT_SUPPORTED", `${runtime} has no features command`);
   host.print(stdout.trimEnd());
   return 0;
@@ -83,7 +81,7 @@ async function features({ host }: MoreCall): Promise<number> {
 
 async function asRuntime(words: readonly string[]): Promise<number> {
   const runtime = await findRealRuntime({ signal: never });
-  return replaceProcess(runtime, [runtime, ...words], env());
+  return replaceProcess(runtime, [runtime, ...words], callersVariables());
 }
 
 /** create and start; in the foreground also the end, with the container's exit status. */
@@ -94,12 +92,8 @@ async function run(call: MoreCall): Promise<number> {
     {
       started: takeIdAndStartAnchor(call),
       given: call.given,
-      log: call.logFile,
-      logLevel: call.log.level,
-      runtimeOptions: call.runtimeOptions,
-      submitLine: ["scrun", ...call.argv].join(" "),
+      log: call.log,
       startController: call.startController,
-      isRemote: call.isRemote,
     },
     { onExit: status.resolve },
   );
@@ -129,10 +123,4 @@ function passSignalsOn(place: ContainerPlace): void {
 async function remove(place: ContainerPlace, log: Log): Promise<void> {
   if ((await statusOf(place)).status === "stopped")
     await deleteContainer(resolve(join(place.dir, "..")), place.id, { isForced: true, log });
-}
-
-function env(): Record<string, string> {
-  const found: Record<string, string> = {};
-  for (const [name, value] of Object.entries(process.env)) if (value !== undefined) found[name] = value;
-  return found;
 }

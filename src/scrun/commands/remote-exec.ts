@@ -6,7 +6,7 @@ import { shellCode } from "#job/outcome.ts";
 import { openTerminalFor } from "#platform/pseudo-terminal.ts";
 import { sendSignal } from "#platform/process-tree.ts";
 import { spawnWithFiles } from "#platform/spawn.ts";
-import { has, lastValue, type Given } from "./command-line.ts";
+import { has, lastValue, type Given } from "../command-line.ts";
 import type { ContainerState } from "../place.ts";
 
 export interface RemoteExecCall {

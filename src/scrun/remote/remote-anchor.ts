@@ -12,16 +12,15 @@ import { closeSync, existsSync, writeSync } from "node:fs";
 import type { AllocationInfo, Engine, HeldAllocation, RemoteContainers, RemotePlace } from "#engine/engine.ts";
 import { BerthError } from "#job/errors.ts";
 import { exitPair, shellCode, type ExitStatus } from "#job/outcome.ts";
-import { failFast } from "#platform/fail-fast.ts";
-import { becomeSubreaper } from "#platform/libc.ts";
 import { OrphanReaper } from "#platform/orphans.ts";
 import { openTerminalFor } from "#platform/pseudo-terminal.ts";
-import type { ProcessIdentity } from "#platform/process-tree.ts";
 import { AnchorStaging, type GrantedJob } from "../staging/anchor-staging.ts";
 import type { AnchorPlan } from "../anchor-wire.ts";
 import { askForJob, stageInWhileTold } from "../anchor/ask-for-job.ts";
 import { readConfig } from "../config.ts";
+import { becomeAnchor } from "../anchor/become-anchor.ts";
 import { Conversation, type PauseNews, type Subject } from "../anchor/conversation.ts";
+import { makePlan, type CreateOrder, type Planned } from "../anchor/make-plan.ts";
 import { CANCELLED, NOT_RUN, statusAfter } from "../anchor/failures.ts";
 import type { ContainerPlace, ContainerState } from "../place.ts";
 import { makeRemoteConfig } from "./remote-config.ts";
@@ -37,13 +36,13 @@ type ClusterEngine = Engine & { readonly remote: RemoteContainers };
 export interface RemoteAnchorOptions {
   readonly engine: ClusterEngine;
   /** Who waits for the answer. */
-  readonly creator: ProcessIdentity;
+  readonly creatorPid: number;
+  readonly order: CreateOrder;
 }
 
 export async function runRemoteAnchor(place: ContainerPlace, options: RemoteAnchorOptions): Promise<number> {
-  failFast((error) => console.error(`scrun: error: ${error instanceof Error ? error.message : String(error)}`));
-  becomeSubreaper(); // what staging leaves behind ends with us
-  return shellCode(await new RemoteAnchor(place, options).run());
+  const surroundings = becomeAnchor();
+  return shellCode(await new RemoteAnchor(place, options).run(makePlan(options.order, { ...options, surroundings, root: place.root })));
 }
 
 class RemoteAnchor implements Subject {
@@ -56,18 +55,18 @@ class RemoteAnchor implements Subject {
   #terminal: number | undefined;
   #outcome: ExitStatus = NOT_RUN;
 
-  constructor(place: ContainerPlace, { engine, creator }: RemoteAnchorOptions) {
+  constructor(place: ContainerPlace, { engine, creatorPid }: RemoteAnchorOptions) {
     this.#engine = engine;
     this.#staging = new AnchorStaging(place, new OrphanReaper());
-    this.#talk = new Conversation(place, { creator, subject: this });
+    this.#talk = new Conversation(place, { creatorPid, subject: this });
   }
 
-  async run(): Promise<ExitStatus> {
+  async run(planning: Promise<Planned>): Promise<ExitStatus> {
+    planning.catch(() => undefined); // it is awaited below
     using talk = this.#talk;
-    talk.listen();
-    const plan = await talk.plan();
+    await talk.taken();
     try {
-      this.#outcome = await this.#live(plan);
+      this.#outcome = await this.#live(await planning);
     } catch (error) {
       await this.#staging.stageOut(); // create, when it has heard, waits for us only so long
       await talk.fail(error);
@@ -81,9 +80,9 @@ class RemoteAnchor implements Subject {
     return this.#outcome;
   }
 
-  async #live(plan: AnchorPlan): Promise<ExitStatus> {
+  async #live({ plan, config: own }: Planned): Promise<ExitStatus> {
     const talk = this.#talk;
-    const own = readConfig(plan.bundle, plan.configFile);
+    talk.plan = plan;
     await this.#staging.open(plan, { signal: talk.withdrawn });
     const queued = Promise.withResolvers<"queued">();
     const granted = this.#allocate(plan, () => queued.resolve("queued"));
