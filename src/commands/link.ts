@@ -19,8 +19,9 @@ import { LINK_NAMES } from "./dispatch.ts";
 import { complain, printLines } from "./terminal.ts";
 
 const USAGE = `Usage: berth link [--all] DIR
-Makes links to this executable in DIR, named after Slurm's commands (${LINK_NAMES.join(" ")}).
-Where Slurm's own commands are installed only scrun is linked, so that they are not hidden; --all links them all the same.`;
+Makes links to this executable in DIR, named after Slurm's commands (${LINK_NAMES.join(" ")}); scrun, the
+OCI runtime for podman and docker, is a small shell script in front of it.
+Where Slurm's own commands are installed only scrun is made, so that they are not hidden; --all links them all the same.`;
 
 export function link(argv: readonly string[]): number {
   if (argv.includes("--help") || argv.includes("-h")) {

@@ -59,12 +59,16 @@ function findScrun(wanted: string | undefined): string {
   const found = dirs
     .filter((dir) => dir.startsWith("/"))
     .map((dir) => join(dir, "scrun"))
-    .find((path) => self !== undefined && canRun(path) && realpathSync(targetOfLauncher(path) ?? path) === realpathSync(self));
+    .find((path) => self !== undefined && canRun(path) && isSame(targetOfLauncher(path) ?? path, self));
   if (found === undefined)
     throw new BerthError("SETUP_SCRUN", "Cannot find a scrun in PATH that is this berth", {
       hint: "make one with berth link DIR, and name it: --scrun DIR/scrun",
     });
   return found;
+}
+
+function isSame(path: string, other: string): boolean {
+  return existsSync(path) && realpathSync(path) === realpathSync(other);
 }
 
 /** The longest mount point above `path` decides. Pure. */
