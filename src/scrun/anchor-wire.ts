@@ -17,6 +17,7 @@ import type { StartWait } from "./start-wait.ts";
 export interface StandInPlan {
   /** The container has a pid namespace of its own. */
   readonly hasPidNamespace: boolean;
+  readonly rootfs: string;
 }
 
 export interface AnchorPlan {

@@ -28,6 +28,7 @@ import { makePlan, type CreateOrder, type Planned } from "./make-plan.ts";
 import type { ContainerPlace, ContainerState } from "../place.ts";
 import { RuntimeContainer } from "./runtime-container.ts";
 import { markOver } from "../launcher/quick-start.ts";
+import { bringIn } from "../stand-in/early.ts";
 import { makeEnd, tellStandIn } from "../stand-in/stand-in.ts";
 import { printOnTerminalOf } from "./terminal.ts";
 
@@ -132,6 +133,7 @@ class Anchor implements Subject {
       const staged = await this.#stageIn(plan, step);
       await followOthers(plan.follows, { root: this.#place.root, talk });
       await this.#makeContainer(staged, step.environment);
+      if (talk.hasEarlyStandIn && this.#endFd !== undefined && container.init !== undefined) bringIn(this.#endFd, container.init.pid);
     }
     await step.ready;
     if (container.init !== undefined) step.started(container.init);

@@ -75,6 +75,7 @@ export class Conversation implements Disposable {
   #creator: FrameConnection | undefined;
   #plan: AnchorPlan | undefined;
   #isTaken = false;
+  #hasEarlyStandIn = false;
   #quick: QuickStart | undefined;
   #waitsFor: WaitsFor | undefined;
   /** Runs while a start waits; null when it has waited long enough. */
@@ -271,7 +272,14 @@ export class Conversation implements Disposable {
   }
 
   #sayCreated(creator: FrameConnection): void {
-    say(creator, { event: "created", initPid: this.#subject.initPid ?? null, standIn: this.#plan?.standIn ?? null });
+    const initPid = this.#subject.initPid ?? null;
+    this.#hasEarlyStandIn = initPid === null && this.#plan?.standIn != null;
+    say(creator, { event: "created", initPid, standIn: this.#plan?.standIn ?? null });
+  }
+
+  /** create has been told that there is no container yet (stand-in/early.ts). */
+  get hasEarlyStandIn(): boolean {
+    return this.#hasEarlyStandIn;
   }
 
   record(): void {

@@ -87,7 +87,10 @@ export async function makePlan(
     follows: follows.map((place) => place.id),
     startWait: readStartWait(told),
     logLevel: order.logLevel,
-    standIn: isCalledByEngine(creatorPid) ? { hasPidNamespace: config.namespaces.some(({ type }) => type === "pid") } : null,
+    standIn:
+      isCalledByEngine(creatorPid) && !order.isRemote
+        ? { hasPidNamespace: config.namespaces.some(({ type }) => type === "pid"), rootfs: config.rootfs }
+        : null,
   };
   return { plan, config };
 }
