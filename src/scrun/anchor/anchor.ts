@@ -81,7 +81,7 @@ class Anchor implements Subject {
     this.#staging = new AnchorStaging(place, this.#reaper);
     this.#container = new RuntimeContainer(place, { reaper: this.#reaper, preserved: fdsOf(options.order) });
     this.#talk = new Conversation(place, { creatorPid: options.creatorPid, subject: this });
-    this.#planning = makePlan(options.order, { ...options, root: place.root });
+    this.#planning = makePlan(options.order, { ...options, place });
     this.#planning.catch(() => undefined); // it is awaited below
   }
 

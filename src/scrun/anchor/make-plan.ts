@@ -44,7 +44,7 @@ export interface Planned {
 /** @throws BerthError what is wrong with the bundle, with what is asked for, or with the runtimes here */
 export async function makePlan(
   order: CreateOrder,
-  { creatorPid, surroundings, root }: { readonly creatorPid: number; readonly surroundings: Surroundings; readonly root: string },
+  { creatorPid, surroundings, place }: { readonly creatorPid: number; readonly surroundings: Surroundings; readonly place: ContainerPlace },
 ): Promise<Planned> {
   const { id, given } = order;
   const bundle = resolve(surroundings.cwd, lastValue(given, "bundle") || ".");
@@ -62,9 +62,10 @@ export async function makePlan(
   const name = told["SCRUN_JOB_NAME"] ?? origin.name ?? origin.image ?? "scrun";
   const context = { cwd: bundle, now: nowMs(), isRoot: false, readFile: () => undefined };
   const asked = { environment: told, context, submit, name, bundle, containerId: id, command: origin.image ?? bundle };
-  const follows = order.isRemote ? [] : containersToFollow(config, root); // on a node nothing is joined
+  const follows = order.isRemote ? [] : containersToFollow(config, place.root); // on a node nothing is joined
   const jobsToFollow = follows.flatMap((place) => place.read()?.jobId ?? []);
   const runtime = order.isRemote ? "" : await findRealRuntime({ signal: never });
+  const hasPidNamespace = config.namespaces.some(({ type }) => type === "pid");
   const plan: AnchorPlan = {
     id,
     bundle,
@@ -87,10 +88,7 @@ export async function makePlan(
     follows: follows.map((place) => place.id),
     startWait: readStartWait(told),
     logLevel: order.logLevel,
-    standIn:
-      isCalledByEngine(creatorPid) && !order.isRemote
-        ? { hasPidNamespace: config.namespaces.some(({ type }) => type === "pid"), rootfs: config.rootfs }
-        : null,
+    standIn: isCalledByEngine(creatorPid) ? { hasPidNamespace, rootfs: order.isRemote ? place.runtimeRoot : config.rootfs } : null,
   };
   return { plan, config };
 }
