@@ -1,18 +1,8 @@
 /** `berth link [--all] DIR`: links with the names of Slurm's commands. */
-import {
-  accessSync,
-  chmodSync,
-  constants,
-  lstatSync,
-  mkdirSync,
-  readlinkSync,
-  renameSync,
-  rmSync,
-  symlinkSync,
-  writeFileSync,
-} from "node:fs";
-import { join, resolve } from "node:path";
+import { chmodSync, lstatSync, mkdirSync, readlinkSync, renameSync, rmSync, symlinkSync, writeFileSync } from "node:fs";
+import { dirname, join, resolve } from "node:path";
 import { BerthError } from "#job/errors.ts";
+import { programsNamed } from "#platform/find-program.ts";
 import { selfPath } from "#platform/self.ts";
 import { launcherFor, targetOfLauncher } from "#scrun/launcher/launcher.ts";
 import { LINK_NAMES } from "./dispatch.ts";
@@ -75,14 +65,8 @@ function checkOurs(path: string): void {
 
 /** The first sbatch in PATH that is not ours. */
 function findSlurm(ownDir: string, target: string): string | undefined {
-  for (const dir of (process.env["PATH"] ?? "").split(":")) {
-    if (dir === "" || resolve(dir) === ownDir) continue;
-    const path = join(dir, "sbatch");
-    try {
-      accessSync(path, constants.X_OK);
-    } catch {
-      continue;
-    }
+  for (const path of programsNamed("sbatch", process.env["PATH"] ?? "")) {
+    if (dirname(path) === ownDir) continue;
     const isOurs = lstatSync(path).isSymbolicLink() && readlinkSync(path) === target;
     if (!isOurs) return path;
   }

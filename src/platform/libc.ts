@@ -22,7 +22,6 @@ const symbols = dlopen("libc.so.6", {
   cfmakeraw: { args: ["ptr"], returns: "void" },
   tcgetattr: { args: ["i32", "ptr"], returns: "i32" },
   tcsetattr: { args: ["i32", "i32", "ptr"], returns: "i32" },
-  tcgetpgrp: { args: ["i32"], returns: "i32" },
   wait4: { args: ["i32", "ptr", "i32", "ptr"], returns: "i32" },
 }).symbols;
 
@@ -115,11 +114,6 @@ export function isTerminal(fd: number): boolean {
   return symbols.isatty(fd) === 1;
 }
 
-/** The terminal's foreground process group; -1 when fd is no terminal of ours (tcgetpgrp(3)). */
-export function foregroundGroup(fd: number): number {
-  return symbols.tcgetpgrp(fd);
-}
-
 export interface ReapedChild {
   /** As wait(2) gives it. */
   readonly waitStatus: number;
@@ -202,7 +196,7 @@ export function setAffinity(cpus: readonly number[]): boolean {
 }
 
 /** The limits that Slurm propagates (PropagateResourceLimits, srun(1)), by name, with Linux's numbers. */
-export const RLIMITS = {
+const RLIMITS = {
   CPU: 0,
   FSIZE: 1,
   DATA: 2,
@@ -214,7 +208,7 @@ export const RLIMITS = {
   MEMLOCK: 8,
   AS: 9,
 } as const;
-export type RlimitName = keyof typeof RLIMITS;
+type RlimitName = keyof typeof RLIMITS;
 
 const INFINITY = 0xffff_ffff_ffff_ffffn;
 

@@ -26,7 +26,7 @@ import {
   writeFileSync,
 } from "node:fs";
 import { join, resolve } from "node:path";
-import type { RemotePlace } from "#engine/engine.ts";
+import type { RemotePlace } from "#engine/remote-containers.ts";
 import { BerthError } from "#job/errors.ts";
 import { ensurePrivateDir, isUsableRuntimeDir } from "#platform/directories.ts";
 import { unmountBelow } from "#platform/mounts-below.ts";

@@ -1,9 +1,10 @@
 // A real dockerd, rootless or root's, with storage, configuration and a small image of its own, whose runtime is scrun unless a command names another one
 // ("plain": runc). It works on the private cluster of test/e2e/site.ts, so that every container is a job there.
-import { existsSync, mkdirSync, symlinkSync, writeFileSync } from "node:fs";
+import { mkdirSync, symlinkSync, writeFileSync } from "node:fs";
 import { basename, join } from "node:path";
-import { isRoot, type Outcome, type RunningCommand, type RunOptions, until } from "../e2e/site.ts";
+import { type Outcome, type RunningCommand, type RunOptions, until } from "../e2e/site.ts";
 import { havePeers } from "../peers.ts";
+import { canWriteCgroups } from "../scrun/cgroups.ts";
 import { makeImage } from "./image.ts";
 import { ordinaryUser, UserSite, within } from "./user-site.ts";
 
@@ -13,14 +14,7 @@ const ROOTLESS = "/usr/share/docker.io/contrib/dockerd-rootless.sh";
 export const canRunDocker = ordinaryUser !== undefined && havePeers("dockerd", "rootlesskit", "newuidmap", "runc", "busybox");
 
 /** root's dockerd, for what only it may do: limits. Without a writable cgroup tree it cannot either. */
-export const canRunRootDocker = isRoot && canWriteCgroups() && havePeers("dockerd", "runc", "busybox");
-
-function canWriteCgroups(): boolean {
-  const tree = existsSync("/sys/fs/cgroup/memory") ? "/sys/fs/cgroup/memory" : "/sys/fs/cgroup";
-  const made = Bun.spawnSync(["sh", "-c", `d=$(mktemp -d ${tree}/berth-e2e-XXXXXX) && rmdir "$d"`], { timeout: 10_000 }).success;
-  if (!made) console.error("skipping the tests of limits: no cgroup can be made here");
-  return made;
-}
+export const canRunRootDocker = canWriteCgroups && havePeers("dockerd", "runc", "busybox");
 
 /** Its daemon has no network to give. */
 const LIMITED = ["--net=none"];

@@ -104,6 +104,10 @@ describe.skipIf(ordinaryUser === undefined || !havePeers("podman", "conmon", "ne
       const limits = ["--cpus=1.5", "--memory=64m", "--pids-limit=50"];
       const granted = await site.podman(["run", "--rm", ...limits, IMAGE, "sh", "-c", inside]);
       expect(granted).toMatchObject({ status: 0, stdout: "2 64\n" });
+      // Asked for by annotation they would hold where the cgroup has controllers; here nothing fails for want of them.
+      const wishes = ["cpus=2", "memory=64M"].flatMap((wish) => ["--annotation", `slurm.${wish}`]);
+      const noted = await site.podman(["run", "--rm", `--cgroup-parent=${site.cgroup}`, ...wishes, IMAGE, "sh", "-c", inside]);
+      expect(noted).toMatchObject({ status: 0, stdout: "2 64\n", stderr: "" });
       const refused = await site.podman(["run", "--rm", "--memory=900g", IMAGE, "true"]);
       expect(refused).toMatchObject({ status: 126, stderr: expect.stringMatching(/emory|configuration is not available/) });
     });

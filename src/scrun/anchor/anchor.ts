@@ -7,9 +7,10 @@
  *
  * Here is that life; what others say to it is in conversation.ts, what the real runtime does in runtime-container.ts. The container has
  * the anchor's own stdio, handed on; a terminal goes from the runtime to the engine without us. When the anchor is killed, the controller
- * kills the container and ends the job; when the controller is killed, the anchor goes on, and the next one takes up the step (engine.ts, OwnStep).
+ * kills the container and ends the job; when the controller is killed, the anchor goes on, and the next one takes up the step (engine/own-step.ts).
  */
-import type { AbortReason, Engine, HeldAllocation, OwnStep, OwnStepOrder } from "#engine/engine.ts";
+import type { AbortReason, Engine, HeldAllocation } from "#engine/engine.ts";
+import type { OwnStep, OwnStepOrder } from "#engine/own-step.ts";
 import { BerthError } from "#job/errors.ts";
 import { localTime } from "#job/local-time.ts";
 import { shellCode, type ExitStatus } from "#job/outcome.ts";
@@ -22,6 +23,7 @@ import { preservedFds } from "../command-line.ts";
 import type { BundleConfig } from "../config.ts";
 import { becomeAnchor, type Surroundings } from "./become-anchor.ts";
 import { Conversation, type PauseNews, type Subject } from "./conversation.ts";
+import { grantedOf } from "./granted-limits.ts";
 import { followOthers } from "./follow-others.ts";
 import { CANCELLED, NOT_RUN, statusAfter, statusOfRuntimeFailure } from "./failures.ts";
 import { makePlan, type CreateOrder, type Planned } from "./make-plan.ts";
@@ -201,7 +203,8 @@ class Anchor implements Subject {
 
   async #makeContainer(plan: AnchorPlan, environment: Readonly<Record<string, string>>): Promise<void> {
     const adapt = this.#staging.adaptMappings.bind(this.#staging);
-    await this.#container.make(plan, { environment, gres: this.#step?.gres ?? {}, adapt });
+    const granted = grantedOf(plan.request, this.#step);
+    await this.#container.make(plan, { environment, gres: this.#step?.gres ?? {}, granted, adapt });
   }
 
   async #start(): Promise<void> {

@@ -4,8 +4,8 @@
  *
  *   creator ─► taken           create has taken the id
  *   create ─► created, failed  also when that was known before it called; a create that has gone without a word withdraws the container
- *   start ─► waiting … started, failed; queued, when it has waited long enough: the container counts as running then. The launcher's way to
- *            ask is another (launcher/quick-start.ts)
+ *   start ─► waiting … started, failed; queued, when it has waited long enough: the container counts as running then. The launcher's
+ *            way to ask is another (launcher/quick-start.ts)
  *   kill, cancel, end, INT, HUP, TERM ─► the container's end; while its job waits, or there is no container yet, the job is withdrawn
  */
 import { rmSync } from "node:fs";
@@ -76,6 +76,8 @@ export class Conversation implements Disposable {
   #plan: AnchorPlan | undefined;
   #isTaken = false;
   #hasEarlyStandIn = false;
+  /** Who asked for the start was sent the long way. */
+  #isOwedStart = false;
   #quick: QuickStart | undefined;
   #waitsFor: WaitsFor | undefined;
   /** Runs while a start waits; null when it has waited long enough. */
@@ -197,11 +199,17 @@ export class Conversation implements Disposable {
   }
 
   #hearStart(key: FrameConnection | "launcher", starter: Starter, { wait }: { readonly wait: StartWait }): void {
+    if (this.#isOwedStart && this.status !== "created") {
+      this.#isOwedStart = false;
+      starter.say(this.status === "stopped" ? failed("the container has ended before it was started") : { event: "started" });
+      return;
+    }
     if (this.status !== "created") {
       const why = this.status === "stopped" ? "cannot start a container that has stopped" : "cannot start an already running container";
       starter.say(failed(why));
       return;
     }
+    this.#isOwedStart = false;
     this.#starters.set(key, starter);
     this.#startWanted.resolve();
     if (wait === 0) this.#startTimer = null;
@@ -230,7 +238,8 @@ export class Conversation implements Disposable {
   waitFor(what: WaitsFor | undefined): void {
     this.#waitsFor = what;
     if (what !== undefined && this.#startTimer === null) this.#giveIn();
-    else this.#tellWaiting();
+    else if (what === "resources" || what === "staging") this.#tellWaiting();
+    if (what !== undefined) this.#sendLauncherAway();
   }
 
   get waitsFor(): WaitsFor | undefined {
@@ -239,10 +248,17 @@ export class Conversation implements Disposable {
 
   #tellWaiting(): void {
     if (this.#waitsFor === undefined) return;
-    const isWorthALine = this.#waitsFor === "resources" || this.#waitsFor === "staging";
-    const message = { event: "waiting", text: this.#waitingText() } as const;
-    for (const [key, starter] of this.#starters) if (isWorthALine || key === "launcher") starter.say(message);
-    this.#starters.delete("launcher"); // it asks again, as somebody who waits
+    for (const starter of this.#starters.values()) starter.say({ event: "waiting", text: this.#waitingText() });
+    this.#sendLauncherAway();
+  }
+
+  /** It asks again, as somebody who can wait; perhaps when the container runs already. */
+  #sendLauncherAway(): void {
+    const launcher = this.#starters.get("launcher");
+    if (launcher === undefined) return;
+    this.#starters.delete("launcher");
+    this.#isOwedStart = true;
+    launcher.say({ event: "waiting", text: "" });
   }
 
   #waitingText(still = ""): string {
@@ -293,8 +309,8 @@ export class Conversation implements Disposable {
 
   started(): void {
     if (this.status === "created") this.status = "running";
-    clearTimeout(this.#startTimer ?? undefined);
     for (const starter of this.#starters.values()) starter.say({ event: "started" });
+    clearTimeout(this.#startTimer ?? undefined);
     this.#starters.clear();
   }
 
@@ -326,8 +342,8 @@ export class Conversation implements Disposable {
   /** Commands find nobody any more: the container is over. */
   [Symbol.dispose](): void {
     clearInterval(this.#watch);
-    clearTimeout(this.#startTimer ?? undefined);
     this.#quick?.close();
+    clearTimeout(this.#startTimer ?? undefined);
     this.#server?.stop();
     rmSync(join(this.#place.dir, "anchor.sock"), { force: true });
   }

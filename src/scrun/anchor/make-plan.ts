@@ -16,8 +16,8 @@ import { findOrigin } from "../request/origin.ts";
 import { findRealRuntime } from "../request/real-runtime.ts";
 import type { ContainerPlace } from "../place.ts";
 import { findUnmade } from "../shared-namespaces.ts";
-import { planStaging } from "../staging/plan-staging.ts";
 import { readStartWait } from "../start-wait.ts";
+import { planStaging } from "../staging/plan-staging.ts";
 import type { Surroundings } from "./become-anchor.ts";
 
 const never = new AbortController().signal;
@@ -59,11 +59,10 @@ export async function makePlan(
   const jobText = told["SLURM_JOB_ID"] ?? "";
   const jobId = jobText === "" ? null : (parseJobId(jobText) ?? null);
   if (jobText !== "" && jobId === null) throw new BerthError("OPTION", `Invalid SLURM_JOB_ID "${jobText}"`);
+  const follows = containersToFollow(config, { root: place.root, isRemote: order.isRemote });
   const name = told["SCRUN_JOB_NAME"] ?? origin.name ?? origin.image ?? "scrun";
   const context = { cwd: bundle, now: nowMs(), isRoot: false, readFile: () => undefined };
   const asked = { environment: told, context, submit, name, bundle, containerId: id, command: origin.image ?? bundle };
-  const follows = order.isRemote ? [] : containersToFollow(config, place.root); // on a node nothing is joined
-  const jobsToFollow = follows.flatMap((place) => place.read()?.jobId ?? []);
   const runtime = order.isRemote ? "" : await findRealRuntime({ signal: never });
   const hasPidNamespace = config.namespaces.some(({ type }) => type === "pid");
   const plan: AnchorPlan = {
@@ -79,7 +78,7 @@ export async function makePlan(
     runtime,
     runtimeOptions: order.runtimeOptions,
     createOptions: createOptions(order, runtime),
-    request: jobId !== null ? null : after(jobsToFollow, jobRequestOf(config, { ...asked, comment: origin.image ?? null })),
+    request: jobId !== null ? null : after(follows, jobRequestOf(config, { ...asked, comment: origin.image ?? null })),
     jobId,
     submit,
     name,
@@ -94,11 +93,14 @@ export async function makePlan(
 }
 
 /**
- * Containers whose namespaces it joins, as far as they still wait.
+ * Containers whose namespaces it joins, as far as they still wait. On a cluster nothing is joined.
  * @throws BerthError NAMESPACE_GONE when it cannot wait for them, because the engine wants its terminal now
  */
-function containersToFollow({ config, hasTerminal }: BundleConfig, root: string): readonly ContainerPlace[] {
-  const unmade = findUnmade(config, root);
+function containersToFollow(
+  { config, hasTerminal }: BundleConfig,
+  { root, isRemote }: { readonly root: string; readonly isRemote: boolean },
+): readonly ContainerPlace[] {
+  const unmade = isRemote ? [] : findUnmade(config, root);
   const [first] = unmade;
   if (first !== undefined && hasTerminal) {
     const why = `container ${first.id}, whose namespaces are to be joined, does not run yet: its job is queued`;
@@ -108,7 +110,8 @@ function containersToFollow({ config, hasTerminal }: BundleConfig, root: string)
 }
 
 /** Earlier it would only hold its resources, and perhaps theirs. */
-function after(jobIds: readonly number[], request: JobRequest): JobRequest {
+function after(places: readonly ContainerPlace[], request: JobRequest): JobRequest {
+  const jobIds = places.flatMap((place) => place.read()?.jobId ?? []);
   if (jobIds.length === 0) return request;
   const { dependency: own } = request.options;
   if (own?.includes("?") === true) return request; // any of them is enough: no more can be said beside that

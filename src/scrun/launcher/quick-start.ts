@@ -47,7 +47,7 @@ export class QuickStart {
   }
 
   #answer(word: string): void {
-    if (this.#fd === undefined) return;
+    if (this.#fd === undefined) return; // answered already
     writeSync(this.#fd, `${word}\n`);
     this.close();
   }

@@ -9,7 +9,8 @@
  * with that. What needs a process here (ps, pause by a freezer) is refused or done by signals.
  */
 import { closeSync, existsSync, writeSync } from "node:fs";
-import type { AllocationInfo, Engine, HeldAllocation, RemoteContainers, RemotePlace } from "#engine/engine.ts";
+import type { AllocationInfo, Engine, HeldAllocation } from "#engine/engine.ts";
+import type { RemoteContainers, RemotePlace } from "#engine/remote-containers.ts";
 import { BerthError } from "#job/errors.ts";
 import { exitPair, shellCode, type ExitStatus } from "#job/outcome.ts";
 import { OrphanReaper } from "#platform/orphans.ts";
