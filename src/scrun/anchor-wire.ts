@@ -17,6 +17,8 @@ import type { StartWait } from "./start-wait.ts";
 export interface StandInPlan {
   /** The container has a pid namespace of its own. */
   readonly hasPidNamespace: boolean;
+  /** What is found by its pid while there is no container; for one on a node an empty directory. */
+  readonly rootfs: string;
 }
 
 /** What is known before the job is asked for. */

@@ -30,6 +30,7 @@ import { completePlan, planAtOnce, type CreateOrder, type Planned } from "./make
 import type { ContainerPlace, ContainerState } from "../place.ts";
 import { RuntimeContainer } from "./runtime-container.ts";
 import { markOver } from "../launcher/quick-start.ts";
+import { bringIn } from "../stand-in/early.ts";
 import { makeEnd, tellStandIn } from "../stand-in/stand-in.ts";
 import { printOnTerminalOf } from "./terminal.ts";
 
@@ -85,7 +86,7 @@ class Anchor implements Subject {
     this.#container = new RuntimeContainer(place, { reaper: this.#reaper, preserved: fdsOf(options.order) });
     this.#talk = new Conversation(place, { creatorPid: options.creatorPid, subject: this });
     this.#order = options.order;
-    this.#planned = planAtOnce(options.order, { ...options, root: place.root });
+    this.#planned = planAtOnce(options.order, { ...options, place });
   }
 
   async run(): Promise<ExitStatus> {
@@ -137,6 +138,7 @@ class Anchor implements Subject {
       const staged = await this.#stageIn(plan, step);
       await followOthers(plan.follows, { root: this.#place.root, talk });
       await this.#makeContainer(staged, step.environment);
+      if (talk.hasEarlyStandIn && this.#endFd !== undefined && container.init !== undefined) bringIn(this.#endFd, container.init.pid);
     }
     await step.ready;
     if (container.init !== undefined) step.started(container.init);

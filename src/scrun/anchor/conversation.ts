@@ -75,6 +75,7 @@ export class Conversation implements Disposable {
   #creator: FrameConnection | undefined;
   #plan: JobPlan | undefined;
   #isTaken = false;
+  #hasEarlyStandIn = false;
   /** Who asked for the start was sent the long way. */
   #isOwedStart = false;
   #quick: QuickStart | undefined;
@@ -287,7 +288,14 @@ export class Conversation implements Disposable {
   }
 
   #sayCreated(creator: FrameConnection): void {
-    say(creator, { event: "created", initPid: this.#subject.initPid ?? null, standIn: this.#plan?.standIn ?? null });
+    const initPid = this.#subject.initPid ?? null;
+    this.#hasEarlyStandIn = initPid === null && this.#plan?.standIn != null;
+    say(creator, { event: "created", initPid, standIn: this.#plan?.standIn ?? null });
+  }
+
+  /** create has been told that there is no container yet (stand-in/early.ts). */
+  get hasEarlyStandIn(): boolean {
+    return this.#hasEarlyStandIn;
   }
 
   record(): void {

@@ -41,7 +41,7 @@ export interface Planned {
 }
 
 export interface Circumstances {
-  readonly root: string;
+  readonly place: ContainerPlace;
   readonly creatorPid: number;
   readonly surroundings: Surroundings;
 }
@@ -58,7 +58,7 @@ export function planAtOnce(order: CreateOrder, circumstances: Circumstances): ()
   }
 }
 
-function makePlan(order: CreateOrder, { root, creatorPid, surroundings }: Circumstances): Planned {
+function makePlan(order: CreateOrder, { place, creatorPid, surroundings }: Circumstances): Planned {
   const { id, given } = order;
   const bundle = resolve(surroundings.cwd, lastValue(given, "bundle") || ".");
   const configFile = lastValue(given, "config");
@@ -72,10 +72,11 @@ function makePlan(order: CreateOrder, { root, creatorPid, surroundings }: Circum
   const jobText = told["SLURM_JOB_ID"] ?? "";
   const jobId = jobText === "" ? null : (parseJobId(jobText) ?? null);
   if (jobText !== "" && jobId === null) throw new BerthError("OPTION", `Invalid SLURM_JOB_ID "${jobText}"`);
-  const follows = containersToFollow(config, { root, isRemote: order.isRemote });
+  const follows = containersToFollow(config, { root: place.root, isRemote: order.isRemote });
   const name = told["SCRUN_JOB_NAME"] ?? origin.name ?? origin.image ?? "scrun";
   const context = { cwd: bundle, now: nowMs(), isRoot: false, readFile: () => undefined };
   const asked = { environment: told, context, submit, name, bundle, containerId: id, command: origin.image ?? bundle };
+  const hasPidNamespace = config.namespaces.some(({ type }) => type === "pid");
   const plan: JobPlan = {
     id,
     bundle,
@@ -96,7 +97,7 @@ function makePlan(order: CreateOrder, { root, creatorPid, surroundings }: Circum
     follows: follows.map((place) => place.id),
     startWait: readStartWait(told),
     logLevel: order.logLevel,
-    standIn: isCalledByEngine(creatorPid) ? { hasPidNamespace: config.namespaces.some(({ type }) => type === "pid") } : null,
+    standIn: isCalledByEngine(creatorPid) ? { hasPidNamespace, rootfs: order.isRemote ? place.runtimeRoot : config.rootfs } : null,
   };
   return { plan, config };
 }
