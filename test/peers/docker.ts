@@ -1,9 +1,10 @@
 // A real dockerd, rootless or root's, with storage, configuration and a small image of its own, whose runtime is scrun unless a command names another one
 // ("plain": runc). It works on the private cluster of test/e2e/site.ts, so that every container is a job there.
-import { existsSync, mkdirSync, readFileSync, symlinkSync, writeFileSync } from "node:fs";
+import { mkdirSync, readFileSync, symlinkSync, writeFileSync } from "node:fs";
 import { basename, join } from "node:path";
-import { isRoot, type Outcome, type RunningCommand, type RunOptions, until } from "../e2e/site.ts";
+import { type Outcome, type RunningCommand, type RunOptions, until } from "../e2e/site.ts";
 import { havePeers } from "../peers.ts";
+import { canWriteCgroups } from "../scrun/cgroups.ts";
 import { makeImage } from "./image.ts";
 import { ordinaryUser, UserSite, within } from "./user-site.ts";
 
@@ -14,14 +15,7 @@ export const canRunDocker =
   ordinaryUser !== undefined && havePeers("dockerd", "rootlesskit", "slirp4netns", "ip", "iptables", "newuidmap", "runc", "busybox");
 
 /** root's dockerd, for what only it may do: limits. Without a writable cgroup tree it cannot either. */
-export const canRunRootDocker = isRoot && canWriteCgroups() && havePeers("dockerd", "runc", "busybox");
-
-function canWriteCgroups(): boolean {
-  const tree = existsSync("/sys/fs/cgroup/memory") ? "/sys/fs/cgroup/memory" : "/sys/fs/cgroup";
-  const made = Bun.spawnSync(["sh", "-c", `d=$(mktemp -d ${tree}/berth-e2e-XXXXXX) && rmdir "$d"`], { timeout: 10_000 }).success;
-  if (!made) console.error("skipping the tests of limits: no cgroup can be made here");
-  return made;
-}
+export const canRunRootDocker = canWriteCgroups && havePeers("dockerd", "runc", "busybox");
 
 /** The first part of its version: 20 in Debian 12. */
 export const DOCKER_MAJOR = Number(/version ([0-9]+)\./.exec(outputOf("dockerd", "--version"))?.[1] ?? 0);
