@@ -18,10 +18,10 @@ import { openTerminalFor } from "#platform/pseudo-terminal.ts";
 import { AnchorStaging, type GrantedJob } from "../staging/anchor-staging.ts";
 import type { AnchorPlan } from "../anchor-wire.ts";
 import { askForJob, stageInWhileTold } from "../anchor/ask-for-job.ts";
-import { readConfig } from "../config.ts";
+import { readConfig, type BundleConfig } from "../config.ts";
 import { becomeAnchor } from "../anchor/become-anchor.ts";
 import { Conversation, type PauseNews, type Subject } from "../anchor/conversation.ts";
-import { makePlan, type CreateOrder, type Planned } from "../anchor/make-plan.ts";
+import { completePlan, planAtOnce, type CreateOrder, type Planned } from "../anchor/make-plan.ts";
 import { CANCELLED, NOT_RUN, statusAfter } from "../anchor/failures.ts";
 import type { ContainerPlace, ContainerState } from "../place.ts";
 import { makeEnd, tellStandIn } from "../stand-in/stand-in.ts";
@@ -45,7 +45,7 @@ export interface RemoteAnchorOptions {
 export async function runRemoteAnchor(place: ContainerPlace, options: RemoteAnchorOptions): Promise<number> {
   const surroundings = becomeAnchor();
   const anchor = new RemoteAnchor(place, options);
-  const code = shellCode(await anchor.run(makePlan(options.order, { ...options, surroundings, place })));
+  const code = shellCode(await anchor.run(options.order, planAtOnce(options.order, { ...options, surroundings, place })));
   await anchor.sayEnd(code);
   return code;
 }
@@ -70,14 +70,13 @@ class RemoteAnchor implements Subject {
     this.#talk = new Conversation(place, { creatorPid, subject: this });
   }
 
-  async run(planning: Promise<Planned>): Promise<ExitStatus> {
-    planning.catch(() => undefined); // it is awaited below
+  async run(order: CreateOrder, planned: () => Planned): Promise<ExitStatus> {
     using talk = this.#talk;
     await talk.taken();
     try {
-      const planned = await planning;
-      if (planned.plan.standIn !== null) this.#endFd = makeEnd(this.#place);
-      this.#outcome = await this.#live(planned);
+      const { plan, config } = planned();
+      if (plan.standIn !== null) this.#endFd = makeEnd(this.#place);
+      this.#outcome = await this.#live(await completePlan(plan, order), config);
     } catch (error) {
       await this.#staging.stageOut(); // create, when it has heard, waits for us only so long
       await talk.fail(error);
@@ -96,9 +95,10 @@ class RemoteAnchor implements Subject {
     if (this.#endFd !== undefined) await tellStandIn(this.#place, this.#endFd, code);
   }
 
-  async #live({ plan, config: own }: Planned): Promise<ExitStatus> {
+  async #live(plan: AnchorPlan, own: BundleConfig): Promise<ExitStatus> {
     const talk = this.#talk;
     talk.plan = plan;
+    talk.prepareStart();
     await this.#staging.open(plan, { signal: talk.withdrawn });
     const queued = Promise.withResolvers<"queued">();
     const granted = this.#allocate(plan, () => queued.resolve("queued"));
