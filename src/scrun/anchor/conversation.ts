@@ -135,6 +135,11 @@ export class Conversation implements Disposable {
       this.withdraw(new BerthError("CANCELLED", this.jobId === null ? "the container was cancelled" : `job ${this.jobId} was cancelled`));
   }
 
+  /** The container, which does not run yet, has been sent a signal from its terminal. */
+  signalled(signal: number): void {
+    if (!HARMLESS.has(signal)) this.cancel();
+  }
+
   /** With a terminal a container may be made before. */
   get #isGranted(): boolean {
     return this.#subject.isMade && this.#waitsFor === undefined;
