@@ -28,6 +28,7 @@ import { grantedOf } from "./granted-limits.ts";
 import { followOthers } from "./follow-others.ts";
 import { CANCELLED, NOT_RUN, statusAfter, statusOfRuntimeFailure } from "./failures.ts";
 import { completePlan, planAtOnce, type CreateOrder, type Planned } from "./make-plan.ts";
+import { sweepOrphans } from "../orphans.ts";
 import type { ContainerPlace, ContainerState } from "../place.ts";
 import { RuntimeContainer } from "./runtime-container.ts";
 import { markOver } from "../launcher/quick-start.ts";
@@ -259,6 +260,7 @@ class Anchor implements Subject {
     if (this.#endFd !== undefined && !(await tellStandIn(this.#place, this.#endFd, code))) return;
     this.#container.tidy();
     if (this.#plan?.staging === null) markOver(this.#place);
+    if (this.#plan?.monitor != null) sweepOrphans(this.#place.root, this.#plan.monitor);
   }
 
   async #freeze(isFrozen: boolean): Promise<void> {

@@ -307,8 +307,19 @@ export class Conversation implements Disposable {
     const plan = this.#plan;
     const anchor = identify(process.pid);
     if (plan === undefined || anchor === undefined) throw new Error("no plan, or no /proc");
-    const { id, ociVersion, bundle, rootfs, annotations, startWait } = plan;
-    const common = { id, ociVersion, bundle, rootfs, annotations, startWait, createdAt: this.#createdAt, anchor, jobId: this.jobId };
+    const { id, ociVersion, bundle, rootfs, annotations, startWait, monitor } = plan;
+    const common = {
+      id,
+      ociVersion,
+      bundle,
+      rootfs,
+      annotations,
+      startWait,
+      monitor,
+      createdAt: this.#createdAt,
+      anchor,
+      jobId: this.jobId,
+    };
     this.#place.write({ ...common, ...this.#subject.record() });
   }
 
