@@ -8,6 +8,14 @@ const MS_BIND = 0x1000n;
 const MS_MOVE = 0x2000n;
 const MS_REC = 0x4000n;
 const MS_PRIVATE = 0x40000n;
+const CLONE_NEWNET = 0x40000000;
+const AF_INET = 2;
+const SOCK_DGRAM = 2;
+/** netdevice(7): struct ifreq is the interface's name in 16 bytes, then here its flags. */
+const SIOCSIFFLAGS = 0x8914n;
+const IFREQ_BYTES = 40;
+const IFREQ_FLAGS = 16;
+const IFF_UP = 1;
 
 /** Order matters: once in another mount namespace its own /proc names no process of ours. */
 const JOINED = ["net", "ipc", "uts", "mnt"] as const;
@@ -20,6 +28,8 @@ const load = () =>
     mount: { args: ["ptr", "ptr", "ptr", "u64", "ptr"], returns: "i32" },
     setns: { args: ["i32", "i32"], returns: "i32" },
     unshare: { args: ["i32"], returns: "i32" },
+    socket: { args: ["i32", "i32", "i32"], returns: "i32" },
+    ioctl: { args: ["i32", "u64", "ptr"], returns: "i32" },
   }).symbols;
 const libc = () => (loaded ??= load());
 
@@ -74,6 +84,44 @@ export function openForeignNamespaces(pid: number): readonly { readonly option: 
     if (readlinkSync(path) === readlinkSync(`/proc/self/ns/${name}`)) return [];
     return [{ option: name === "mnt" ? "mount" : name, fd: openSync(path, constants.O_RDONLY) }];
   });
+}
+
+/**
+ * A new network namespace, with the loopback device up, as a descriptor: it lasts as long as that. We stay in the one that we are in. Undefined
+ * where it is not allowed.
+ */
+export function makeNetworkNamespace(): number | undefined {
+  const own = openSync(THREAD_NETWORK, constants.O_RDONLY);
+  try {
+    if (libc().unshare(CLONE_NEWNET) !== 0) return undefined;
+    setLoopbackUp();
+    const made = openSync(THREAD_NETWORK, constants.O_RDONLY);
+    if (libc().setns(own, CLONE_NEWNET) !== 0) throw new Error("cannot go back to our own network namespace");
+    return made;
+  } finally {
+    closeSync(own);
+  }
+}
+const THREAD_NETWORK = "/proc/thread-self/ns/net";
+
+function setLoopbackUp(): void {
+  const socket = libc().socket(AF_INET, SOCK_DGRAM, 0);
+  if (socket < 0) return;
+  const request = Buffer.alloc(IFREQ_BYTES);
+  request.write("lo");
+  request.writeUInt16LE(IFF_UP, IFREQ_FLAGS);
+  libc().ioctl(socket, SIOCSIFFLAGS, ptr(request));
+  closeSync(socket);
+}
+
+/** What this thread starts from here on is in that network namespace. False where it is not allowed. */
+export function enterNetworkNamespace(path: string): boolean {
+  const fd = openSync(path, constants.O_RDONLY);
+  try {
+    return libc().setns(fd, CLONE_NEWNET) === 0;
+  } finally {
+    closeSync(fd);
+  }
 }
 
 /** The ids that 0 has outside; undefined when we are not in a user namespace that maps it to something else. */

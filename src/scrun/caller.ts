@@ -10,8 +10,9 @@ export function monitorOf(pid: number): Monitor | null {
   return process === undefined ? null : { process, mountNamespace: readlinkSync("/proc/self/ns/mnt") };
 }
 
-export function isCalledByContainerd(): boolean {
-  return nameOf(process.ppid).startsWith("containerd-shim");
+/** @param pid of a command of scrun */
+export function isCalledByContainerd(pid = process.pid): boolean {
+  return nameOf(parentOf(pid)).startsWith("containerd-shim");
 }
 
 /** Those that engines hand on, which are few. */

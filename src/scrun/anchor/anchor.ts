@@ -128,10 +128,10 @@ class Anchor implements Subject {
     const plan = await this.#prepare(wanted, granted);
     container.use(config);
     if ((await Promise.race([granted, queued.promise])) === "queued") {
-      // The terminal has to be there when create ends, so that the container cannot wait for its job. Staging has to: so create waits.
-      const isMadeFirst = plan.hasTerminal && plan.staging === null;
+      // What has to be there when create ends cannot wait for its job. Staging has to: so create waits.
+      const isMadeFirst = hasToBeMade(plan) && plan.staging === null;
       const watch = isMadeFirst ? await this.#makeQueued(plan) : undefined;
-      if (isMadeFirst || !plan.hasTerminal) talk.created();
+      if (isMadeFirst || !hasToBeMade(plan)) talk.created();
       await granted.finally(() => watch?.stop());
     }
     const step = await this.#openStep(plan);
@@ -200,10 +200,10 @@ class Anchor implements Subject {
     );
   }
 
-  /** With a terminal create has to wait for the whole of it. */
+  /** Where the container has to be there when create ends, that has to wait for the whole of it. */
   async #stageIn(plan: AnchorPlan, step: OwnStep): Promise<AnchorPlan> {
     const talk = this.#talk;
-    const onLong = () => (plan.hasTerminal ? undefined : talk.created());
+    const onLong = () => (hasToBeMade(plan) ? undefined : talk.created());
     return await stageInWhileTold(plan, step, { staging: this.#staging, talk, onLong });
   }
 
@@ -226,7 +226,7 @@ class Anchor implements Subject {
   async #makeContainer(plan: AnchorPlan, environment: Readonly<Record<string, string>>): Promise<void> {
     const adapt = this.#staging.adaptMappings.bind(this.#staging);
     const granted = grantedOf(plan.request, this.#step);
-    await this.#container.make(plan, { environment, gres: this.#step?.gres ?? {}, granted, adapt });
+    await this.#container.make(plan, { environment, gres: this.#step?.gres ?? {}, granted, network: this.#talk.network, adapt });
   }
 
   async #start(): Promise<void> {
@@ -357,6 +357,11 @@ class Anchor implements Subject {
 /** For the container, beside 0, 1 and 2. */
 function fdsOf({ given }: CreateOrder): number[] {
   return Array.from({ length: preservedFds(given) }, (_, index) => 3 + index);
+}
+
+/** create has to give the engine a terminal, or a network namespace that comes with the container only. */
+function hasToBeMade({ hasTerminal, network }: AnchorPlan): boolean {
+  return hasTerminal || network === "withContainer";
 }
 
 /** What is known of a job that waits. */

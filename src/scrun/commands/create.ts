@@ -19,6 +19,8 @@ const STOP_MS = 5000;
 /** Most creates are answered by then; after it, it is worth looking whether a controller runs at all. */
 const PATIENCE_MS = 40;
 
+type Created = Extract<FromAnchor, { event: "created" }>;
+
 export interface CreateCall {
   readonly started: StartedAnchor;
   readonly given: readonly Given[];
@@ -37,11 +39,11 @@ export async function createContainer(
 ): Promise<ContainerPlace> {
   const { place, anchor } = call.started;
   try {
-    const { initPid, standIn } = await handOver(place, anchor, call);
+    const created = await handOver(place, anchor, call);
     if (onExit !== undefined) void anchor.exited.then((code) => onExit(code ?? 1));
     const pidFile = lastValue(call.given, "pid-file");
     if (pidFile === undefined || pidFile === "") return place;
-    const pid = standIn === null ? undefined : await stand(place, initPid, standIn);
+    const pid = created.standIn === null ? undefined : await stand(place, created, created.standIn);
     // Without a newline: docker's reader wants digits only.
     writeFileSync(pidFile, String(pid ?? anchor.pid));
     return place;
@@ -53,8 +55,8 @@ export async function createContainer(
   }
 }
 
-async function stand(place: ContainerPlace, initPid: number | null, plan: StandInPlan): Promise<number | undefined> {
-  return initPid === null ? await startEarlyStandIn(place, plan) : await startStandIn(place, { initPid, ...plan });
+async function stand(place: ContainerPlace, { initPid, network }: Created, plan: StandInPlan): Promise<number | undefined> {
+  return initPid === null ? await startEarlyStandIn(place, { ...plan, network }) : await startStandIn(place, { initPid, ...plan });
 }
 
 /** Over when the container is created, or its job queued. */
@@ -62,7 +64,7 @@ async function handOver(
   place: ContainerPlace,
   anchor: AnchorProcess,
   { startController }: Pick<CreateCall, "startController">,
-): Promise<Extract<FromAnchor, { event: "created" }>> {
+): Promise<Created> {
   using client = await connectSoon(place, anchor);
   const asked = client.ask({ op: "create" });
   const isLate = await Promise.race([asked.then(() => false), Bun.sleep(PATIENCE_MS).then(() => true)]);

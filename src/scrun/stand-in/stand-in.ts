@@ -4,8 +4,9 @@
  *
  *   its cgroup            `podman stats`, `docker stats`, whether it was out of memory. The anchor must not be frozen with it
  *   its namespaces        another container of a pod, `podman top`
- *   a pid namespace       `podman cp` joins it, which rootless podman may only do with one of its own user namespace. Not the container's: who is
- *                         in that one is killed with its first process, before anybody knows the exit status. So it is in one of its own
+ *   a pid namespace       `podman cp` joins it, which rootless podman may only do with one of its own user namespace; rootless dockerd gives another
+ *                         container in it (`--pid container:NAME`) the host's /proc, if it is the host's. Not the container's: who is in that one
+ *                         is killed with its first process, before anybody knows the exit status. So it is in one of its own
  *
  *   anchor ── exit status, through a FIFO ──► stand-in ── exit status ──► conmon, containerd-shim
  *
