@@ -1,6 +1,6 @@
 // What podman's users do, done by a real rootless podman through scrun: each container is a job, and podman cannot tell.
 import { afterAll, afterEach, beforeAll, describe, expect, test } from "bun:test";
-import { mkdirSync, readFileSync, writeFileSync } from "node:fs";
+import { existsSync, mkdirSync, readFileSync, writeFileSync } from "node:fs";
 import { isAnchor, kill, processesOf, until } from "../e2e/site.ts";
 import { canRunPodman, IMAGE, PodmanSite } from "./podman.ts";
 import { resizeTerminal } from "./terminal.ts";
@@ -185,6 +185,23 @@ describe.skipIf(!canRunPodman)("podman through scrun", () => {
     expect(await site.job(name)).toMatch(/^(FAILED|CANCELLED.*) 0:9$/);
     expect((await site.podman(["rm", name])).status).toBe(0);
     await site.nothingLeft();
+  });
+
+  test("kill -9 of conmon, and rm -f: what podman does not delete is gone after another container's end", async () => {
+    const root = `${site.dir}/run/scrun`;
+    await startDetached("kept");
+    await startDetached("forgotten");
+    const [id, conmon] = (await site.podman(["inspect", "forgotten", "--format", "{{.Id}} {{.State.ConmonPid}}"])).stdout.trim().split(" ");
+    expect(kill(Number(conmon))).toBe(true);
+    expect((await site.podman(["rm", "-f", "-t", "0", "forgotten"])).status).toBe(0);
+    await until("its job to end", async () => (await site.run(["squeue", "-h", "-n", "forgotten"])).stdout === "");
+    await until("its anchor to have put it away", () => existsSync(`${root}/${id}/over`));
+    await until("the next one to sweep", async () => {
+      expect((await run(IMAGE, "true")).status).toBe(0);
+      return !existsSync(`${root}/${id}`);
+    });
+    expect(await state("kept")).toBe("running 0");
+    expect((await site.podman(["rm", "-f", "-t", "0", "kept"])).status).toBe(0);
   });
 
   test("scancel ends the container, and podman sees it", async () => {

@@ -15,6 +15,7 @@ import { BerthError } from "#job/errors.ts";
 import { localTime } from "#job/local-time.ts";
 import { shellCode, type ExitStatus } from "#job/outcome.ts";
 import { killAll, OrphanReaper } from "#platform/orphans.ts";
+import type { SignalWatch } from "#platform/signal-watch.ts";
 import { leaveControllerToOthers } from "#platform/start-controller.ts";
 import { AnchorStaging } from "../staging/anchor-staging.ts";
 import type { AnchorPlan, JobPlan } from "../anchor-wire.ts";
@@ -28,6 +29,7 @@ import { grantedOf } from "./granted-limits.ts";
 import { followOthers } from "./follow-others.ts";
 import { CANCELLED, NOT_RUN, statusAfter, statusOfRuntimeFailure } from "./failures.ts";
 import { completePlan, planAtOnce, type CreateOrder, type Planned } from "./make-plan.ts";
+import { sweepOrphans } from "../orphans.ts";
 import type { ContainerPlace, ContainerState } from "../place.ts";
 import { RuntimeContainer } from "./runtime-container.ts";
 import { markOver } from "../launcher/quick-start.ts";
@@ -128,9 +130,9 @@ class Anchor implements Subject {
     if ((await Promise.race([granted, queued.promise])) === "queued") {
       // What has to be there when create ends cannot wait for its job. Staging has to: so create waits.
       const isMadeFirst = hasToBeMade(plan) && plan.staging === null;
-      if (isMadeFirst) await this.#makeQueued(plan);
+      const watch = isMadeFirst ? await this.#makeQueued(plan) : undefined;
       if (isMadeFirst || !hasToBeMade(plan)) talk.created();
-      await granted;
+      await granted.finally(() => watch?.stop());
     }
     const step = await this.#job.openStep(plan, (order) => this.#obey(order));
     if (!this.isMade) {
@@ -163,14 +165,17 @@ class Anchor implements Subject {
     }
   }
 
-  /** Ctrl-C at its terminal reaches nobody else. */
-  async #makeQueued(plan: AnchorPlan): Promise<void> {
-    const { jobId } = this.#talk;
-    await this.#makeContainer(plan, queuedEnvironment(plan, jobId));
-    const withdraw = () => {
-      if (this.#talk.waitsFor !== undefined) this.#talk.withdraw(new BerthError("CANCELLED", `job ${jobId} was cancelled`));
-    };
-    void this.#container.waitForEnd().then(withdraw);
+  /** Ctrl-C at its terminal reaches nobody but its first process, which is still the runtime's: runc's ends by it, crun's is spared. */
+  async #makeQueued(plan: AnchorPlan): Promise<SignalWatch | undefined> {
+    const talk = this.#talk;
+    const container = this.#container;
+    await this.#makeContainer(plan, queuedEnvironment(plan, talk.jobId));
+    void container.waitForEnd().then(() => {
+      if (talk.waitsFor !== undefined) talk.cancel();
+    });
+    if (container.init === undefined) return undefined;
+    const { SignalWatch } = await import("#platform/signal-watch.ts");
+    return SignalWatch.start(container.init.pid, (signal) => talk.signalled(signal));
   }
 
   /** Where the container has to be there when create ends, that has to wait for the whole of it. */
@@ -219,6 +224,7 @@ class Anchor implements Subject {
     if (this.#endFd !== undefined && !(await tellStandIn(this.#place, this.#endFd, code))) return;
     this.#container.tidy();
     if (this.#plan?.staging === null) markOver(this.#place);
+    if (this.#plan?.monitor != null) sweepOrphans(this.#place.root, this.#plan.monitor);
   }
 
   async #freeze(isFrozen: boolean): Promise<void> {

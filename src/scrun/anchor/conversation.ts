@@ -126,6 +126,11 @@ export class Conversation implements Startable, Disposable {
       this.withdraw(new BerthError("CANCELLED", this.jobId === null ? "the container was cancelled" : `job ${this.jobId} was cancelled`));
   }
 
+  /** The container, which does not run yet, has been sent a signal from its terminal. */
+  signalled(signal: number): void {
+    if (!HARMLESS.has(signal)) this.cancel();
+  }
+
   /** With a terminal a container may be made before. */
   get #isGranted(): boolean {
     return this.#subject.isMade && this.waitsFor === undefined;
@@ -233,8 +238,19 @@ export class Conversation implements Startable, Disposable {
     const plan = this.#plan;
     const anchor = identify(process.pid);
     if (plan === undefined || anchor === undefined) throw new Error("no plan, or no /proc");
-    const { id, ociVersion, bundle, rootfs, annotations, startWait } = plan;
-    const common = { id, ociVersion, bundle, rootfs, annotations, startWait, createdAt: this.#createdAt, anchor, jobId: this.jobId };
+    const { id, ociVersion, bundle, rootfs, annotations, startWait, monitor } = plan;
+    const common = {
+      id,
+      ociVersion,
+      bundle,
+      rootfs,
+      annotations,
+      startWait,
+      monitor,
+      createdAt: this.#createdAt,
+      anchor,
+      jobId: this.jobId,
+    };
     this.#place.write({ ...common, ...this.#subject.record() });
   }
 
