@@ -3,6 +3,11 @@ import { closeSync, constants, openSync, readFileSync, readlinkSync } from "node
 import { dlopen, ptr } from "bun:ffi";
 
 const CLONE_FS = 0x200;
+const CLONE_NEWNS = 0x20000;
+const MS_BIND = 0x1000n;
+const MS_MOVE = 0x2000n;
+const MS_REC = 0x4000n;
+const MS_PRIVATE = 0x40000n;
 
 /** Order matters: once in another mount namespace its own /proc names no process of ours. */
 const JOINED = ["net", "ipc", "uts", "mnt"] as const;
@@ -12,6 +17,7 @@ const load = () =>
   dlopen("libc.so.6", {
     chroot: { args: ["ptr"], returns: "i32" },
     fchdir: { args: ["i32"], returns: "i32" },
+    mount: { args: ["ptr", "ptr", "ptr", "u64", "ptr"], returns: "i32" },
     setns: { args: ["i32", "i32"], returns: "i32" },
     unshare: { args: ["i32"], returns: "i32" },
   }).symbols;
@@ -41,6 +47,33 @@ export function standInNamespacesOf(pid: number): void {
     closeSync(root);
     for (const fd of fds) closeSync(fd);
   }
+}
+
+/**
+ * Puts our first thread into a mount namespace of its own, in which there is nothing but `dir`: who joins the namespace sees that as the root
+ * directory. Files are still found where they were, as above. False when it cannot be had; what is there to be joined is not `dir` then.
+ */
+export function standInRoot(dir: string): boolean {
+  const root = openSync("/", constants.O_RDONLY | constants.O_DIRECTORY);
+  const mount = (source: string, target: string, flags: bigint) =>
+    libc().mount(ptr(Buffer.from(`${source}\0`)), ptr(Buffer.from(`${target}\0`)), null, flags, null) === 0;
+  try {
+    if (libc().unshare(CLONE_FS | CLONE_NEWNS) !== 0) return false;
+    return mount("none", "/", MS_REC | MS_PRIVATE) && mount(dir, dir, MS_BIND | MS_REC) && mount(dir, "/", MS_MOVE);
+  } finally {
+    libc().fchdir(root);
+    libc().chroot(ptr(Buffer.from(".\0")));
+    closeSync(root);
+  }
+}
+
+/** Open files of those namespaces of `pid` in which we are not, by nsenter(1)'s names for them. */
+export function openForeignNamespaces(pid: number): readonly { readonly option: string; readonly fd: number }[] {
+  return JOINED.flatMap((name) => {
+    const path = `/proc/${pid}/ns/${name}`;
+    if (readlinkSync(path) === readlinkSync(`/proc/self/ns/${name}`)) return [];
+    return [{ option: name === "mnt" ? "mount" : name, fd: openSync(path, constants.O_RDONLY) }];
+  });
 }
 
 /** The ids that 0 has outside; undefined when we are not in a user namespace that maps it to something else. */

@@ -17,9 +17,12 @@ import type { StartWait } from "./start-wait.ts";
 export interface StandInPlan {
   /** The container has a pid namespace of its own. */
   readonly hasPidNamespace: boolean;
+  /** What is found by its pid while there is no container; for one on a node an empty directory. */
+  readonly rootfs: string;
 }
 
-export interface AnchorPlan {
+/** What is known before the job is asked for. */
+export interface JobPlan {
   readonly id: string;
   readonly bundle: string;
   readonly rootfs: string;
@@ -29,10 +32,7 @@ export interface AnchorPlan {
   readonly log: { readonly file: string; readonly format: string } | null;
   readonly annotations: Readonly<Record<string, string>>;
   readonly ociVersion: string;
-  readonly runtime: string;
   readonly runtimeOptions: readonly string[];
-  /** For the runtime's create: --console-socket, --no-pivot … */
-  readonly createOptions: readonly string[];
   /** Null runs in the existing job `jobId`. */
   readonly request: JobRequest | null;
   readonly jobId: JobId | null;
@@ -49,6 +49,13 @@ export interface AnchorPlan {
   readonly logLevel: number;
   /** Who is going to stand for the container, and hears of its end by a FIFO (stand-in.ts). Null: nobody. */
   readonly standIn: StandInPlan | null;
+}
+
+export interface AnchorPlan extends JobPlan {
+  /** The real one, absolute; empty for a container on a node of a cluster, which has its own. */
+  readonly runtime: string;
+  /** For its create: --console-socket, --no-pivot … */
+  readonly createOptions: readonly string[];
 }
 
 export type ToAnchor =

@@ -17,7 +17,7 @@ import { shellCode, type ExitStatus } from "#job/outcome.ts";
 import { killAll, OrphanReaper } from "#platform/orphans.ts";
 import { leaveControllerToOthers } from "#platform/start-controller.ts";
 import { AnchorStaging } from "../staging/anchor-staging.ts";
-import type { AnchorPlan } from "../anchor-wire.ts";
+import type { AnchorPlan, JobPlan } from "../anchor-wire.ts";
 import { askForJob, stageInWhileTold } from "./ask-for-job.ts";
 import { preservedFds } from "../command-line.ts";
 import type { BundleConfig } from "../config.ts";
@@ -26,10 +26,11 @@ import { Conversation, type PauseNews, type Subject } from "./conversation.ts";
 import { grantedOf } from "./granted-limits.ts";
 import { followOthers } from "./follow-others.ts";
 import { CANCELLED, NOT_RUN, statusAfter, statusOfRuntimeFailure } from "./failures.ts";
-import { makePlan, type CreateOrder, type Planned } from "./make-plan.ts";
+import { completePlan, planAtOnce, type CreateOrder, type Planned } from "./make-plan.ts";
 import type { ContainerPlace, ContainerState } from "../place.ts";
 import { RuntimeContainer } from "./runtime-container.ts";
 import { markOver } from "../launcher/quick-start.ts";
+import { bringIn } from "../stand-in/early.ts";
 import { makeEnd, tellStandIn } from "../stand-in/stand-in.ts";
 import { printOnTerminalOf } from "./terminal.ts";
 
@@ -74,7 +75,9 @@ class Anchor implements Subject {
   /** Of a FIFO, to who stands for us; undefined when nobody does. */
   #endFd: number | undefined;
   readonly #place: ContainerPlace;
-  readonly #planning: Promise<Planned>;
+  readonly #order: CreateOrder;
+  /** Made as soon as we are, before anybody can be told what is wrong with it. */
+  readonly #planned: () => Planned;
 
   constructor(place: ContainerPlace, options: AnchorOptions & { readonly surroundings: Surroundings }) {
     this.#place = place;
@@ -82,8 +85,8 @@ class Anchor implements Subject {
     this.#staging = new AnchorStaging(place, this.#reaper);
     this.#container = new RuntimeContainer(place, { reaper: this.#reaper, preserved: fdsOf(options.order) });
     this.#talk = new Conversation(place, { creatorPid: options.creatorPid, subject: this });
-    this.#planning = makePlan(options.order, { ...options, root: place.root });
-    this.#planning.catch(() => undefined); // it is awaited below
+    this.#order = options.order;
+    this.#planned = planAtOnce(options.order, { ...options, place });
   }
 
   async run(): Promise<ExitStatus> {
@@ -94,10 +97,10 @@ class Anchor implements Subject {
     await talk.taken();
     let config: BundleConfig | undefined;
     try {
-      const planned = await this.#planning;
+      const planned = this.#planned();
       const { plan } = planned;
       ({ config } = planned);
-      this.#plan = talk.plan = plan;
+      talk.plan = plan;
       if (plan.standIn !== null) this.#endFd = makeEnd(this.#place);
       await warming;
       return await this.#live(plan, config);
@@ -114,12 +117,13 @@ class Anchor implements Subject {
     }
   }
 
-  async #live(plan: AnchorPlan, config: BundleConfig): Promise<ExitStatus> {
+  async #live(wanted: JobPlan, config: BundleConfig): Promise<ExitStatus> {
     const talk = this.#talk;
     const container = this.#container;
-    await this.#staging.open(plan, { signal: talk.withdrawn });
+    await this.#staging.open(wanted, { signal: talk.withdrawn });
     const queued = Promise.withResolvers<"queued">();
-    const granted = this.#allocate(plan, () => queued.resolve("queued"));
+    const granted = this.#allocate(wanted, () => queued.resolve("queued"));
+    const plan = await this.#prepare(wanted, granted);
     container.use(config);
     if ((await Promise.race([granted, queued.promise])) === "queued") {
       // The terminal has to be there when create ends, so that the container cannot wait for its job. Staging has to: so create waits.
@@ -134,6 +138,7 @@ class Anchor implements Subject {
       const staged = await this.#stageIn(plan, step);
       await followOthers(plan.follows, { root: this.#place.root, talk });
       await this.#makeContainer(staged, step.environment);
+      if (talk.hasEarlyStandIn && this.#endFd !== undefined && container.init !== undefined) bringIn(this.#endFd, container.init.pid);
     }
     await step.ready;
     if (container.init !== undefined) step.started(container.init);
@@ -143,6 +148,20 @@ class Anchor implements Subject {
     // A container may be killed before it is started.
     if ((await Promise.race([talk.startWanted, exited])) === undefined) await this.#start();
     return await this.#conclude(await exited);
+  }
+
+  /** While the controller thinks. When that fails, the job is not wanted any more. */
+  async #prepare(wanted: JobPlan, granted: Promise<void>): Promise<AnchorPlan> {
+    granted.catch(() => undefined); // it is awaited afterwards
+    this.#talk.prepareStart();
+    try {
+      this.#plan = await completePlan(wanted, this.#order);
+      return this.#plan;
+    } catch (error) {
+      this.#talk.withdraw(error instanceof BerthError ? error : new BerthError("CREATE_FAILED", String(error)));
+      await granted.catch(() => undefined);
+      throw error;
+    }
   }
 
   /** Ctrl-C at its terminal reaches nobody else. */
@@ -157,7 +176,7 @@ class Anchor implements Subject {
 
   // --- The job ------------------------------------------------------------------------------------------------------
 
-  async #allocate(plan: AnchorPlan, onQueued: () => void): Promise<void> {
+  async #allocate(plan: JobPlan, onQueued: () => void): Promise<void> {
     const talk = this.#talk;
     if (plan.request === null) talk.jobId = plan.jobId;
     else {

@@ -15,7 +15,7 @@ import { BerthError } from "#job/errors.ts";
 import type { JobId } from "#job/id.ts";
 import { listenFrames, parseJsonFrame, type FrameConnection } from "#platform/frames.ts";
 import { identify, isAlive, type ProcessIdentity } from "#platform/process-tree.ts";
-import type { AnchorPlan, ContainerStatus, FromAnchor, ToAnchor } from "../anchor-wire.ts";
+import type { ContainerStatus, FromAnchor, JobPlan, ToAnchor } from "../anchor-wire.ts";
 import { failureOf } from "./failures.ts";
 import { QuickStart } from "../launcher/quick-start.ts";
 import { explainRefusal } from "../request/asked-devices.ts";
@@ -73,8 +73,9 @@ export class Conversation implements Disposable {
   readonly #starters = new Map<FrameConnection | "launcher", Starter>();
   readonly #createdAt = new Date().toISOString();
   #creator: FrameConnection | undefined;
-  #plan: AnchorPlan | undefined;
+  #plan: JobPlan | undefined;
   #isTaken = false;
+  #hasEarlyStandIn = false;
   /** Who asked for the start was sent the long way. */
   #isOwedStart = false;
   #quick: QuickStart | undefined;
@@ -108,7 +109,7 @@ export class Conversation implements Disposable {
   }
 
   /** Before anybody is told that the container is created. */
-  set plan(plan: AnchorPlan) {
+  set plan(plan: JobPlan) {
     this.#plan = plan;
   }
 
@@ -277,17 +278,24 @@ export class Conversation implements Disposable {
   created(): void {
     this.status = "created";
     this.record();
-    this.#listenToLauncher();
     if (this.#creator !== undefined) this.#sayCreated(this.#creator);
   }
 
-  #listenToLauncher(): void {
+  /** Nobody asks before it is created. */
+  prepareStart(): void {
     const quick = new QuickStart(this.#place, () => this.#hearStart("launcher", quick, { wait: "infinite" }));
     this.#quick = quick;
   }
 
   #sayCreated(creator: FrameConnection): void {
-    say(creator, { event: "created", initPid: this.#subject.initPid ?? null, standIn: this.#plan?.standIn ?? null });
+    const initPid = this.#subject.initPid ?? null;
+    this.#hasEarlyStandIn = initPid === null && this.#plan?.standIn != null;
+    say(creator, { event: "created", initPid, standIn: this.#plan?.standIn ?? null });
+  }
+
+  /** create has been told that there is no container yet (stand-in/early.ts). */
+  get hasEarlyStandIn(): boolean {
+    return this.#hasEarlyStandIn;
   }
 
   record(): void {

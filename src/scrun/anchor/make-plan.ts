@@ -7,13 +7,12 @@ import { resolve } from "node:path";
 import { BerthError } from "#job/errors.ts";
 import { nowMs, parseJobId } from "#job/id.ts";
 import type { JobRequest, SubmitContext } from "#job/request.ts";
-import type { AnchorPlan } from "../anchor-wire.ts";
+import type { AnchorPlan, JobPlan } from "../anchor-wire.ts";
 import { callersVariables, isCalledByEngine } from "../caller.ts";
 import { has, lastValue, preservedFds, type Given } from "../command-line.ts";
 import { readConfig, type BundleConfig } from "../config.ts";
 import { jobRequestOf } from "../request/job-request.ts";
 import { findOrigin } from "../request/origin.ts";
-import { findRealRuntime } from "../request/real-runtime.ts";
 import type { ContainerPlace } from "../place.ts";
 import { findUnmade } from "../shared-namespaces.ts";
 import { readStartWait } from "../start-wait.ts";
@@ -37,15 +36,29 @@ export interface CreateOrder {
 }
 
 export interface Planned {
-  readonly plan: AnchorPlan;
+  readonly plan: JobPlan;
   readonly config: BundleConfig;
 }
 
-/** @throws BerthError what is wrong with the bundle, with what is asked for, or with the runtimes here */
-export async function makePlan(
-  order: CreateOrder,
-  { root, creatorPid, surroundings }: { readonly root: string; readonly creatorPid: number; readonly surroundings: Surroundings },
-): Promise<Planned> {
+export interface Circumstances {
+  readonly place: ContainerPlace;
+  readonly creatorPid: number;
+  readonly surroundings: Surroundings;
+}
+
+/** Now, when nobody listens yet; what the result throws is what is wrong with the bundle, or with what is asked for (BerthError). */
+export function planAtOnce(order: CreateOrder, circumstances: Circumstances): () => Planned {
+  try {
+    const planned = makePlan(order, circumstances);
+    return () => planned;
+  } catch (error) {
+    return () => {
+      throw error;
+    };
+  }
+}
+
+function makePlan(order: CreateOrder, { place, creatorPid, surroundings }: Circumstances): Planned {
   const { id, given } = order;
   const bundle = resolve(surroundings.cwd, lastValue(given, "bundle") || ".");
   const configFile = lastValue(given, "config");
@@ -59,12 +72,12 @@ export async function makePlan(
   const jobText = told["SLURM_JOB_ID"] ?? "";
   const jobId = jobText === "" ? null : (parseJobId(jobText) ?? null);
   if (jobText !== "" && jobId === null) throw new BerthError("OPTION", `Invalid SLURM_JOB_ID "${jobText}"`);
-  const follows = containersToFollow(config, { root, isRemote: order.isRemote });
+  const follows = containersToFollow(config, { root: place.root, isRemote: order.isRemote });
   const name = told["SCRUN_JOB_NAME"] ?? origin.name ?? origin.image ?? "scrun";
   const context = { cwd: bundle, now: nowMs(), isRoot: false, readFile: () => undefined };
   const asked = { environment: told, context, submit, name, bundle, containerId: id, command: origin.image ?? bundle };
-  const runtime = order.isRemote ? "" : await findRealRuntime({ signal: never });
-  const plan: AnchorPlan = {
+  const hasPidNamespace = config.namespaces.some(({ type }) => type === "pid");
+  const plan: JobPlan = {
     id,
     bundle,
     rootfs: config.rootfs,
@@ -74,9 +87,7 @@ export async function makePlan(
     log: order.log,
     annotations: { ...config.annotations, ...(origin.image === undefined ? {} : { "berth.image": origin.image }) },
     ociVersion: config.ociVersion,
-    runtime,
     runtimeOptions: order.runtimeOptions,
-    createOptions: createOptions(order, runtime),
     request: jobId !== null ? null : after(follows, jobRequestOf(config, { ...asked, comment: origin.image ?? null })),
     jobId,
     submit,
@@ -86,7 +97,7 @@ export async function makePlan(
     follows: follows.map((place) => place.id),
     startWait: readStartWait(told),
     logLevel: order.logLevel,
-    standIn: isCalledByEngine(creatorPid) ? { hasPidNamespace: config.namespaces.some(({ type }) => type === "pid") } : null,
+    standIn: isCalledByEngine(creatorPid) ? { hasPidNamespace, rootfs: order.isRemote ? place.runtimeRoot : config.rootfs } : null,
   };
   return { plan, config };
 }
@@ -121,6 +132,14 @@ function after(places: readonly ContainerPlace[], request: JobRequest): JobReque
 function submitContext({ submitLine }: CreateOrder, bundle: string, { cwd, umask, sid }: Surroundings): SubmitContext {
   const host = hostname().split(".", 1)[0] ?? "localhost";
   return { submitDir: cwd, workDir: bundle, host, sid, submitLine, umask, rlimits: {}, environment: {} };
+}
+
+/** Which runtime there is takes a while to find out: it can pass while the controller thinks. @throws BerthError what is wrong with the runtimes here */
+export async function completePlan(plan: JobPlan, order: CreateOrder): Promise<AnchorPlan> {
+  if (order.isRemote) return { ...plan, runtime: "", createOptions: createOptions(order, "") };
+  const { findRealRuntime } = await import("../request/real-runtime.ts");
+  const runtime = await findRealRuntime({ signal: never });
+  return { ...plan, runtime, createOptions: createOptions(order, runtime) };
 }
 
 /** What the real runtime's create gets, besides what is ours: bundle, pid file, id. */

@@ -5,11 +5,12 @@
 import { existsSync, writeFileSync } from "node:fs";
 import { BerthError } from "#job/errors.ts";
 import { AnchorClient } from "./anchor-client.ts";
-import type { FromAnchor } from "../anchor-wire.ts";
+import type { FromAnchor, StandInPlan } from "../anchor-wire.ts";
 import { lastValue, type Given } from "../command-line.ts";
 import type { Log } from "../log.ts";
 import type { ContainerPlace } from "../place.ts";
 import { stageOutLeftovers } from "../staging/staged-record.ts";
+import { startEarlyStandIn } from "../stand-in/early.ts";
 import { startStandIn } from "../stand-in/stand-in.ts";
 import { killAnchor, type AnchorProcess, type StartedAnchor } from "./start-anchor.ts";
 
@@ -40,7 +41,7 @@ export async function createContainer(
     if (onExit !== undefined) void anchor.exited.then((code) => onExit(code ?? 1));
     const pidFile = lastValue(call.given, "pid-file");
     if (pidFile === undefined || pidFile === "") return place;
-    const pid = standIn === null || initPid === null ? undefined : await startStandIn(place, { initPid, ...standIn });
+    const pid = standIn === null ? undefined : await stand(place, initPid, standIn);
     // Without a newline: docker's reader wants digits only.
     writeFileSync(pidFile, String(pid ?? anchor.pid));
     return place;
@@ -50,6 +51,10 @@ export async function createContainer(
     place.remove();
     throw error;
   }
+}
+
+async function stand(place: ContainerPlace, initPid: number | null, plan: StandInPlan): Promise<number | undefined> {
+  return initPid === null ? await startEarlyStandIn(place, plan) : await startStandIn(place, { initPid, ...plan });
 }
 
 /** Over when the container is created, or its job queued. */

@@ -18,12 +18,13 @@ import { openTerminalFor } from "#platform/pseudo-terminal.ts";
 import { AnchorStaging, type GrantedJob } from "../staging/anchor-staging.ts";
 import type { AnchorPlan } from "../anchor-wire.ts";
 import { askForJob, stageInWhileTold } from "../anchor/ask-for-job.ts";
-import { readConfig } from "../config.ts";
+import { readConfig, type BundleConfig } from "../config.ts";
 import { becomeAnchor } from "../anchor/become-anchor.ts";
 import { Conversation, type PauseNews, type Subject } from "../anchor/conversation.ts";
-import { makePlan, type CreateOrder, type Planned } from "../anchor/make-plan.ts";
+import { completePlan, planAtOnce, type CreateOrder, type Planned } from "../anchor/make-plan.ts";
 import { CANCELLED, NOT_RUN, statusAfter } from "../anchor/failures.ts";
 import type { ContainerPlace, ContainerState } from "../place.ts";
+import { makeEnd, tellStandIn } from "../stand-in/stand-in.ts";
 import { makeRemoteConfig } from "./remote-config.ts";
 import { letGoOfStreams } from "../anchor/streams.ts";
 
@@ -43,7 +44,10 @@ export interface RemoteAnchorOptions {
 
 export async function runRemoteAnchor(place: ContainerPlace, options: RemoteAnchorOptions): Promise<number> {
   const surroundings = becomeAnchor();
-  return shellCode(await new RemoteAnchor(place, options).run(makePlan(options.order, { ...options, surroundings, root: place.root })));
+  const anchor = new RemoteAnchor(place, options);
+  const code = shellCode(await anchor.run(options.order, planAtOnce(options.order, { ...options, surroundings, place })));
+  await anchor.sayEnd(code);
+  return code;
 }
 
 class RemoteAnchor implements Subject {
@@ -55,19 +59,24 @@ class RemoteAnchor implements Subject {
   /** Until srun has it. */
   #terminal: number | undefined;
   #outcome: ExitStatus = NOT_RUN;
+  /** Of a FIFO, to who stands for us; undefined when nobody does. */
+  #endFd: number | undefined;
+  readonly #place: ContainerPlace;
 
   constructor(place: ContainerPlace, { engine, creatorPid }: RemoteAnchorOptions) {
+    this.#place = place;
     this.#engine = engine;
     this.#staging = new AnchorStaging(place, new OrphanReaper());
     this.#talk = new Conversation(place, { creatorPid, subject: this });
   }
 
-  async run(planning: Promise<Planned>): Promise<ExitStatus> {
-    planning.catch(() => undefined); // it is awaited below
+  async run(order: CreateOrder, planned: () => Planned): Promise<ExitStatus> {
     using talk = this.#talk;
     await talk.taken();
     try {
-      this.#outcome = await this.#live(await planning);
+      const { plan, config } = planned();
+      if (plan.standIn !== null) this.#endFd = makeEnd(this.#place);
+      this.#outcome = await this.#live(await completePlan(plan, order), config);
     } catch (error) {
       await this.#staging.stageOut(); // create, when it has heard, waits for us only so long
       await talk.fail(error);
@@ -81,9 +90,15 @@ class RemoteAnchor implements Subject {
     return this.#outcome;
   }
 
-  async #live({ plan, config: own }: Planned): Promise<ExitStatus> {
+  /** The last thing of all. */
+  async sayEnd(code: number): Promise<void> {
+    if (this.#endFd !== undefined) await tellStandIn(this.#place, this.#endFd, code);
+  }
+
+  async #live(plan: AnchorPlan, own: BundleConfig): Promise<ExitStatus> {
     const talk = this.#talk;
     talk.plan = plan;
+    talk.prepareStart();
     await this.#staging.open(plan, { signal: talk.withdrawn });
     const queued = Promise.withResolvers<"queued">();
     const granted = this.#allocate(plan, () => queued.resolve("queued"));
