@@ -8,7 +8,7 @@ import type { JobRequest, SubmitContext } from "#job/request.ts";
 import { parseSalloc, SALLOC_ROWS } from "#options/salloc.ts";
 import { envFlag, type ParseContext } from "#options/site.ts";
 import { UsageError } from "#options/usage-error.ts";
-import { askedDevices, gresOf } from "./asked-devices.ts";
+import { gresOf, wishedDevices } from "./asked-devices.ts";
 import type { BundleConfig } from "../config.ts";
 
 /** SCRUN_NAME → salloc's option. Flags have no value. */
@@ -121,7 +121,7 @@ export function wishesOf(
 const DEVICE_OPTIONS = /^(gres|gpus|gpus-per-.*|tres-per-task)$/;
 
 function devicesOf(config: JsonObject): Wish[] {
-  const devices = askedDevices(config);
+  const devices = wishedDevices(config);
   const value = gresOf(devices);
   if (value === undefined) return [];
   return [{ option: "gres", value, source: `the container's device ${devices.map(({ name }) => name).join(", ")}` }];
