@@ -77,6 +77,8 @@ export class UserSite extends Site {
     // It is told the directory: processes that carry its name are the site's, and killed before this one.
     const overlay = '"lowerdir=/etc,upperdir=$dir/etc,workdir=$dir/etc.work"';
     const mountEtc = existsSync(join(this.dir, "etc")) ? `mkdir "$dir/etc.work" && mount -t overlay -o ${overlay} overlay /etc && ` : "";
+    // Rootless networks are made with it, and only root may open the host's.
+    const mountTun = existsSync("/dev/net/tun") ? 'mknod -m 666 "$dir/tun" c 10 200 && mount --bind "$dir/tun" /dev/net/tun && ' : "";
     // Nobody is in it any more when the site's processes are gone.
     const remove = `; find ${cgroup} -depth -type d -exec rmdir {} +`;
     // It ends with its standard input, and so with this process, whatever becomes of that.
@@ -88,7 +90,7 @@ export class UserSite extends Site {
         "private",
         "sh",
         "-c",
-        `read -r dir && ${PRIVATE} ${mountEtc} ${delegate} echo ready && cat${remove}`,
+        `read -r dir && ${PRIVATE} ${mountEtc} ${mountTun} ${delegate} echo ready && cat${remove}`,
       ],
       {
         stdin: "pipe",
