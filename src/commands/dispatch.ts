@@ -53,8 +53,11 @@ export async function runCommand(call: { readonly calledAs: string; readonly arg
   if (LINK_NAMES.includes(name)) return await run(name, takeEngine(call.argv));
   const [word = "", ...rest] = takeEngine(call.argv);
   if (lookUp(word) !== undefined) return await run(word, takeEngine(rest));
-  const { berth } = await import("./berth.ts");
-  return berth(call.argv);
+  try {
+    return (await import("./berth.ts")).berth(call.argv);
+  } catch (error) {
+    return printError("berth", error);
+  }
 }
 
 /** `--engine NAME`, before or behind the command's name, is BERTH_ENGINE for this call and for the jobs it makes. */

@@ -15,7 +15,7 @@ Makes podman or docker use scrun, so that each container is a job: writes their 
 host, and says why. Settings that are there stay, and a second call changes nothing.
   --user       your own configuration; the default, but for root
   --system     /etc, for everybody; root's default
-  --scrun PATH the link called scrun (berth link DIR makes it), when the one in PATH is not meant
+  --scrun PATH the program called scrun (berth link DIR makes it), when the one in PATH is not meant
   --dry-run    only show what would be written
   --force      replace a file of ours that was changed since
   --undo       put back what was there before`;

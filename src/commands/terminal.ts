@@ -2,8 +2,24 @@
 import { writeSync } from "node:fs";
 import { BerthError } from "#job/errors.ts";
 import { UsageError } from "#options/usage-error.ts";
+import { errnoWords } from "./errno.ts";
 
-/** Writes all of it, also into a full pipe. A reader that has gone ends the command quietly, as SIGPIPE would. */
+/** A full disk or the like behind standard output. The work may be done already: it is not the command's work that failed. */
+class OutputError extends Error {
+  /** The line that nobody has seen, when there was just one. */
+  readonly line: string | undefined;
+
+  constructor(cause: unknown, data: string | Uint8Array) {
+    super(`Cannot write the output: ${errnoWords(cause)}`, { cause });
+    const line = typeof data === "string" ? data.trimEnd() : "\n";
+    this.line = line.includes("\n") ? undefined : line;
+  }
+}
+
+/**
+ * Writes all of it, also into a full pipe. A reader that has gone ends the command quietly, as SIGPIPE would.
+ * @throws OutputError when the other end takes no more, of standard output and files only: of a full stderr there is nobody to tell
+ */
 export function writeAll(fd: 1 | 2, data: string | Uint8Array): void {
   let bytes = typeof data === "string" ? Buffer.from(data) : data;
   while (bytes.byteLength > 0) {
@@ -13,7 +29,10 @@ export function writeAll(fd: 1 | 2, data: string | Uint8Array): void {
       const { code } = error as NodeJS.ErrnoException;
       if (code === "EAGAIN") Atomics.wait(new Int32Array(new SharedArrayBuffer(4)), 0, 0, 5);
       else if (code === "EPIPE") process.exit(141);
-      else if (code !== "EINTR") throw error;
+      else if (code !== "EINTR") {
+        if (fd === 2) return;
+        throw new OutputError(error, data);
+      }
     }
   }
 }
@@ -48,6 +67,10 @@ export function printError(command: string, error: unknown, style: ErrorStyle = 
       ...(error.hint === undefined ? [] : [`${command}: ${error.hint}`]),
     );
     return style.exitStatus ?? errorExit();
+  }
+  if (error instanceof OutputError) {
+    complain(`${command}: error: ${error.message}`, ...(error.line === undefined ? [] : [`${command}: it was to say: ${error.line}`]));
+    return errorExit();
   }
   const text = error instanceof Error ? error.message : String(error);
   complain(`${command}: error: ${text}`, `${command}: this is a bug in Berth; BERTH_DEBUG=1 shows where`);

@@ -23,7 +23,7 @@ export interface LifecycleStep {
 
 export interface LifecycleOptions {
   /** Undefined: the runtime that Berth chooses. */
-  readonly confFile: string | undefined;
+  readonly confFile: string | null;
   readonly bundle: string;
   readonly stateDir: string;
   readonly signal: AbortSignal;
@@ -52,8 +52,7 @@ export async function checkLifecycle(options: LifecycleOptions): Promise<readonl
         groupId: ids.gid,
         workDir: "/",
         spoolRoot: join(dir, "spool"),
-        configDir: null,
-        confFile: options.confFile ?? null,
+        confFile: options.confFile,
         stateDir: options.stateDir,
         runtimeRoot: join(dir, "rt"),
         hasPty: false,

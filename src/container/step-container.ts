@@ -14,7 +14,7 @@ import type { StepKey } from "#job/id.ts";
 import type { ExitStatus } from "#job/outcome.ts";
 import { readBundle } from "./bundle.ts";
 import type { Environment } from "./environment.ts";
-import { findOciConf, readOciConf, type OciConf } from "./oci-conf.ts";
+import { readOciConf, type OciConf } from "./oci-conf.ts";
 import { OpenedStep } from "./opened-step.ts";
 import { chooseRuntime } from "./runtime-choice.ts";
 import type { Argv, RuntimeCalls, RuntimeState } from "./runtime-calls.ts";
@@ -35,10 +35,8 @@ export interface ContainerStep {
   readonly workDir: string;
   /** Parent of spool directories when ContainerPath is unset; exists, 0700. Each node gets a directory of its own in it. */
   readonly spoolRoot: string;
-  /** Where oci.conf may be. */
-  readonly configDir: string | null;
-  /** An oci.conf by name, instead of looking for one. */
-  readonly confFile?: string | null;
+  /** The oci.conf in force (findOciConf); without one Berth chooses the runtime. */
+  readonly confFile: string | null;
   /** Ours, 0700: what was found out about runtimes. */
   readonly stateDir: string;
   /** 0700: the runtime's `--root` when Berth chose the runtime. */
@@ -113,8 +111,7 @@ export type StartResult = { readonly kind: "started" } | { readonly kind: "faile
  * @throws BerthError BUNDLE_MISSING, BUNDLE_CONFIG, OCI_CONF_*, RUNTIME_MISSING, RUNTIME_REFUSED, SPOOL
  */
 export async function openStepContainer(step: ContainerStep, { signal }: { readonly signal: AbortSignal }): Promise<StepContainer> {
-  const confFile = step.confFile ?? (step.configDir === null ? undefined : findOciConf([step.configDir]));
-  const conf = confFile === undefined ? undefined : await readOciConf(confFile);
+  const conf = step.confFile === null ? undefined : await readOciConf(step.confFile);
   // An empty name is a bundle too, and one that does not exist.
   const bundle = conf?.ignoreFileConfigJson === true ? undefined : readBundle(step.bundle === "" ? "" : resolve(step.workDir, step.bundle));
   const runtime = conf === undefined ? await chooseRuntime(step.stateDir, { signal }) : undefined;

@@ -24,8 +24,9 @@ export function shortHostName(): string {
 }
 
 export function directories(env: Readonly<Record<string, string | undefined>> = process.env): Directories {
-  // Container engines start programs without HOME, in a user namespace where getpwuid(3) says root.
-  const home = env["HOME"] ?? ownAccount().home;
+  // Container engines start programs without HOME, in a user namespace where getpwuid(3) says root. An empty or relative one would be another
+  // place in every working directory.
+  const home = env["HOME"]?.startsWith("/") === true ? env["HOME"] : ownAccount().home;
   const base = (name: string, fallback: string) => {
     const value = env[name];
     return value?.startsWith("/") === true ? value : join(home, fallback);
@@ -69,11 +70,19 @@ export function ensurePrivateDir(path: string): string {
   try {
     mkdirSync(path, { recursive: true, mode: 0o700 });
   } catch (error) {
-    throw new BerthError("DIRECTORY", `Cannot make directory ${path}: ${(error as Error).message}`, { cause: error });
+    throw new BerthError("DIRECTORY", `Cannot make directory ${path}: ${(error as Error).message}`, {
+      hint: "Berth's records need a place that can be written: set XDG_STATE_HOME, and XDG_RUNTIME_DIR for its sockets, to one",
+      cause: error,
+    });
   }
   const stat = lstatSync(path);
   const uid = process.getuid?.() ?? 0;
-  if (!stat.isDirectory() || stat.uid !== uid || (stat.mode & 0o077) !== 0) {
+  if (stat.uid !== uid) {
+    throw new BerthError("DIRECTORY_UNSAFE", `${path} belongs to uid ${stat.uid}, not to ${uid}`, {
+      hint: "have it removed, or set XDG_STATE_HOME and XDG_RUNTIME_DIR to directories of your own",
+    });
+  }
+  if (!stat.isDirectory() || (stat.mode & 0o077) !== 0) {
     throw new BerthError("DIRECTORY_UNSAFE", `${path} is not a directory that only uid ${uid} can enter`, {
       hint: `remove it, or run: chmod 700 ${path}`,
     });

@@ -3,7 +3,6 @@ import { closeSync, constants, openSync, readFileSync, readlinkSync } from "node
 import { dlopen, ptr } from "bun:ffi";
 
 const CLONE_FS = 0x200;
-const CLONE_NEWPID = 0x20000000;
 
 /** Order matters: once in another mount namespace its own /proc names no process of ours. */
 const JOINED = ["net", "ipc", "uts", "mnt"] as const;
@@ -42,14 +41,6 @@ export function standInNamespacesOf(pid: number): void {
     closeSync(root);
     for (const fd of fds) closeSync(fd);
   }
-}
-
-/**
- * The next process that this thread starts is the first one of a pid namespace. From then on the thread can start no other threads, so that it
- * has to be nearly the last thing a process does. False where it is not allowed.
- */
-export function startPidNamespace(): boolean {
-  return libc().unshare(CLONE_NEWPID) === 0;
 }
 
 /** The ids that 0 has outside; undefined when we are not in a user namespace that maps it to something else. */

@@ -2,6 +2,7 @@
 import { afterEach, beforeEach, describe, expect, test } from "bun:test";
 import { existsSync, mkdirSync, readdirSync, readlinkSync, rmSync, writeFileSync } from "node:fs";
 import { join } from "node:path";
+import { connectFrames, parseJsonFrame } from "#platform/frames.ts";
 import { findResult } from "#step/journal.ts";
 import {
   accounted,
@@ -351,6 +352,30 @@ describe("the way there and back", () => {
       writeFileSync(site.path("go"), "");
       expect(await endsOf([id])).toEqual([`${id} FAILED 4:0`]);
       await expectNothingLeft();
+    },
+    LONG_MS,
+  );
+
+  test(
+    "a command of another version is told to restart the controller, and may: it answers status and stop",
+    async () => {
+      await site.run(["squeue", "-h"]);
+      const asOtherVersion = async (op: string): Promise<unknown> => {
+        const connection = await connectFrames(site.socket);
+        const { promise, resolve, reject } = Promise.withResolvers<unknown>();
+        connection.handle({
+          frame: (_type, payload) => resolve(parseJsonFrame(payload)),
+          closed: () => reject(new Error(`no answer to ${op}`)),
+        });
+        connection.sendJson({ id: 1, version: "0.0.1", op, args: { cancelJobs: false } });
+        return await promise;
+      };
+      expect(await asOtherVersion("nodes")).toMatchObject({
+        error: { code: "VERSION", hint: "run: berth daemon restart   (jobs that run go on)" },
+      });
+      expect(await asOtherVersion("status")).toMatchObject({ result: { pid: controllers()[0], liveJobs: 0 } });
+      expect(await asOtherVersion("stop")).toMatchObject({ id: 1, result: null });
+      await until("the controller to be gone", () => controllers().length === 0);
     },
     LONG_MS,
   );

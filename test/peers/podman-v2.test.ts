@@ -1,7 +1,7 @@
 // What rootless podman refuses on a host with hybrid cgroups, in a mount namespace with a plain v2 tree: pause, and limits, which make the job's size.
 import { afterAll, afterEach, beforeAll, describe, expect, test } from "bun:test";
 import { existsSync, writeFileSync } from "node:fs";
-import { kill, processesOf, until } from "../e2e/site.ts";
+import { isAnchor, kill, processesOf, until } from "../e2e/site.ts";
 import { havePeers } from "../peers.ts";
 import { IMAGE, PodmanSite } from "./podman.ts";
 import { ordinaryUser, within } from "./user-site.ts";
@@ -69,7 +69,7 @@ describe.skipIf(ordinaryUser === undefined || !havePeers("podman", "conmon", "ne
       const options = [`--cgroup-parent=${site.cgroup}`, "--name", "lost"];
       expect(await site.podman(["run", "-d", ...options, IMAGE, "sh", "-c", FOR_EVER])).toMatchObject({ status: 0 });
       expect(await site.podman(["pause", "lost"])).toMatchObject({ status: 0 });
-      const anchor = processesOf(site.dir).find(({ command }) => command.startsWith("scrun-anchor"));
+      const anchor = processesOf(site.dir).find(({ command }) => isAnchor(command));
       expect(anchor !== undefined && kill(anchor.pid)).toBe(true);
       await until("its job to go", async () => (await queued("lost")) === "");
       expect((await site.podman(["rm", "-f", "-t", "0", "lost"])).status).toBe(0);

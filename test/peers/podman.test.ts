@@ -1,7 +1,7 @@
 // What podman's users do, done by a real rootless podman through scrun: each container is a job, and podman cannot tell.
 import { afterAll, afterEach, beforeAll, describe, expect, test } from "bun:test";
 import { mkdirSync, readFileSync, writeFileSync } from "node:fs";
-import { kill, processesOf, until } from "../e2e/site.ts";
+import { isAnchor, kill, processesOf, until } from "../e2e/site.ts";
 import { canRunPodman, IMAGE, PodmanSite } from "./podman.ts";
 import { resizeTerminal } from "./terminal.ts";
 import { within } from "./user-site.ts";
@@ -177,7 +177,7 @@ describe.skipIf(!canRunPodman)("podman through scrun", () => {
     const name = `lost-${which}`;
     await startDetached(name);
     const standIn = Number((await site.podman(["inspect", name, "--format", "{{.State.Pid}}"])).stdout);
-    const anchor = processesOf(site.dir).find(({ command }) => command.startsWith("scrun-anchor"));
+    const anchor = processesOf(site.dir).find(({ command }) => isAnchor(command));
     expect(anchor?.pid).not.toBe(standIn);
     expect(kill(which === "anchor" ? (anchor?.pid ?? 0) : standIn)).toBe(true);
     await until("podman to see it", async () => (await state(name)) === "exited 137");

@@ -18,7 +18,7 @@ import { Controller } from "./controller.ts";
 import { DaemonPool } from "./daemon-pool.ts";
 import { enginePaths, type Paths } from "./paths.ts";
 import { Server } from "./server.ts";
-import { sweepSpool } from "./spool.ts";
+import { sweepSpools } from "./step-spools.ts";
 import { Store } from "./store.ts";
 
 export async function runController(): Promise<number> {
@@ -65,7 +65,7 @@ export async function runController(): Promise<number> {
     process.on(signal, () => void stop({ cancelJobs: false, by: process.getuid?.() ?? 0 }));
   process.on("SIGHUP", () => undefined);
   await controller.recover(isSameBoot(store));
-  sweepSpool(paths, controller.book.runningSteps());
+  sweepSpools(paths, controller.book.runningSteps());
   recovered.resolve();
   pool.fill();
   log("controller.ready", { liveJobs: controller.book.liveJobs });
@@ -105,7 +105,11 @@ function lockHolder(inode: number): string | undefined {
 function openLog(): (event: string, facts: Readonly<Record<string, unknown>>) => void {
   // Standard error is the log file (platform/start-controller.ts), or a terminal when somebody looks on.
   return (event, facts) => {
-    writeSync(2, `${new Date().toISOString()} ${event} ${JSON.stringify(facts)}\n`);
+    try {
+      writeSync(2, `${new Date().toISOString()} ${event} ${JSON.stringify(facts)}\n`);
+    } catch {
+      // A full disk, or nobody looks any more: jobs matter more than what is said of them.
+    }
   };
 }
 

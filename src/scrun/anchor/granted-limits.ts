@@ -6,7 +6,7 @@
 import { existsSync, readFileSync } from "node:fs";
 import { dirname, join } from "node:path";
 import { ExactNumber, isObject, openObject, type JsonObject } from "#container/json.ts";
-import type { OwnStep } from "#engine/engine.ts";
+import type { OwnStep } from "#engine/own-step.ts";
 import type { JobRequest } from "#job/request.ts";
 import { type CgroupFacts, type CgroupHost, findLimitPlace, type LimitPlace, thisHost } from "./cgroup-controllers.ts";
 

@@ -5,7 +5,7 @@
 import { closeSync, readFileSync } from "node:fs";
 import { join } from "node:path";
 import type { JsonObject } from "#container/json.ts";
-import type { OwnStep } from "#engine/engine.ts";
+import type { OwnStep } from "#engine/own-step.ts";
 import { parseWaitStatus, shellCode, type ExitStatus } from "#job/outcome.ts";
 import { runChild } from "#platform/child.ts";
 import type { ReapedChild } from "#platform/libc.ts";
@@ -20,7 +20,7 @@ import { addGrantedLimits, type Granted } from "./granted-limits.ts";
 import { findMemoryCgroup, peakMemoryKib, wasOutOfMemory, type MemoryCgroup } from "./memory-events.ts";
 import { lastError } from "../log.ts";
 import type { ContainerPlace } from "../place.ts";
-import { nameRealProcesses } from "./shared-namespaces.ts";
+import { nameRealProcesses } from "../shared-namespaces.ts";
 import { letGoOfStreams } from "./streams.ts";
 
 const SIGCONT = 18;
@@ -68,9 +68,9 @@ export class RuntimeContainer {
     return this.#init;
   }
 
-  /** Reads the configuration that `make` is going to need, while there is nothing else to do. @throws BerthError */
-  readAhead(plan: AnchorPlan): void {
-    this.#config = readConfig(plan.bundle, plan.configFile);
+  /** The configuration as it has been read already; `make` changes it. */
+  use(config: BundleConfig): void {
+    this.#config = config;
   }
 
   #takeConfig(plan: AnchorPlan): BundleConfig {

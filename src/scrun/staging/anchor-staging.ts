@@ -4,12 +4,12 @@
  */
 import { join } from "node:path";
 import { isObject, type JsonObject } from "#container/json.ts";
-import type { OwnStep } from "#engine/engine.ts";
+import type { OwnStep } from "#engine/own-step.ts";
 import { BerthError } from "#job/errors.ts";
 import { outsideIds } from "#platform/namespaces.ts";
 import { killAll, type OrphanReaper } from "#platform/orphans.ts";
 import { descendants } from "#platform/process-tree.ts";
-import type { AnchorPlan } from "../anchor-wire.ts";
+import type { AnchorPlan, JobPlan } from "../anchor-wire.ts";
 import { jobEnvironment } from "./job-environment.ts";
 import { Log, type LogFormat } from "../log.ts";
 import type { ContainerPlace } from "../place.ts";
@@ -35,7 +35,7 @@ export class AnchorStaging {
   }
 
   /** @throws BerthError SCRUN_LUA: no job is asked for then */
-  async open(plan: AnchorPlan, options: { readonly signal: AbortSignal }): Promise<void> {
+  async open(plan: JobPlan, options: { readonly signal: AbortSignal }): Promise<void> {
     if (plan.staging === null) return;
     const { openLuaStaging } = await import("./lua/lua-staging.ts");
     const { log } = plan;
