@@ -2,8 +2,6 @@
 import type { ScontrolSession } from "./scontrol-session.ts";
 import { printLines } from "./terminal.ts";
 
-export const ANY_JOB = { jobIds: null, userIds: null, states: null, names: null, partitions: null } as const;
-
 export function say(...lines: readonly string[]): number {
   printLines(lines);
   return 0;

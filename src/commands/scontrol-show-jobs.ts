@@ -8,9 +8,9 @@ import { sortAccountedSteps } from "#format/accounting-order.ts";
 import { nodesText } from "#format/nodes-text.ts";
 import { renderShowJobs, renderShowSteps } from "#format/scontrol.ts";
 import { longDuration, seconds, timeFormatter } from "#format/times.ts";
-import { isTargetJob, isTargetStep, targetText } from "./job-filter.ts";
+import { ANY_JOB, isTargetJob, isTargetStep, targetText } from "./job-filter.ts";
 import { printMachineOutput, timeFormat, UNTIL_ENDED } from "./query.ts";
-import { ANY_JOB, missing, say } from "./scontrol-answers.ts";
+import { missing, say } from "./scontrol-answers.ts";
 import type { ScontrolSession } from "./scontrol-session.ts";
 import { printLines } from "./terminal.ts";
 

@@ -12,7 +12,8 @@ import { sendSignal } from "#platform/process-tree.ts";
 import { spawnTask, type RunningProcess } from "#platform/spawn.ts";
 import { userName } from "#platform/users.ts";
 import { explain, type RuntimeCalls } from "./runtime-calls.ts";
-import { openStepContainer, type StepContainer } from "./step-container.ts";
+import { openStepContainer } from "./open-step-container.ts";
+import type { StepContainer } from "./step-container.ts";
 
 export interface LifecycleStep {
   /** As the guide names it: run, create, start, state, kill, delete. */

@@ -9,16 +9,11 @@
  * In the create and start flow (`flow` is "createStart") argv creates the container: run it with the task's stdio,
  * wait for its process, then call createdTask, startTask, and waitTask when no process can be waited for.
  */
-import { resolve } from "node:path";
 import type { StepKey } from "#job/id.ts";
 import type { ExitStatus } from "#job/outcome.ts";
-import { readBundle } from "./bundle.ts";
 import type { Environment } from "./environment.ts";
-import { readOciConf, type OciConf } from "./oci-conf.ts";
-import { OpenedStep } from "./opened-step.ts";
-import { chooseRuntime } from "./runtime-choice.ts";
+import type { OciConf } from "./oci-conf.ts";
 import type { Argv, RuntimeCalls, RuntimeState } from "./runtime-calls.ts";
-import { findDevices } from "./step-devices.ts";
 import type { BatchFiles } from "./task-config.ts";
 
 /** One step on one node. */
@@ -105,16 +100,3 @@ export interface StepContainer extends AsyncDisposable {
 }
 
 export type StartResult = { readonly kind: "started" } | { readonly kind: "failed"; readonly status: ExitStatus; readonly reason: string };
-
-/**
- * Reads oci.conf and bundle, or finds a runtime that works here, and makes the step's spool directory.
- * @throws BerthError BUNDLE_MISSING, BUNDLE_CONFIG, OCI_CONF_*, RUNTIME_MISSING, RUNTIME_REFUSED, SPOOL
- */
-export async function openStepContainer(step: ContainerStep, { signal }: { readonly signal: AbortSignal }): Promise<StepContainer> {
-  const conf = step.confFile === null ? undefined : await readOciConf(step.confFile);
-  // An empty name is a bundle too, and one that does not exist.
-  const bundle = conf?.ignoreFileConfigJson === true ? undefined : readBundle(step.bundle === "" ? "" : resolve(step.workDir, step.bundle));
-  const runtime = conf === undefined ? await chooseRuntime(step.stateDir, { signal }) : undefined;
-  signal.throwIfAborted();
-  return new OpenedStep(step, { conf, bundle, runtime, cdi: bundle === undefined ? null : findDevices(step) });
-}

@@ -7,22 +7,22 @@
  * `terminate` may come at any point and is idempotent; a hard one overtakes a gentle one. Each thing is in the
  * journal before anybody hears of it.
  */
-import { join } from "node:path";
 import { BerthError } from "#job/errors.ts";
 import { nowMs } from "#job/id.ts";
 import { localTime } from "#job/local-time.ts";
 import { EXIT_ZERO, exitPair, worseExit, type ExitPair } from "#job/outcome.ts";
 import { killAll, livingBelow, OrphanReaper } from "#platform/orphans.ts";
-import { findProcess, identify, isAlive, killTree, sendSignal, type ProcessIdentity } from "#platform/process-tree.ts";
-import { adoptProcess } from "./adopted-process.ts";
+import { identify, isAlive, killTree, sendSignal, type ProcessIdentity } from "#platform/process-tree.ts";
+import { adoptProcess, findUnwritten } from "./adopted-process.ts";
 import { Journal, readJournal, type JournalEntry, type StepResult, type TaskUsage, type TerminateReason } from "./journal.ts";
-import { openMpiStep, type MpiStep } from "./mpi.ts";
+import { openMpiStep } from "./mpi.ts";
+import type { MpiStep } from "./mpi-step.ts";
 import { PeakMemory } from "./peak-memory.ts";
-import { SCRIPT_FILE, type StepPlan } from "./plan.ts";
+import type { StepPlan } from "./plan.ts";
 import { StepContainers } from "./step-containers.ts";
 import { usageOfStep } from "./step-usage.ts";
 import { StreamOpener } from "./stdio.ts";
-import { expandForTask, placeOf, type TaskPlace } from "./task-place.ts";
+import { expandForTask, placeOf } from "./task-place.ts";
 import type { OutputStream, TaskHost } from "./task-host.ts";
 import { Task } from "./task.ts";
 import type { FromDaemon } from "./wire.ts";
@@ -152,7 +152,8 @@ export class RunningStep {
       else if (entry.kind === "terminating") this.#terminated = entry.reason;
     }
     for (const task of this.#tasks) {
-      const process = task.isAdopted ? undefined : this.#findUnwritten(task.place);
+      const wasLaunched = this.#past.some((entry) => entry.kind === "launching" && entry.task === task.place.rank);
+      const process = task.isAdopted || !wasLaunched ? undefined : findUnwritten(task.place, this.#spoolDir);
       if (process === undefined) continue;
       this.#journal.append({ kind: "started", task: task.place.rank, process });
       task.adopt(adoptProcess(process, this.#spoolDir));
@@ -163,18 +164,6 @@ export class RunningStep {
     if (this.#terminated === null) return;
     for (const task of this.#tasks) if (!task.isAdopted) task.adoptEnded({ kind: "signaled", signal: SIGTERM, coreDumped: false });
     this.#stopTasks(); // the daemon before us may have died before it could, or we were told early
-  }
-
-  /** The process of a task whose daemon was killed between making it and writing it down. */
-  #findUnwritten({ rank, localId }: TaskPlace): ProcessIdentity | undefined {
-    if (!this.#past.some((entry) => entry.kind === "launching" && entry.task === rank)) return undefined;
-    const spool = this.#spoolDir;
-    return findProcess({
-      // A batch script's own path, or the task's configuration that the runtime was given.
-      argument: (text) =>
-        text === join(spool, SCRIPT_FILE) || (text.includes(`${spool}/`) && new RegExp(`/task-${localId}(?![0-9])`).test(text)),
-      openFile: (path) => path.startsWith(join(spool, `${rank}.`)), // its streams
-    });
   }
 
   /** Where the tasks are, for an srun that attaches again. */

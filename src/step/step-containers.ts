@@ -1,7 +1,8 @@
 /** The containers of a step, one a node: several nodes of one step may be this host. None when the step has no bundle. */
 import { join, resolve } from "node:path";
 import { findOciConf } from "#container/oci-conf.ts";
-import { openStepContainer, type ContainerStep, type StepContainer } from "#container/step-container.ts";
+import { openStepContainer } from "#container/open-step-container.ts";
+import type { ContainerStep, StepContainer } from "#container/step-container.ts";
 import { SCRIPT_FILE, type StepPlan } from "./plan.ts";
 import { expandForTask } from "./task-place.ts";
 

@@ -2,7 +2,7 @@
 import type { StepContainer } from "#container/step-container.ts";
 import type { ReapedChild } from "#platform/libc.ts";
 import type { ProcessIdentity } from "#platform/process-tree.ts";
-import type { MpiStep } from "./mpi.ts";
+import type { MpiStep } from "./mpi-step.ts";
 import type { StepPlan } from "./plan.ts";
 import type { StreamOpener } from "./stdio.ts";
 

@@ -10,7 +10,7 @@ import { spawnTask } from "#platform/spawn.ts";
 import type { ProcessIdentity } from "#platform/process-tree.ts";
 import { startCreated, type TaskLife } from "./created-container.ts";
 import { errnoText, execFailure, findCommand } from "./command.ts";
-import type { MpiTask } from "./mpi.ts";
+import type { MpiTask } from "./mpi-step.ts";
 import { epilogsOf, prologsOf } from "./plan.ts";
 import type { TaskHost } from "./task-host.ts";
 import type { TaskPlace } from "./task-place.ts";

@@ -28,31 +28,45 @@ class Moved extends ConnectionLost {}
 /** Its lock goes with it. */
 const MOVE_MS = 60;
 
-/** Operations that may be repeated when nobody knows whether they were done. */
-const REPEATABLE: ReadonlySet<Operation> = new Set<Operation>([
-  "info",
-  "submit",
-  "resumeAllocation",
-  "releaseAllocation",
-  "detachAllocation",
-  "findAllocation",
-  "ownStepReady",
-  "tryJob",
-  "cancel",
-  "cancelEach",
-  "hold",
-  "release",
-  "jobs",
-  "steps",
-  "processes",
-  "nodes",
-  "partitions",
-  "config",
-  "accounting",
-  "batchScript",
-  "waitForEnd",
-  "status",
-]);
+/** Whether an operation may be repeated when nobody knows whether it was done. */
+const IS_REPEATABLE: Readonly<Record<Operation, boolean>> = {
+  info: true,
+  submit: true, // it has a token
+  allocate: false, // its holder repeats it (held-allocation.ts)
+  resumeAllocation: true,
+  releaseAllocation: true,
+  detachAllocation: true,
+  findAllocation: true,
+  createStep: false,
+  measureSteps: true,
+  findStep: true,
+  createOwnStep: false,
+  ownStepReady: true,
+  tryJob: true,
+  cancel: true,
+  cancelEach: true,
+  signal: false,
+  hold: true,
+  release: true,
+  notify: false,
+  requeue: false,
+  suspend: false,
+  resume: false,
+  update: false,
+  updateNodes: false,
+  updatePartition: false,
+  jobs: true,
+  steps: true,
+  processes: true,
+  nodes: true,
+  partitions: true,
+  config: true,
+  accounting: true,
+  batchScript: true,
+  waitForEnd: true,
+  status: true,
+  stop: false,
+};
 const ATTEMPTS = 5;
 
 export class ControllerCalls implements Disposable {
@@ -125,7 +139,7 @@ export class ControllerCalls implements Disposable {
       try {
         return await this.callOnce(op, args, options);
       } catch (error) {
-        const isHarmless = error instanceof Moved || REPEATABLE.has(op);
+        const isHarmless = error instanceof Moved || IS_REPEATABLE[op];
         if (!(error instanceof ConnectionLost) || !isHarmless || attempt === ATTEMPTS) {
           throw error instanceof ConnectionLost ? slurmError("CONTROLLER_DOWN", { cause: error }) : error;
         }

@@ -1,7 +1,7 @@
 /** Finding the site's own Slurm programs: the ones in PATH that are not links to Berth. */
-import { realpathSync } from "node:fs";
+import { accessSync, constants, realpathSync } from "node:fs";
+import { join } from "node:path";
 import { BerthError } from "#job/errors.ts";
-import { programsNamed } from "#platform/find-program.ts";
 import { asRealUser } from "#platform/users.ts";
 
 /** Where sites put Slurm when it is in nobody's PATH. */
@@ -18,7 +18,16 @@ const USUAL_DIRS = [
 /** The site's own `name`; undefined when only Berth's link, or nothing, is there. */
 export function findSiteProgram(name: string, path: string = process.env["PATH"] ?? ""): string | undefined {
   const own = realpathOf(process.execPath);
-  for (const program of programsNamed(name, [path, ...USUAL_DIRS].join(":"))) if (realpathOf(program) !== own) return program;
+  for (const dir of [...path.split(":"), ...USUAL_DIRS]) {
+    if (!dir.startsWith("/")) continue;
+    const candidate = join(dir, name);
+    try {
+      accessSync(candidate, constants.X_OK);
+    } catch {
+      continue;
+    }
+    if (realpathOf(candidate) !== own) return candidate;
+  }
   return undefined;
 }
 

@@ -10,7 +10,8 @@
 import { findOciConf } from "#container/oci-conf.ts";
 import { readFileSync, readlinkSync, statSync, writeFileSync } from "node:fs";
 import { dirname, join } from "node:path";
-import { openStepContainer, type ContainerStep, type PreparedTask, type StepContainer } from "#container/step-container.ts";
+import { openStepContainer } from "#container/open-step-container.ts";
+import type { ContainerStep, PreparedTask, StepContainer } from "#container/step-container.ts";
 import { BerthError } from "#job/errors.ts";
 import { shellCode, type ExitStatus } from "#job/outcome.ts";
 import { directories, shortHostName, SITE_CONFIG_DIR } from "#platform/directories.ts";
