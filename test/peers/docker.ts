@@ -79,7 +79,6 @@ export class DockerSite extends UserSite {
       "ip-masq": false,
       "userland-proxy": false,
       "storage-driver": "vfs",
-      "data-root": join(this.dir, "d"),
       "default-runtime": "scrun",
       "shutdown-timeout": 5,
       runtimes: { scrun: { path: scrun }, plain: { path: "/usr/sbin/runc" } },
@@ -90,6 +89,8 @@ export class DockerSite extends UserSite {
     const name = basename(this.dir);
     return {
       hosts: [`unix://${this.#socket}`],
+      // A rootless daemon's stays where docker has it, below HOME.
+      "data-root": join(this.dir, "d"),
       "exec-root": join(this.dir, "x"),
       pidfile: join(this.dir, "docker.pid"),
       "exec-opts": ["native.cgroupdriver=cgroupfs"],

@@ -71,7 +71,7 @@ export function planPodman(host: Host, { config, plainConfig, exists }: Places):
   const dirs = plainConfig === undefined ? [config] : [config, plainConfig];
   const files: PlannedFile[] = dirs.map((dir) => ({ kind: "own", path: join(dir, "containers/containers.conf.d/50-berth.conf"), text }));
   const storage = join(config, "containers/storage.conf");
-  const notes: string[] = [];
+  const notes: string[] = sessionNotes(host);
   if (host.networkStore === undefined)
     notes.push(`${storage} is not needed: podman finds the storage driver for a local file system itself`);
   else if (host.hasStore) notes.push(`${storage} is left alone: there are images already, and another driver would not see them`);
@@ -84,6 +84,10 @@ export function planPodman(host: Host, { config, plainConfig, exists }: Places):
     files.push({ kind: "own", path: storage, text: writeToml(command, own) });
   }
   return { files, notes: [...notes, "Try it: podman run --rm IMAGE printenv SLURM_JOB_ID"] };
+}
+
+function sessionNotes({ endsWithSession }: Host): string[] {
+  return endsWithSession ? ["Containers end with your last session on this host, unless you say: loginctl enable-linger"] : [];
 }
 
 export function planDocker(host: Host, { config, isSystem }: Places): Plan {
@@ -104,7 +108,7 @@ export function planDocker(host: Host, { config, isSystem }: Places): Plan {
     );
   }
   const files: PlannedFile[] = [{ kind: "json", path: join(config, "docker/daemon.json"), settings }];
-  const notes: string[] = [];
+  const notes: string[] = sessionNotes(host);
   if (usesHostNetwork) {
     const reason = host.hasSlirp
       ? "The host's network: in one of its own, the daemon's scrun does not reach the controller."
