@@ -26,7 +26,7 @@ const WALLS: Readonly<Record<string, readonly string[]>> = {
   "scrun/commands": ["scrun", "scrun/request", "scrun/staging", "scrun/stand-in", "scrun/launcher", ...SCRUN_GROUND],
   "scrun/request": ["scrun", ...SCRUN_GROUND],
   "scrun/anchor": ["scrun", "scrun/request", "scrun/staging", "scrun/stand-in", "scrun/launcher", ...SCRUN_GROUND],
-  "scrun/remote": ["scrun", "scrun/anchor", "scrun/staging", ...SCRUN_GROUND],
+  "scrun/remote": ["scrun", "scrun/anchor", "scrun/staging", "scrun/stand-in", ...SCRUN_GROUND],
   "scrun/staging": ["scrun", ...SCRUN_GROUND],
   "scrun/stand-in": ["scrun", "platform", "job"],
   "scrun/launcher": ["scrun", "platform"],

@@ -67,7 +67,7 @@ function write(call: Call): number {
   const config = configDir(isSystem);
   const plainConfig = isSystem ? config : join(homeDir(), ".config");
   const exists = (path: string) => existsSync(path) && !isOurs(call, path);
-  const places = { config, isSystem, exists, ...(plainConfig === config ? {} : { plainConfig }) };
+  const places = { config, isSystem, exists, path: process.env["PATH"] ?? "", ...(plainConfig === config ? {} : { plainConfig }) };
   const plan = engine === "podman" ? planPodman(host, places) : planDocker(host, places);
   if (call.isDry) {
     printLines([...plan.files.flatMap((file) => [`--- ${file.path}`, contentsOf(file).trimEnd(), ""]), ...explain(plan)]);

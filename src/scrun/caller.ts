@@ -7,8 +7,9 @@ export function isCalledByEngine(pid: number): boolean {
   return /^(conmon|containerd-shim)/.test(nameOf(parentOf(pid)));
 }
 
-export function isCalledByContainerd(): boolean {
-  return nameOf(process.ppid).startsWith("containerd-shim");
+/** @param pid of a command of scrun */
+export function isCalledByContainerd(pid = process.pid): boolean {
+  return nameOf(parentOf(pid)).startsWith("containerd-shim");
 }
 
 /** Those that engines hand on, which are few. */

@@ -1,7 +1,7 @@
 // Containers whose jobs have to wait for longer than `start` does: podman has them as running ones, answers, and can withdraw them.
 import { afterAll, afterEach, beforeAll, beforeEach, describe, expect, test } from "bun:test";
-import { mkdirSync, rmSync, writeFileSync } from "node:fs";
-import { until } from "../e2e/site.ts";
+import { existsSync, mkdirSync, readFileSync, readlinkSync, rmSync, writeFileSync } from "node:fs";
+import { kill, processesOf, until } from "../e2e/site.ts";
 import { canRunPodman, IMAGE, PodmanSite } from "./podman.ts";
 import { within } from "./user-site.ts";
 
@@ -54,6 +54,55 @@ describe.skipIf(!canRunPodman)("podman and a long queue", () => {
     expect(await state("patient")).toBe("exited 5");
     expect((await site.podman(["logs", "patient"])).stdout).toBe("ran in 1\n");
     expect(await site.job("patient")).toBe("FAILED 5:0");
+  });
+
+  test.each([
+    ["a pid namespace of its own", []],
+    ["the host's pid namespace", ["--pid=host"]],
+  ])(
+    "cp, top, what is found by the pid: the container's and never the host's, before and after the grant, with %s",
+    async (_title, options) => {
+      const script = "echo up; trap 'exit 4' TERM; while :; do sleep 0.05; done";
+      const words = ["--tmpfs", "/tmp", "--hostname", "elsewhere", ...options, "--name", "looked-at", IMAGE, "sh", "-c", script];
+      expect(await site.podman(["run", "-d", ...SOON, ...words])).toMatchObject({ status: 0 });
+      const file = site.path("file");
+      writeFileSync(file, "from outside");
+      const copyOut = async () => {
+        expect(await site.podman(["cp", "looked-at:/etc/group", site.path("group")])).toMatchObject({ status: 0, stderr: "" });
+        expect(readFileSync(site.path("group"), "utf8")).toContain("me:x:1000:"); // the image's
+      };
+      await copyOut();
+      expect((await site.podman(["cp", file, `looked-at:${site.path("copied")}`])).status).toBe(125); // no such directory in there
+      expect(existsSync(site.path("copied"))).toBe(false);
+      expect(await site.podman(["cp", file, "looked-at:/etc/early"])).toMatchObject({ status: 0, stderr: "" });
+      expect((await site.podman(["top", "looked-at"])).stdout.trim().split("\n")).toHaveLength(1); // nothing runs
+      makeRoom();
+      await until("it to be up", async () => (await site.podman(["logs", "looked-at"])).stdout === "up\n");
+      await copyOut();
+      expect(await site.podman(["cp", file, "looked-at:/tmp/late"])).toMatchObject({ status: 0, stderr: "" });
+      expect((await site.podman(["exec", "looked-at", "cat", "/etc/early", "/tmp/late"])).stdout).toBe("from outsidefrom outside");
+      const pid = (await site.podman(["inspect", "looked-at", "--format", "{{.State.Pid}}"])).stdout.trim();
+      const namespaces = ["uts", "ipc", "mnt"];
+      const inside = namespaces.map((name) => `readlink /proc/self/ns/${name}`).join("; ");
+      const outside = namespaces.map((name) => readlinkSync(`/proc/${pid}/ns/${name}`));
+      expect((await site.podman(["exec", "looked-at", "sh", "-c", inside])).stdout.trim().split("\n")).toEqual(outside);
+      expect(await site.podman(["stop", "-t", "10", "looked-at"])).toMatchObject({ status: 0 });
+      expect(await state("looked-at")).toBe("exited 4");
+    },
+  );
+
+  test.each(["anchor", "stand-in"])("kill -9 of the %s: podman sees 137, the job is withdrawn, nothing is left", async (which) => {
+    await runDetached("lost", "true");
+    const standIn = Number((await site.podman(["inspect", "lost", "--format", "{{.State.Pid}}"])).stdout);
+    const anchor = processesOf(site.dir).find(({ command }) => / scrun anchor /.test(command));
+    expect(anchor?.pid).not.toBe(standIn);
+    expect(kill(which === "anchor" ? (anchor?.pid ?? 0) : standIn)).toBe(true);
+    await until("podman to see it", async () => (await state("lost")) === "exited 137");
+    await until("its job to go", async () => (await queued("lost")) === "");
+    expect((await site.podman(["rm", "lost"])).status).toBe(0);
+    makeRoom();
+    await until("the filler's end", async () => (await queued("filler")) === "");
+    await site.nothingLeft();
   });
 
   test.each([

@@ -57,6 +57,29 @@ describe.skipIf(ordinaryUser === undefined || !havePeers("podman", "conmon", "ne
       await until("its job to go", async () => (await queued("paused")) === "");
     });
 
+    test("a container whose job had to wait: its cgroup is what podman finds by its pid", async () => {
+      await site.sbatch("#!/bin/sh\nwhile [ ! -e go ]; do sleep 0.05; done\n", "--exclusive", "-J", "filler");
+      try {
+        await until("the machine to be full", async () => (await queued("filler")) === "RUNNING");
+        const options = [`--cgroup-parent=${site.cgroup}`, "-e", "SCRUN_START_WAIT=0", "--name", "waits"];
+        expect(await site.podman(["run", "-d", ...options, IMAGE, "sh", "-c", FOR_EVER])).toMatchObject({ status: 0 });
+        const cgroup = async () => {
+          const { stdout: pid } = await site.podman(["inspect", "waits", "--format", "{{.State.Pid}}"]);
+          return (await site.run(["/bin/sh", "-c", `sed -n 's/^0:://p' /proc/${pid.trim()}/cgroup`])).stdout.trim();
+        };
+        expect(await cgroup()).not.toContain("/libpod-");
+        writeFileSync(site.path("go"), "");
+        await until("its cgroup", async () => (await cgroup()).startsWith(`${site.cgroup}/libpod-`));
+        await until("it to be up", async () => (await site.podman(["logs", "waits"])).stdout === "up\n");
+        expect((await site.podman(["stats", "--no-stream", "--format", "{{.Name}}", "waits"])).stdout).toBe("waits\n");
+        expect((await site.podman(["stop", "-t", "10", "waits"])).status).toBe(0);
+        expect((await site.podman(["inspect", "waits", "--format", "{{.State.ExitCode}}"])).stdout).toBe("4\n");
+      } finally {
+        writeFileSync(site.path("go"), "");
+      }
+      await until("the filler's end", async () => (await queued("filler")) === "");
+    });
+
     test("scancel ends a container that is paused", async () => {
       const options = [`--cgroup-parent=${site.cgroup}`, "--name", "halted"];
       expect(await site.podman(["run", "-d", ...options, IMAGE, "sh", "-c", FOR_EVER])).toMatchObject({ status: 0 });

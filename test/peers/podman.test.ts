@@ -133,7 +133,7 @@ describe.skipIf(!canRunPodman)("podman through scrun", () => {
     const waiting = site.startPodman(["wait", "killed"]);
     expect((await site.podman(["kill", "-s", "KILL", "killed"])).status).toBe(0);
     expect(await waiting.outcome).toMatchObject({ status: 0, stdout: "137\n" });
-    expect(await state("killed")).toBe("exited 137");
+    await until("podman to clean up", async () => (await state("killed")) === "exited 137");
     expect(await site.job("killed")).toBe("FAILED 0:9");
     await site.podman(["rm", "killed"]);
   });

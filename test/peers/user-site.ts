@@ -13,7 +13,9 @@ export interface OrdinaryUser {
 }
 
 const NAME = process.env["BERTH_TEST_USER"] ?? "berthci";
-const PRIVATE = "umount -R /sys/fs/cgroup; mount -t cgroup2 none /sys/fs/cgroup && mount --make-rshared / &&";
+/** Its /dev/net/tun is for everybody, as udev makes it: rootless engines have networks by it. */
+const TUN = "mkdir -p /dev/net && mount -t tmpfs none /dev/net && mknod -m 666 /dev/net/tun c 10 200";
+const PRIVATE = `umount -R /sys/fs/cgroup; mount -t cgroup2 none /sys/fs/cgroup && ${TUN} && mount --make-rshared / &&`;
 
 /** Undefined where such a site cannot be had; it has been said why. */
 export const ordinaryUser = findUser();
@@ -77,8 +79,6 @@ export class UserSite extends Site {
     // It is told the directory: processes that carry its name are the site's, and killed before this one.
     const overlay = '"lowerdir=/etc,upperdir=$dir/etc,workdir=$dir/etc.work"';
     const mountEtc = existsSync(join(this.dir, "etc")) ? `mkdir "$dir/etc.work" && mount -t overlay -o ${overlay} overlay /etc && ` : "";
-    // Rootless networks are made with it, and only root may open the host's.
-    const mountTun = existsSync("/dev/net/tun") ? 'mknod -m 666 "$dir/tun" c 10 200 && mount --bind "$dir/tun" /dev/net/tun && ' : "";
     // Nobody is in it any more when the site's processes are gone.
     const remove = `; find ${cgroup} -depth -type d -exec rmdir {} +`;
     // It ends with its standard input, and so with this process, whatever becomes of that.
@@ -90,7 +90,7 @@ export class UserSite extends Site {
         "private",
         "sh",
         "-c",
-        `read -r dir && ${PRIVATE} ${mountEtc} ${mountTun} ${delegate} echo ready && cat${remove}`,
+        `read -r dir && ${PRIVATE} ${mountEtc} ${delegate} echo ready && cat${remove}`,
       ],
       {
         stdin: "pipe",

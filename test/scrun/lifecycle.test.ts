@@ -106,6 +106,15 @@ describe.skipIf(!havePeers("runc", "busybox"))(`scrun and runc, as uid ${process
       ["-h", "-s", `${jobId}.0`],
     ])
       expect((await site.run(["squeue", ...words, "-O", "ContainerID"])).stdout.trim()).toBe("c1");
+    for (const words of [
+      ["scontrol", "show", "step", `${jobId}.0`, "--json"],
+      ["squeue", "-s", "--json"],
+    ]) {
+      const shownJson = JSON.parse((await site.run(words)).stdout) as { steps: { step: unknown }[] };
+      expect(shownJson.steps.map(({ step }) => step)).toMatchObject([
+        { container_id: "c1", container_annotations: { "test.note": "kept" } },
+      ]);
+    }
     await site.scrun(["kill", "c1", "KILL"]);
     await site.untilOver(created["jobId"]);
     expect(await site.accounted(created["jobId"])).toEqual([

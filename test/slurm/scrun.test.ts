@@ -354,6 +354,9 @@ describe.skipIf(site === undefined)("scrun on a cluster", () => {
           );
           expect([onTerminal.code, onTerminal.stdout]).toEqual([5, expect.stringContaining("33 99") as unknown as string]);
         }
+        // By the pid that podman knows there is nothing to be found of this host.
+        expect((await podman("cp", "p:/etc/passwd", join(on.dir, "copied"))).code).toBe(125);
+        expect((await podman("top", "p")).stdout.trim().split("\n")).toHaveLength(1);
         expect((await podman("stop", "-t", "20", "p")).code).toBe(0);
         expect((await podman("inspect", "p", "--format", "{{.State.Status}} {{.State.ExitCode}}")).stdout).toBe("exited 4\n");
         expect((await podman("logs", "p")).stdout).toBe("up\ntold\n");

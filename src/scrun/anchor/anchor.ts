@@ -30,6 +30,7 @@ import { completePlan, planAtOnce, type CreateOrder, type Planned } from "./make
 import type { ContainerPlace, ContainerState } from "../place.ts";
 import { RuntimeContainer } from "./runtime-container.ts";
 import { markOver } from "../launcher/quick-start.ts";
+import { bringIn } from "../stand-in/early.ts";
 import { makeEnd, tellStandIn } from "../stand-in/stand-in.ts";
 import { printOnTerminalOf } from "./terminal.ts";
 
@@ -85,7 +86,7 @@ class Anchor implements Subject {
     this.#container = new RuntimeContainer(place, { reaper: this.#reaper, preserved: fdsOf(options.order) });
     this.#talk = new Conversation(place, { creatorPid: options.creatorPid, subject: this });
     this.#order = options.order;
-    this.#planned = planAtOnce(options.order, { ...options, root: place.root });
+    this.#planned = planAtOnce(options.order, { ...options, place });
   }
 
   async run(): Promise<ExitStatus> {
@@ -125,10 +126,10 @@ class Anchor implements Subject {
     const plan = await this.#prepare(wanted, granted);
     container.use(config);
     if ((await Promise.race([granted, queued.promise])) === "queued") {
-      // The terminal has to be there when create ends, so that the container cannot wait for its job. Staging has to: so create waits.
-      const isMadeFirst = plan.hasTerminal && plan.staging === null;
+      // What has to be there when create ends cannot wait for its job. Staging has to: so create waits.
+      const isMadeFirst = hasToBeMade(plan) && plan.staging === null;
       if (isMadeFirst) await this.#makeQueued(plan);
-      if (isMadeFirst || !plan.hasTerminal) talk.created();
+      if (isMadeFirst || !hasToBeMade(plan)) talk.created();
       await granted;
     }
     const step = await this.#openStep(plan);
@@ -137,6 +138,7 @@ class Anchor implements Subject {
       const staged = await this.#stageIn(plan, step);
       await followOthers(plan.follows, { root: this.#place.root, talk });
       await this.#makeContainer(staged, step.environment);
+      if (talk.hasEarlyStandIn && this.#endFd !== undefined && container.init !== undefined) bringIn(this.#endFd, container.init.pid);
     }
     await step.ready;
     if (container.init !== undefined) step.started(container.init);
@@ -193,10 +195,10 @@ class Anchor implements Subject {
     );
   }
 
-  /** With a terminal create has to wait for the whole of it. */
+  /** Where the container has to be there when create ends, that has to wait for the whole of it. */
   async #stageIn(plan: AnchorPlan, step: OwnStep): Promise<AnchorPlan> {
     const talk = this.#talk;
-    const onLong = () => (plan.hasTerminal ? undefined : talk.created());
+    const onLong = () => (hasToBeMade(plan) ? undefined : talk.created());
     return await stageInWhileTold(plan, step, { staging: this.#staging, talk, onLong });
   }
 
@@ -219,7 +221,7 @@ class Anchor implements Subject {
   async #makeContainer(plan: AnchorPlan, environment: Readonly<Record<string, string>>): Promise<void> {
     const adapt = this.#staging.adaptMappings.bind(this.#staging);
     const granted = grantedOf(plan.request, this.#step);
-    await this.#container.make(plan, { environment, gres: this.#step?.gres ?? {}, granted, adapt });
+    await this.#container.make(plan, { environment, gres: this.#step?.gres ?? {}, granted, network: this.#talk.network, adapt });
   }
 
   async #start(): Promise<void> {
@@ -349,6 +351,11 @@ class Anchor implements Subject {
 /** For the container, beside 0, 1 and 2. */
 function fdsOf({ given }: CreateOrder): number[] {
   return Array.from({ length: preservedFds(given) }, (_, index) => 3 + index);
+}
+
+/** create has to give the engine a terminal, or a network namespace that comes with the container only. */
+function hasToBeMade({ hasTerminal, network }: AnchorPlan): boolean {
+  return hasTerminal || network === "withContainer";
 }
 
 /** What is known of a job that waits. */

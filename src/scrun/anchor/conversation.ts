@@ -14,6 +14,7 @@ import type { JsonObject } from "#container/json.ts";
 import { BerthError } from "#job/errors.ts";
 import type { JobId } from "#job/id.ts";
 import { listenFrames, parseJsonFrame, type FrameConnection } from "#platform/frames.ts";
+import { makeNetworkNamespace } from "#platform/namespaces.ts";
 import { identify, isAlive, type ProcessIdentity } from "#platform/process-tree.ts";
 import type { ContainerStatus, FromAnchor, JobPlan, ToAnchor } from "../anchor-wire.ts";
 import { failureOf } from "./failures.ts";
@@ -74,7 +75,9 @@ export class Conversation implements Disposable {
   readonly #createdAt = new Date().toISOString();
   #creator: FrameConnection | undefined;
   #plan: JobPlan | undefined;
+  #network: string | undefined;
   #isTaken = false;
+  #hasEarlyStandIn = false;
   /** Who asked for the start was sent the long way. */
   #isOwedStart = false;
   #quick: QuickStart | undefined;
@@ -273,8 +276,9 @@ export class Conversation implements Disposable {
     }
   }
 
-  /** Every command finds the container from here on. */
+  /** Every command finds the container from here on. @throws BerthError NAMESPACE */
   created(): void {
+    if (this.#plan?.network != null && this.#subject.initPid === undefined) this.#network = makeNetwork();
     this.status = "created";
     this.record();
     if (this.#creator !== undefined) this.#sayCreated(this.#creator);
@@ -287,7 +291,19 @@ export class Conversation implements Disposable {
   }
 
   #sayCreated(creator: FrameConnection): void {
-    say(creator, { event: "created", initPid: this.#subject.initPid ?? null, standIn: this.#plan?.standIn ?? null });
+    const initPid = this.#subject.initPid ?? null;
+    this.#hasEarlyStandIn = initPid === null && this.#plan?.standIn != null;
+    say(creator, { event: "created", initPid, standIn: this.#plan?.standIn ?? null, network: this.#network ?? null });
+  }
+
+  /** The network namespace that an engine was told of before there was a container (WaitingNetwork). */
+  get network(): string | undefined {
+    return this.#network;
+  }
+
+  /** create has been told that there is no container yet (stand-in/early.ts). */
+  get hasEarlyStandIn(): boolean {
+    return this.#hasEarlyStandIn;
   }
 
   record(): void {
@@ -343,6 +359,13 @@ export class Conversation implements Disposable {
 
 function say(connection: FrameConnection, message: FromAnchor): void {
   connection.sendJson(message);
+}
+
+/** Open as long as we live. */
+function makeNetwork(): string {
+  const fd = makeNetworkNamespace();
+  if (fd === undefined) throw new BerthError("NAMESPACE", "Cannot make a network namespace for a container whose job waits: not permitted");
+  return `/proc/${process.pid}/fd/${fd}`;
 }
 
 function failed(message: string): FromAnchor {

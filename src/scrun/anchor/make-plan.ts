@@ -7,8 +7,8 @@ import { resolve } from "node:path";
 import { BerthError } from "#job/errors.ts";
 import { nowMs, parseJobId } from "#job/id.ts";
 import type { JobRequest, SubmitContext } from "#job/request.ts";
-import type { AnchorPlan, JobPlan } from "../anchor-wire.ts";
-import { callersVariables, isCalledByEngine } from "../caller.ts";
+import type { AnchorPlan, JobPlan, WaitingNetwork } from "../anchor-wire.ts";
+import { callersVariables, isCalledByContainerd, isCalledByEngine } from "../caller.ts";
 import { has, lastValue, preservedFds, type Given } from "../command-line.ts";
 import { readConfig, type BundleConfig } from "../config.ts";
 import { jobRequestOf } from "../request/job-request.ts";
@@ -41,7 +41,7 @@ export interface Planned {
 }
 
 export interface Circumstances {
-  readonly root: string;
+  readonly place: ContainerPlace;
   readonly creatorPid: number;
   readonly surroundings: Surroundings;
 }
@@ -58,7 +58,7 @@ export function planAtOnce(order: CreateOrder, circumstances: Circumstances): ()
   }
 }
 
-function makePlan(order: CreateOrder, { root, creatorPid, surroundings }: Circumstances): Planned {
+function makePlan(order: CreateOrder, { place, creatorPid, surroundings }: Circumstances): Planned {
   const { id, given } = order;
   const bundle = resolve(surroundings.cwd, lastValue(given, "bundle") || ".");
   const configFile = lastValue(given, "config");
@@ -72,10 +72,11 @@ function makePlan(order: CreateOrder, { root, creatorPid, surroundings }: Circum
   const jobText = told["SLURM_JOB_ID"] ?? "";
   const jobId = jobText === "" ? null : (parseJobId(jobText) ?? null);
   if (jobText !== "" && jobId === null) throw new BerthError("OPTION", `Invalid SLURM_JOB_ID "${jobText}"`);
-  const follows = containersToFollow(config, { root, isRemote: order.isRemote });
+  const follows = containersToFollow(config, { root: place.root, isRemote: order.isRemote });
   const name = told["SCRUN_JOB_NAME"] ?? origin.name ?? origin.image ?? "scrun";
   const context = { cwd: bundle, now: nowMs(), isRoot: false, readFile: () => undefined };
   const asked = { environment: told, context, submit, name, bundle, containerId: id, command: origin.image ?? bundle };
+  const hasPidNamespace = config.namespaces.some(({ type }) => type === "pid");
   const plan: JobPlan = {
     id,
     bundle,
@@ -95,8 +96,9 @@ function makePlan(order: CreateOrder, { root, creatorPid, surroundings }: Circum
     staging: planStaging(environment, told),
     follows: follows.map((place) => place.id),
     startWait: readStartWait(told),
+    network: isCalledByContainerd(creatorPid) ? waitingNetworkOf(config) : null,
     logLevel: order.logLevel,
-    standIn: isCalledByEngine(creatorPid) ? { hasPidNamespace: config.namespaces.some(({ type }) => type === "pid") } : null,
+    standIn: isCalledByEngine(creatorPid) ? { hasPidNamespace, rootfs: order.isRemote ? place.runtimeRoot : config.rootfs } : null,
   };
   return { plan, config };
 }
@@ -126,6 +128,12 @@ function after(places: readonly ContainerPlace[], request: JobRequest): JobReque
   if (own?.includes("?") === true) return request; // any of them is enough: no more can be said beside that
   const dependency = `${own === null ? "" : `${own},`}after:${jobIds.join(":")}`;
   return { ...request, options: { ...request.options, dependency } };
+}
+
+/** podman makes it itself, and names it; containerd's other clients do that too, or run a hook when the container is there. */
+function waitingNetworkOf({ namespaces }: BundleConfig): WaitingNetwork | null {
+  if (!namespaces.some(({ type, path }) => type === "network" && path === undefined)) return null;
+  return namespaces.some(({ type }) => type === "user") ? "withContainer" : "early";
 }
 
 function submitContext({ submitLine }: CreateOrder, bundle: string, { cwd, umask, sid }: Surroundings): SubmitContext {

@@ -20,7 +20,7 @@ import { addGrantedLimits, type Granted } from "./granted-limits.ts";
 import { findMemoryCgroup, peakMemoryKib, wasOutOfMemory, type MemoryCgroup } from "./memory-events.ts";
 import { lastError } from "../log.ts";
 import type { ContainerPlace } from "../place.ts";
-import { nameRealProcesses } from "../shared-namespaces.ts";
+import { nameRealProcesses, useNetwork } from "../shared-namespaces.ts";
 import { letGoOfStreams } from "./streams.ts";
 
 const SIGCONT = 18;
@@ -33,6 +33,8 @@ export interface Making {
   readonly environment: Readonly<Record<string, string>>;
   readonly gres: OwnStep["gres"];
   readonly granted: Granted;
+  /** A network namespace that is there already, for its own. */
+  readonly network: string | undefined;
   /** Changes the bundle's configuration before the runtime gets it. */
   readonly adapt: (config: JsonObject) => void;
 }
@@ -82,7 +84,7 @@ export class RuntimeContainer {
   }
 
   /** @throws CreateFailure */
-  async make(plan: AnchorPlan, { environment, gres, granted, adapt }: Making): Promise<void> {
+  async make(plan: AnchorPlan, { environment, gres, granted, network, adapt }: Making): Promise<void> {
     const place = this.#place;
     const config = this.#takeConfig(plan);
     adapt(config.config);
@@ -91,6 +93,7 @@ export class RuntimeContainer {
       addDevices(config.config, gres, { isConfined: process.getuid?.() !== 0 || outsideIds() !== undefined });
     }
     addGrantedLimits(granted, { config: config.config, id: plan.id, isSystemd: plan.runtimeOptions.includes("--systemd-cgroup") });
+    if (network !== undefined) useNetwork(config.config, network);
     nameRealProcesses(config.config, place.root);
     writeRuntimeConfig(config, { bundle: plan.bundle, target: join(place.bundle, "config.json"), environment });
     this.#plan = plan;

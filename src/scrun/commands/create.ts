@@ -5,11 +5,12 @@
 import { existsSync, writeFileSync } from "node:fs";
 import { BerthError } from "#job/errors.ts";
 import { AnchorClient } from "./anchor-client.ts";
-import type { FromAnchor } from "../anchor-wire.ts";
+import type { FromAnchor, StandInPlan } from "../anchor-wire.ts";
 import { lastValue, type Given } from "../command-line.ts";
 import type { Log } from "../log.ts";
 import type { ContainerPlace } from "../place.ts";
 import { stageOutLeftovers } from "../staging/staged-record.ts";
+import { startEarlyStandIn } from "../stand-in/early.ts";
 import { startStandIn } from "../stand-in/stand-in.ts";
 import { killAnchor, type AnchorProcess, type StartedAnchor } from "./start-anchor.ts";
 
@@ -17,6 +18,8 @@ const SOCKET_WAIT_MS = 20_000;
 const STOP_MS = 5000;
 /** Most creates are answered by then; after it, it is worth looking whether a controller runs at all. */
 const PATIENCE_MS = 40;
+
+type Created = Extract<FromAnchor, { event: "created" }>;
 
 export interface CreateCall {
   readonly started: StartedAnchor;
@@ -36,11 +39,11 @@ export async function createContainer(
 ): Promise<ContainerPlace> {
   const { place, anchor } = call.started;
   try {
-    const { initPid, standIn } = await handOver(place, anchor, call);
+    const created = await handOver(place, anchor, call);
     if (onExit !== undefined) void anchor.exited.then((code) => onExit(code ?? 1));
     const pidFile = lastValue(call.given, "pid-file");
     if (pidFile === undefined || pidFile === "") return place;
-    const pid = standIn === null || initPid === null ? undefined : await startStandIn(place, { initPid, ...standIn });
+    const pid = created.standIn === null ? undefined : await stand(place, created, created.standIn);
     // Without a newline: docker's reader wants digits only.
     writeFileSync(pidFile, String(pid ?? anchor.pid));
     return place;
@@ -52,12 +55,16 @@ export async function createContainer(
   }
 }
 
+async function stand(place: ContainerPlace, { initPid, network }: Created, plan: StandInPlan): Promise<number | undefined> {
+  return initPid === null ? await startEarlyStandIn(place, { ...plan, network }) : await startStandIn(place, { initPid, ...plan });
+}
+
 /** Over when the container is created, or its job queued. */
 async function handOver(
   place: ContainerPlace,
   anchor: AnchorProcess,
   { startController }: Pick<CreateCall, "startController">,
-): Promise<Extract<FromAnchor, { event: "created" }>> {
+): Promise<Created> {
   using client = await connectSoon(place, anchor);
   const asked = client.ask({ op: "create" });
   const isLate = await Promise.race([asked.then(() => false), Bun.sleep(PATIENCE_MS).then(() => true)]);

@@ -24,6 +24,7 @@ import { Conversation, type PauseNews, type Subject } from "../anchor/conversati
 import { completePlan, planAtOnce, type CreateOrder, type Planned } from "../anchor/make-plan.ts";
 import { CANCELLED, NOT_RUN, statusAfter } from "../anchor/failures.ts";
 import type { ContainerPlace, ContainerState } from "../place.ts";
+import { makeEnd, tellStandIn } from "../stand-in/stand-in.ts";
 import { makeRemoteConfig } from "./remote-config.ts";
 import { letGoOfStreams } from "../anchor/streams.ts";
 
@@ -43,9 +44,10 @@ export interface RemoteAnchorOptions {
 
 export async function runRemoteAnchor(place: ContainerPlace, options: RemoteAnchorOptions): Promise<number> {
   const surroundings = becomeAnchor();
-  return shellCode(
-    await new RemoteAnchor(place, options).run(options.order, planAtOnce(options.order, { ...options, surroundings, root: place.root })),
-  );
+  const anchor = new RemoteAnchor(place, options);
+  const code = shellCode(await anchor.run(options.order, planAtOnce(options.order, { ...options, surroundings, place })));
+  await anchor.sayEnd(code);
+  return code;
 }
 
 class RemoteAnchor implements Subject {
@@ -57,8 +59,12 @@ class RemoteAnchor implements Subject {
   /** Until srun has it. */
   #terminal: number | undefined;
   #outcome: ExitStatus = NOT_RUN;
+  /** Of a FIFO, to who stands for us; undefined when nobody does. */
+  #endFd: number | undefined;
+  readonly #place: ContainerPlace;
 
   constructor(place: ContainerPlace, { engine, creatorPid }: RemoteAnchorOptions) {
+    this.#place = place;
     this.#engine = engine;
     this.#staging = new AnchorStaging(place, new OrphanReaper());
     this.#talk = new Conversation(place, { creatorPid, subject: this });
@@ -69,6 +75,7 @@ class RemoteAnchor implements Subject {
     await talk.taken();
     try {
       const { plan, config } = planned();
+      if (plan.standIn !== null) this.#endFd = makeEnd(this.#place);
       this.#outcome = await this.#live(await completePlan(plan, order), config);
     } catch (error) {
       await this.#staging.stageOut(); // create, when it has heard, waits for us only so long
@@ -81,6 +88,11 @@ class RemoteAnchor implements Subject {
     await this.#held?.release(exitPair(isBack || shellCode(this.#outcome) !== 0 ? this.#outcome : NOT_RUN)).catch(() => undefined);
     await this.#staging.close();
     return this.#outcome;
+  }
+
+  /** The last thing of all. */
+  async sayEnd(code: number): Promise<void> {
+    if (this.#endFd !== undefined) await tellStandIn(this.#place, this.#endFd, code);
   }
 
   async #live(plan: AnchorPlan, own: BundleConfig): Promise<ExitStatus> {

@@ -4,14 +4,15 @@
  *
  *   its cgroup            `podman stats`, `docker stats`, whether it was out of memory. The anchor must not be frozen with it
  *   its namespaces        another container of a pod, `podman top`
- *   a pid namespace       `podman cp` joins it, which rootless podman may only do with one of its own user namespace. Not the container's: who is
- *                         in that one is killed with its first process, before anybody knows the exit status. So it is in one of its own
+ *   a pid namespace       `podman cp` joins it, which rootless podman may only do with one of its own user namespace; rootless dockerd gives another
+ *                         container in it (`--pid container:NAME`) the host's /proc, if it is the host's. Not the container's: who is in that one
+ *                         is killed with its first process, before anybody knows the exit status. So it is in one of its own
  *
  *   anchor ── exit status, through a FIFO ──► stand-in ── exit status ──► conmon, containerd-shim
  *
- * When the anchor is killed the FIFO ends, and the status is 137. Without a container yet, because its job waits, the anchor stands for itself.
+ * When the anchor is killed the FIFO ends, and the status is 137. While there is no container yet, because its job waits, see early.ts.
  */
-import { closeSync, constants, existsSync, openSync, readFileSync, writeFileSync, writeSync } from "node:fs";
+import { closeSync, constants, existsSync, openSync, readFileSync, rmSync, writeFileSync, writeSync } from "node:fs";
 import { join } from "node:path";
 import { makeFifo } from "#platform/libc.ts";
 import { outsideIds, standInNamespacesOf } from "#platform/namespaces.ts";
@@ -52,25 +53,40 @@ export async function startStandIn(
   place: ContainerPlace,
   { initPid, hasPidNamespace }: { readonly initPid: number; readonly hasPidNamespace: boolean },
 ): Promise<number | undefined> {
-  const cgroups = cgroupsOf(initPid);
-  if (cgroups.length === 0) return undefined;
-  const own = new Set(cgroupsOf(process.pid));
+  const cgroups = foreignCgroupsOf(initPid);
+  if (cgroups === undefined) return undefined;
+  const enterNamespaces = () => {
+    standInNamespacesOf(initPid);
+    return true;
+  };
+  const pid = await startShell(place, [SCRIPT, "scrun-container", place.dir], { hasPidNamespace, enter: enterNamespaces });
+  for (const cgroup of cgroups) if (pid !== undefined) enter(cgroup, pid);
+  return pid;
+}
+
+/** Undefined when it would not be where it should: `enter` puts our first thread there, or says that it cannot. */
+export async function startShell(
+  place: ContainerPlace,
+  words: readonly string[],
+  options: { readonly hasPidNamespace: boolean; readonly enter: () => boolean },
+): Promise<number | undefined> {
   // Open for both first, which never waits: the anchor has it open, but may have been killed.
   const both = openEnd(place);
   const end = openSync(place.endFifo, constants.O_RDONLY);
   closeSync(both);
   const pidFile = openSync(place.standInFile, "wx", 0o600);
-  standInNamespacesOf(initPid);
-  const shell = ["/bin/sh", "-c", SCRIPT, "scrun-container", place.dir] as const;
+  if (!options.enter()) {
+    rmSync(place.standInFile);
+    return undefined;
+  }
+  const shell = ["/bin/sh", "-c", ...words] as const;
   // Not by unshare(2) in here: a thread that has done so can start no other, and Bun may want one at any moment.
   const argv: [string, ...string[]] =
-    hasPidNamespace && outsideIds() !== undefined && UNSHARE !== undefined ? [UNSHARE, "--pid", ...shell] : [...shell];
-  const start = (words: [string, ...string[]]) =>
-    spawnWithFiles(words, { files: ["null", pidFile, "null", end], env: {}, cwd: "/", isDaemon: true }).exited;
+    options.hasPidNamespace && outsideIds() !== undefined && UNSHARE !== undefined ? [UNSHARE, "--pid", ...shell] : [...shell];
+  const start = (command: [string, ...string[]]) =>
+    spawnWithFiles(command, { files: ["null", pidFile, "null", end], env: {}, cwd: "/", isDaemon: true }).exited;
   if (shellCode(await start(argv)) !== 0) await start([...shell]); // it may not have one
-  const pid = place.standIn();
-  for (const cgroup of cgroups) if (pid !== undefined && !own.has(cgroup)) enter(cgroup, pid);
-  return pid;
+  return place.standIn();
 }
 
 /**
@@ -91,6 +107,13 @@ export async function tellStandIn(place: ContainerPlace, fd: number, code: numbe
     if (performance.now() > deadline) return false;
   }
   return true;
+}
+
+/** Cgroups of a process that are not ours; undefined when it has gone. */
+export function foreignCgroupsOf(pid: number): readonly string[] | undefined {
+  const cgroups = cgroupsOf(pid);
+  const own = new Set(cgroupsOf(process.pid));
+  return cgroups.length === 0 ? undefined : cgroups.filter((cgroup) => !own.has(cgroup));
 }
 
 /** Directories, of all hierarchies but the freezer's and pids': a version 1 hierarchy each, or the one of version 2. */
