@@ -52,6 +52,29 @@ function expectClear(outcome: { readonly status: number; readonly stdout: string
 
 describe("one controller for the jobs of a state directory", () => {
   test(
+    "a runtime directory that was emptied (a user's last session is over): the controller listens again, and its jobs go on",
+    async () => {
+      const submitted = await site.run([
+        "sbatch",
+        "--parsable",
+        "--wrap",
+        `while [ ! -e ${site.path("go")} ]; do sleep 0.05; done; exit 3`,
+      ]);
+      const jobId = submitted.stdout.trim();
+      const before = await site.run(["berth", "daemon", "status"]);
+      rmSync(join(site.dir, "run/berth"), { recursive: true });
+      expect(await site.run(["squeue", "-h", "-o", "%A %T"])).toMatchObject({ status: 0, stdout: `${jobId} RUNNING\n`, stderr: "" });
+      const pidOf = ({ stdout }: { readonly stdout: string }) => /process (\d+)/.exec(stdout)?.[1];
+      expect(pidOf(await site.run(["berth", "daemon", "status"]))).toBe(pidOf(before) ?? "");
+      expect(await site.run(["srun", "sh", "-c", "exit 4"])).toMatchObject({ status: 4 });
+      writeFileSync(site.path("go"), "");
+      await until("the job's end", async () => (await site.run(["squeue", "-h"])).stdout === "");
+      expect((await site.run(["sacct", "-X", "-nP", "-j", jobId, "-o", "state,exitcode"])).stdout).toBe("FAILED|3:0\n");
+    },
+    LONG_MS,
+  );
+
+  test(
     "a command with another runtime directory is told of it, and that it can be stopped",
     async () => {
       expect((await site.run(["sbatch", "-H", "--wrap", "true"])).status).toBe(0);

@@ -99,7 +99,6 @@ export class DockerSite extends UserSite {
   #configuration(): Record<string, unknown> {
     return {
       "storage-driver": "vfs",
-      "data-root": join(this.dir, "d"),
       "shutdown-timeout": 5,
       runtimes: { plain: { path: "/usr/sbin/runc" } },
     };
@@ -109,6 +108,8 @@ export class DockerSite extends UserSite {
     const name = basename(this.dir);
     return {
       hosts: [`unix://${this.#socket}`],
+      // A rootless daemon's stays where docker has it, below HOME.
+      "data-root": join(this.dir, "d"),
       "exec-root": join(this.dir, "x"),
       pidfile: join(this.dir, "docker.pid"),
       "exec-opts": ["native.cgroupdriver=cgroupfs"],

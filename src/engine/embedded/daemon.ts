@@ -2,7 +2,7 @@
  * `berth daemon run`: the controller's process. One per user and host: whoever gets the lock is it, and the lock goes
  * with the process. It takes up what its predecessor left, then says `ready` by making its socket.
  */
-import { closeSync, openSync, readFileSync, rmSync, statSync, writeSync } from "node:fs";
+import { closeSync, existsSync, openSync, readFileSync, rmSync, statSync, writeSync } from "node:fs";
 import { BerthError } from "#job/errors.ts";
 import { VERSION } from "#job/version.ts";
 import { ensurePrivateDir, shortHostName } from "#platform/directories.ts";
@@ -10,6 +10,7 @@ import { failFast } from "#platform/fail-fast.ts";
 import { becomeSubreaper, tryLock } from "#platform/libc.ts";
 import { outsideIds } from "#platform/namespaces.ts";
 import { OrphanReaper } from "#platform/orphans.ts";
+import { sendSignal } from "#platform/process-tree.ts";
 import { selfCommand } from "#platform/self.ts";
 import { spawnDaemon } from "#platform/spawn.ts";
 import { daemonEnvironment, logPath } from "#platform/start-controller.ts";
@@ -21,12 +22,16 @@ import { Server } from "./server.ts";
 import { sweepSpools } from "./step-spools.ts";
 import { Store } from "./store.ts";
 
+const SIGHUP = 1;
+
 export async function runController(): Promise<number> {
   const paths = enginePaths();
-  for (const dir of [paths.state, paths.runtime, paths.spool, paths.stepSockets, paths.runtimeRoot]) ensurePrivateDir(dir);
+  for (const dir of [paths.state, paths.spool]) ensurePrivateDir(dir);
+  makeRuntimeDirs(paths);
   const lockFd = openSync(paths.lock, "a", 0o600);
   if (!tryLock(lockFd)) return 0; // another one is the controller: whoever started us finds that one
-  const stateLockFd = lockState(paths);
+  const stateLockFd = await lockState(paths);
+  if (stateLockFd === undefined) return 0;
   const log = openLog();
   failFast((error) => log("controller.failed", { error: error instanceof Error ? (error.stack ?? error.message) : String(error) }));
   log("controller.starting", { pid: process.pid, version: VERSION });
@@ -63,7 +68,13 @@ export async function runController(): Promise<number> {
   });
   for (const signal of ["SIGTERM", "SIGINT"] as const)
     process.on(signal, () => void stop({ cancelJobs: false, by: process.getuid?.() ?? 0 }));
-  process.on("SIGHUP", () => undefined);
+  // Who cannot find us asks (lockState): a user's runtime directory is emptied with his last session.
+  process.on("SIGHUP", () => {
+    if (isStopping || existsSync(paths.socket)) return;
+    makeRuntimeDirs(paths);
+    server.listen();
+    log("controller.listensAgain", {});
+  });
   await controller.recover(isSameBoot(store));
   sweepSpools(paths, controller.book.runningSteps());
   recovered.resolve();
@@ -79,21 +90,43 @@ export async function runController(): Promise<number> {
   return 0;
 }
 
+function makeRuntimeDirs(paths: Paths): void {
+  for (const dir of [paths.runtime, paths.stepSockets, paths.runtimeRoot]) ensurePrivateDir(dir);
+}
+
+/** How long a controller may take to listen again. */
+const LISTEN_AGAIN_MS = 500;
+
 /**
  * Two commands that differ in XDG_RUNTIME_DIR look for their controller in two places, but their jobs are the same ones, and
- * have one controller. The directory itself is locked: nothing has to be written on a disk that may be full.
+ * have one controller. The directory itself is locked: nothing has to be written on a disk that may be full. Undefined when that one listens
+ * where we would: it had lost its socket.
  * @throws BerthError CONTROLLER_ELSEWHERE
  */
-function lockState(paths: Paths): number {
+async function lockState(paths: Paths): Promise<number | undefined> {
   const fd = openSync(paths.state, "r");
   if (tryLock(fd)) return fd;
   const holder = lockHolder(statSync(paths.state).ino);
+  if (holder !== undefined && isController(holder)) {
+    sendSignal(Number(holder), SIGHUP);
+    for (const end = performance.now() + LISTEN_AGAIN_MS; performance.now() < end; await Bun.sleep(10))
+      if (existsSync(paths.socket)) return undefined;
+  }
   throw new BerthError(
     "CONTROLLER_ELSEWHERE",
     `another controller${holder === undefined ? "" : `, process ${holder},`} keeps the jobs in ${paths.state}, ` +
       `with another XDG_RUNTIME_DIR than the one that puts sockets in ${paths.runtime}: set the same one, or stop that controller (its jobs go on)` +
       `${holder === undefined ? "" : `: kill ${holder}`}`,
   );
+}
+
+/** To any other program the signal could be its end. */
+function isController(pid: string): boolean {
+  try {
+    return readFileSync(`/proc/${pid}/cmdline`, "latin1").endsWith("\0daemon\0run\0");
+  } catch {
+    return false; // it has gone, or is somebody else's
+  }
 }
 
 /** Of a flock(2), by proc_locks(5). */

@@ -19,15 +19,20 @@ export interface ServerOptions extends OperationsOptions {
 
 export class Server {
   readonly #options: ServerOptions;
-  readonly #listener: { stop(): void };
+  readonly #listeners: { stop(): void }[] = [];
 
   constructor(options: ServerOptions) {
     this.#options = options;
-    this.#listener = listenFrames(options.socketPath, (connection) => this.#welcome(connection));
+    this.listen();
+  }
+
+  /** Again, where the socket's directory has been emptied: connections that are there stay. */
+  listen(): void {
+    this.#listeners.push(listenFrames(this.#options.socketPath, (connection) => this.#welcome(connection)));
   }
 
   stop(): void {
-    this.#listener.stop();
+    for (const listener of this.#listeners) listener.stop();
   }
 
   #welcome(connection: FrameConnection): void {
