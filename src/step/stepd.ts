@@ -7,19 +7,21 @@
  * The result stays in the journal until a controller has committed it and says `acknowledged`; only then the spool
  * directory goes. A daemon that nobody acknowledges leaves the spool behind and ends; the next controller reads it.
  */
-import { closeSync, existsSync, fstatSync, openSync, rmSync } from "node:fs";
+import { existsSync, rmSync } from "node:fs";
 import { join } from "node:path";
 import { warmContainers } from "#container/warm.ts";
 import { directories, SITE_CONFIG_DIR } from "#platform/directories.ts";
 import { failFast } from "#platform/fail-fast.ts";
-import { connectFrames, JSON_FRAME, listenFrames, parseJsonFrame, type FrameConnection } from "#platform/frames.ts";
-import { becomeSubreaper, tryLock } from "#platform/libc.ts";
+import { connectFrames, JSON_FRAME, parseJsonFrame, type FrameConnection } from "#platform/frames.ts";
+import { LastingListener } from "#platform/lasting-listener.ts";
+import { becomeSubreaper } from "#platform/libc.ts";
 import { livingBelow } from "#platform/orphans.ts";
 import { startController } from "#platform/start-controller.ts";
 import type { StepResult } from "./journal.ts";
 import { Observers } from "./observers.ts";
 import { readPlan } from "./plan.ts";
 import { RunningStep } from "./running-step.ts";
+import { lockStep, type StepLock } from "./step-lock.ts";
 import { ERROR_FRAME, INPUT_FRAME, OUTPUT_FRAME, parseTaskFrame, taskFrame, type FromDaemon, type ToDaemon } from "./wire.ts";
 
 /** How long srun may take to attach before its step is given up. */
@@ -39,6 +41,7 @@ const MAX_STEPS = 50;
 export async function runStepDaemon(controllerSocket: string): Promise<void> {
   failFast((error) => console.error(error));
   process.umask(0o077); // ours; a task gets its submitter's
+  process.on("SIGHUP", () => undefined); // a controller that cannot reach a step's daemon: it is to listen again, when it has a step
   const { state, config } = directories();
   const configDir = [config, SITE_CONFIG_DIR].find((dir) => existsSync(join(dir, "oci.conf"))) ?? null;
   // What every container step needs is read while there is time.
@@ -76,30 +79,6 @@ async function connectToController(path: string): Promise<FrameConnection | unde
  */
 function reviveController(controllerSocket: string): void {
   if (existsSync(controllerSocket)) startController();
-}
-
-/**
- * One daemon a step: a controller that was killed right after "run" has a successor that cannot know whether anybody
- * heard it, and sends another daemon. Undefined when there is one, or the step is over: then there is nothing to do.
- * The kernel drops the lock with the process.
- */
-function lockStep(spoolDir: string): StepLock | undefined {
-  let fd: number;
-  try {
-    fd = openSync(join(spoolDir, "lock"), "a", 0o600);
-  } catch (error) {
-    if ((error as NodeJS.ErrnoException).code === "ENOENT") return undefined;
-    throw error;
-  }
-  const close = () => closeSync(fd);
-  if (tryLock(fd)) return { [Symbol.dispose]: close, isInPlace: () => fstatSync(fd).nlink > 0 };
-  close();
-  return undefined;
-}
-
-interface StepLock extends Disposable {
-  /** Whether the spool directory is still the one that was locked: a requeued job has its next one at the same place. */
-  isInPlace(): boolean;
 }
 
 interface Orders {
@@ -157,16 +136,17 @@ class StepDaemon {
 
   async run(): Promise<void> {
     const { plan } = this.#step;
-    rmSync(plan.socketPath, { force: true }); // of a daemon that was killed
-    const server = listenFrames(plan.socketPath, (connection) => this.#welcome(connection));
+    const listener = new LastingListener(plan.socketPath, (connection) => this.#welcome(connection));
+    const renew = () => listener.renew();
+    process.on("SIGHUP", renew);
     try {
       this.#result = await this.#runStep();
       await this.#step.cleanUp();
       await this.#deliverResult(this.#result);
     } finally {
-      server.stop();
+      process.off("SIGHUP", renew);
+      listener.stop();
       this.#step.close();
-      rmSync(plan.socketPath, { force: true });
     }
   }
 

@@ -9,7 +9,7 @@ import type { ExitPair } from "#job/outcome.ts";
 import type { AccountedJob, JobRecord, NodeRecord, PartitionRecord, StepRecord } from "#job/record.ts";
 import type { JobRequest } from "#job/request.ts";
 import { VERSION } from "#job/version.ts";
-import { connectFrames, parseJsonFrame, type FrameConnection } from "#platform/frames.ts";
+import { parseJsonFrame, type FrameConnection } from "#platform/frames.ts";
 import { mayStartController } from "#platform/start-controller.ts";
 import type {
   AccountingFilter,
@@ -35,7 +35,7 @@ import type {
 } from "../engine.ts";
 import { unpackRecords } from "./packed-records.ts";
 import { enginePaths, type Paths } from "./paths.ts";
-import { connectToController } from "./start.ts";
+import { connectToController, findConnection } from "./start.ts";
 import { EmbeddedOwnStep } from "./own-step.ts";
 import { EmbeddedStepChannel } from "./step-channel.ts";
 import {
@@ -421,8 +421,9 @@ function errorOf({ code, message, hint, before }: WireError): BerthError {
 /** Whether a controller answers, without starting one. */
 export async function findController(): Promise<boolean> {
   try {
-    (await connectFrames(enginePaths().socket)).end();
-    return true;
+    const connection = await findConnection(enginePaths());
+    connection?.end();
+    return connection !== undefined;
   } catch {
     return false;
   }

@@ -20,6 +20,7 @@ import {
   type TerminateReason,
 } from "#step/journal.ts";
 import { readPlan, SCRIPT_FILE, writePlan, type StepPlan } from "#step/plan.ts";
+import { isLocked } from "#step/step-lock.ts";
 import type { FromDaemon, ToDaemon } from "#step/wire.ts";
 import { isAlive, killTree, type ProcessIdentity } from "#platform/process-tree.ts";
 import type { MeasuredStep, OwnStepRequest, StepRequest } from "../engine.ts";
@@ -54,6 +55,8 @@ const SAVE_AGAIN_MS = 1000;
 /** A step that loses more daemons than this within that time is what kills them. */
 const MAX_LOSSES = 10;
 const LOSSES_WITHIN_MS = 30_000;
+/** How often a daemon is looked for that lives and cannot be reached. */
+const FIND_AGAIN_MS = 640;
 
 export class StepManager {
   readonly #host: StepManagerHost;
@@ -207,10 +210,16 @@ export class StepManager {
   /** The daemon has died. What its journal says is true; without a result there, its processes are gone or orphaned. */
   #daemonLost(job: LiveJob, step: LiveStep): void {
     const spool = stepSpool(this.#host.paths, job.record, step.record.stepKey);
-    const result = findResult(readJournal(spool));
+    const journal = readJournal(spool);
+    const result = findResult(journal);
     if (result !== undefined) {
       this.#finish(job, step, result);
       this.#removeSpool(spool); // the daemon is not there to do it
+      return;
+    }
+    const daemon = journal.findLast((entry) => entry.kind === "daemon")?.process;
+    if (daemon !== undefined && this.#isHeld(step, spool, daemon)) {
+      void this.#findAgain(job, step, { spool, daemon });
       return;
     }
     const now = performance.now();
@@ -230,7 +239,7 @@ export class StepManager {
 
   /**
    * Another daemon reads the plan and the journal and goes on where the dead one stopped. The one we lost may live, if it
-   * is we who are new: then it listens, or will in a moment, and holds the step's lock, so that a second one leaves again.
+   * is we who are new and its journal could not be written: then it holds the step's lock, so that a second one leaves again.
    */
   async #takeOver(job: LiveJob, step: LiveStep, spool: string): Promise<void> {
     if (step.losses.length > 1) await Bun.sleep(Math.min(20 * 2 ** step.losses.length, 1000));
@@ -240,17 +249,48 @@ export class StepManager {
     this.#run(step, spool);
   }
 
-  async #reconnect(job: LiveJob, step: LiveStep): Promise<boolean> {
-    try {
-      const daemon = await connectFrames(stepSocket(this.#host.paths, job.record, step.record.stepKey));
-      this.#attach(job, step, daemon);
-    } catch {
-      return false; // nobody listens there
+  /**
+   * The daemon lives, so the step does, however long it takes to reach it: it begins to listen in a moment, or it did in a runtime directory that is
+   * gone. Told so (SIGHUP) it listens again; the owner of a step does that by itself.
+   */
+  async #findAgain(
+    job: LiveJob,
+    step: LiveStep,
+    { spool, daemon }: { readonly spool: string; readonly daemon: ProcessIdentity },
+  ): Promise<void> {
+    for (let waitMs = 10; this.#isHeld(step, spool, daemon); waitMs = Math.min(waitMs * 2, FIND_AGAIN_MS)) {
+      if (await this.#reconnect(job, step)) return;
+      if (waitMs === FIND_AGAIN_MS && !step.isOwned) tellToListen(daemon);
+      await Bun.sleep(waitMs);
+      if (job.steps.get(step.record.stepKey) !== step || step.daemon !== null) return;
     }
+    this.#daemonLost(job, step);
+  }
+
+  /** A daemon that lives may have another step by now, and then it has not this one's lock. */
+  #isHeld(step: LiveStep, spool: string, daemon: ProcessIdentity): boolean {
+    return isAlive(daemon) && (step.isOwned || isLocked(spool));
+  }
+
+  async #reconnect(job: LiveJob, step: LiveStep): Promise<boolean> {
+    const daemon = await connectToFirst(this.#possibleSockets(job, step));
+    if (daemon === undefined) return false;
+    this.#attach(job, step, daemon);
     this.#say(step, { op: "control" });
     if (step.terminating !== null) this.#say(step, { op: "terminate", ...step.terminating });
     this.#host.log("step.reconnected", { job: job.id, step: step.record.stepKey });
     return true;
+  }
+
+  /** Where its plan says, or where it listens again (platform/lasting-listener.ts). */
+  #possibleSockets(job: LiveJob, step: LiveStep): Set<string> {
+    const { stepKey } = step.record;
+    const renewed = stepSocket(this.#host.paths, job.record, stepKey);
+    try {
+      return new Set([readPlan(stepSpool(this.#host.paths, job.record, stepKey)).socketPath, renewed]);
+    } catch {
+      return new Set([renewed]); // the spool is gone; its daemon, if there is one, knows
+    }
   }
 
   /** Ends a step that nobody looks after any more: what its journal names is killed. */
@@ -353,6 +393,26 @@ export class StepManager {
     } catch {
       return false; // the spool is gone; its daemon, if there is one, knows
     }
+  }
+}
+
+/** Undefined when nobody listens at any of them. */
+async function connectToFirst(paths: Iterable<string>): Promise<FrameConnection | undefined> {
+  for (const path of paths) {
+    try {
+      return await connectFrames(path);
+    } catch {
+      // the next one
+    }
+  }
+  return undefined;
+}
+
+function tellToListen({ pid }: ProcessIdentity): void {
+  try {
+    process.kill(pid, "SIGHUP");
+  } catch {
+    // gone meanwhile
   }
 }
 
