@@ -20,6 +20,7 @@ import {
   type TerminateReason,
 } from "#step/journal.ts";
 import { readPlan, SCRIPT_FILE, writePlan, type StepPlan } from "#step/plan.ts";
+import { holdOutput } from "#step/held-output.ts";
 import { isLocked } from "#step/step-lock.ts";
 import type { FromDaemon, ToDaemon } from "#step/wire.ts";
 import { isAlive, killTree, type ProcessIdentity } from "#platform/process-tree.ts";
@@ -63,6 +64,8 @@ export class StepManager {
   readonly #drafts: StepDrafts;
   /** Spool directories of the steps that have not ended. */
   readonly #spools = new Set<string>();
+  /** By spool directory, of steps that have lost a daemon. */
+  readonly #heldOutput = new Map<string, Disposable>();
 
   constructor(host: StepManagerHost) {
     this.#host = host;
@@ -229,6 +232,7 @@ export class StepManager {
       this.#abandonTasks(job, step, { exit: { code: 0, signal: SIGKILL }, terminated: step.terminating?.reason ?? null });
       return;
     }
+    if (!this.#heldOutput.has(spool)) this.#heldOutput.set(spool, holdOutput(spool));
     this.#host.log("step.daemonLost", { job: job.id, step: step.record.stepKey, times: step.losses.length });
     if (step.losses.length > MAX_LOSSES) {
       // No daemon survives this step: it ends like on a node that failed.
@@ -341,7 +345,10 @@ export class StepManager {
     step.limit?.stop();
     step.record = ended;
     job.steps.delete(step.record.stepKey);
-    this.#spools.delete(stepSpool(this.#host.paths, job.record, step.record.stepKey));
+    const spool = stepSpool(this.#host.paths, job.record, step.record.stepKey);
+    this.#spools.delete(spool);
+    this.#heldOutput.get(spool)?.[Symbol.dispose]();
+    this.#heldOutput.delete(spool);
     this.#host.store.transaction(() => {
       this.#host.store.saveStep(step.record);
       this.#host.stepEnded(job, step, result);
