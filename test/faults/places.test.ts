@@ -220,6 +220,7 @@ describe("configuration", () => {
       writeFileSync(join(site.stateDir, "berth.db"), "this is not a database\n".repeat(100), { mode: 0o600 });
       const outcome = await site.run(["squeue"]);
       expectClear(outcome, "berth");
+      expect(outcome.stderr).toContain("move it away");
       expect(await Bun.file(join(site.stateDir, "berth.db")).text()).toStartWith("this is not a database");
     },
     LONG_MS,

@@ -64,8 +64,10 @@ async function attempt(path: string): Promise<FrameConnection | undefined> {
 function lastWords(stateDir: string): string {
   try {
     const lines = readFileSync(logPath(stateDir), "utf8").trimEnd().split("\n");
-    const reason = lines.findLast((line) => line.includes("error: ")) ?? lines.at(-1);
-    return reason?.replace(/^daemon: error: /, "") ?? "no reason given";
+    const at = lines.findLastIndex((line) => line.includes("error: "));
+    const [reason, cure] = lines.slice(at); // -1 is the last line
+    const next = cure?.startsWith("daemon: ") === true ? `: ${cure.slice("daemon: ".length)}` : "";
+    return reason === undefined ? "no reason given" : `${reason.replace(/^daemon: error: /, "")}${next}`;
   } catch {
     return "no reason given";
   }
