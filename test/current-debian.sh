@@ -11,13 +11,23 @@ skip() { echo "skipped: $*" >&2; [ "${CI:-}" != true ] || exit 1; exit 0; }
 [ "$(id -u)" = 0 ] || skip "only root can change the root file system"
 command -v mmdebstrap >/dev/null || skip "mmdebstrap is not installed (apt-get install mmdebstrap)"
 
-if [ ! -x "$root/usr/sbin/slurmctld-wlm" ] || [ ! -x "$root/usr/sbin/slurmrestd" ] || [ ! -x "$root/usr/sbin/mariadbd" ] || [ ! -x "$root/usr/bin/podman" ] || [ ! -x "$root/usr/bin/catatonit" ]; then
-  rm -rf "$root"
+packages=slurm-wlm,slurm-client,munge,slurmrestd,slurm-wlm-jwt-plugin,slurmdbd,mariadb-server-core,mariadb-client-core
+packages+=,runc,crun,podman,conmon,catatonit,docker.io,docker-cli,docker-compose,docker-buildx,containerd,rootlesskit,slirp4netns
+packages+=,busybox-static,procps,uidmap,bsdutils,mount,iproute2,iptables
+
+# Made beside and renamed: another run may be at work in the one that lacks a package.
+if [ "$(cat "$root/etc/berth-packages" 2>/dev/null)" != "$packages" ]; then
+  made=$root.$$
+  trap 'rm -rf "$made"' EXIT
   mmdebstrap --variant=apt --aptopt='Acquire::Check-Valid-Until "false"' --keyring=/usr/share/keyrings/debian-archive-keyring.gpg \
-    --include=slurm-wlm,slurm-client,munge,runc,crun,podman,conmon,catatonit,slurmrestd,slurm-wlm-jwt-plugin,slurmdbd,mariadb-server-core,mariadb-client-core,busybox-static,procps,uidmap,bsdutils,mount sid "$root" "deb $mirror sid main" \
-    || skip "mmdebstrap could not make $root"
+    --include="$packages" sid "$made" "deb $mirror sid main" || skip "mmdebstrap could not make $root"
+  echo "$packages" >"$made/etc/berth-packages"
+  [ ! -e "$root" ] || mv "$root" "$made.old"
+  mv "$made" "$root"
+  rm -rf --one-file-system "$made.old"
+  trap - EXIT
 fi
-[ $# -gt 0 ] || set -- slurm/steps slurm/transfer slurm/accounting slurm/scrun slurm/rest slurm/trouble slurm/contract peers/podman
+[ $# -gt 0 ] || set -- slurm/steps slurm/transfer slurm/accounting slurm/scrun slurm/rest slurm/trouble slurm/contract peers/podman peers/docker peers/docker-root peers/docker-now
 
 # Everything below happens in a mount namespace that ends with it.
 export root checkout
@@ -26,8 +36,6 @@ exec unshare --mount --pid --fork --propagation private bash -euc '
   mount -t proc proc "$root/proc"
   mount --rbind /sys "$root/sys"
   mount --rbind /dev "$root/dev"
-  umount -R "$root/sys/fs/cgroup" 2>/dev/null || true
-  mount -t cgroup2 none "$root/sys/fs/cgroup" 2>/dev/null || true
   mkdir -p "$root$checkout" "$root/old"
   mount --rbind "$checkout" "$root$checkout"
   mount -t tmpfs -o mode=1777 none "$root/tmp"
@@ -41,7 +49,13 @@ exec unshare --mount --pid --fork --propagation private bash -euc '
   status=0
   install -d -m 700 -o berthci -g berthci /tmp/runtime
   for suite; do
-    setpriv --reuid=berthci --regid=berthci --init-groups env -i HOME=/home/berthci XDG_RUNTIME_DIR=/tmp/runtime USER=berthci LANG=C.UTF-8 ${CI:+CI="$CI"} \
+    runtime=/tmp/runtime home=/home/berthci user=berthci
+    as_user="umount -R /sys/fs/cgroup 2>/dev/null; mount -t cgroup2 none /sys/fs/cgroup 2>/dev/null; exec setpriv --reuid=berthci --regid=berthci --init-groups \"\$@\""
+    case $suite in
+      # Root makes a namespace like that for each site, or a daemon of its own with the cgroups that this host has.
+      peers/docker*) as_user="exec \"\$@\"" runtime=/tmp/root-runtime home=/root user=root && mkdir -p -m 700 $runtime ;;
+    esac
+    unshare --mount --propagation private sh -c "$as_user" as-user env -i HOME=$home XDG_RUNTIME_DIR=$runtime USER=$user LANG=C.UTF-8 ${CI:+CI="$CI"} \
       PATH=/usr/local/bin:/usr/bin:/bin:/usr/sbin:/sbin node_modules/.bin/bun test --timeout=120000 "./test/$suite.test.ts" || status=1
   done
   exit $status' suite "$@"

@@ -7,7 +7,7 @@ import { dirname, join, normalize } from "node:path";
 const SRC = join(import.meta.dir, "..", "src");
 
 /** What every room of scrun/ may build on, besides what they share. */
-const SCRUN_GROUND = ["engine/engine.ts", "container", "platform", "job", "options"];
+const SCRUN_GROUND = ["engine", "container", "platform", "job", "options"];
 
 /** Room → what its files may import besides the room itself. A name ending in .ts is that one file. */
 const WALLS: Readonly<Record<string, readonly string[]>> = {
@@ -17,21 +17,21 @@ const WALLS: Readonly<Record<string, readonly string[]>> = {
   format: ["job", "options"],
   container: ["platform", "job", "options"],
   step: ["container", "platform", "job", "options"],
-  "engine/engine.ts": ["job"],
-  "engine/embedded": ["engine/engine.ts", "step", "container", "platform", "job", "options"],
-  "engine/slurm": ["engine/engine.ts", "step", "container", "platform", "job", "options"],
-  image: ["engine/engine.ts", "container", "platform", "job", "options"],
+  engine: ["job"],
+  "engine/embedded": ["engine", "step", "container", "platform", "job", "options"],
+  "engine/slurm": ["engine", "step", "container", "platform", "job", "options"],
   // What scrun's own rooms share: where a container is kept, its configuration, the anchor's messages, the log.
   scrun: SCRUN_GROUND,
-  "scrun/scrun.ts": ["scrun", "scrun/commands", "scrun/anchor", "scrun/remote", "engine/engine.ts", "job"],
-  "scrun/commands": ["scrun", "scrun/request", "scrun/staging", "scrun/stand-in", ...SCRUN_GROUND],
+  "scrun/scrun.ts": ["scrun", "scrun/commands", "scrun/anchor", "scrun/remote", "engine", "job"],
+  "scrun/commands": ["scrun", "scrun/request", "scrun/staging", "scrun/stand-in", "scrun/launcher", ...SCRUN_GROUND],
   "scrun/request": ["scrun", ...SCRUN_GROUND],
-  "scrun/anchor": ["scrun", "scrun/request", "scrun/staging", "scrun/stand-in", ...SCRUN_GROUND],
-  "scrun/remote": ["scrun", "scrun/anchor", "scrun/staging", ...SCRUN_GROUND],
+  "scrun/anchor": ["scrun", "scrun/request", "scrun/staging", "scrun/stand-in", "scrun/launcher", ...SCRUN_GROUND],
+  "scrun/remote": ["scrun", "scrun/anchor", "scrun/staging", "scrun/stand-in", ...SCRUN_GROUND],
   "scrun/staging": ["scrun", ...SCRUN_GROUND],
   "scrun/stand-in": ["scrun", "platform", "job"],
-  "scrun/setup": ["platform", "job", "options"], // before there is a container: how engines find scrun
-  commands: ["engine/engine.ts", "image", "format", "job", "options"],
+  "scrun/launcher": ["scrun", "platform"],
+  "scrun/setup": ["scrun/launcher", "platform", "job", "options"], // before there is a container: how engines find scrun
+  commands: ["engine", "format", "job", "options"],
   "main.ts": ["commands"],
 };
 
@@ -56,7 +56,7 @@ const EXTRA: Readonly<Record<string, readonly string[]>> = {
   "commands/oci.ts": ["container", "platform"], // about oci.conf itself, outside any engine
   "commands/bundle.ts": ["container", "platform"], // about bundles themselves, outside any engine
   "commands/completion.ts": ["platform"], // names the executable that runs
-  "commands/link.ts": ["platform"], // links point at the executable that runs
+  "commands/link.ts": ["platform", "scrun/launcher"], // links point at the executable that runs
   "commands/identity.ts": ["platform"], // names of users and of this host
   "commands/login-environment.ts": ["platform"], // runs the user's login shell
   "commands/salloc.ts": ["platform"], // runs the user's command in the foreground
@@ -70,7 +70,7 @@ const EXTRA: Readonly<Record<string, readonly string[]>> = {
 const RESERVED: readonly { readonly module: RegExp; readonly rooms: readonly string[]; readonly why: string }[] = [
   { module: /^bun:ffi$/, rooms: ["platform"], why: "foreign calls live in platform/ only" },
   { module: /^(node:)?child_process$/, rooms: ["platform"], why: "processes are started in platform/ only" },
-  { module: /^bun:sqlite$/, rooms: ["engine/embedded", "image"], why: "durable state belongs to its owner" },
+  { module: /^bun:sqlite$/, rooms: ["engine/embedded"], why: "durable state belongs to its owner" },
 ];
 
 /** What every command needs; all else is loaded by the command that was asked for. */

@@ -92,7 +92,7 @@ async function check(words: readonly string[]): Promise<number> {
   if (path === undefined || extra.length > 0 || path.startsWith("-")) return usageError("bundle check wants one directory");
   const findings: Finding[] = [...checkBundle(resolve(path), user())];
   if (findings.every(({ level }) => level !== "error")) {
-    const confFile = findOciConf([directories().config, SITE_CONFIG_DIR]);
+    const confFile = findOciConf([directories().config, SITE_CONFIG_DIR]) ?? null;
     ensurePrivateDir(directories().runtime);
     const steps = await checkLifecycle({
       confFile,

@@ -8,7 +8,7 @@ import { OWN_COMMANDS } from "#options/own-commands.ts";
 import { selfPath } from "#platform/self.ts";
 import { LINK_NAMES } from "./dispatch.ts";
 import { openRunningEngine } from "./engine.ts";
-import { targetOf, targetText } from "./job-filter.ts";
+import { ANY_JOB, targetOf, targetText } from "./job-filter.ts";
 import { complain, printLines } from "./terminal.ts";
 
 const USAGE = `Usage: berth completion bash|zsh|fish
@@ -127,13 +127,7 @@ async function ask(engine: Engine, kind: ValueKind): Promise<readonly Candidate[
         help: name,
       }));
     case "users":
-      return [
-        ...new Set(
-          (await engine.jobs({ jobIds: null, userIds: null, states: null, names: null, partitions: null }, options)).map(
-            ({ userName }) => userName,
-          ),
-        ),
-      ].map(plain);
+      return [...new Set((await engine.jobs(ANY_JOB, options)).map(({ userName }) => userName))].map(plain);
     default:
       return [];
   }

@@ -1,5 +1,5 @@
 /** `berth doctor`: will container jobs run here, and what is in the way. */
-import { examine } from "#container/doctor.ts";
+import { examine } from "#container/doctor/doctor.ts";
 import { findOciConf } from "#container/oci-conf.ts";
 import { directories, ensurePrivateDir, shortHostName, SITE_CONFIG_DIR } from "#platform/directories.ts";
 import { complain, printLines } from "./terminal.ts";

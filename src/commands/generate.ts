@@ -15,7 +15,7 @@ Makes podman or docker use scrun, so that each container is a job: writes their 
 host, and says why. Settings that are there stay, and a second call changes nothing.
   --user       your own configuration; the default, but for root
   --system     /etc, for everybody; root's default
-  --scrun PATH the link called scrun (berth link DIR makes it), when the one in PATH is not meant
+  --scrun PATH the program called scrun (berth link DIR makes it), when the one in PATH is not meant
   --dry-run    only show what would be written
   --force      replace a file of ours that was changed since
   --undo       put back what was there before`;
@@ -67,7 +67,7 @@ function write(call: Call): number {
   const config = configDir(isSystem);
   const plainConfig = isSystem ? config : join(homeDir(), ".config");
   const exists = (path: string) => existsSync(path) && !isOurs(call, path);
-  const places = { config, isSystem, exists, ...(plainConfig === config ? {} : { plainConfig }) };
+  const places = { config, isSystem, exists, path: process.env["PATH"] ?? "", ...(plainConfig === config ? {} : { plainConfig }) };
   const plan = engine === "podman" ? planPodman(host, places) : planDocker(host, places);
   if (call.isDry) {
     printLines([...plan.files.flatMap((file) => [`--- ${file.path}`, contentsOf(file).trimEnd(), ""]), ...explain(plan)]);

@@ -1,8 +1,11 @@
 /** Which jobs and steps the options of squeue, scancel and scontrol mean. Pure. */
-import type { JobTarget } from "#engine/engine.ts";
+import type { JobFilter, JobTarget } from "#engine/engine.ts";
 import type { JobRecord, StepRecord } from "#job/record.ts";
 import type { AnyState } from "#job/state.ts";
 import { foldArraySpec, parseIndexList } from "#options/array.ts";
+
+/** No filter at all; for one of its members to be replaced. */
+export const ANY_JOB: JobFilter = { jobIds: null, userIds: null, states: null, names: null, partitions: null };
 
 /** What has not ended, or not quite. */
 export const LIVE_STATES: readonly AnyState[] = ["PENDING", "RUNNING", "SUSPENDED", "COMPLETING", "STAGE_OUT"];

@@ -1,14 +1,17 @@
 /** `berth link [--all] DIR`: links with the names of Slurm's commands. */
-import { accessSync, constants, lstatSync, mkdirSync, readlinkSync, rmSync, symlinkSync } from "node:fs";
-import { join, resolve } from "node:path";
+import { chmodSync, lstatSync, mkdirSync, readlinkSync, renameSync, rmSync, symlinkSync, writeFileSync } from "node:fs";
+import { dirname, join, resolve } from "node:path";
 import { BerthError } from "#job/errors.ts";
+import { programsNamed } from "#platform/find-program.ts";
 import { selfPath } from "#platform/self.ts";
+import { launcherFor, targetOfLauncher } from "#scrun/launcher/launcher.ts";
 import { LINK_NAMES } from "./dispatch.ts";
 import { complain, printLines } from "./terminal.ts";
 
 const USAGE = `Usage: berth link [--all] DIR
-Makes links to this executable in DIR, named after Slurm's commands (${LINK_NAMES.join(" ")}).
-Where Slurm's own commands are installed only scrun is linked, so that they are not hidden; --all links them all the same.`;
+Makes links to this executable in DIR, named after Slurm's commands (${LINK_NAMES.join(" ")}); scrun, the
+OCI runtime for podman and docker, is a small shell script in front of it.
+Where Slurm's own commands are installed only scrun is made, so that they are not hidden; --all links them all the same.`;
 
 export function link(argv: readonly string[]): number {
   if (argv.includes("--help") || argv.includes("-h")) {
@@ -33,32 +36,37 @@ export function link(argv: readonly string[]): number {
     );
   }
   mkdirSync(directory, { recursive: true });
-  for (const name of names) makeLink(join(directory, name), target);
+  for (const name of names) (name === "scrun" ? writeLauncher : makeLink)(join(directory, name), target);
   printLines([`Linked ${names.join(" ")} in ${directory}`]);
   return 0;
 }
 
-/** Replaces a link, but no file of somebody else's. */
 function makeLink(path: string, target: string): void {
-  const stat = lstatSync(path, { throwIfNoEntry: false });
-  if (stat !== undefined) {
-    if (!stat.isSymbolicLink())
-      throw new BerthError("LINK_EXISTS", `${path} exists and is no link`, { hint: "choose another directory, or move the file away" });
-    rmSync(path);
-  }
+  checkOurs(path);
+  rmSync(path, { force: true });
   symlinkSync(target, path);
+}
+
+/** A shell script instead of a link: an engine calls it three times for each container, and waits. */
+function writeLauncher(path: string, target: string): void {
+  checkOurs(path);
+  const part = `${path}.${process.pid}.part`;
+  writeFileSync(part, launcherFor(target), { mode: 0o755 });
+  chmodSync(part, 0o755); // whatever the umask: an engine of another user may have to read it
+  renameSync(part, path);
+}
+
+/** A link may be replaced, and a launcher, but no file of somebody else's. @throws BerthError LINK_EXISTS */
+function checkOurs(path: string): void {
+  const stat = lstatSync(path, { throwIfNoEntry: false });
+  if (stat !== undefined && !stat.isSymbolicLink() && targetOfLauncher(path) === undefined)
+    throw new BerthError("LINK_EXISTS", `${path} exists and is no link`, { hint: "choose another directory, or move the file away" });
 }
 
 /** The first sbatch in PATH that is not ours. */
 function findSlurm(ownDir: string, target: string): string | undefined {
-  for (const dir of (process.env["PATH"] ?? "").split(":")) {
-    if (dir === "" || resolve(dir) === ownDir) continue;
-    const path = join(dir, "sbatch");
-    try {
-      accessSync(path, constants.X_OK);
-    } catch {
-      continue;
-    }
+  for (const path of programsNamed("sbatch", process.env["PATH"] ?? "")) {
+    if (dirname(path) === ownDir) continue;
     const isOurs = lstatSync(path).isSymbolicLink() && readlinkSync(path) === target;
     if (!isOurs) return path;
   }

@@ -9,7 +9,8 @@ import { BerthError } from "#job/errors.ts";
 import { shellCode, type ExitStatus } from "#job/outcome.ts";
 import type { JobRequest, StepOptions, SubmitContext } from "#job/request.ts";
 import { parseSalloc, type SallocLine } from "#options/salloc.ts";
-import { EXPORT_ALL } from "#options/export-rule.ts";
+import { emptyStreams } from "#options/job-draft.ts";
+import { plainStep } from "#options/plain-step.ts";
 import { resourcesOf } from "#options/srun.ts";
 import { makeTerminalRaw } from "#platform/libc.ts";
 import { sendSignal } from "#platform/process-tree.ts";
@@ -204,37 +205,14 @@ async function runInside(
 
 function interactiveOptions(command: readonly string[], pty: boolean): StepOptions {
   return {
+    ...plainStep(),
+    ...emptyStreams(),
+    chdir: null,
+    testOnly: false,
     command,
     pty,
-    taskCommands: null,
-    jobId: null,
-    label: false,
-    unbuffered: false,
-    input: null,
-    output: null,
-    error: null,
-    openMode: null,
-    chdir: null,
-    export: EXPORT_ALL,
-    killOnBadExit: null,
-    waitSeconds: null,
-    exact: false,
     overlap: true,
-    relativeNode: null,
     interactive: true,
     preserveEnv: true,
-    multiProg: false,
-    mpi: null,
-    cpuBind: null,
-    cpuBinding: null,
-    taskProlog: null,
-    taskEpilog: null,
-    prolog: null,
-    epilog: null,
-    disableStatus: false,
-    quitOnInterrupt: false,
-    testOnly: false,
-    bcast: null,
-    bcastCopy: null,
   };
 }

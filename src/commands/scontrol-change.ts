@@ -6,7 +6,7 @@ import { isTerminal } from "#job/state.ts";
 import { splitOutsideBrackets } from "#options/hostlist.ts";
 import { parseJobTarget } from "#options/job-target.ts";
 import { errnoWords } from "./errno.ts";
-import { isTargetJob, LIVE_STATES } from "./job-filter.ts";
+import { ANY_JOB, isTargetJob, LIVE_STATES } from "./job-filter.ts";
 import { UNTIL_ENDED } from "./query.ts";
 import type { ScontrolSession } from "./scontrol-session.ts";
 import { printLines, writeAll } from "./terminal.ts";
@@ -44,7 +44,7 @@ export function requeue(words: Words, session: ScontrolSession): Promise<number>
 }
 
 async function isCompleted(target: JobTarget, engine: Engine): Promise<boolean> {
-  const jobs = await engine.jobs({ jobIds: [target.jobId], userIds: null, states: null, names: null, partitions: null }, UNTIL_ENDED);
+  const jobs = await engine.jobs({ ...ANY_JOB, jobIds: [target.jobId] }, UNTIL_ENDED);
   const meant = jobs.filter((job) => isTargetJob(target, job));
   return meant.length > 0 && meant.every(({ state }) => state === "COMPLETED");
 }
@@ -129,7 +129,7 @@ export async function waitJob([id = ""]: Words, session: ScontrolSession): Promi
     if (target === undefined) throw slurmError("INVALID_JOB_ID");
     const engine = await session.engine();
     for (;;) {
-      const jobs = await engine.jobs({ jobIds: [target.jobId], userIds: null, states: null, names: null, partitions: null }, UNTIL_ENDED);
+      const jobs = await engine.jobs({ ...ANY_JOB, jobIds: [target.jobId] }, UNTIL_ENDED);
       const meant = jobs.filter((job) => isTargetJob(target, job));
       if (meant.length === 0) return session.fail(`scontrol: Problem running job ${target.jobId}`);
       if (meant.some(({ state }) => state === "RUNNING" || state === "SUSPENDED")) return 0;

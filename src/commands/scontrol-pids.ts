@@ -3,6 +3,7 @@ import type { StepProcess } from "#engine/engine.ts";
 import { BerthError, SLURM_ERRORS } from "#job/errors.ts";
 import { nowMs } from "#job/id.ts";
 import { parseJobTarget } from "#options/job-target.ts";
+import { ANY_JOB } from "./job-filter.ts";
 import { UNTIL_ENDED } from "./query.ts";
 import { systemErrorText } from "./errno.ts";
 import type { ScontrolSession } from "./scontrol-session.ts";
@@ -54,10 +55,7 @@ export async function pidInfo([text = ""]: Words, session: ScontrolSession): Pro
   try {
     const processes = await engine.processes({ jobId: null }, UNTIL_ENDED);
     const jobId = processes.find(({ pid }) => String(pid) === text)?.jobId;
-    const jobs =
-      jobId === undefined
-        ? []
-        : await engine.jobs({ jobIds: [jobId], userIds: null, states: null, names: null, partitions: null }, UNTIL_ENDED);
+    const jobs = jobId === undefined ? [] : await engine.jobs({ ...ANY_JOB, jobIds: [jobId] }, UNTIL_ENDED);
     const job = jobs.find((record) => record.jobId === jobId);
     if (job?.startedAt == null) return session.fail("Failed to locate job for requested pid");
     const endsAt =

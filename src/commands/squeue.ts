@@ -9,7 +9,7 @@ import { renderSqueue, type SqueueFormat } from "#format/squeue.ts";
 import { openEngine } from "./engine.ts";
 import { findUserId, ownUserId, shortHostName } from "./identity.ts";
 import { informationAction } from "./information.ts";
-import { isAllowed, isInStates, isOnNodes, isTargetJob, isTargetStep, LIVE_STATES } from "./job-filter.ts";
+import { ANY_JOB, isAllowed, isInStates, isOnNodes, isTargetJob, isTargetStep, LIVE_STATES } from "./job-filter.ts";
 import { findCluster, printLoadError, printMachineOutput, repeat, timeFormat, UNTIL_ENDED } from "./query.ts";
 import { complain, printLines } from "./terminal.ts";
 
@@ -139,7 +139,7 @@ async function loadJobs(query: Query, engine: Engine): Promise<JobRecord[]> {
   if (line.jobs !== null) {
     const targets = line.jobs;
     const jobIds = idsOf(targets);
-    const known = await engine.jobs({ jobIds, userIds: null, states: null, names: null, partitions: null }, UNTIL_ENDED);
+    const known = await engine.jobs({ ...ANY_JOB, jobIds }, UNTIL_ENDED);
     if (known.length === 0 && jobIds.length === 1) throw slurmError("INVALID_JOB_ID");
     return known.filter((job) => targets.some((target) => isTargetJob(target, job)) && isWanted(job, states, query));
   }

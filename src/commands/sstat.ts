@@ -7,7 +7,7 @@ import { sortAccountedSteps } from "#format/accounting-order.ts";
 import { renderSstat, SSTAT_PIDS_FORMAT, sstatHelpFormat } from "#format/sstat.ts";
 import { openEngine } from "./engine.ts";
 import { informationAction } from "./information.ts";
-import { isTargetStep, targetText } from "./job-filter.ts";
+import { ANY_JOB, isTargetStep, targetText } from "./job-filter.ts";
 import { timeFormat, UNTIL_ENDED } from "./query.ts";
 import { complain, printError, printLines } from "./terminal.ts";
 
@@ -29,10 +29,7 @@ export async function sstat(argv: readonly string[]): Promise<number> {
 
 async function print(line: SstatLine, engine: Engine): Promise<number> {
   const jobIds = line.jobs.map(({ jobId }) => jobId);
-  const [jobs, steps] = await Promise.all([
-    engine.jobs({ jobIds, userIds: null, states: null, names: null, partitions: null }, UNTIL_ENDED),
-    engine.steps({ jobId: null }, UNTIL_ENDED),
-  ]);
+  const [jobs, steps] = await Promise.all([engine.jobs({ ...ANY_JOB, jobIds }, UNTIL_ENDED), engine.steps({ jobId: null }, UNTIL_ENDED)]);
   const uses = await engine.measureSteps(
     jobs.map(({ jobId }) => jobId),
     UNTIL_ENDED,

@@ -6,11 +6,11 @@ import type { StepChannel, StepEvent } from "#engine/engine.ts";
 import type { ExitPair } from "#job/outcome.ts";
 import type { StepRecord } from "#job/record.ts";
 import type { StepOptions } from "#job/request.ts";
-import { expandFilePattern, needsPerTask } from "#options/file-pattern.ts";
 import { foldRanks } from "#options/ranks.ts";
-import { InputForwarder, type InputSource } from "./step-input.ts";
+import { SessionStreams } from "./session-streams.ts";
+import { InputForwarder } from "./step-input.ts";
 import { TaskExits } from "./task-exits.ts";
-import { openFile, StepOutput, type Target } from "./step-output.ts";
+import { StepOutput } from "./step-output.ts";
 import { complain } from "./terminal.ts";
 
 export interface SessionOptions {
@@ -121,64 +121,15 @@ class StepSession {
   #created(step: StepRecord, waited: boolean): void {
     this.#step = step;
     if (waited) this.#info(`srun: Step created for job ${step.jobId}`);
-    const options = this.#options.step;
-    const stdout = this.#target(options.output, "stdout");
-    // Standard error joins standard output, wherever that goes.
-    const joined: Target = stdout.kind === "task" ? { ...stdout, fd: 1 } : stdout;
-    const stderr = options.error === null && options.output !== null ? joined : this.#target(options.error, "stderr");
+    const { step: options, cwd, jobName, hasTerminal } = this.#options;
+    const streams = new SessionStreams(step, { options, cwd, jobName });
     this.#output = new StepOutput({
-      stdout,
-      stderr,
+      ...streams.outputs(),
       isLabelled: options.label,
-      isUnbuffered: options.unbuffered || this.#options.hasTerminal,
+      isUnbuffered: options.unbuffered || hasTerminal,
       tasks: step.tasks,
     });
-    this.#input = InputForwarder.start(this.#channel, this.#inputSource(options.input));
-  }
-
-  #target(text: string | null, stream: "stdout" | "stderr"): Target {
-    const mode = streamMode(text, this.#step?.tasks ?? 1);
-    if (mode.kind === "all") return { kind: "own" };
-    if (mode.kind === "none") return { kind: "discard" };
-    if (mode.kind === "task") return mode;
-    // The step daemon writes those; what comes here is srun's and the daemon's own.
-    if (needsPerTask(mode.pattern)) return { kind: "own" };
-    return {
-      kind: "file",
-      fd: openFile(this.#expand(mode.pattern), { cwd: this.#options.cwd, stream, append: this.#options.step.openMode === "append" }),
-    };
-  }
-
-  #inputSource(text: string | null): InputSource {
-    const mode = streamMode(text, this.#step?.tasks ?? 1);
-    switch (mode.kind) {
-      case "all":
-        return { kind: "own", task: null };
-      case "none":
-        return { kind: "none" };
-      case "task":
-        return { kind: "own", task: mode.task };
-      case "file":
-        if (needsPerTask(mode.pattern)) return { kind: "none" };
-        return { kind: "file", fd: openFile(this.#expand(mode.pattern), { cwd: this.#options.cwd, stream: "stdin", append: false }) };
-    }
-  }
-
-  #expand(pattern: string): string {
-    const step = this.#step;
-    if (step === undefined) return pattern;
-    return expandFilePattern(pattern, {
-      kind: "task",
-      jobId: step.jobId,
-      arrayJobId: null,
-      arrayTask: null,
-      userName: step.userName,
-      jobName: this.#options.jobName,
-      nodeName: step.nodes[0] ?? "",
-      stepKey: step.stepKey,
-      nodeIndex: 0,
-      task: 0,
-    });
+    this.#input = InputForwarder.start(this.#channel, streams.input());
   }
 
   #exited(event: Extract<StepEvent, { kind: "exited" }>): void {
@@ -290,18 +241,4 @@ class StepSession {
       complain(`srun: StepId=${this.#stepId} ${noun} ${foldRanks(tasks)}: ${isRunning ? "running" : "exited"}`);
     }
   }
-}
-
-type StreamMode =
-  | { readonly kind: "all" }
-  | { readonly kind: "none" }
-  | { readonly kind: "task"; readonly task: number }
-  | { readonly kind: "file"; readonly pattern: string };
-
-/** `all…` and `-…` are all, `none` is /dev/null, a task's number is that task, everything else is a file. */
-function streamMode(text: string | null, tasks: number): StreamMode {
-  if (text === null || text.startsWith("all") || text.startsWith("-")) return { kind: "all" };
-  if (text === "none") return { kind: "none" };
-  if (/^\d+$/.test(text) && Number(text) < tasks) return { kind: "task", task: Number(text) };
-  return { kind: "file", pattern: text };
 }

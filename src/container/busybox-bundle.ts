@@ -1,4 +1,5 @@
 /** For tests: a busybox bundle in a directory of its own, and what a step daemon would say about it. */
+import { findOciConf } from "./oci-conf.ts";
 import { copyFileSync, existsSync, mkdirSync, mkdtempSync, rmSync, symlinkSync, writeFileSync } from "node:fs";
 import { tmpdir } from "node:os";
 import { join } from "node:path";
@@ -72,7 +73,7 @@ export class Place implements Disposable {
       groupId: process.getegid?.() ?? 0,
       workDir: this.dir,
       spoolRoot: join(this.dir, "spool"),
-      configDir: join(this.dir, "conf"),
+      confFile: findOciConf([join(this.dir, "conf")]) ?? null,
       stateDir: join(this.dir, "state"),
       runtimeRoot: join(this.dir, "rt"),
       hasPty: false,

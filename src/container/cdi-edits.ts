@@ -1,6 +1,6 @@
 /** CDI edits into config.json (CDI specification, "OCI Edits"). */
 import { statSync } from "node:fs";
-import type { CdiHook, ContainerEdits, DeviceNode } from "./cdi.ts";
+import type { CdiHook, ContainerEdits, DeviceNode } from "./cdi-spec.ts";
 import { openList, openObject, toJson, type JsonObject } from "./json.ts";
 import type { MountPlan } from "./mounts.ts";
 

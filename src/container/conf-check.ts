@@ -2,7 +2,8 @@
  * Everything that can be told about an oci.conf without a job: `berth oci check`. The parser's own errors are thrown; what
  * this host lacks, and what its runtime makes of the commands, is collected.
  */
-import { accessSync, constants, existsSync, mkdtempSync, rmSync } from "node:fs";
+import { findProgram, isProgram } from "#platform/find-program.ts";
+import { existsSync, mkdtempSync, rmSync } from "node:fs";
 import { homedir, tmpdir } from "node:os";
 import { basename, join, resolve } from "node:path";
 import { userName } from "#platform/users.ts";
@@ -41,7 +42,7 @@ export async function checkConf(options: ConfCheckOptions): Promise<ConfCheck> {
     const lifecycle =
       bundle === undefined
         ? null
-        : await checkLifecycle({ confFile: options.file ?? undefined, bundle, stateDir: options.stateDir, signal: options.signal });
+        : await checkLifecycle({ confFile: options.file, bundle, stateDir: options.stateDir, signal: options.signal });
     for (const step of lifecycle ?? []) if (!step.isOk) problems.push({ what: `${step.name}: ${step.detail}`, cure: cureOf(step, conf) });
     const uid = process.geteuid?.() ?? 0;
     return {
@@ -116,17 +117,8 @@ function isInstalled(program: string): boolean {
     ].includes(program)
   )
     return true;
-  if (program.includes("/")) return isExecutable(program);
-  return `${process.env["PATH"] ?? ""}:${DEFAULT_PATH}`.split(":").some((dir) => dir.startsWith("/") && isExecutable(join(dir, program)));
-}
-
-function isExecutable(path: string): boolean {
-  try {
-    accessSync(path, constants.X_OK);
-    return true;
-  } catch {
-    return false;
-  }
+  if (program.includes("/")) return isProgram(program);
+  return findProgram(program, `${process.env["PATH"] ?? ""}:${DEFAULT_PATH}`) !== undefined;
 }
 
 function cureOf(step: LifecycleStep, conf: OciConf | undefined): string {

@@ -12,7 +12,8 @@ import { sendSignal } from "#platform/process-tree.ts";
 import { spawnTask, type RunningProcess } from "#platform/spawn.ts";
 import { userName } from "#platform/users.ts";
 import { explain, type RuntimeCalls } from "./runtime-calls.ts";
-import { openStepContainer, type StepContainer } from "./step-container.ts";
+import { openStepContainer } from "./open-step-container.ts";
+import type { StepContainer } from "./step-container.ts";
 
 export interface LifecycleStep {
   /** As the guide names it: run, create, start, state, kill, delete. */
@@ -23,7 +24,7 @@ export interface LifecycleStep {
 
 export interface LifecycleOptions {
   /** Undefined: the runtime that Berth chooses. */
-  readonly confFile: string | undefined;
+  readonly confFile: string | null;
   readonly bundle: string;
   readonly stateDir: string;
   readonly signal: AbortSignal;
@@ -52,8 +53,7 @@ export async function checkLifecycle(options: LifecycleOptions): Promise<readonl
         groupId: ids.gid,
         workDir: "/",
         spoolRoot: join(dir, "spool"),
-        configDir: null,
-        confFile: options.confFile ?? null,
+        confFile: options.confFile,
         stateDir: options.stateDir,
         runtimeRoot: join(dir, "rt"),
         hasPty: false,

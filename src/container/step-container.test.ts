@@ -5,7 +5,8 @@ import { join } from "node:path";
 import type { BerthError } from "#job/errors.ts";
 import { BUSYBOX, Place } from "./busybox-bundle.ts";
 import { chooseRuntime } from "./runtime-choice.ts";
-import { openStepContainer, type ContainerStep, type PreparedTask, type StepContainer } from "./step-container.ts";
+import { openStepContainer } from "./open-step-container.ts";
+import type { ContainerStep, PreparedTask, StepContainer } from "./step-container.ts";
 import { rejectionOf } from "../../test/rejection.ts";
 
 const signal = new AbortController().signal;

@@ -9,16 +9,11 @@
  * In the create and start flow (`flow` is "createStart") argv creates the container: run it with the task's stdio,
  * wait for its process, then call createdTask, startTask, and waitTask when no process can be waited for.
  */
-import { resolve } from "node:path";
 import type { StepKey } from "#job/id.ts";
 import type { ExitStatus } from "#job/outcome.ts";
-import { readBundle } from "./bundle.ts";
 import type { Environment } from "./environment.ts";
-import { findOciConf, readOciConf, type OciConf } from "./oci-conf.ts";
-import { OpenedStep } from "./opened-step.ts";
-import { chooseRuntime } from "./runtime-choice.ts";
+import type { OciConf } from "./oci-conf.ts";
 import type { Argv, RuntimeCalls, RuntimeState } from "./runtime-calls.ts";
-import { findDevices } from "./step-devices.ts";
 import type { BatchFiles } from "./task-config.ts";
 
 /** One step on one node. */
@@ -35,10 +30,8 @@ export interface ContainerStep {
   readonly workDir: string;
   /** Parent of spool directories when ContainerPath is unset; exists, 0700. Each node gets a directory of its own in it. */
   readonly spoolRoot: string;
-  /** Where oci.conf may be. */
-  readonly configDir: string | null;
-  /** An oci.conf by name, instead of looking for one. */
-  readonly confFile?: string | null;
+  /** The oci.conf in force (findOciConf); without one Berth chooses the runtime. */
+  readonly confFile: string | null;
   /** Ours, 0700: what was found out about runtimes. */
   readonly stateDir: string;
   /** 0700: the runtime's `--root` when Berth chose the runtime. */
@@ -107,17 +100,3 @@ export interface StepContainer extends AsyncDisposable {
 }
 
 export type StartResult = { readonly kind: "started" } | { readonly kind: "failed"; readonly status: ExitStatus; readonly reason: string };
-
-/**
- * Reads oci.conf and bundle, or finds a runtime that works here, and makes the step's spool directory.
- * @throws BerthError BUNDLE_MISSING, BUNDLE_CONFIG, OCI_CONF_*, RUNTIME_MISSING, RUNTIME_REFUSED, SPOOL
- */
-export async function openStepContainer(step: ContainerStep, { signal }: { readonly signal: AbortSignal }): Promise<StepContainer> {
-  const confFile = step.confFile ?? (step.configDir === null ? undefined : findOciConf([step.configDir]));
-  const conf = confFile === undefined ? undefined : await readOciConf(confFile);
-  // An empty name is a bundle too, and one that does not exist.
-  const bundle = conf?.ignoreFileConfigJson === true ? undefined : readBundle(step.bundle === "" ? "" : resolve(step.workDir, step.bundle));
-  const runtime = conf === undefined ? await chooseRuntime(step.stateDir, { signal }) : undefined;
-  signal.throwIfAborted();
-  return new OpenedStep(step, { conf, bundle, runtime, cdi: bundle === undefined ? null : findDevices(step) });
-}

@@ -1,5 +1,6 @@
 /** A step's generic resources as its containers see them: CDI's edits, and variables that count from 0. */
-import { cdiDirs, CdiRegistry, joinEdits, type ContainerEdits } from "./cdi.ts";
+import { cdiDirs, CdiRegistry, joinEdits } from "./cdi.ts";
+import type { ContainerEdits } from "./cdi-spec.ts";
 import { mergeEnvironment, type Environment } from "./environment.ts";
 import type { ContainerStep } from "./step-container.ts";
 

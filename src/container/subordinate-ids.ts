@@ -3,8 +3,9 @@
  * owned by the user's subordinate ids (subuid(5)). Such an image needs the whole range mapped, which runtimes have done by
  * newuidmap(1). An image of one owner does not, and starts quicker without.
  */
-import { accessSync, constants, lstatSync, readdirSync, readFileSync, statSync } from "node:fs";
+import { lstatSync, readdirSync, readFileSync } from "node:fs";
 import { join } from "node:path";
+import { findProgram } from "#platform/find-program.ts";
 
 export interface IdRange {
   readonly start: number;
@@ -15,7 +16,7 @@ export interface SubordinateIds {
   readonly gids: IdRange;
 }
 
-const TOOL_DIRS = ["/usr/bin", "/usr/local/bin", "/bin"];
+const TOOL_PATH = "/usr/bin:/usr/local/bin:/bin";
 const MAX_LOOKS = 200;
 
 /** The user's ranges, when the image needs them and this host can map them. */
@@ -23,7 +24,7 @@ export function subordinateIdsFor(rootfs: string, user: { readonly name: string;
   const uids = findRange("/etc/subuid", user);
   const gids = findRange("/etc/subgid", user);
   if (uids === undefined || gids === undefined || !isOwnedBy(rootfs, uids)) return null;
-  return ["newuidmap", "newgidmap"].every(isInstalled) ? { uids, gids } : null;
+  return ["newuidmap", "newgidmap"].every((tool) => findProgram(tool, TOOL_PATH) !== undefined) ? { uids, gids } : null;
 }
 
 /** The first range of the user in a file of `name:start:count` lines. */
@@ -67,15 +68,4 @@ function isOwnedBy(rootfs: string, range: IdRange): boolean {
   return ["var", "home", "etc", "var/lib", "var/cache", "var/log"].some((dir) =>
     names(join(rootfs, dir)).some((name) => isIn(join(rootfs, dir, name))),
   );
-}
-
-function isInstalled(tool: string): boolean {
-  return TOOL_DIRS.some((dir) => {
-    try {
-      accessSync(join(dir, tool), constants.X_OK);
-      return statSync(join(dir, tool)).isFile();
-    } catch {
-      return false;
-    }
-  });
 }

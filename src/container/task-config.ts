@@ -1,7 +1,7 @@
 /** From a bundle's config.json to the one a task runs with (oci-conf §9.3). Only what is listed there changes. */
 import { statSync } from "node:fs";
 import type { Bundle } from "./bundle.ts";
-import type { ContainerEdits } from "./cdi.ts";
+import type { ContainerEdits } from "./cdi-spec.ts";
 import { addCdiMounts, applyCdiEdits } from "./cdi-edits.ts";
 import { envEntries, type Environment } from "./environment.ts";
 import { isObject, openObject, printJson, toJson, type Json } from "./json.ts";

@@ -2,7 +2,6 @@
 import { DEFAULT_PATH } from "./environment.ts";
 import { parseJson, type JsonObject } from "./json.ts";
 import { chooseRuntime } from "./runtime-choice.ts";
-import { findOciConf } from "./oci-conf.ts";
 import { resolveCommand } from "./rootfs.ts";
 import { StepConfig } from "./task-config.ts";
 
@@ -13,11 +12,12 @@ const SAMPLE = `{"ociVersion":"1.0.2","process":{"user":{"uid":0,"gid":0},"args"
 /** Reads and writes nothing but the runtime probe's cache. Never fails: the step will say what is wrong. */
 export async function warmContainers({
   stateDir,
-  configDir,
+  hasConf,
   signal,
 }: {
   readonly stateDir: string;
-  readonly configDir: string | null;
+  /** Somebody else chose the runtime. */
+  readonly hasConf: boolean;
   readonly signal: AbortSignal;
 }): Promise<void> {
   try {
@@ -27,7 +27,7 @@ export async function warmContainers({
       { batch: null, disableHooks: [], spoolMount: null, rootless: { uid: 1, gid: 1 }, runtime: "crun" },
     );
     made.print({ args: [resolveCommand("/", "sh", { PATH: DEFAULT_PATH }, (path) => made.isHidden(path))], env: {}, hasTerminal: false });
-    if (configDir === null || findOciConf([configDir]) === undefined) await chooseRuntime(stateDir, { signal });
+    if (!hasConf) await chooseRuntime(stateDir, { signal });
   } catch {
     /* the first step reports it, to somebody who reads it */
   }

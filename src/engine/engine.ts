@@ -8,6 +8,8 @@ import type { ExitPair, ExitStatus } from "#job/outcome.ts";
 import type { AccountedJob, JobRecord, NodeRecord, PartitionRecord, StepRecord, StepUse } from "#job/record.ts";
 import type { JobRequest, StepOptions, SubmitContext } from "#job/request.ts";
 import type { AnyState } from "#job/state.ts";
+import type { OwnStep, OwnStepOrder, OwnStepRequest } from "./own-step.ts";
+import type { RemoteContainers } from "./remote-containers.ts";
 
 export interface Cancellable {
   readonly signal: AbortSignal;
@@ -164,49 +166,6 @@ export interface StepChannel extends AsyncIterable<StepEvent>, AsyncDisposable {
   resize(size: { readonly rows: number; readonly columns: number }): void;
 }
 
-/**
- * A step whose one process its caller starts and watches, because no step daemon could: a container that has to be made
- * inside the namespaces of podman or dockerd. The engine records it, tells its owner what it wants, and ends it when the
- * owner is gone.
- */
-export interface OwnStepRequest {
-  readonly jobId: JobId;
-  readonly name: string;
-  readonly submit: SubmitContext;
-  readonly container: string | null;
-  readonly containerId: string | null;
-  readonly annotations: Readonly<Record<string, string>>;
-}
-
-export type OwnStepOrder =
-  | { readonly kind: "terminate"; readonly reason: AbortReason; readonly hard: boolean }
-  | { readonly kind: "signal"; readonly signal: number }
-  | { readonly kind: "message"; readonly text: string };
-
-export interface OwnStepEnd {
-  readonly status: ExitStatus;
-  readonly userCpuMs: number;
-  readonly systemCpuMs: number;
-  readonly maxRssKib: number | null;
-  readonly outOfMemory: boolean;
-}
-
-export interface OwnStep {
-  readonly step: StepRecord;
-  readonly job: JobRecord;
-  /** SLURM_* of its process. */
-  readonly environment: Readonly<Record<string, string>>;
-  /** Indices of generic resources by name. */
-  readonly gres: Readonly<Record<string, readonly number[]>>;
-  readonly killWaitSeconds: number;
-  /** Resolves when the engine has reached its caller; until then nobody else should hear of the step's process. */
-  readonly ready: Promise<void>;
-  /** Written down before it resolves: whoever takes over knows what to kill. A pid alone is no identity. */
-  started(process: { readonly pid: number; readonly startTicks: number }): void;
-  /** Written down at once; resolves when the engine has it too, or is away for longer than its caller can wait. */
-  ended(end: OwnStepEnd): Promise<void>;
-}
-
 /** A process of a running step; both task ids are null for one that a task has started. */
 export interface StepProcess {
   readonly jobId: JobId;
@@ -215,61 +174,6 @@ export interface StepProcess {
   readonly pid: number;
   readonly localId: number | null;
   readonly globalId: number | null;
-}
-
-/**
- * Containers of podman and docker where jobs run on other hosts: files are brought to a node of the job, and the process runs there, on
- * streams of the caller's.
- */
-export interface RemoteContainers {
-  /** Over when everything is there and the step is being launched. @throws BerthError */
-  start(request: RemoteContainerRequest, options: Cancellable): Promise<RemoteContainer>;
-  /** The command that runs a process in it, on its caller's streams. */
-  execCommand(container: RemotePlace, process: string, options: { readonly hasTerminal: boolean }): RemoteCommand;
-  /** One signal to every process of it. */
-  signal(place: RemotePlace, signal: number): Promise<void>;
-}
-
-/** Enough to find it again from another process. */
-export interface RemotePlace {
-  readonly jobId: number;
-  readonly step: string;
-  readonly node: string;
-  /** Berth's, on the node. */
-  readonly executable: string;
-}
-
-export interface RemoteContainerRequest {
-  readonly jobId: JobId;
-  readonly node: string;
-  readonly name: string;
-  /** As the engine knows it, for accounting. */
-  readonly bundle: string;
-  readonly containerId: string;
-  readonly rootfs: string;
-  /** Somebody has brought the root file system to the node already. */
-  readonly isStaged: boolean;
-  /** Small ones of this host that go along, by the name that they have in `box`. */
-  readonly files: ReadonlyMap<string, string>;
-  /** config.json for a root file system and a directory of `files` that are elsewhere on the node. */
-  readonly config: (onNode: { readonly rootfs: string; readonly box: string }) => string;
-  readonly args: readonly string[];
-  readonly streams: readonly [stdin: number, stdout: number, stderr: number];
-  /** The first two streams are a terminal, which shall be the container's. */
-  readonly hasTerminal: boolean;
-  /** What Slurm says of the step, for whoever reads the container's standard error. */
-  readonly onMessage: (text: string) => void;
-}
-
-export interface RemoteContainer {
-  /** Resolves when the task has been launched; rejects when it never is. */
-  readonly started: Promise<RemotePlace>;
-  readonly exited: Promise<ExitStatus>;
-}
-
-export interface RemoteCommand {
-  readonly argv: readonly [string, ...string[]];
-  readonly env: Readonly<Record<string, string>>;
 }
 
 export type SignalScope = "steps" | "batch" | "full";

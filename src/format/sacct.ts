@@ -21,7 +21,7 @@ export interface SacctView extends ReportStyle {
   readonly sizes?: SizeStyle;
 }
 
-export const DEFAULT_SACCT_FORMAT = "jobid,jobname,partition,account,alloccpus,state,exitcode";
+const DEFAULT_SACCT_FORMAT = "jobid,jobname,partition,account,alloccpus,state,exitcode";
 export const BRIEF_SACCT_FORMAT = "jobid,state,exitcode";
 export const LONG_SACCT_FORMAT =
   "jobid,jobidraw,jobname,partition,maxvmsize,maxvmsizenode,maxvmsizetask,avevmsize,maxrss," +

@@ -92,7 +92,7 @@ function reasonOf(node: NodeRecord): string {
   return node.reason ?? "none";
 }
 
-export const AVAILABILITY = { UP: "up", DOWN: "down", DRAIN: "drain", INACTIVE: "inact" } as const;
+const AVAILABILITY = { UP: "up", DOWN: "down", DRAIN: "drain", INACTIVE: "inact" } as const;
 function duration(minutes: number | null, missing: string): string {
   return minutes === null ? missing : shortDuration(minutes * 60);
 }

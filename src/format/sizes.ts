@@ -37,7 +37,7 @@ export function sizeText(mib: number, style: SizeStyle = EXACT): string {
 }
 
 /** The parts of a job's or node's TRES in Slurm's order: `cpu`, `mem`, `node`, `billing`, `gres/…`. */
-export function tresParts(tres: Tres, style: SizeStyle = EXACT): string[] {
+function tresParts(tres: Tres, style: SizeStyle = EXACT): string[] {
   const parts = [`cpu=${tres.cpus}`];
   if (tres.memMib !== null && tres.memMib > 0) parts.push(`mem=${sizeText(tres.memMib, style)}`);
   parts.push(`node=${tres.nodes}`, `billing=${tres.cpus}`);
@@ -62,7 +62,7 @@ function byName(a: string, b: string): number {
 }
 
 /** A step's: no billing, and memory is there even when it is 0. Order as scontrol's; sacct sorts it. */
-export function stepTresParts(tres: Tres, style: SizeStyle = EXACT): string[] {
+function stepTresParts(tres: Tres, style: SizeStyle = EXACT): string[] {
   const gres = Object.entries(tres.gres).map(([name, count]) => `gres/${name}=${count}`);
   return [`cpu=${tres.cpus}`, `mem=${sizeText(tres.memMib ?? 0, style)}`, `node=${tres.nodes}`, ...gres];
 }

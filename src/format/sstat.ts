@@ -25,7 +25,7 @@ export interface SstatView extends ReportStyle {
   readonly sizes?: SizeStyle;
 }
 
-export const DEFAULT_SSTAT_FORMAT =
+const DEFAULT_SSTAT_FORMAT =
   "jobid,maxvmsize,maxvmsizenode,maxvmsizetask,avevmsize,maxrss,maxrssnode,maxrsstask,averss," +
   "maxpages,maxpagesnode,maxpagestask,avepages,mincpu,mincpunode,mincputask,avecpu,ntasks,avecpufreq,reqcpufreqmin," +
   "reqcpufreqmax,reqcpufreqgov,consumedenergy,maxdiskread,maxdiskreadnode,maxdiskreadtask,avediskread,maxdiskwrite," +

@@ -157,18 +157,3 @@ const SIGNAL_WORDS: Readonly<Record<number, string>> = {
   24: "CPU_time_limit_exceeded",
   25: "File_size_limit_exceeded",
 };
-
-/** Time that a job or step has run, without suspensions. */
-export function runMs(
-  record: {
-    readonly startedAt: EpochMs | null;
-    readonly endedAt: EpochMs | null;
-    readonly suspendedMs: number;
-    readonly suspendedAt?: EpochMs | null;
-  },
-  now: EpochMs,
-): number {
-  if (record.startedAt === null) return 0;
-  const until = record.endedAt ?? record.suspendedAt ?? now;
-  return Math.max(0, until - record.startedAt - record.suspendedMs);
-}

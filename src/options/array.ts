@@ -8,7 +8,7 @@ export interface ArraySpec {
   readonly throttle: number | null;
 }
 
-export const DEFAULT_MAX_ARRAY_SIZE = 1001;
+const DEFAULT_MAX_ARRAY_SIZE = 1001;
 
 /** @throws BerthError INVALID_ARRAY; indices run from 0 to maxArraySize − 1 */
 export function parseArraySpec(text: string, maxArraySize = DEFAULT_MAX_ARRAY_SIZE): ArraySpec {

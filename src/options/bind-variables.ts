@@ -12,12 +12,12 @@ const FREQUENCY_WORDS = [
 ];
 
 /** SLURM_CPU_FREQ_REQ: the same with Slurm's own letter case. */
-export function frequencyText(asked: string): string {
+function frequencyText(asked: string): string {
   return asked.replaceAll(/[a-z]\w*/gi, (word) => FREQUENCY_WORDS.find((known) => known.toLowerCase() === word.toLowerCase()) ?? word);
 }
 
 /** `--mem-bind=[q[uiet],|v[erbose],][sort|nosort,][prefer,]TYPE[:LIST]`, as variables. */
-export function memoryBinding(asked: string, command: "srun" | "sbatch" | "salloc"): Record<string, string> {
+function memoryBinding(asked: string, command: "srun" | "sbatch" | "salloc"): Record<string, string> {
   let verbosity = "quiet";
   let [type, list, order, preference] = ["", "", "", ""];
   const words = asked.split(",");

@@ -1,15 +1,6 @@
 import { slurmError } from "#job/errors.ts";
 
-export const DEPENDENCY_TYPES = [
-  "after",
-  "afterany",
-  "afterok",
-  "afternotok",
-  "aftercorr",
-  "afterburstbuffer",
-  "expand",
-  "singleton",
-] as const;
+const DEPENDENCY_TYPES = ["after", "afterany", "afterok", "afternotok", "aftercorr", "afterburstbuffer", "expand", "singleton"] as const;
 export type DependencyType = (typeof DEPENDENCY_TYPES)[number];
 
 export interface DependencyJob {

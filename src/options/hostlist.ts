@@ -6,7 +6,7 @@ import { slurmError } from "#job/errors.ts";
 import { isDigit } from "./digits.ts";
 
 /** More names than any cluster has; keeps `n[0-999999999]` from filling memory. */
-export const MAX_HOSTS = 65_536;
+const MAX_HOSTS = 65_536;
 /** Longer numbers do not survive arithmetic, so they count as text. */
 const MAX_DIGITS = 15;
 

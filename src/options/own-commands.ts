@@ -11,9 +11,6 @@ export interface OwnCommand {
   readonly takes?: "files" | "dirs" | "jobs";
 }
 
-const RUNTIMES = "runc crun nvidia-container-runtime singularity singularity-oci apptainer charliecloud enroot wrapper";
-export const RUNTIME_NAMES = RUNTIMES.split(" ");
-
 export const OWN_COMMANDS: readonly OwnCommand[] = [
   {
     name: "info",

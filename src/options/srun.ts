@@ -11,7 +11,8 @@ import {
   type Grammar,
 } from "./apply-options.ts";
 import { parseCpuBind } from "./cpu-bind.ts";
-import { emptyCommon, emptyStreams, type Action, type CommonDraft, type Mutable, type StreamDraft } from "./job-draft.ts";
+import { emptyCommon, emptyStreams, type Action, type StreamDraft } from "./job-draft.ts";
+import { plainStep, type StepFields } from "./plain-step.ts";
 import { rowsOf } from "./job-option-row.ts";
 import { JOB_OPTIONS } from "./job-option-table.ts";
 import { hostsInFile, JOB_FLAGS, JOB_SETTERS, STREAM_SETTERS, type Flag, type Setter } from "./job-setters.ts";
@@ -37,8 +38,6 @@ export interface SrunLine {
   /** Lines for stderr, complete. */
   readonly warnings: readonly string[];
 }
-
-type StepFields = Mutable<Omit<StepOptions, keyof Omit<StreamDraft, keyof CommonDraft> | "testOnly" | "chdir">>;
 
 interface SrunDraft extends StreamDraft {
   readonly bcast: { sendLibs: string | null; exclude: string | null };
@@ -144,7 +143,7 @@ const GRAMMAR: Grammar<SrunDraft> = {
  * @throws UsageError; BerthError INVALID_NODE_NAME for an unreadable host list
  */
 export function parseSrun(argv: readonly string[], env: Env, context: ParseContext): SrunLine {
-  const draft: SrunDraft = { ...emptyCommon(), ...emptyStreams(), step: emptyStep(), bcast: { sendLibs: null, exclude: null } };
+  const draft: SrunDraft = { ...emptyCommon(), ...emptyStreams(), step: plainStep(), bcast: { sendLibs: null, exclude: null } };
   const words = readWords(GRAMMAR, argv);
   const fromEnv = readEnvironment(GRAMMAR, env);
   applyLevel(draft, GRAMMAR, fromEnv, { ...context, env, source: "environment" });
@@ -266,34 +265,4 @@ function applyHostFile(draft: SrunDraft, env: Env, context: ParseContext): void 
 function applyPlaneSize(draft: SrunDraft, env: Env): void {
   const size = /^[1-9]\d{0,8}$/.exec(env["SLURM_DIST_PLANESIZE"] ?? "")?.[0];
   if (draft.job.distribution === "plane" && draft.job.planeSize === null && size !== undefined) draft.job.planeSize = Number(size);
-}
-
-function emptyStep(): StepFields {
-  return {
-    command: [],
-    taskCommands: null,
-    jobId: null,
-    label: false,
-    unbuffered: false,
-    pty: false,
-    killOnBadExit: null,
-    waitSeconds: null,
-    exact: false,
-    overlap: false,
-    relativeNode: null,
-    interactive: false,
-    preserveEnv: false,
-    multiProg: false,
-    mpi: null,
-    cpuBind: null,
-    cpuBinding: null,
-    taskProlog: null,
-    taskEpilog: null,
-    prolog: null,
-    epilog: null,
-    disableStatus: false,
-    quitOnInterrupt: false,
-    bcast: null,
-    bcastCopy: null,
-  };
 }

@@ -9,18 +9,3 @@ export function foldPerNode(counts: readonly number[]): string {
   }
   return parts.join(",");
 }
-
-const MAX_NODES = 65_536;
-
-/** The counts of `2(x3),1`; undefined when the text is not of this form or speaks of more than 65536 nodes. */
-export function expandPerNode(text: string): number[] | undefined {
-  const counts: number[] = [];
-  for (const part of text.split(",")) {
-    const match = /^(\d{1,9})(?:\(x([1-9]\d{0,5})\))?$/.exec(part);
-    if (match === null) return undefined;
-    const times = Number(match[2] ?? 1);
-    if (counts.length + times > MAX_NODES) return undefined;
-    for (let i = 0; i < times; i++) counts.push(Number(match[1]));
-  }
-  return counts;
-}

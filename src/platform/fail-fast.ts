@@ -13,3 +13,17 @@ export function failFast(log: (error: unknown) => void): void {
     });
   }
 }
+
+/**
+ * For handlers of sockets. What one throws is a bug of ours, or a disk that is full: not an error of its connection, for which
+ * Bun takes it, but one that nobody caught.
+ */
+export function orDie(call: () => void): void {
+  try {
+    call();
+  } catch (error) {
+    queueMicrotask(() => {
+      throw error;
+    });
+  }
+}

@@ -9,6 +9,7 @@
  * peer's user id (SO_PEERCRED): the directory is private already, this is the second lock. A connection that
  * sends a longer frame than MAX_FRAME is closed.
  */
+import { orDie } from "./fail-fast.ts";
 import { peerCredentials, type PeerCredentials } from "./libc.ts";
 
 export const JSON_FRAME = 0;
@@ -168,20 +169,6 @@ function accept(socket: Socket): FrameConnection | undefined {
   const connection = new FrameConnection(socket, peer);
   socket.data = { connection };
   return connection;
-}
-
-/**
- * What a handler throws is a bug of ours, or a disk that is full: not an error of this connection, for which Bun takes it,
- * but one that nobody caught (fail-fast.ts).
- */
-function orDie(call: () => void): void {
-  try {
-    call();
-  } catch (error) {
-    queueMicrotask(() => {
-      throw error;
-    });
-  }
 }
 
 const events = {

@@ -2,6 +2,7 @@
  * A socket pair of which a child inherits one end as a file descriptor (socketpair(2)): how a process manager talks with
  * its tasks when it starts them itself. Nobody else can connect, and both ends go with their processes.
  */
+import { orDie } from "./fail-fast.ts";
 import { closeSync } from "node:fs";
 import { dlopen, ptr } from "bun:ffi";
 import { errno, SystemError } from "./libc.ts";
@@ -80,15 +81,4 @@ export async function openInheritedSocket(handlers: SocketHandlers): Promise<Inh
     },
     close: () => socket.terminate(),
   };
-}
-
-/** What a handler throws is a bug of ours, not an error of the connection, for which Bun takes it (fail-fast.ts). */
-function orDie(call: () => void): void {
-  try {
-    call();
-  } catch (error) {
-    queueMicrotask(() => {
-      throw error;
-    });
-  }
 }

@@ -8,13 +8,13 @@ const symbols = dlopen("libc.so.6", {
   __errno_location: { args: [], returns: "ptr" },
   dup2: { args: ["i32", "i32"], returns: "i32" },
   flock: { args: ["i32", "i32"], returns: "i32" },
+  setsid: { args: [], returns: "i32" },
   getsid: { args: ["i32"], returns: "i32" },
   getsockopt: { args: ["i32", "i32", "i32", "ptr", "ptr"], returns: "i32" },
   isatty: { args: ["i32"], returns: "i32" },
   sched_getaffinity: { args: ["i32", "u64", "ptr"], returns: "i32" },
   sched_setaffinity: { args: ["i32", "u64", "ptr"], returns: "i32" },
   ioctl: { args: ["i32", "u64", "ptr"], returns: "i32" },
-  pipe2: { args: ["ptr", "i32"], returns: "i32" },
   mkfifo: { args: ["ptr", "u32"], returns: "i32" },
   syscall: { args: ["i64", "i64", "i64"], returns: "i64" },
   prctl: { args: ["i32", "u64", "u64", "u64", "u64"], returns: "i32" },
@@ -22,7 +22,6 @@ const symbols = dlopen("libc.so.6", {
   cfmakeraw: { args: ["ptr"], returns: "void" },
   tcgetattr: { args: ["i32", "ptr"], returns: "i32" },
   tcsetattr: { args: ["i32", "i32", "ptr"], returns: "i32" },
-  tcgetpgrp: { args: ["i32"], returns: "i32" },
   wait4: { args: ["i32", "ptr", "i32", "ptr"], returns: "i32" },
 }).symbols;
 
@@ -69,14 +68,6 @@ export function peerCredentials(fd: number): PeerCredentials {
   return { pid, uid, gid };
 }
 
-/** pipe2(2), close-on-exec. */
-export function openPipe(): { readonly readFd: number; readonly writeFd: number } {
-  const fds = new Int32Array(2);
-  if (symbols.pipe2(ptr(fds), 0o2000000 /* O_CLOEXEC */) !== 0) throw new SystemError("pipe2", errno());
-  const [readFd = -1, writeFd = -1] = fds;
-  return { readFd, writeFd };
-}
-
 /** mkfifo(3). Mode is subject to the umask. */
 export function makeFifo(path: string, mode: number): void {
   if (symbols.mkfifo(ptr(Buffer.from(`${path}\0`)), mode) !== 0) throw new SystemError(`mkfifo ${path}`, errno());
@@ -112,14 +103,15 @@ export function sessionId(pid = 0): number {
   return symbols.getsid(pid);
 }
 
+/** setsid(2), in the root directory: for one that stays, started by somebody who goes. One that leads a session already stays its leader. */
+export function leadSession(): void {
+  symbols.setsid();
+  process.chdir("/");
+}
+
 /** isatty(3). Node's own loads its network streams too, 2 ms of them. */
 export function isTerminal(fd: number): boolean {
   return symbols.isatty(fd) === 1;
-}
-
-/** The terminal's foreground process group; -1 when fd is no terminal of ours (tcgetpgrp(3)). */
-export function foregroundGroup(fd: number): number {
-  return symbols.tcgetpgrp(fd);
 }
 
 export interface ReapedChild {
@@ -204,7 +196,7 @@ export function setAffinity(cpus: readonly number[]): boolean {
 }
 
 /** The limits that Slurm propagates (PropagateResourceLimits, srun(1)), by name, with Linux's numbers. */
-export const RLIMITS = {
+const RLIMITS = {
   CPU: 0,
   FSIZE: 1,
   DATA: 2,
@@ -216,7 +208,7 @@ export const RLIMITS = {
   MEMLOCK: 8,
   AS: 9,
 } as const;
-export type RlimitName = keyof typeof RLIMITS;
+type RlimitName = keyof typeof RLIMITS;
 
 const INFINITY = 0xffff_ffff_ffff_ffffn;
 

@@ -3,7 +3,19 @@ import { closeSync, constants, openSync, readFileSync, readlinkSync } from "node
 import { dlopen, ptr } from "bun:ffi";
 
 const CLONE_FS = 0x200;
-const CLONE_NEWPID = 0x20000000;
+const CLONE_NEWNS = 0x20000;
+const MS_BIND = 0x1000n;
+const MS_MOVE = 0x2000n;
+const MS_REC = 0x4000n;
+const MS_PRIVATE = 0x40000n;
+const CLONE_NEWNET = 0x40000000;
+const AF_INET = 2;
+const SOCK_DGRAM = 2;
+/** netdevice(7): struct ifreq is the interface's name in 16 bytes, then here its flags. */
+const SIOCSIFFLAGS = 0x8914n;
+const IFREQ_BYTES = 40;
+const IFREQ_FLAGS = 16;
+const IFF_UP = 1;
 
 /** Order matters: once in another mount namespace its own /proc names no process of ours. */
 const JOINED = ["net", "ipc", "uts", "mnt"] as const;
@@ -13,8 +25,11 @@ const load = () =>
   dlopen("libc.so.6", {
     chroot: { args: ["ptr"], returns: "i32" },
     fchdir: { args: ["i32"], returns: "i32" },
+    mount: { args: ["ptr", "ptr", "ptr", "u64", "ptr"], returns: "i32" },
     setns: { args: ["i32", "i32"], returns: "i32" },
     unshare: { args: ["i32"], returns: "i32" },
+    socket: { args: ["i32", "i32", "i32"], returns: "i32" },
+    ioctl: { args: ["i32", "u64", "ptr"], returns: "i32" },
   }).symbols;
 const libc = () => (loaded ??= load());
 
@@ -45,11 +60,68 @@ export function standInNamespacesOf(pid: number): void {
 }
 
 /**
- * The next process that this thread starts is the first one of a pid namespace. From then on the thread can start no other threads, so that it
- * has to be nearly the last thing a process does. False where it is not allowed.
+ * Puts our first thread into a mount namespace of its own, in which there is nothing but `dir`: who joins the namespace sees that as the root
+ * directory. Files are still found where they were, as above. False when it cannot be had; what is there to be joined is not `dir` then.
  */
-export function startPidNamespace(): boolean {
-  return libc().unshare(CLONE_NEWPID) === 0;
+export function standInRoot(dir: string): boolean {
+  const root = openSync("/", constants.O_RDONLY | constants.O_DIRECTORY);
+  const mount = (source: string, target: string, flags: bigint) =>
+    libc().mount(ptr(Buffer.from(`${source}\0`)), ptr(Buffer.from(`${target}\0`)), null, flags, null) === 0;
+  try {
+    if (libc().unshare(CLONE_FS | CLONE_NEWNS) !== 0) return false;
+    return mount("none", "/", MS_REC | MS_PRIVATE) && mount(dir, dir, MS_BIND | MS_REC) && mount(dir, "/", MS_MOVE);
+  } finally {
+    libc().fchdir(root);
+    libc().chroot(ptr(Buffer.from(".\0")));
+    closeSync(root);
+  }
+}
+
+/** Open files of those namespaces of `pid` in which we are not, by nsenter(1)'s names for them. */
+export function openForeignNamespaces(pid: number): readonly { readonly option: string; readonly fd: number }[] {
+  return JOINED.flatMap((name) => {
+    const path = `/proc/${pid}/ns/${name}`;
+    if (readlinkSync(path) === readlinkSync(`/proc/self/ns/${name}`)) return [];
+    return [{ option: name === "mnt" ? "mount" : name, fd: openSync(path, constants.O_RDONLY) }];
+  });
+}
+
+/**
+ * A new network namespace, with the loopback device up, as a descriptor: it lasts as long as that. We stay in the one that we are in. Undefined
+ * where it is not allowed.
+ */
+export function makeNetworkNamespace(): number | undefined {
+  const own = openSync(THREAD_NETWORK, constants.O_RDONLY);
+  try {
+    if (libc().unshare(CLONE_NEWNET) !== 0) return undefined;
+    setLoopbackUp();
+    const made = openSync(THREAD_NETWORK, constants.O_RDONLY);
+    if (libc().setns(own, CLONE_NEWNET) !== 0) throw new Error("cannot go back to our own network namespace");
+    return made;
+  } finally {
+    closeSync(own);
+  }
+}
+const THREAD_NETWORK = "/proc/thread-self/ns/net";
+
+function setLoopbackUp(): void {
+  const socket = libc().socket(AF_INET, SOCK_DGRAM, 0);
+  if (socket < 0) return;
+  const request = Buffer.alloc(IFREQ_BYTES);
+  request.write("lo");
+  request.writeUInt16LE(IFF_UP, IFREQ_FLAGS);
+  libc().ioctl(socket, SIOCSIFFLAGS, ptr(request));
+  closeSync(socket);
+}
+
+/** What this thread starts from here on is in that network namespace. False where it is not allowed. */
+export function enterNetworkNamespace(path: string): boolean {
+  const fd = openSync(path, constants.O_RDONLY);
+  try {
+    return libc().setns(fd, CLONE_NEWNET) === 0;
+  } finally {
+    closeSync(fd);
+  }
 }
 
 /** The ids that 0 has outside; undefined when we are not in a user namespace that maps it to something else. */

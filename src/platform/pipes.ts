@@ -23,7 +23,7 @@ export function makeOutputFifo(path: string): FifoEnds {
   return openOutputFifo(path);
 }
 
-export function openOutputFifo(path: string): FifoEnds {
+function openOutputFifo(path: string): FifoEnds {
   const ourFd = openSync(path, constants.O_RDONLY | constants.O_NONBLOCK);
   return { ourFd, taskFd: openSync(path, constants.O_RDWR) };
 }

@@ -40,6 +40,10 @@ export function isZombie(pid: number): boolean {
   return readStat(pid)?.state === "Z";
 }
 
+export function parentOf(pid: number): number | undefined {
+  return readStat(pid)?.parent;
+}
+
 export function isChildOf(pid: number, parent: number): boolean {
   return readStat(pid)?.parent === parent;
 }

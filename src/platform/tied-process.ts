@@ -1,6 +1,7 @@
 /**
- * A process that does not outlive us, not even when we are killed with -9: its own session, and a small shell beside it that waits for our
- * end of a pipe to close, which the kernel does for us, and then kills the session's process group.
+ * A process that does not outlive us, not even when we are killed with -9, nor does anything below it: its own session, and a small shell beside it
+ * that waits for our end of a pipe to close, which the kernel does for us, and then kills the process group, and what has left it. The
+ * process is to be a subreaper, or what its children leave behind is not below it any more.
  */
 import type { ExitStatus } from "#job/outcome.ts";
 import { registerChild } from "./orphans.ts";
@@ -16,7 +17,35 @@ export interface TiedProcess {
 /** Held here: one that is collected as garbage closes its pipe. As many as living processes. */
 const watchers = new Set<object>();
 
-const WATCH = 'read -r _; kill -s KILL -- "-$1"';
+/**
+ * The process is stopped, so that it starts no more; it goes last, because orphans are given to it. What is being killed may still fork: again, until
+ * only the dead are left. `children` has no newline at its end, for which read fails; a process that has gone has none.
+ */
+const WATCH = `
+below() {
+  local list pids pid
+  for list in "/proc/$1/task/"*/children; do
+    pids=
+    read -r pids < "$list"
+    for pid in $pids; do echo "$pid"; below "$pid"; done
+  done
+}
+lives() {
+  local line=
+  read -r line < "/proc/$1/stat"
+  case \${line##*) } in [ZX]* | "") return 1 ;; esac
+}
+read -r _
+kill -s STOP "$1"
+rounds=0
+while [ "$rounds" -lt 1000 ]; do
+  found=
+  for pid in $(below "$1"); do lives "$pid" && kill -s KILL "$pid" && found=1; done
+  [ "$found" ] || break
+  rounds=$((rounds + 1))
+done
+kill -s KILL -- "-$1"
+`;
 
 /** @throws ErrnoException when it cannot be executed */
 export function spawnTied(

@@ -20,6 +20,16 @@ test.each([
     'exec: "x y": executable file not found in $PATH: no such file or directory',
   ],
   ["crun's words for a file that is no program", line("error", "open executable: Permission denied"), "open executable: permission denied"],
+  [
+    "crun 1.28's words for it",
+    line("error", "the path `/a b` exists but it is not executable: Operation not permitted"),
+    'exec: "/a b": permission denied',
+  ],
+  [
+    "crun 1.28's words for a directory",
+    line("error", "the path `/etc` is not a regular file: Operation not permitted"),
+    'exec: "/etc": is a directory: permission denied',
+  ],
 ])("%s", (_title, text, expected) => {
   expect(lastError(text)).toBe(expected);
 });

@@ -92,6 +92,8 @@ function print(line: string): void {
 export function lastError(text: string): string | undefined {
   return findLastError(text)
     ?.replace(/executable file `(.*?)` not found in \$PATH/, 'exec: "$1": executable file not found in $$PATH')
+    .replace(/the path `(.*?)` exists but it is not executable: Operation not permitted/, 'exec: "$1": permission denied')
+    .replace(/the path `(.*?)` is not a regular file: Operation not permitted/, 'exec: "$1": is a directory: permission denied')
     .replace(/\bNo such file or directory\b/g, "no such file or directory")
     .replace(/\bPermission denied\b/g, "permission denied");
 }

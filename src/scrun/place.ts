@@ -2,11 +2,12 @@
  * Where scrun keeps a container, so that every later command finds it with nothing but its id and XDG_RUNTIME_DIR:
  *
  *   ROOT/ID/state.json     what `create` was told and made (ContainerState); written once, beside and renamed
- *   ROOT/ID/plan.json      what the anchor has to do (AnchorPlan), from create to it; the anchor takes it away
+ *   ROOT/ID/creator        the create that took the id: its anchor is the one that was started for it
  *   ROOT/ID/anchor.sock    the anchor listens (anchor-wire.ts); nobody listens once the container has ended
  *   ROOT/ID/bundle/        config.json as the real runtime gets it: the job's variables and devices added
  *   ROOT/ID/runtime/       --root of the real runtime
- *   ROOT/ID/stand-in.pid   who stands for the container before its engine (stand-in.ts)
+ *   ROOT/ID/stand-in.pid   who stands for the container before its engine (stand-in.ts), and the FIFO by which it hears of the end
+ *   ROOT/ID/anchor, answer, asked, over, start-failure.json     between the launcher and the anchor (launcher/)
  *   ROOT/ID/spool/         for staging
  *   ROOT/ID/staged.json    while something is staged in (staged-record.ts)
  *
@@ -24,14 +25,14 @@ import {
   rmSync,
   writeFileSync,
 } from "node:fs";
-import { join } from "node:path";
-import type { RemotePlace } from "#engine/engine.ts";
+import { join, resolve } from "node:path";
+import type { RemotePlace } from "#engine/remote-containers.ts";
 import { BerthError } from "#job/errors.ts";
 import { ensurePrivateDir, isUsableRuntimeDir } from "#platform/directories.ts";
 import { unmountBelow } from "#platform/mounts-below.ts";
 import type { ProcessIdentity } from "#platform/process-tree.ts";
+import type { StartWait } from "./start-wait.ts";
 import { realUserId } from "#platform/users.ts";
-import type { AnchorPlan } from "./anchor-wire.ts";
 
 export interface ContainerState {
   readonly id: string;
@@ -49,6 +50,8 @@ export interface ContainerState {
   readonly jobId: number | null;
   /** On a node of the cluster, once it runs; then `runtime` is empty. */
   readonly remote?: RemotePlace | null;
+  /** As the container or create's environment says; for `start`. */
+  readonly startWait: StartWait | null;
 }
 
 export class ContainerPlace {
@@ -81,6 +84,10 @@ export class ContainerPlace {
   get standInFile(): string {
     return join(this.dir, "stand-in.pid");
   }
+  /** A FIFO: the exit status, from the anchor to who stands for it. */
+  get endFifo(): string {
+    return join(this.dir, "end");
+  }
   get spool(): string {
     return join(this.dir, "spool");
   }
@@ -97,39 +104,39 @@ export class ContainerPlace {
   }
   #dirFd: number | undefined;
 
-  /** Takes the id. @throws BerthError CONTAINER_EXISTS */
-  make(): void {
+  /** Takes the id, for the create that calls. @throws BerthError CONTAINER_EXISTS */
+  make(creator: ProcessIdentity): void {
     try {
       mkdirSync(this.dir, { mode: 0o700 });
     } catch (error) {
       if ((error as NodeJS.ErrnoException).code !== "EEXIST") throw directoryError(this.dir, error);
       throw new BerthError("CONTAINER_EXISTS", "container with given ID already exists");
     }
+    writeFileSync(this.#creatorFile, nameOf(creator), { mode: 0o600 });
+  }
+
+  /** What its anchor works in. */
+  furnish(): void {
     for (const dir of [this.bundle, this.runtimeRoot, this.spool]) mkdirSync(dir, { mode: 0o700 });
+  }
+
+  /** Whether it is this create that has the id. */
+  isOf(creator: ProcessIdentity): boolean {
+    try {
+      return readFileSync(this.#creatorFile, "latin1") === nameOf(creator);
+    } catch {
+      return false; // not made yet
+    }
+  }
+
+  get #creatorFile(): string {
+    return join(this.dir, "creator");
   }
 
   write(state: ContainerState): void {
     const part = `${this.stateFile}.part`;
     writeFileSync(part, JSON.stringify(state), { mode: 0o600 });
     renameSync(part, this.stateFile);
-  }
-
-  /** So that an anchor which is ready later than its plan goes to work without waiting for create's call. */
-  writePlan(plan: AnchorPlan): void {
-    const part = `${this.#planFile}.part`;
-    writeFileSync(part, JSON.stringify(plan), { mode: 0o600 });
-    renameSync(part, this.#planFile);
-  }
-
-  /** Once; undefined when there is none. */
-  takePlan(): AnchorPlan | undefined {
-    const plan = readOwn(this.#planFile) as AnchorPlan | undefined;
-    if (plan !== undefined) rmSync(this.#planFile, { force: true });
-    return plan;
-  }
-
-  get #planFile(): string {
-    return join(this.dir, "plan.json");
   }
 
   /** Undefined when there is no such container, or its create has not come so far. */
@@ -139,7 +146,8 @@ export class ContainerPlace {
 
   standIn(): number | undefined {
     try {
-      return Number(readFileSync(this.standInFile, "latin1"));
+      const pid = Number(readFileSync(this.standInFile, "latin1"));
+      return pid > 1 ? pid : undefined;
     } catch {
       return undefined; // there is none
     }
@@ -157,6 +165,11 @@ export class ContainerPlace {
     if (this.#dirFd !== undefined) closeSync(this.#dirFd);
     this.#dirFd = undefined;
   }
+}
+
+/** Not a process's number alone, which may be another's later. */
+function nameOf({ pid, startTicks }: ProcessIdentity): string {
+  return `${pid}:${startTicks}`;
 }
 
 /** Our own file in our own 0700 directory, renamed into place whole. */
@@ -187,7 +200,7 @@ export function findRoot(given: string | undefined): string {
     } catch (error) {
       throw directoryError(given, error);
     }
-    return given;
+    return resolve(given);
   }
   const env = process.env;
   const uid = realUserId();

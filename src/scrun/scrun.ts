@@ -12,7 +12,8 @@ import {
   readOptions,
   type CommandWord,
   type Given,
-} from "./commands/command-line.ts";
+} from "./command-line.ts";
+import type { CreateOrder } from "./anchor/make-plan.ts";
 import { Log, parseLevel, type LogFormat } from "./log.ts";
 import { findRoot } from "./place.ts";
 
@@ -44,6 +45,7 @@ create, run:  -b DIR  --pid-file FILE  --console-socket PATH  --preserve-fds N  
 kill:         [-a] ID [SIGNAL]
 delete:       [-f] ID
 
+SCRUN_START_WAIT, of the container or of scrun: how many seconds start waits for the job (10; 0, infinite).
 The job is asked for with SCRUN_* variables and slurm.* annotations of the container: docs/scrun.md`;
 
 /** The form that dockerd, containerd and podman read. */
@@ -52,8 +54,10 @@ export function versionText(): string {
 }
 
 /** Gives the exit status. */
-export async function scrun(argv: readonly string[], host: ScrunHost): Promise<number> {
-  if (argv[0] === "anchor") return await anchor(argv.slice(1), host);
+export async function scrun(words: readonly string[], host: ScrunHost): Promise<number> {
+  if (words[0] === "anchor") return await anchor(words.slice(1), host);
+  // The launcher's own words, before the engine's (launcher/).
+  const [launched, argv] = words[0] === "--anchor" ? [words[1], words.slice(2)] : [undefined, words];
   let failed = 1;
   let log = new Log({ file: undefined, format: "text", stderrLevel: 3 });
   try {
@@ -70,7 +74,7 @@ export async function scrun(argv: readonly string[], host: ScrunHost): Promise<n
     log = openLog(given);
     // runc's, when exec itself fails: engines tell it from the program's own status.
     if (rest[0]?.toLowerCase() === "exec") failed = 255;
-    return await command(given, rest, { log, host, argv });
+    return await command(given, rest, { log, host, argv, launched });
   } catch (error) {
     if (error instanceof BerthError) {
       if (error.code === "RUNTIME_FAILED" && error.constructor !== BerthError) log.fileOnly("error", error.message);
@@ -97,6 +101,8 @@ interface Scene {
   readonly log: Log;
   readonly host: ScrunHost;
   readonly argv: readonly string[];
+  /** PID:DIR of an anchor that the launcher has started. */
+  readonly launched: string | undefined;
 }
 
 async function command(globals: readonly Given[], words: readonly string[], scene: Scene): Promise<number> {
@@ -121,29 +127,24 @@ async function command(globals: readonly Given[], words: readonly string[], scen
   }
   const [id, ...args] = rest;
   const root = findRoot(lastValue(globals, "root"));
-  const runtimeOptions = optionsForRuntime(globals);
   const call = { root, id, words: [word, ...behind], globals: logOptions(globals) };
   switch (word) {
     case "create": {
       refuseMore(args);
       const { takeIdAndStartAnchor } = await import("./commands/start-anchor.ts");
-      const started = takeIdAndStartAnchor({ root, id, given });
+      const started = takeIdAndStartAnchor({ root, id, given, argv: scene.argv, launched: scene.launched });
       const { createContainer } = await import("./commands/create.ts");
       await createContainer({
         started,
         given,
-        runtimeOptions,
-        log: logFileOf(globals),
-        logLevel: scene.log.level,
-        submitLine: ["scrun", ...scene.argv].join(" "),
+        log: scene.log,
         startController: () => startController(scene.host),
-        isRemote: scene.host.isRemote(),
       });
       return 0;
     }
     case "start": {
       refuseMore(args);
-      return await (await import("./commands/existing-container.ts")).startContainer(root, id, scene.log);
+      return await (await import("./commands/existing-container.ts")).startContainer(root, id, { log: scene.log });
     }
     case "state": {
       refuseMore(args);
@@ -174,7 +175,7 @@ async function command(globals: readonly Given[], words: readonly string[], scen
       });
     case "events":
     case "update":
-      return (await import("./commands/existing-container.ts")).passOn(call);
+      return await (await import("./commands/existing-container.ts")).passOnWhenItRuns(call);
     case "list":
     case "features":
     case "spec":
@@ -182,10 +183,7 @@ async function command(globals: readonly Given[], words: readonly string[], scen
       return await (await import("./commands/more-commands.ts")).moreCommands(word, {
         ...call,
         given,
-        runtimeOptions,
-        logFile: logFileOf(globals),
         startController: () => startController(scene.host),
-        isRemote: scene.host.isRemote(),
         ...scene,
       });
     default:
@@ -223,23 +221,40 @@ function logOptions(globals: readonly Given[]): string[] {
   });
 }
 
-/** `scrun anchor DIR N PID:START [stand-in]`: not for users. The third is its creator's, by which it notices that it is wanted no more. */
-async function anchor([dir = "", preserved = "0", creator = "", standIn]: readonly string[], host: ScrunHost): Promise<number> {
+/** `scrun anchor DIR PID WORDS…`: not for users. Of the create that has this pid, with its words. */
+async function anchor([dir = "", pid = "", ...argv]: readonly string[], host: ScrunHost): Promise<number> {
+  const id = basename(dir);
+  const order = readOrder(argv, { id, isRemote: host.isRemote() });
+  if (order === undefined) return 1;
   const { ContainerPlace } = await import("./place.ts");
   const { runAnchor } = await import("./anchor/anchor.ts");
-  const id = basename(dir);
   const place = new ContainerPlace(dir.slice(0, -id.length - 1), id);
-  const [pid = 0, startTicks = 0] = creator.split(":").map(Number);
+  const creatorPid = Number(pid);
   await using engine = await host.openEngine();
   const { remote } = engine;
   if (remote !== undefined) {
     const { runRemoteAnchor } = await import("./remote/remote-anchor.ts");
-    return await runRemoteAnchor(place, { engine: Object.assign(engine, { remote }), creator: { pid, startTicks } });
+    return await runRemoteAnchor(place, { engine: Object.assign(engine, { remote }), creatorPid, order });
   }
-  return await runAnchor(place, {
-    engine,
-    creator: { pid, startTicks },
-    preserved: Array.from({ length: Number(preserved) }, (_, index) => 3 + index),
-    standInFd: standIn === undefined ? undefined : 3 + Number(preserved),
-  });
+  return await runAnchor(place, { engine, creatorPid, order });
+}
+
+/** Undefined when something is wrong with the words: that is for create to say, which reads them too. */
+function readOrder(argv: readonly string[], known: Pick<CreateOrder, "id" | "isRemote">): CreateOrder | undefined {
+  try {
+    const { given: globals, rest } = readOptions(GLOBAL_OPTIONS, argv);
+    const [word = "", ...behind] = rest;
+    const { given } = readOptions(COMMAND_OPTIONS[word.toLowerCase() === "run" ? "run" : "create"], behind);
+    return {
+      ...known,
+      given,
+      log: logFileOf(globals),
+      logLevel: openLog(globals).level,
+      runtimeOptions: optionsForRuntime(globals),
+      submitLine: ["scrun", ...argv].join(" "),
+    };
+  } catch (error) {
+    if (error instanceof BerthError) return undefined;
+    throw error;
+  }
 }

@@ -6,11 +6,14 @@
  * - A container whose runtime keeps it as a child of its own (create and start flow). Only the kernel can tell its status.
  */
 import { closeSync } from "node:fs";
+import { join } from "node:path";
 import { parseWaitStatus, type ExitStatus } from "#job/outcome.ts";
 import { openPidFd, readExitOfPidFd } from "#platform/libc.ts";
-import { isAlive, type ProcessIdentity } from "#platform/process-tree.ts";
+import { findProcess, isAlive, type ProcessIdentity } from "#platform/process-tree.ts";
 import type { RunningProcess } from "#platform/spawn.ts";
 import { readJournal } from "./journal.ts";
+import { SCRIPT_FILE } from "./plan.ts";
+import type { TaskPlace } from "./task-place.ts";
 
 const ADOPTED_LOOK_MS = 100;
 /** A look costs about 30 µs of a core, so this is a tenth of a percent. */
@@ -61,4 +64,14 @@ async function waitForEnd(
   } finally {
     if (pidFd !== undefined) closeSync(pidFd);
   }
+}
+
+/** The process of a task whose daemon was killed between making it and writing it down. */
+export function findUnwritten({ rank, localId }: TaskPlace, spoolDir: string): ProcessIdentity | undefined {
+  return findProcess({
+    // A batch script's own path, or the task's configuration that the runtime was given.
+    argument: (text) =>
+      text === join(spoolDir, SCRIPT_FILE) || (text.includes(`${spoolDir}/`) && new RegExp(`/task-${localId}(?![0-9])`).test(text)),
+    openFile: (path) => path.startsWith(join(spoolDir, `${rank}.`)), // its streams
+  });
 }

@@ -1,7 +1,7 @@
 /** Binds the next process that this thread starts to the CPUs of its task (job/cpu-binding.ts). */
 import { cpusOfMask } from "#job/cpu-binding.ts";
 import { readAffinity, setAffinity } from "#platform/libc.ts";
-import type { TaskPlace } from "./task.ts";
+import type { TaskPlace } from "./task-place.ts";
 
 export interface NextBinding {
   /** To be called when the process exists. */

@@ -5,7 +5,7 @@
 import { mkdirSync } from "node:fs";
 import { basename, join } from "node:path";
 import type { StepFacts } from "#job/environment.ts";
-import type { MpiStep, MpiTask } from "./mpi.ts";
+import type { MpiStep, MpiTask } from "./mpi-step.ts";
 
 const DIRECTORY = "OMPI_MCA_btl_vader_backing_directory";
 

@@ -46,7 +46,7 @@ export interface StepPlan {
   /** Devices that no other step gets meanwhile, by node and pool. */
   readonly heldGres?: Readonly<Record<string, Readonly<Record<string, readonly number[]>>>>;
   readonly isBatch: boolean;
-  /** Run by its owner, not by a step daemon (engine.ts, OwnStep). */
+  /** Run by its owner, not by a step daemon (engine/own-step.ts). */
   readonly isOwned?: boolean;
   readonly taskProlog: string | null;
   readonly taskEpilog: string | null;
@@ -79,7 +79,7 @@ function scriptOf(path: string | null | undefined, owner: TaskScript["owner"]): 
 
 export const SCRIPT_FILE = "slurm_script";
 
-export function planPath(spoolDir: string): string {
+function planPath(spoolDir: string): string {
   return join(spoolDir, "plan.json");
 }
 

@@ -8,7 +8,7 @@ import { LineProcess } from "#platform/line-process.ts";
 import type { PmixHostPlan } from "#platform/pmix-host.ts";
 import { findPmixLibrary } from "#platform/pmix-library.ts";
 import { selfCommand } from "#platform/self.ts";
-import type { MpiStep, MpiTask } from "./mpi.ts";
+import type { MpiStep, MpiTask } from "./mpi-step.ts";
 
 /** From its start to its first answer; libpmix looks at the host's network and devices. */
 const READY_MS = 60_000;

@@ -7,23 +7,24 @@
  * `terminate` may come at any point and is idempotent; a hard one overtakes a gentle one. Each thing is in the
  * journal before anybody hears of it.
  */
-import { existsSync } from "node:fs";
-import { join, resolve } from "node:path";
-import { openStepContainer, type StepContainer } from "#container/step-container.ts";
 import { BerthError } from "#job/errors.ts";
 import { nowMs } from "#job/id.ts";
 import { localTime } from "#job/local-time.ts";
 import { EXIT_ZERO, exitPair, worseExit, type ExitPair } from "#job/outcome.ts";
-import { expandFilePattern } from "#options/file-pattern.ts";
 import { killAll, livingBelow, OrphanReaper } from "#platform/orphans.ts";
-import { findProcess, identify, isAlive, killTree, sendSignal, type ProcessIdentity } from "#platform/process-tree.ts";
-import { adoptProcess } from "./adopted-process.ts";
+import { identify, isAlive, killTree, sendSignal, type ProcessIdentity } from "#platform/process-tree.ts";
+import { adoptProcess, findUnwritten } from "./adopted-process.ts";
 import { Journal, readJournal, type JournalEntry, type StepResult, type TaskUsage, type TerminateReason } from "./journal.ts";
-import { openMpiStep, type MpiStep } from "./mpi.ts";
+import { openMpiStep } from "./mpi.ts";
+import type { MpiStep } from "./mpi-step.ts";
 import { PeakMemory } from "./peak-memory.ts";
-import { SCRIPT_FILE, type StepPlan } from "./plan.ts";
+import type { StepPlan } from "./plan.ts";
+import { StepContainers } from "./step-containers.ts";
+import { usageOfStep } from "./step-usage.ts";
 import { StreamOpener } from "./stdio.ts";
-import { Task, type OutputStream, type TaskHost } from "./task.ts";
+import { expandForTask, placeOf } from "./task-place.ts";
+import type { OutputStream, TaskHost } from "./task-host.ts";
+import { Task } from "./task.ts";
 import type { FromDaemon } from "./wire.ts";
 
 export interface StepListener {
@@ -46,12 +47,10 @@ export class RunningStep {
   readonly #reaper = new OrphanReaper();
   readonly #abort = new AbortController();
   readonly #killed = new AbortController();
-  /** By node: several nodes of one step may be this host. */
-  readonly #containers = new Map<string, StepContainer>();
+  readonly #containers: StepContainers;
   /** By task. */
   readonly #peaks = new PeakMemory<Task>();
   #mpi: MpiStep | null = null;
-  #annotations: Readonly<Record<string, string>> = {};
   #terminated: TerminateReason | null = null;
   #killTimer: ReturnType<typeof setTimeout> | undefined;
   #isHard = false;
@@ -67,6 +66,7 @@ export class RunningStep {
     this.#spoolDir = spoolDir;
     this.plan = plan;
     this.#listener = listener;
+    this.#containers = new StepContainers(spoolDir, plan);
     this.#past = readJournal(spoolDir);
     this.#journal = new Journal(spoolDir);
     const self = identify(process.pid);
@@ -89,54 +89,13 @@ export class RunningStep {
         spoolDir: this.#spoolDir,
         onAbort: () => this.terminate("cancelled", true),
       });
-      if (plan.container === null) return undefined;
-      for (const { name } of plan.facts.nodes) {
-        const container = await this.#openContainer(name, plan.container.bundle);
-        this.#containers.set(name, container);
-        this.#annotations = container.annotations;
-      }
+      await this.#containers.open({ signal: this.#abort.signal });
       return undefined;
     } catch (error) {
       if (this.#abort.signal.aborted) return undefined; // `start` sees that the step was ended
       if (!(error instanceof BerthError)) throw error;
       return this.#launchFailed(error);
     }
-  }
-
-  #openContainer(nodeName: string, bundle: string): Promise<StepContainer> {
-    const { plan } = this;
-    return openStepContainer(
-      {
-        bundle,
-        jobId: plan.facts.jobId,
-        stepKey: plan.facts.stepKey,
-        nodeName,
-        userName: plan.user.name,
-        userId: plan.user.uid,
-        groupId: plan.user.gid,
-        workDir: plan.workDir,
-        spoolRoot: this.#spoolDir,
-        configDir: findConfigDir(plan.configDirs),
-        stateDir: plan.stateDir,
-        runtimeRoot: plan.runtimeRoot,
-        hasPty: plan.terminal !== null,
-        batch: plan.isBatch ? this.#batchFiles() : null,
-        gres: plan.container?.gres?.[nodeName] ?? {},
-      },
-      { signal: this.#abort.signal },
-    );
-  }
-
-  #batchFiles(): { scriptPath: string; stdin: string | null; stdout: string | null; stderr: string | null } {
-    const file = (stream: StepPlan["stdout"]) =>
-      stream.kind === "file" ? resolve(this.plan.workDir, this.#expand(stream.pattern, 0)) : null;
-    const { stdin, stdout, stderr } = this.plan;
-    return {
-      scriptPath: join(this.#spoolDir, SCRIPT_FILE),
-      stdin: file(stdin),
-      stdout: file(stdout),
-      stderr: file(stderr.kind === "stdout" ? stdout : stderr),
-    };
   }
 
   #launchFailed(error: BerthError): StepResult {
@@ -147,7 +106,7 @@ export class RunningStep {
 
   /** A batch job has nobody to tell but its output file. */
   #sayInBatchOutput(error: BerthError): void {
-    const task = new Task({ ...this.#host(), container: () => null, plan: { ...this.plan, commands: [] } }, this.#place(0));
+    const task = new Task({ ...this.#host(), container: () => null, plan: { ...this.plan, commands: [] } }, placeOf(this.plan, 0));
     task.sayWithoutRunning([
       `slurmstepd: error: ${error.message}`,
       ...(error.hint === undefined ? [] : [`slurmstepd: error: ${error.hint}`]),
@@ -159,7 +118,7 @@ export class RunningStep {
     if (this.#terminated !== null && !this.isTakeOver) return this.#conclude({ code: 0, signal: SIGTERM }, null);
     this.#isStarted = true;
     const host = this.#host();
-    for (let rank = 0; rank < this.plan.facts.tasks; rank++) this.#tasks.push(new Task(host, this.#place(rank)));
+    for (let rank = 0; rank < this.plan.facts.tasks; rank++) this.#tasks.push(new Task(host, placeOf(this.plan, rank)));
     this.#takeOver();
     this.#running = this.#tasks.length;
     this.#peaks.watch(() =>
@@ -183,8 +142,8 @@ export class RunningStep {
     for (const entry of this.#past) {
       if (entry.kind === "started") {
         this.#tasks[entry.task]?.adopt(adoptProcess(entry.process, this.#spoolDir));
-        const { node, localId } = this.#place(entry.task);
-        this.#containers.get(node.name)?.adoptTask(localId);
+        const { node, localId } = placeOf(this.plan, entry.task);
+        this.#containers.of(node.name)?.adoptTask(localId);
         if (isAlive(entry.process)) adopted.push(entry.process);
       } else if (entry.kind === "created") {
         this.#tasks[entry.task]?.adoptContainer(entry.process);
@@ -193,29 +152,18 @@ export class RunningStep {
       else if (entry.kind === "terminating") this.#terminated = entry.reason;
     }
     for (const task of this.#tasks) {
-      const process = task.isAdopted ? undefined : this.#findUnwritten(task.place);
+      const wasLaunched = this.#past.some((entry) => entry.kind === "launching" && entry.task === task.place.rank);
+      const process = task.isAdopted || !wasLaunched ? undefined : findUnwritten(task.place, this.#spoolDir);
       if (process === undefined) continue;
       this.#journal.append({ kind: "started", task: task.place.rank, process });
       task.adopt(adoptProcess(process, this.#spoolDir));
-      this.#containers.get(task.place.node.name)?.adoptTask(task.place.localId);
+      this.#containers.of(task.place.node.name)?.adoptTask(task.place.localId);
       adopted.push(process);
     }
     this.#adopted = adopted;
     if (this.#terminated === null) return;
     for (const task of this.#tasks) if (!task.isAdopted) task.adoptEnded({ kind: "signaled", signal: SIGTERM, coreDumped: false });
     this.#stopTasks(); // the daemon before us may have died before it could, or we were told early
-  }
-
-  /** The process of a task whose daemon was killed between making it and writing it down. */
-  #findUnwritten({ rank, localId }: Task["place"]): ProcessIdentity | undefined {
-    if (!this.#past.some((entry) => entry.kind === "launching" && entry.task === rank)) return undefined;
-    const spool = this.#spoolDir;
-    return findProcess({
-      // A batch script's own path, or the task's configuration that the runtime was given.
-      argument: (text) =>
-        text === join(spool, SCRIPT_FILE) || (text.includes(`${spool}/`) && new RegExp(`/task-${localId}(?![0-9])`).test(text)),
-      openFile: (path) => path.startsWith(join(spool, `${rank}.`)), // its streams
-    });
   }
 
   /** Where the tasks are, for an srun that attaches again. */
@@ -226,24 +174,18 @@ export class RunningStep {
     }
   }
 
-  #place(rank: number): Task["place"] {
-    const node = this.plan.facts.nodes.find(({ ranks }) => ranks.includes(rank));
-    if (node === undefined) throw new Error(`task ${rank} is on no node`);
-    return { rank, node, localId: node.ranks.indexOf(rank) };
-  }
-
   #host(): TaskHost {
     return {
       plan: this.plan,
-      container: (node) => this.#containers.get(node) ?? null,
+      container: (node) => this.#containers.of(node) ?? null,
       mpi: this.#mpi,
       streams: new StreamOpener({ spoolDir: this.#spoolDir, workDir: this.plan.workDir, umask: this.plan.facts.umask }),
-      expand: (pattern, rank) => this.#expand(pattern, rank),
+      expand: (pattern, rank) => expandForTask(this.plan, pattern, rank),
       output: (rank, stream, bytes) => this.#listener.output(rank, stream, bytes),
       launching: (rank) => this.#journal.append({ kind: "launching", task: rank }),
       started: (rank, pid) => {
         this.#journal.append({ kind: "started", task: rank, process: identify(pid) ?? { pid, startTicks: 0 } });
-        this.#listener.event({ event: "started", task: rank, node: this.#place(rank).node.name });
+        this.#listener.event({ event: "started", task: rank, node: placeOf(this.plan, rank).node.name });
       },
       scriptStarted: (pid) => this.#journal.append({ kind: "script", process: identify(pid) ?? { pid, startTicks: 0 } }),
       created: (rank, process) => this.#journal.append({ kind: "created", task: rank, process }),
@@ -252,31 +194,6 @@ export class RunningStep {
       killed: this.#killed.signal,
       ending: this.#abort.signal,
     };
-  }
-
-  #expand(pattern: string, rank: number): string {
-    const { plan } = this;
-    const place = this.#place(rank);
-    const job = {
-      jobId: plan.facts.jobId,
-      arrayJobId: plan.arrayTaskId === null ? null : plan.arrayJobId,
-      arrayTask: plan.arrayTaskId,
-      userName: plan.user.name,
-      jobName: plan.jobName,
-      nodeName: place.node.name,
-    };
-    return expandFilePattern(
-      pattern,
-      plan.isBatch
-        ? { kind: "batch", ...job }
-        : {
-            kind: "task",
-            ...job,
-            stepKey: plan.facts.stepKey,
-            nodeIndex: plan.facts.nodes.indexOf(place.node),
-            task: rank,
-          },
-    );
   }
 
   async #follow(task: Task): Promise<void> {
@@ -299,7 +216,7 @@ export class RunningStep {
   /** What is left of the task's container goes; when that fails its user hears of it. */
   async #finishContainer(task: Task): Promise<void> {
     try {
-      await this.#containers.get(task.place.node.name)?.finishTask(task.place.localId, { pid: task.pid, hasEnded: task.isContainerEnded });
+      await this.#containers.of(task.place.node.name)?.finishTask(task.place.localId, { pid: task.pid, hasEnded: task.isContainerEnded });
     } catch (error) {
       if (!(error instanceof BerthError)) throw error;
       task.say(`slurmstepd: error: ${error.message}`);
@@ -310,11 +227,11 @@ export class RunningStep {
     const result: StepResult = {
       exit,
       launchFailure,
-      usage: this.#usage(),
+      usage: usageOfStep(this.#tasks.map((task) => ({ place: task.place, usage: this.#usageOf(task) }))),
       endedAt: nowMs(),
       terminated: this.#terminated,
       outOfMemory: false,
-      annotations: this.#annotations,
+      annotations: this.#containers.annotations,
     };
     this.#journal.append({ kind: "ended", result });
     return result;
@@ -325,28 +242,9 @@ export class RunningStep {
     return usage === null ? null : { ...usage, maxRssKib: usage.maxRssKib ?? this.#peaks.of(task) };
   }
 
-  #usage(): StepResult["usage"] {
-    const usages: readonly (readonly [Task, TaskUsage])[] = this.#tasks.flatMap((task) => {
-      const usage = this.#usageOf(task);
-      return usage === null ? [] : [[task, usage] as const];
-    });
-    const largest = usages.reduce<(typeof usages)[number] | undefined>((best, entry) => {
-      const { maxRssKib } = entry[1];
-      return maxRssKib !== null && maxRssKib > (best?.[1].maxRssKib ?? -1) ? entry : best;
-    }, undefined);
-    return {
-      userCpuMs: usages.reduce((sum, [, usage]) => sum + usage.userCpuMs, 0),
-      systemCpuMs: usages.reduce((sum, [, usage]) => sum + usage.systemCpuMs, 0),
-      maxRssKib: largest?.[1].maxRssKib ?? null,
-      maxRssTask: largest?.[0].place.rank ?? null,
-      maxRssNode: largest?.[0].place.node.name ?? null,
-    };
-  }
-
   /** Removes what the step's containers left in the spool; after `start` or a failed `open`. */
   async cleanUp(): Promise<void> {
-    for (const container of this.#containers.values()) await container[Symbol.asyncDispose]();
-    this.#containers.clear();
+    await this.#containers.cleanUp();
     await this.#mpi?.[Symbol.asyncDispose]();
     this.#mpi = null;
   }
@@ -383,7 +281,7 @@ export class RunningStep {
       this.#terminated = reason;
       this.#journal.append({ kind: "terminating", reason });
       this.#listener.event({ event: "aborting", reason });
-      const notice = this.#notice(reason);
+      const notice = cancelNotice(this.plan, reason);
       if (notice !== undefined) this.say(notice);
     }
     this.#abort.abort();
@@ -399,24 +297,14 @@ export class RunningStep {
     this.signal(SIGCONT, "full");
     this.signal(SIGTERM, "full");
     for (const task of this.#tasks)
-      if (task.isForeign) void this.#containers.get(task.place.node.name)?.killTask(task.place.localId, { pid: task.pid });
+      if (task.isForeign) void this.#containers.of(task.place.node.name)?.killTask(task.place.localId, { pid: task.pid });
     this.#killTimer ??= setTimeout(() => void this.#kill(), this.plan.killWaitSeconds * 1000);
-  }
-
-  #notice(reason: TerminateReason): string | undefined {
-    if (reason === "clientLost" || reason === "jobEnded") return undefined;
-    const { facts, isBatch } = this.plan;
-    const what = isBatch ? `JOB ${facts.jobId}` : `STEP ${facts.jobId}.${facts.stepKey}`;
-    const time = localTime(new Date());
-    const why =
-      reason === "timeLimit" ? " DUE TO TIME LIMIT" : reason === "nodeFailure" ? " DUE TO NODE FAILURE, SEE SLURMCTLD LOG FOR DETAILS" : "";
-    return `slurmstepd: error: *** ${what} ON ${facts.nodes[0]?.name ?? ""} CANCELLED AT ${time}${why} ***`;
   }
 
   async #kill(): Promise<void> {
     if (this.#isKilling) return;
     this.#isKilling = true;
-    for (const { place, pid } of this.#tasks) await this.#containers.get(place.node.name)?.killTask(place.localId, { pid });
+    for (const { place, pid } of this.#tasks) await this.#containers.of(place.node.name)?.killTask(place.localId, { pid });
     this.signal(SIGKILL, "full");
     await killAll(this.#reaper, this.#adopted);
     this.#killed.abort();
@@ -428,7 +316,12 @@ export class RunningStep {
   }
 }
 
-/** The first of the configuration directories that has an oci.conf. */
-function findConfigDir(dirs: readonly string[]): string | null {
-  return dirs.find((dir) => existsSync(join(dir, "oci.conf"))) ?? null;
+/** What the user reads where the step's messages go; nothing when the step ends by itself, or nobody is there to read. */
+function cancelNotice({ facts, isBatch }: StepPlan, reason: TerminateReason): string | undefined {
+  if (reason === "clientLost" || reason === "jobEnded") return undefined;
+  const what = isBatch ? `JOB ${facts.jobId}` : `STEP ${facts.jobId}.${facts.stepKey}`;
+  const time = localTime(new Date());
+  const why =
+    reason === "timeLimit" ? " DUE TO TIME LIMIT" : reason === "nodeFailure" ? " DUE TO NODE FAILURE, SEE SLURMCTLD LOG FOR DETAILS" : "";
+  return `slurmstepd: error: *** ${what} ON ${facts.nodes[0]?.name ?? ""} CANCELLED AT ${time}${why} ***`;
 }

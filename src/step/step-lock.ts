@@ -1,13 +1,17 @@
-/** The lock in a step's spool directory: who has it is the step's daemon. */
+/**
+ * One daemon a step: a controller that was killed right after "run" has a successor that cannot know whether anybody
+ * heard it, and sends another daemon. The kernel drops the lock with the process.
+ */
 import { closeSync, fstatSync, openSync } from "node:fs";
 import { join } from "node:path";
 import { tryLock } from "#platform/libc.ts";
 
-/**
- * One daemon a step: a controller that was killed right after "run" has a successor that cannot know whether anybody
- * heard it, and sends another daemon. Undefined when there is one, or the step is over: then there is nothing to do.
- * The kernel drops the lock with the process.
- */
+export interface StepLock extends Disposable {
+  /** Whether the spool directory is still the one that was locked: a requeued job has its next one at the same place. */
+  isInPlace(): boolean;
+}
+
+/** Undefined when another daemon has it, or the step is over: then there is nothing to do. */
 export function lockStep(spoolDir: string): StepLock | undefined {
   let fd: number;
   try {
@@ -20,11 +24,6 @@ export function lockStep(spoolDir: string): StepLock | undefined {
   if (tryLock(fd)) return { [Symbol.dispose]: close, isInPlace: () => fstatSync(fd).nlink > 0 };
   close();
   return undefined;
-}
-
-export interface StepLock extends Disposable {
-  /** Whether the spool directory is still the one that was locked: a requeued job has its next one at the same place. */
-  isInPlace(): boolean;
 }
 
 /** Whether some daemon has the step. For a moment it looks as if it were we. */

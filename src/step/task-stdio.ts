@@ -6,7 +6,7 @@ import { ConsoleSocket, openTerminal } from "#platform/console-socket.ts";
 import { pumpOutput } from "#platform/pipes.ts";
 import type { TaskStreams, TerminalHandle } from "#platform/spawn.ts";
 import { appendBytes, type OpenedStreams } from "./stdio.ts";
-import type { OutputStream, TaskHost } from "./task.ts";
+import type { OutputStream, TaskHost } from "./task-host.ts";
 
 export class TaskStdio {
   readonly #host: Pick<TaskHost, "plan" | "streams" | "expand" | "output">;

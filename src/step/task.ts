@@ -2,53 +2,22 @@
 import { statSync } from "node:fs";
 import { constants as os } from "node:os";
 import type { PreparedTask, StepContainer } from "#container/step-container.ts";
-import { taskVariables, type StepFacts } from "#job/environment.ts";
+import { taskVariables } from "#job/environment.ts";
 import { BerthError } from "#job/errors.ts";
 import { shellCode, type ExitStatus } from "#job/outcome.ts";
-import { setSoftLimits, type ReapedChild } from "#platform/libc.ts";
+import { setSoftLimits } from "#platform/libc.ts";
 import { spawnTask } from "#platform/spawn.ts";
 import type { ProcessIdentity } from "#platform/process-tree.ts";
 import { startCreated, type TaskLife } from "./created-container.ts";
 import { errnoText, execFailure, findCommand } from "./command.ts";
-import type { MpiStep, MpiTask } from "./mpi.ts";
-import { epilogsOf, prologsOf, type StepPlan } from "./plan.ts";
+import type { MpiTask } from "./mpi-step.ts";
+import { epilogsOf, prologsOf } from "./plan.ts";
+import type { TaskHost } from "./task-host.ts";
+import type { TaskPlace } from "./task-place.ts";
 import { TaskStdio } from "./task-stdio.ts";
 import type { ScriptSurroundings } from "./task-scripts.ts";
 import { bindNext } from "./binding.ts";
-import { StreamError, withUmask, type StreamOpener } from "./stdio.ts";
-
-export type OutputStream = "stdout" | "stderr";
-
-export interface TaskHost {
-  readonly plan: StepPlan;
-  container(node: string): StepContainer | null;
-  readonly mpi: MpiStep | null;
-  readonly streams: StreamOpener;
-  expand(pattern: string, rank: number): string;
-  /** A promise means: wait, the client is slow. */
-  output(rank: number, stream: OutputStream, bytes: Uint8Array): Promise<void> | undefined;
-  /** The process is about to exist. */
-  launching(rank: number): void;
-  /** A prolog or epilog runs. */
-  scriptStarted(pid: number): void;
-  /** The process exists: to be journalled before anything else happens. */
-  started(rank: number, pid: number): void;
-  /** Create and start flow: the container exists; the same. */
-  created(rank: number, process: ProcessIdentity | null): void;
-  /** How an orphan that we inherited ends; undefined when it is not ours. */
-  expectOrphan(identity: ProcessIdentity): Promise<ReapedChild> | undefined;
-  readonly spoolDir: string;
-  /** The step is killed: nothing is waited for that a signal did not reach. */
-  readonly killed: AbortSignal;
-  /** The step is being ended: nothing new is started. */
-  readonly ending: AbortSignal;
-}
-
-export interface TaskPlace {
-  readonly rank: number;
-  readonly localId: number;
-  readonly node: StepFacts["nodes"][number];
-}
+import { StreamError, withUmask } from "./stdio.ts";
 
 const FALLBACK_DIR = "/tmp";
 /** Slurm's exit status of a step whose streams or directory could not be had: 0:53 (lifecycle §4.6). */
@@ -67,6 +36,9 @@ export class Task {
   #adopted: TaskLife | undefined;
   /** Create and start flow: what the daemon before us wrote of the container. */
   #adoptedContainer: ProcessIdentity | null | undefined;
+  #isAdoptedEnd = false;
+  /** It came as far as its prolog, and was not over before we came. */
+  #owesEpilog = false;
   readonly #opened = Promise.withResolvers<void>();
 
   constructor(host: TaskHost, place: TaskPlace) {
@@ -132,10 +104,6 @@ export class Task {
     this.#adopted = { pid: null, exited: Promise.resolve(status), usage: () => null };
     this.#isAdoptedEnd = true;
   }
-
-  #isAdoptedEnd = false;
-  /** It came as far as its prolog, and was not over before we came. */
-  #owesEpilog = false;
 
   async #follow(process: TaskLife): Promise<ExitStatus> {
     this.#process = process;

@@ -439,6 +439,15 @@ export function contractOf(subject: Subject): void {
           }
         });
       }
+      check("after starts beside a job that goes on", async (facts) => {
+        const { engine, signal } = facts;
+        const first = await engine.submit(batch(place, "exec sleep 100", "-H"), { signal });
+        const { jobId } = await engine.submit(batch(place, "true", "-d", `after:${first.jobId}`), { signal });
+        await when(engine, jobId, ({ reason }) => reason === "Dependency", { signal });
+        await engine.release(target(first.jobId), { signal });
+        expect(await ended(engine, jobId, { signal })).toMatchObject({ state: "COMPLETED", dependency: null });
+        await engine.cancel(target(first.jobId), { signal });
+      });
       check("--kill-on-invalid-dep cancels what can never start", async (facts) => {
         const { engine, signal } = facts;
         const first = await runJob(facts, "exit 1");

@@ -395,6 +395,11 @@ export function processesOf(dir: string): FoundProcess[] {
   return found;
 }
 
+/** A process's command line, of a container's anchor: as create starts it, or the launcher. */
+export function isAnchor(command: string): boolean {
+  return command.startsWith("scrun-anchor") || command.includes(" scrun anchor ");
+}
+
 export function isZombie(pid: number): boolean {
   try {
     const text = readFileSync(`/proc/${pid}/stat`, "latin1");

@@ -4,7 +4,7 @@ import { mkdirSync, mkdtempSync, rmSync, writeFileSync } from "node:fs";
 import { tmpdir } from "node:os";
 import { join } from "node:path";
 import { readBundle } from "#container/bundle.ts";
-import { parseCdiSpec } from "#container/cdi.ts";
+import { parseCdiSpec } from "#container/cdi-spec.ts";
 import { applyCdiEdits } from "#container/cdi-edits.ts";
 import { AMD_JSON, nvidiaYaml } from "#container/cdi-fixtures.ts";
 import { parseJson, printJson, JsonSyntaxError, type JsonObject } from "#container/json.ts";

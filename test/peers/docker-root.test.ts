@@ -32,6 +32,22 @@ describe.skipIf(!canRunRootDocker)("root's docker through scrun", () => {
     await until("its job to go", async () => (await site.run(["squeue", "-h"])).stdout === "");
   });
 
+  test("memory and CPUs that only a variable asked for hold too", async () => {
+    const wishes = ["-e", "SCRUN_MEM_PER_NODE=64M", "-e", "SCRUN_CPUS_PER_TASK=2"];
+    expect((await site.dockerRun(["-d", "--name", "wishes", ...wishes, IMAGE, "sleep", "1000"])).status).toBe(0);
+    const old = "cd /sys/fs/cgroup; cat memory/memory.limit_in_bytes cpu/cpu.cfs_quota_us cpu/cpu.cfs_period_us 2>/dev/null";
+    const limits = await site.docker(["exec", "wishes", "sh", "-c", `${old} || cat memory.max cpu.max`]);
+    expect(limits.stdout.trim().split(/\s+/)).toEqual(["67108864", "200000", "100000"]);
+    expect((await site.docker(["stats", "--no-stream", "--format", "{{.MemUsage}}", "wishes"])).stdout).toEndWith("/ 64MiB\n");
+    expect((await site.docker(["rm", "-f", "wishes"])).status).toBe(0);
+
+    const killed = await site.dockerRun(["--name", "greedy", "-e", "SCRUN_MEM_PER_NODE=32M", IMAGE, "tail", "/dev/zero"]);
+    expect(killed.status).toBe(137);
+    expect(await inspect("greedy", "{{.State.OOMKilled}} {{.State.ExitCode}}")).toBe("true 137");
+    expect(await site.job("greedy")).toBe("OUT_OF_MEMORY 0:125");
+    expect((await site.docker(["rm", "greedy"])).status).toBe(0);
+  });
+
   test("each exit status is the container's, whoever cleans its cgroup up", async () => {
     const wrong: string[] = [];
     for (let i = 0; i < Number(process.env["BERTH_DOCKER_RUNS"] ?? 5); i++) {

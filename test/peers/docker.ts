@@ -1,43 +1,58 @@
 // A real dockerd, rootless or root's, with storage, configuration and a small image of its own, whose runtime is scrun unless a command names another one
 // ("plain": runc). It works on the private cluster of test/e2e/site.ts, so that every container is a job there.
-import { existsSync, mkdirSync, symlinkSync, writeFileSync } from "node:fs";
+import { mkdirSync, readFileSync, writeFileSync } from "node:fs";
 import { basename, join } from "node:path";
-import { isRoot, type Outcome, type RunningCommand, type RunOptions, until } from "../e2e/site.ts";
+import { type Outcome, type RunningCommand, type RunOptions, until } from "../e2e/site.ts";
+import { launcherFor } from "#scrun/launcher/launcher.ts";
 import { havePeers } from "../peers.ts";
+import { canWriteCgroups } from "../scrun/cgroups.ts";
 import { makeImage } from "./image.ts";
 import { ordinaryUser, UserSite, within } from "./user-site.ts";
 
 export const IMAGE = "berth-test";
 const ROOTLESS = "/usr/share/docker.io/contrib/dockerd-rootless.sh";
 
-export const canRunDocker = ordinaryUser !== undefined && havePeers("dockerd", "rootlesskit", "newuidmap", "runc", "busybox");
+export const canRunDocker =
+  ordinaryUser !== undefined && havePeers("dockerd", "rootlesskit", "slirp4netns", "ip", "iptables", "newuidmap", "runc", "busybox");
 
 /** root's dockerd, for what only it may do: limits. Without a writable cgroup tree it cannot either. */
-export const canRunRootDocker = isRoot && canWriteCgroups() && havePeers("dockerd", "runc", "busybox");
+export const canRunRootDocker = canWriteCgroups && havePeers("dockerd", "runc", "busybox");
 
-function canWriteCgroups(): boolean {
-  const tree = existsSync("/sys/fs/cgroup/memory") ? "/sys/fs/cgroup/memory" : "/sys/fs/cgroup";
-  const made = Bun.spawnSync(["sh", "-c", `d=$(mktemp -d ${tree}/berth-e2e-XXXXXX) && rmdir "$d"`], { timeout: 10_000 }).success;
-  if (!made) console.error("skipping the tests of limits: no cgroup can be made here");
-  return made;
+/** The first part of its version: 20 in Debian 12. */
+export const DOCKER_MAJOR = Number(/version ([0-9]+)\./.exec(outputOf("dockerd", "--version"))?.[1] ?? 0);
+export const HAS_COMPOSE_PLUGIN = outputOf("docker", "compose", "version").startsWith("Docker Compose");
+
+function outputOf(...argv: readonly [string, ...string[]]): string {
+  try {
+    return Bun.spawnSync([...argv], { timeout: 10_000, env: { PATH: "/usr/local/bin:/usr/bin:/bin:/usr/sbin:/sbin" } }).stdout.toString();
+  } catch {
+    return ""; // not installed
+  }
 }
 
-/** Its daemon has no network to give. */
+/** The quickest; what a container has otherwise is a network of its own. */
 const LIMITED = ["--net=none"];
+
+export interface DockerOptions {
+  readonly isRootful?: boolean;
+  readonly conf?: string;
+  /** Files that its /etc has besides; not root's. */
+  readonly etc?: Readonly<Record<string, string>>;
+}
 
 export class DockerSite extends UserSite {
   readonly #isRootful: boolean;
   readonly #socket: string;
   #daemon: RunningCommand | undefined;
 
-  private constructor(isRootful: boolean) {
-    super({}, isRootful ? undefined : ordinaryUser);
+  private constructor({ isRootful = false, ...site }: DockerOptions) {
+    super(site, isRootful ? undefined : ordinaryUser);
     this.#isRootful = isRootful;
     this.#socket = join(this.dir, "run/docker.sock");
   }
 
-  static async open({ isRootful = false } = {}): Promise<DockerSite> {
-    const site = new DockerSite(isRootful);
+  static async open(options: DockerOptions = {}): Promise<DockerSite> {
+    const site = new DockerSite(options);
     try {
       await site.#startDaemon();
     } catch (error) {
@@ -54,14 +69,18 @@ export class DockerSite extends UserSite {
       const names = ["HOME", "XDG_RUNTIME_DIR", "XDG_STATE_HOME", "XDG_CONFIG_HOME"];
       const exports = names.map((name) => `export ${name}='${this.env[name]}'\n`).join("");
       writeFileSync(scrun, `#!/bin/sh\n${exports}exec ${this.dir}/bin/berth scrun "$@"\n`, { mode: 0o755 });
-    } else symlinkSync("berth", scrun);
+    } else writeFileSync(scrun, launcherFor(join(this.dir, "bin/berth")), { mode: 0o755 });
     mkdirSync(join(this.dir, "config/docker"));
     const configFile = join(this.dir, "config/docker/daemon.json");
-    writeFileSync(configFile, JSON.stringify({ ...this.#configuration(scrun), ...(this.#isRootful ? this.#rootfulConfiguration() : {}) }));
+    writeFileSync(configFile, JSON.stringify({ ...this.#configuration(), ...(this.#isRootful ? this.#rootfulConfiguration() : {}) }));
     const image = makeImage(this.dir);
     await this.enter();
     await this.expectSuccess(["berth", "daemon", "start"]);
-    const env = { DOCKERD_ROOTLESS_ROOTLESSKIT_NET: "host", DOCKERD_ROOTLESS_ROOTLESSKIT_PORT_DRIVER: "none" };
+    // What makes scrun its runtime is berth's own work; there is no systemd to read the service's variables.
+    await this.expectSuccess(["berth", "generate", "docker", "--user", "--scrun", scrun]);
+    const service = readFileSync(join(this.dir, "config/systemd/user/docker.service.d/50-berth.conf"), "utf8");
+    const variables = [...service.matchAll(/^Environment="(.*?)=(.*)"$/gm)].map(([, name = "", value = ""]) => [name, value] as const);
+    const env = Object.fromEntries(variables);
     // What root's mounts goes with it.
     const rootful = ["/usr/bin/unshare", "-m", "--propagation", "private", "/usr/sbin/dockerd", "--config-file", configFile] as const;
     const daemon = this.start(this.#isRootful ? rootful : [ROOTLESS], { env });
@@ -77,24 +96,25 @@ export class DockerSite extends UserSite {
     await this.expectSuccess(["/usr/bin/docker", "import", image, IMAGE]);
   }
 
-  #configuration(scrun: string): Record<string, unknown> {
+  #configuration(): Record<string, unknown> {
     return {
-      iptables: false,
-      bridge: "none",
-      "ip-forward": false,
-      "ip-masq": false,
-      "userland-proxy": false,
       "storage-driver": "vfs",
       "data-root": join(this.dir, "d"),
-      "default-runtime": "scrun",
       "shutdown-timeout": 5,
-      runtimes: { scrun: { path: scrun }, plain: { path: "/usr/sbin/runc" } },
+      runtimes: { plain: { path: "/usr/sbin/runc" } },
     };
   }
 
   #rootfulConfiguration(): Record<string, unknown> {
     const name = basename(this.dir);
     return {
+      // The host's network stays as it is.
+      iptables: false,
+      ip6tables: false,
+      bridge: "none",
+      "ip-forward": false,
+      "ip-masq": false,
+      "userland-proxy": false,
       hosts: [`unix://${this.#socket}`],
       "exec-root": join(this.dir, "x"),
       pidfile: join(this.dir, "docker.pid"),
@@ -135,8 +155,10 @@ export class DockerSite extends UserSite {
     return await within(this.startOnTerminal(args));
   }
 
+  /** The plug-in, where docker has it. */
   compose(args: readonly string[], options: RunOptions = {}): Promise<Outcome> {
-    return this.run(["/usr/bin/docker-compose", "--no-ansi", ...args], this.#asClient(options));
+    const command = HAS_COMPOSE_PLUGIN ? (["/usr/bin/docker", "compose"] as const) : (["/usr/bin/docker-compose", "--no-ansi"] as const);
+    return this.run([...command, ...args], this.#asClient(options));
   }
 
   #asClient(options: RunOptions): RunOptions {

@@ -52,6 +52,9 @@ test.skipIf(!havePeers("dockerd"))(
     expect(await generate()).toMatchObject({ status: 0, stderr: "" });
     const wanted = { debug: true, "default-runtime": "scrun", runtimes: { other: { path: "/bin/other" }, scrun: { path: scrun } } };
     expect(JSON.parse(readFileSync(file, "utf8"))).toMatchObject(wanted);
+    // Since docker 23 it looks at its file for whoever asks; older ones say that they do not know the option.
+    const validated = await site.run(["/usr/sbin/dockerd", "--validate", "--config-file", file]);
+    expect(validated.stdout + validated.stderr).toMatch(/configuration OK|unknown flag: --validate/);
     if (!isRoot) {
       // It reads its file, refuses keys and types that it does not know, and only then looks who it is. Root's would stay and work.
       const said = await site.run(["/usr/sbin/dockerd", "--config-file", file]);

@@ -1,7 +1,7 @@
 // What rootless podman refuses on a host with hybrid cgroups, in a mount namespace with a plain v2 tree: pause, and limits, which make the job's size.
 import { afterAll, afterEach, beforeAll, describe, expect, test } from "bun:test";
 import { existsSync, writeFileSync } from "node:fs";
-import { kill, processesOf, until } from "../e2e/site.ts";
+import { isAnchor, kill, processesOf, until } from "../e2e/site.ts";
 import { havePeers } from "../peers.ts";
 import { IMAGE, PodmanSite } from "./podman.ts";
 import { ordinaryUser, within } from "./user-site.ts";
@@ -57,6 +57,29 @@ describe.skipIf(ordinaryUser === undefined || !havePeers("podman", "conmon", "ne
       await until("its job to go", async () => (await queued("paused")) === "");
     });
 
+    test("a container whose job had to wait: its cgroup is what podman finds by its pid", async () => {
+      await site.sbatch("#!/bin/sh\nwhile [ ! -e go ]; do sleep 0.05; done\n", "--exclusive", "-J", "filler");
+      try {
+        await until("the machine to be full", async () => (await queued("filler")) === "RUNNING");
+        const options = [`--cgroup-parent=${site.cgroup}`, "-e", "SCRUN_START_WAIT=0", "--name", "waits"];
+        expect(await site.podman(["run", "-d", ...options, IMAGE, "sh", "-c", FOR_EVER])).toMatchObject({ status: 0 });
+        const cgroup = async () => {
+          const { stdout: pid } = await site.podman(["inspect", "waits", "--format", "{{.State.Pid}}"]);
+          return (await site.run(["/bin/sh", "-c", `sed -n 's/^0:://p' /proc/${pid.trim()}/cgroup`])).stdout.trim();
+        };
+        expect(await cgroup()).not.toContain("/libpod-");
+        writeFileSync(site.path("go"), "");
+        await until("its cgroup", async () => (await cgroup()).startsWith(`${site.cgroup}/libpod-`));
+        await until("it to be up", async () => (await site.podman(["logs", "waits"])).stdout === "up\n");
+        expect((await site.podman(["stats", "--no-stream", "--format", "{{.Name}}", "waits"])).stdout).toBe("waits\n");
+        expect((await site.podman(["stop", "-t", "10", "waits"])).status).toBe(0);
+        expect((await site.podman(["inspect", "waits", "--format", "{{.State.ExitCode}}"])).stdout).toBe("4\n");
+      } finally {
+        writeFileSync(site.path("go"), "");
+      }
+      await until("the filler's end", async () => (await queued("filler")) === "");
+    });
+
     test("scancel ends a container that is paused", async () => {
       const options = [`--cgroup-parent=${site.cgroup}`, "--name", "halted"];
       expect(await site.podman(["run", "-d", ...options, IMAGE, "sh", "-c", FOR_EVER])).toMatchObject({ status: 0 });
@@ -69,7 +92,7 @@ describe.skipIf(ordinaryUser === undefined || !havePeers("podman", "conmon", "ne
       const options = [`--cgroup-parent=${site.cgroup}`, "--name", "lost"];
       expect(await site.podman(["run", "-d", ...options, IMAGE, "sh", "-c", FOR_EVER])).toMatchObject({ status: 0 });
       expect(await site.podman(["pause", "lost"])).toMatchObject({ status: 0 });
-      const anchor = processesOf(site.dir).find(({ command }) => command.startsWith("scrun-anchor"));
+      const anchor = processesOf(site.dir).find(({ command }) => isAnchor(command));
       expect(anchor !== undefined && kill(anchor.pid)).toBe(true);
       await until("its job to go", async () => (await queued("lost")) === "");
       expect((await site.podman(["rm", "-f", "-t", "0", "lost"])).status).toBe(0);
@@ -81,6 +104,10 @@ describe.skipIf(ordinaryUser === undefined || !havePeers("podman", "conmon", "ne
       const limits = ["--cpus=1.5", "--memory=64m", "--pids-limit=50"];
       const granted = await site.podman(["run", "--rm", ...limits, IMAGE, "sh", "-c", inside]);
       expect(granted).toMatchObject({ status: 0, stdout: "2 64\n" });
+      // Asked for by annotation they would hold where the cgroup has controllers; here nothing fails for want of them.
+      const wishes = ["cpus=2", "memory=64M"].flatMap((wish) => ["--annotation", `slurm.${wish}`]);
+      const noted = await site.podman(["run", "--rm", `--cgroup-parent=${site.cgroup}`, ...wishes, IMAGE, "sh", "-c", inside]);
+      expect(noted).toMatchObject({ status: 0, stdout: "2 64\n", stderr: "" });
       const refused = await site.podman(["run", "--rm", "--memory=900g", IMAGE, "true"]);
       expect(refused).toMatchObject({ status: 126, stderr: expect.stringMatching(/emory|configuration is not available/) });
     });

@@ -1,7 +1,7 @@
 // What podman's users do, done by a real rootless podman through scrun: each container is a job, and podman cannot tell.
 import { afterAll, afterEach, beforeAll, describe, expect, test } from "bun:test";
 import { mkdirSync, readFileSync, writeFileSync } from "node:fs";
-import { kill, processesOf, until } from "../e2e/site.ts";
+import { isAnchor, kill, processesOf, until } from "../e2e/site.ts";
 import { canRunPodman, IMAGE, PodmanSite } from "./podman.ts";
 import { resizeTerminal } from "./terminal.ts";
 import { within } from "./user-site.ts";
@@ -133,7 +133,7 @@ describe.skipIf(!canRunPodman)("podman through scrun", () => {
     const waiting = site.startPodman(["wait", "killed"]);
     expect((await site.podman(["kill", "-s", "KILL", "killed"])).status).toBe(0);
     expect(await waiting.outcome).toMatchObject({ status: 0, stdout: "137\n" });
-    expect(await state("killed")).toBe("exited 137");
+    await until("podman to clean up", async () => (await state("killed")) === "exited 137");
     expect(await site.job("killed")).toBe("FAILED 0:9");
     await site.podman(["rm", "killed"]);
   });
@@ -177,7 +177,7 @@ describe.skipIf(!canRunPodman)("podman through scrun", () => {
     const name = `lost-${which}`;
     await startDetached(name);
     const standIn = Number((await site.podman(["inspect", name, "--format", "{{.State.Pid}}"])).stdout);
-    const anchor = processesOf(site.dir).find(({ command }) => command.startsWith("scrun-anchor"));
+    const anchor = processesOf(site.dir).find(({ command }) => isAnchor(command));
     expect(anchor?.pid).not.toBe(standIn);
     expect(kill(which === "anchor" ? (anchor?.pid ?? 0) : standIn)).toBe(true);
     await until("podman to see it", async () => (await state(name)) === "exited 137");
@@ -221,9 +221,12 @@ describe.skipIf(!canRunPodman)("podman through scrun", () => {
   });
 
   test("annotations ask for resources; what cannot be granted is podman's error", async () => {
-    const limited = await run("--annotation", "slurm.time=7", "--name", "asks", IMAGE, "true");
-    expect(limited.status).toBe(0);
-    expect((await site.run(["sacct", "-X", "-n", "-P", "--name", "asks", "-o", "timelimit"])).stdout).toBe("00:07:00\n");
+    // Where no cgroup can hold them, memory and CPUs are the job's all the same.
+    const wishes = ["time=7", "memory=64M", "cpus=1"].flatMap((wish) => ["--annotation", `slurm.${wish}`]);
+    const limited = await run(...wishes, "--name", "asks", IMAGE, "true");
+    expect(limited).toMatchObject({ status: 0, stderr: "" });
+    const columns = "timelimit,reqmem,alloccpus";
+    expect((await site.run(["sacct", "-X", "-n", "-P", "--name", "asks", "-o", columns])).stdout).toBe("00:07:00|64M|1\n");
     const refused = await run("--annotation", "slurm.partition=nowhere", IMAGE, "true");
     expect(refused.status).toBe(126);
     expect(refused.stderr).toContain("nvalid partition");

@@ -1,7 +1,8 @@
 // A real rootless podman with storage, configuration and a small image of its own, whose runtime is scrun, or any other.
 // It works on the private cluster of test/e2e/site.ts, so that every container is a job there.
-import { mkdirSync, symlinkSync, writeFileSync } from "node:fs";
+import { mkdirSync, writeFileSync } from "node:fs";
 import { join } from "node:path";
+import { launcherFor } from "#scrun/launcher/launcher.ts";
 import { havePeers } from "../peers.ts";
 import { isRoot, type Outcome, type RunningCommand, type RunOptions, until } from "../e2e/site.ts";
 import { makeImage } from "./image.ts";
@@ -27,7 +28,7 @@ export class PodmanSite extends UserSite {
   private constructor({ user, ...options }: PodmanSiteOptions) {
     super(options, user);
     this.#config = join(this.dir, "containers.conf");
-    symlinkSync(join(this.dir, "bin/berth"), join(this.dir, "bin/scrun"));
+    writeFileSync(join(this.dir, "bin/scrun"), launcherFor(join(this.dir, "bin/berth")), { mode: 0o755 });
   }
 
   static async open(options: PodmanSiteOptions = {}): Promise<PodmanSite> {

@@ -13,7 +13,9 @@ export interface OrdinaryUser {
 }
 
 const NAME = process.env["BERTH_TEST_USER"] ?? "berthci";
-const PRIVATE = "umount -R /sys/fs/cgroup; mount -t cgroup2 none /sys/fs/cgroup && mount --make-rshared / &&";
+/** Its /dev/net/tun is for everybody, as udev makes it: rootless engines have networks by it. */
+const TUN = "mkdir -p /dev/net && mount -t tmpfs none /dev/net && mknod -m 666 /dev/net/tun c 10 200";
+const PRIVATE = `umount -R /sys/fs/cgroup; mount -t cgroup2 none /sys/fs/cgroup && ${TUN} && mount --make-rshared / &&`;
 
 /** Undefined where such a site cannot be had; it has been said why. */
 export const ordinaryUser = findUser();

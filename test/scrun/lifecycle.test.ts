@@ -2,6 +2,7 @@
 import { afterAll, afterEach, beforeAll, describe, expect, setDefaultTimeout, test } from "bun:test";
 import { existsSync, readdirSync, readFileSync } from "node:fs";
 import { join } from "node:path";
+import { until as eventually } from "../e2e/site.ts";
 import { havePeers } from "../peers.ts";
 import { ScrunSite, until, type Called } from "./place.ts";
 
@@ -147,7 +148,7 @@ describe.skipIf(!havePeers("runc", "busybox"))(`scrun and runc, as uid ${process
           (name) => name.endsWith(".err") && readFileSync(join(site.dir, name), "utf8").includes("queued and waiting for resources"),
         ),
       );
-      expect((await site.scrun(["exec", "c1", "true"])).stderr).toContain("its job is queued");
+      expect((await site.scrun(["exec", "c1", "true"])).stderr).toMatch(/job [0-9]+ queued and waiting/);
       expect((await site.scrun(["kill", "c1", "TERM"])).code).toBe(0);
       const { code, stderr } = await starting;
       expect(code).toBe(1);
@@ -172,6 +173,66 @@ describe.skipIf(!havePeers("runc", "busybox"))(`scrun and runc, as uid ${process
       blocker.kill();
       await blocker.exited;
     }
+  });
+
+  test("start gives in after SCRUN_START_WAIT; run does not, but when it detaches", async () => {
+    const cpus = Number((await site.run(["sinfo", "-h", "-o", "%c"])).stdout.trim());
+    const blocker = site.start(["salloc", "-n", String(cpus), "sleep", "1000"]);
+    const pending = async () => (await site.run(["squeue", "-h", "-t", "PD", "-o", "%i"])).stdout.trim();
+    site.program("echo up; sleep 1000");
+    try {
+      await eventually("the machine to be full", async () => (await site.run(["squeue", "-h", "-o", "%T"])).stdout.trim() === "RUNNING");
+      const soon = { SCRUN_START_WAIT: "1" };
+      expect((await site.scrun(["create", "--bundle", ".", "c1"])).code).toBe(0);
+      const started = await site.scrun(["start", "c1"], soon);
+      expect(started.code).toBe(0);
+      const [first, second] = started.stderr.split("\n");
+      expect(first).toMatch(/^scrun: job \d+ queued and waiting for resources$/);
+      expect(second).toMatch(/^scrun: job \d+ still queued and waiting for resources; the container runs when it is granted$/);
+      expect((await site.state("c1"))["status"]).toBe("running");
+      for (const words of [
+        ["start", "c1"],
+        ["delete", "c1"],
+        ["pause", "c1"],
+        ["ps", "c1"],
+      ])
+        expect((await site.scrun(words)).code).toBe(1);
+      expect(await pending()).toBe(String((await site.state("c1"))["jobId"]));
+      expect((await site.scrun(["delete", "--force", "c1"])).code).toBe(0);
+      await eventually("its job to go", async () => (await pending()) === "");
+
+      const detached = await site.scrun(["run", "--detach", "--bundle", ".", "c2"], { SCRUN_START_WAIT: "0" });
+      expect(detached).toMatchObject({ code: 0, stderr: expect.stringMatching(/queued and waiting/) as unknown as string });
+      expect((await site.scrun(["kill", "c2", "TERM"])).code).toBe(0);
+      await eventually("its job to go", async () => (await pending()) === "");
+      expect((await site.scrun(["delete", "c2"])).code).toBe(0);
+
+      // In the foreground it waits; Ctrl-C, which stops it, withdraws the job.
+      const running = site.start(["scrun", "--root", site.root, "run", "--bundle", site.bundle, "c3"], soon);
+      let said = "";
+      for await (const chunk of running.stderr) {
+        said += Buffer.from(chunk).toString();
+        if (said.includes("queued and waiting for resources")) break;
+      }
+      running.kill("SIGINT");
+      expect(await running.exited).toBe(1);
+      await eventually("its job to go", async () => (await pending()) === "");
+      expect((await site.scrun(["state", "c3"])).code).toBe(1);
+
+      // When it runs, signals are its own.
+      blocker.kill();
+      site.program("trap 'exit 5' INT; echo up; while :; do sleep 0.05; done");
+      const signalled = site.start(["scrun", "--root", site.root, "run", "--bundle", site.bundle, "c4"]);
+      for await (const chunk of signalled.stdout) if (Buffer.from(chunk).toString().includes("up")) break;
+      const caught = () => /^SigCgt:\s*(\w+)$/m.exec(readFileSync(`/proc/${signalled.pid}/status`, "latin1"))?.[1] ?? "0";
+      await eventually("run to take SIGQUIT", () => (BigInt(`0x${caught()}`) & 4n) !== 0n); // when it has done with start
+      signalled.kill("SIGINT");
+      expect(await signalled.exited).toBe(5);
+    } finally {
+      blocker.kill();
+      await blocker.exited;
+    }
+    site.program("sleep 1000");
   });
 
   test("what can never be granted, and what cannot be read, fails create with the reason in its log", async () => {

@@ -2,6 +2,7 @@
 import { afterAll, afterEach, beforeAll, describe, expect, setDefaultTimeout, test } from "bun:test";
 import { existsSync, mkdirSync, readdirSync, readFileSync, rmSync, writeFileSync } from "node:fs";
 import { join } from "node:path";
+import { descendants } from "#platform/process-tree.ts";
 import { havePeers } from "../peers.ts";
 import { ScrunSite, until } from "./place.ts";
 
@@ -308,7 +309,7 @@ describe.skipIf(!havePeers("runc", "busybox", "lua5.4", "rsync"))(`scrun.lua, as
     rmSync(join(site.dir, "job"), { force: true });
     hooks(`os.execute("echo " .. job_id .. " > ${site.dir}/job") slurm.allocator_command("sleep 1000 & wait")`);
     const creating = create();
-    const jobId = await until("stage-in", () => existsSync(join(site.dir, "job")) && noted("job").trim());
+    const jobId = await until("stage-in", () => existsSync(join(site.dir, "job")) && /\d+\n/.test(noted("job")) && noted("job").trim());
     await site.run(["scancel", jobId]);
     const { code, stderr } = await creating;
     expect(code).toBe(1);
@@ -322,11 +323,32 @@ describe.skipIf(!havePeers("runc", "busybox", "lua5.4", "rsync"))(`scrun.lua, as
       os.execute("echo " .. job_env.SCRUN_PID .. " > ${site.dir}/anchor; echo " .. job_id .. " > ${site.dir}/job")
       os.execute("sleep 1000; true")`);
     const creating = create();
-    const jobId = await until("stage-in", () => existsSync(join(site.dir, "job")) && noted("job").trim());
+    const jobId = await until("stage-in", () => existsSync(join(site.dir, "job")) && /\d+\n/.test(noted("job")) && noted("job").trim());
     process.kill(Number(noted("anchor")), "SIGKILL");
     expect((await creating).code).toBe(1);
     await site.untilOver(jobId);
     expect(existsSync(join(site.root, "c1"))).toBe(false);
+  });
+
+  test("a killed anchor takes along what stage-in left running, in whatever session it is", async () => {
+    // One has lost its parent, its session and its environment; one has children; one makes new ones.
+    const helpers = [
+      "env -i setsid sleep 1000",
+      "setsid sh -c 'sleep 1000 & sleep 1000; true'",
+      "setsid sh -c 'while :; do sleep 0.01 & wait; done'",
+    ];
+    const started = helpers.map((helper) => `(${helper} </dev/null >/dev/null 2>&1 &)`).join("; ");
+    hooks(`os.execute("${started}") return 0`);
+    expect((await create()).code).toBe(0);
+    expect((await site.scrun(["start", "c1"])).code).toBe(0);
+    const { pid, jobId } = await site.state("c1");
+    const found = await until("the helpers", () => {
+      const now = staged(Number(pid));
+      return now.filter((helper) => programOf(helper) === "sleep 1000").length === 3 && now;
+    });
+    process.kill(Number(pid), "SIGKILL");
+    await until("their end", () => found.every((helper) => !isSame(helper)));
+    await site.untilOver(jobId);
   });
 
   test("what a killed anchor has staged in is staged out with the container's removal, once", async () => {
@@ -390,6 +412,33 @@ describe.skipIf(!havePeers("runc", "busybox", "lua5.4", "rsync"))(`scrun.lua, as
     expect(readFileSync("/proc/self/mountinfo", "utf8")).not.toContain(site.root);
   });
 });
+
+interface Helper {
+  readonly pid: number;
+  readonly command: string;
+}
+
+/** Empty when it has gone. */
+function commandOf(pid: number): string {
+  try {
+    return readFileSync(`/proc/${pid}/cmdline`, "utf8");
+  } catch {
+    return "";
+  }
+}
+const programOf = ({ command }: Helper) => command.split("\0").join(" ").trim();
+
+/** What is below an anchor's interpreter, and that itself. */
+function staged(anchor: number): Helper[] {
+  const below = descendants(anchor).map(({ pid }) => ({ pid, command: commandOf(pid) }));
+  const interpreter = below.find(({ command }) => command.includes("host.lua"));
+  if (interpreter === undefined) throw new Error("no interpreter");
+  const helpers = descendants(interpreter.pid).flatMap(({ pid }) => below.filter((found) => found.pid === pid));
+  return [interpreter, ...helpers];
+}
+
+/** A dead one has no command any more. */
+const isSame = ({ pid, command }: Helper) => command !== "" && commandOf(pid) === command;
 
 /** Interpreters, their watchers and what the scripts here start, of this site: by their arguments or their environment. */
 function processesOf(dir: string): number[] {

@@ -110,8 +110,27 @@ describe.skipIf(site === undefined)("scrun on a cluster", () => {
     expect((await shell(`${BERTH} scrun create -b ${dir} c-wait >wait.out 2>wait.err </dev/null`)).code).toBe(0);
     expect(await state("c-wait")).toBe("created"); // podman does not wait for a queue
     expect((await scrun("delete", "--force", "c-wait")).code).toBe(0);
+    // start gives in: one of two is withdrawn, the other one gets its turn.
+    const quick = bundle("b-quick", ["sh", "-c", "echo ran; exit 6"]);
+    for (const id of ["c-kill-queued", "c-turn"]) {
+      expect((await shell(`${BERTH} scrun create -b ${quick} ${id} >${id}.out 2>${id}.err </dev/null`)).code).toBe(0);
+      const started = await on.run([BERTH, "scrun", "start", id], { env: { ...env, SCRUN_START_WAIT: "1" } });
+      expect(started).toMatchObject({
+        code: 0,
+        stderr: expect.stringContaining("still queued and waiting for resources") as unknown as string,
+      });
+      expect(text(`${id}.err`)).toContain("still queued and waiting for resources");
+      expect(await state(id)).toBe("running");
+      expect((await scrun("exec", id, "true")).stderr).toContain("does not run yet");
+    }
+    expect((await scrun("kill", "c-kill-queued", "TERM")).code).toBe(0);
+    await until("it has stopped", async () => (await state("c-kill-queued")) === "stopped");
     await on.berth("scancel", filler);
+    await until("the other has run", async () => (await state("c-turn")) === "stopped");
+    expect(text("c-turn.out")).toBe("ran\n");
     await noJobs();
+    expect((await on.berth("scontrol", "-o", "show", "job")).stdout).toContain("ExitCode=6:0");
+    for (const id of ["c-kill-queued", "c-turn"]) expect((await scrun("delete", id)).code).toBe(0);
     expect((await shell(`${BERTH} scrun create -b ${dir} c-kill >kill.out 2>kill.err </dev/null`)).code).toBe(0);
     expect((await scrun("start", "c-kill")).code).toBe(0);
     expect((await scrun("delete", "--force", "c-kill")).code).toBe(0);
@@ -335,6 +354,9 @@ describe.skipIf(site === undefined)("scrun on a cluster", () => {
           );
           expect([onTerminal.code, onTerminal.stdout]).toEqual([5, expect.stringContaining("33 99") as unknown as string]);
         }
+        // By the pid that podman knows there is nothing to be found of this host.
+        expect((await podman("cp", "p:/etc/passwd", join(on.dir, "copied"))).code).toBe(125);
+        expect((await podman("top", "p")).stdout.trim().split("\n")).toHaveLength(1);
         expect((await podman("stop", "-t", "20", "p")).code).toBe(0);
         expect((await podman("inspect", "p", "--format", "{{.State.Status}} {{.State.ExitCode}}")).stdout).toBe("exited 4\n");
         expect((await podman("logs", "p")).stdout).toBe("up\ntold\n");

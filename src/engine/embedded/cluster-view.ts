@@ -2,11 +2,12 @@
 import { readFileSync } from "node:fs";
 import { arch, freemem, loadavg, release, uptime, userInfo, version } from "node:os";
 import { nowMs, type EpochMs } from "#job/id.ts";
-import type { JobRecord, NodeRecord, NodeShare, PartitionRecord } from "#job/record.ts";
+import type { NodeRecord, PartitionRecord } from "#job/record.ts";
 import { SLURM_VERSION } from "#job/version.ts";
 import type { EngineConfig } from "../engine.ts";
 import type { ClusterConfig } from "./config.ts";
 import type { Controller } from "./controller.ts";
+import { heldShare } from "./resources.ts";
 import { allSettings } from "./settings.ts";
 
 const ARCHITECTURES: Readonly<Record<string, string>> = { x64: "x86_64", arm64: "aarch64" };
@@ -58,11 +59,6 @@ export function nodeRecords(controller: Controller): NodeRecord[] {
       version: SLURM_VERSION,
     };
   });
-}
-
-/** A suspended job keeps its memory and devices, and leaves its CPUs to others. */
-export function heldShare(job: JobRecord, share: NodeShare): NodeShare {
-  return job.state === "SUSPENDED" ? { ...share, cpuIds: [] } : share;
 }
 
 /** What programs could still get, which is more than what is unused (proc(5), MemAvailable). */

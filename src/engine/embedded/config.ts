@@ -270,3 +270,10 @@ function parsePartition(name: string, pairs: Pairs, fail: Fail): PartitionConfig
     priorityTier: count(pairs, "prioritytier", fail) ?? 1,
   };
 }
+
+/** A partition that the configuration has lost since counts as the first one. */
+export function partitionOf(config: ClusterConfig, name: string): PartitionConfig {
+  const found = config.partitions.find((partition) => partition.name === name) ?? config.partitions[0];
+  if (found === undefined) throw new Error("a cluster has partitions");
+  return found;
+}

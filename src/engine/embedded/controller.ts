@@ -6,40 +6,36 @@
  * `#act…` functions that may be repeated safely, because a restart repeats them.
  */
 import { allocationVariables, type JobFacts } from "#job/environment.ts";
-import { BerthError, slurmError } from "#job/errors.ts";
-import { nowMs, type EpochMs, type JobId, type StepKey } from "#job/id.ts";
-import { outcomeOf, type Outcome } from "#job/life.ts";
-import { EXIT_ZERO, type ExitPair } from "#job/outcome.ts";
-import type { JobRecord, StepRecord } from "#job/record.ts";
+import { slurmError } from "#job/errors.ts";
+import { nowMs, type JobId, type StepKey } from "#job/id.ts";
+import type { JobRecord } from "#job/record.ts";
 import type { JobRequest } from "#job/request.ts";
-import { isTerminal } from "#job/state.ts";
 import { parseDependency, type Dependency } from "#options/dependency.ts";
-import { isAlive, type ProcessIdentity } from "#platform/process-tree.ts";
+import type { ProcessIdentity } from "#platform/process-tree.ts";
 import type { StepResult } from "#step/journal.ts";
-import type { MeasuredStep, AllocationInfo, JobTarget, OwnStepRequest, StepRequest } from "../engine.ts";
-import { admit, batchFiles, type Submitter } from "./admission.ts";
+import type { AllocationInfo, StepRequest } from "../engine.ts";
+import type { OwnStepRequest } from "../own-step.ts";
+import { admit, type Submitter } from "./admission.ts";
+import { batchFiles } from "./batch-files.ts";
 import { ClusterControl } from "./cluster-control.ts";
 import type { ClusterConfig } from "./config.ts";
 import type { DaemonPool } from "./daemon-pool.ts";
 import { Eligibility } from "./eligibility.ts";
+import { Holders } from "./holders.ts";
 import { JobBook, type Log } from "./job-book.ts";
+import { JobEnds } from "./job-ends.ts";
 import { JobControl } from "./job-control.ts";
 import { allocatedTres, jobFacts } from "./job-facts.ts";
 import { Alarm, type LiveJob, type Holder, type LiveStep } from "./live-job.ts";
 import type { Paths } from "./paths.ts";
 import { Passes } from "./passes.ts";
 import type { Placement } from "./placement.ts";
-import { FIRST_PRIORITY, requeueReason } from "./priority.ts";
+import { FIRST_PRIORITY } from "./priority.ts";
 import { Recovery } from "./recovery.ts";
 import { Resources } from "./resources.ts";
 import { StepManager, type StepManagerHost } from "./step-manager.ts";
 import type { Store } from "./store.ts";
 import type { CreatedOwnStep, CreatedStep, FoundStep } from "./wire.ts";
-
-/** How long an interactive allocation outlives the connection of a process that still runs. */
-const RESUME_GRACE_MS = 10_000;
-/** Slurm starts a requeued job about two minutes later (lifecycle §5.4). */
-const REQUEUE_DELAY_MS = 121_000;
 
 export interface ControllerOptions {
   readonly config: ClusterConfig;
@@ -62,6 +58,8 @@ export class Controller implements StepManagerHost {
   readonly cluster: ClusterControl;
   readonly resources: Resources;
   readonly #steps: StepManager;
+  readonly ends: JobEnds;
+  readonly holders: Holders;
   readonly passes: Passes;
   readonly startedAt = nowMs();
 
@@ -75,7 +73,7 @@ export class Controller implements StepManagerHost {
     this.book = new JobBook(options);
     this.resources = new Resources(this.config.nodes);
     const eligibility = new Eligibility(this.book, {
-      endPending: (job, state, reason) => this.#endPending(job, state, reason),
+      endPending: (job, state, reason) => this.ends.endPending(job, state, reason),
       isConfined: options.isConfined,
     });
     this.passes = new Passes({
@@ -87,16 +85,17 @@ export class Controller implements StepManagerHost {
       grant: (job, placements, isBackfill) => this.#grant(job, placements, isBackfill),
     });
     this.#steps = new StepManager(this);
+    const { book, store, resources, log } = this;
+    this.ends = new JobEnds({ book, store, resources, steps: this.#steps, requestPass: () => this.requestPass() });
+    this.holders = new Holders({ book, store, ends: this.ends, log });
     this.control = new JobControl({
-      book: this.book,
+      book,
       steps: this.#steps,
+      ends: this.ends,
       hooks: {
-        end: (job, outcome) => this.#end(job, outcome),
-        requeueNow: (job, how) => this.#requeueNow(job, how),
         setAlarms: (job) => this.setAlarms(job),
         lendCpus: (job, isLent) => this.#lendCpus(job, isLent),
         requestPass: () => this.requestPass(),
-        cancel: (target, by) => this.cancel(target, by),
       },
     });
   }
@@ -187,7 +186,7 @@ export class Controller implements StepManagerHost {
     } catch (error) {
       this.log("job.launchFailed", { job: job.id, error: String(error) });
       this.book.apply(job, { kind: "exited", exit: { code: 0, signal: 53 } });
-      this.#end(job, { state: "FAILED", reason: "JobLaunchFailure", cancelledBy: null });
+      this.ends.end(job, { state: "FAILED", reason: "JobLaunchFailure", cancelledBy: null });
     }
   }
 
@@ -208,7 +207,7 @@ export class Controller implements StepManagerHost {
     const { record } = job;
     if (record.startedAt === null || record.timeLimitMinutes === null) return;
     const end = record.startedAt + record.suspendedMs + record.timeLimitMinutes * 60_000;
-    job.alarms.push(new Alarm(end, () => this.#end(job, { state: "TIMEOUT", reason: "TimeLimit", cancelledBy: null })));
+    job.alarms.push(new Alarm(end, () => this.ends.end(job, { state: "TIMEOUT", reason: "TimeLimit", cancelledBy: null })));
     const { warnSignal } = record;
     if (warnSignal !== null) {
       job.alarms.push(new Alarm(end - warnSignal.seconds * 1000, () => this.#warn(job)));
@@ -253,12 +252,6 @@ export class Controller implements StepManagerHost {
     return this.#steps.create(this.findRunning(request.jobId), request, options);
   }
 
-  /** Nothing for a job that does not run. */
-  measureSteps(jobId: number): MeasuredStep[] {
-    const job = this.book.live.get(jobId as JobId);
-    return job === undefined ? [] : this.#steps.measure(job);
-  }
-
   findStep(jobId: number, stepKey: StepKey): FoundStep {
     return this.#steps.find(this.findRunning(jobId), stepKey);
   }
@@ -276,220 +269,21 @@ export class Controller implements StepManagerHost {
     if (job !== undefined) await this.#steps.ownerListens(job, stepKey);
   }
 
-  // --- Ending ---------------------------------------------------------------------------------------------------
-
   stepEnded(job: LiveJob, step: LiveStep, result: StepResult): void {
-    const { stepKey } = step.record;
-    if (typeof stepKey === "number") {
-      this.book.apply(job, { kind: "stepEnded", exit: result.exit });
-      // Its one step is what it was for. Whether the step's daemon or we see first that srun is gone makes no difference.
-      if (job.record.kind === "srun" && stepKey === 0) {
-        if (result.terminated === "clientLost") this.#cancelJob(job, job.record.userId);
-        else if (result.outOfMemory) {
-          this.book.apply(job, { kind: "exited", exit: result.exit });
-          this.#end(job, { state: "OUT_OF_MEMORY", reason: "OutOfMemory", cancelledBy: null });
-        } else this.#endWith(job, result.exit);
-      }
-    }
-    if (stepKey === "batch") {
-      // How a script ends on a node that is down says nothing about the script.
-      if (job.record.state !== "NODE_FAIL") this.book.apply(job, { kind: "exited", exit: result.exit });
-      if (result.terminated === "nodeFailure") this.#end(job, { state: "NODE_FAIL", reason: "NodeDown", cancelledBy: null });
-      else if (result.launchFailure === null) this.#end(job, outcomeOf(result.exit));
-      else this.#end(job, { state: "FAILED", reason: "JobLaunchFailure", cancelledBy: null });
-    }
-    this.#releaseWhenEmpty(job);
-  }
-
-  /** Decides how the job ends, ends its steps, and releases it when they are gone. The first outcome stays. */
-  #end(job: LiveJob, outcome: Outcome): void {
-    const isRequeueOverruled = outcome.state === "CANCELLED" && job.record.state === "PENDING" && !job.isQueued;
-    if (!job.isRunning && !isRequeueOverruled) return;
-    this.book.apply(job, { kind: "finishing", at: nowMs(), outcome });
-    job.stopAlarms();
-    const reason =
-      outcome.state === "TIMEOUT"
-        ? "timeLimit"
-        : outcome.state === "CANCELLED"
-          ? "cancelled"
-          : outcome.state === "NODE_FAIL"
-            ? "nodeFailure"
-            : job.requeue !== null
-              ? "requeued"
-              : "jobEnded";
-    for (const step of job.steps.values()) this.#steps.terminate(step, reason, { hard: false });
-    this.#releaseWhenEmpty(job);
-  }
-
-  #releaseWhenEmpty(job: LiveJob): void {
-    if (job.steps.size > 0 || !job.record.flags.includes("COMPLETING")) return;
-    for (const share of job.record.shares) this.resources.giveBack(job.lacksCpus ? { ...share, cpuIds: [] } : share);
-    job.lacksCpus = false;
-    this.book.occupying.delete(job);
-    if (job.requeue !== null) this.#requeueNow(job, job.requeue);
-    else {
-      this.book.apply(job, { kind: "released", at: nowMs() });
-      this.book.retire(job);
-    }
-    this.requestPass();
-  }
-
-  #requeueNow(job: LiveJob, { isNodeFailure = false, ...how }: NonNullable<LiveJob["requeue"]>): void {
-    job.requeue = null;
-    const now = nowMs();
-    this.store.transaction(() => {
-      const steps = this.store.steps(job.id);
-      this.store.saveEarlierRun({
-        ...asEarlierRun(job.record, now),
-        steps,
-        earlierRun: isNodeFailure || steps.some(hasLostNode) ? "NODE_FAIL" : "REQUEUED",
-      });
-      this.book.apply(job, { kind: "requeued", at: now, eligibleAt: (now + REQUEUE_DELAY_MS) as EpochMs, ...how });
-    });
-    job.nextStep = 0;
-    this.book.queue.add(job);
-  }
-
-  #endPending(job: LiveJob, state: "CANCELLED" | "DEADLINE", reason: string): void {
-    this.book.queue.remove(job);
-    this.book.apply(job, { kind: "cancelledPending", at: nowMs(), by: job.record.userId });
-    if (state === "DEADLINE" || reason !== job.record.reason) this.book.save(job, { ...job.record, state, reason });
-    this.book.retire(job);
-  }
-
-  cancel(target: JobTarget, by: number): void {
-    const jobs = this.book.resolve(target);
-    if (target.stepKey !== null) {
-      for (const job of jobs) {
-        const step = job.steps.get(target.stepKey);
-        if (step === undefined) throw slurmError("INVALID_JOB_ID");
-        this.#steps.terminate(step, "cancelled", { hard: true });
-      }
-      return;
-    }
-    for (const job of jobs) this.#cancelJob(job, by);
-  }
-
-  /** Many targets as one change of the queue. What could not be done comes back at the target's place. */
-  cancelEach(targets: readonly JobTarget[], by: number): (BerthError | null)[] {
-    const queued = new Set<LiveJob>();
-    const outcomes = targets.map((target) => {
-      try {
-        const jobs = target.stepKey === null ? this.book.resolve(target) : [];
-        if (target.stepKey !== null) this.cancel(target, by);
-        for (const job of jobs) {
-          if (job.isQueued) queued.add(job);
-          else this.#cancelJob(job, by);
-        }
-        return null;
-      } catch (error) {
-        if (error instanceof BerthError) return error;
-        throw error;
-      }
-    });
-    this.#cancelQueued(queued, by);
-    return outcomes;
-  }
-
-  #cancelQueued(jobs: ReadonlySet<LiveJob>, by: number): void {
-    if (jobs.size === 0) return;
-    this.book.applyAll([...jobs], { kind: "cancelledPending", at: nowMs(), by });
-    if (jobs.size > 1) this.book.queue.removeAll(jobs);
-    else for (const job of jobs) this.book.queue.remove(job);
-    for (const job of jobs) this.book.retire(job);
-    this.requestPass();
-  }
-
-  #cancelJob(job: LiveJob, by: number): void {
-    if (job.isQueued) this.#cancelQueued(new Set([job]), by);
-    else {
-      job.requeue = null;
-      this.#end(job, { state: "CANCELLED", reason: "None", cancelledBy: by });
-    }
-  }
-
-  /** What ran on nodes that are down now is lost: batch jobs that may run again do, the others have failed. */
-  nodesFell(names: readonly string[]): void {
-    for (const job of [...this.book.occupying]) {
-      const failed = job.record.nodes.filter((node) => names.includes(node));
-      if (!job.isRunning || failed.length === 0) continue;
-      // An srun says which of its step's nodes failed before it says that the step ends.
-      for (const step of [...job.steps.values()].filter(({ record }) => record.stepKey !== "batch"))
-        for (const node of step.record.nodes) if (failed.includes(node)) this.#steps.message(step, `error: Node failure on ${node}`);
-      if (job.record.kind === "batch" && job.record.requeue) {
-        job.requeue = { isHeld: false, description: null, isNodeFailure: true };
-        this.#end(job, { state: "PENDING", reason: requeueReason(false), cancelledBy: null });
-      } else this.#end(job, { state: "NODE_FAIL", reason: "NodeDown", cancelledBy: null });
-    }
-  }
-
-  // --- Holders of interactive allocations -----------------------------------------------------------------------
-
-  /** The holder's connection closed: the job ends when its process is gone, or does not come back soon. */
-  holderDisconnected(job: LiveJob): void {
-    if (job.holder === null) return;
-    job.holder.connection = null;
-    if (!isAlive(job.holder.process)) {
-      this.#abandon(job);
-      return;
-    }
-    job.grace = new Alarm(Date.now() + RESUME_GRACE_MS, () => this.#abandon(job));
-  }
-
-  #abandon(job: LiveJob): void {
-    if (job.holder === null || job.holder.connection !== null) return;
-    // A holder that runs the job's step itself takes the step with it, and the step its job.
-    if ([...job.steps.values()].some((step) => step.isOwned)) return;
-    this.log("job.abandoned", { job: job.id });
-    this.#cancelJob(job, job.record.userId);
-  }
-
-  resumeHolding(jobId: number, holder: Holder): LiveJob | JobRecord {
-    const job = this.book.live.get(jobId as JobId);
-    if (job === undefined) {
-      const ended = this.book.recent.get(jobId as JobId);
-      if (ended === undefined) throw slurmError("INVALID_JOB_ID");
-      return ended;
-    }
-    job.grace?.stop();
-    job.grace = undefined;
-    job.holder = holder;
-    return job;
-  }
-
-  releaseAllocation(jobId: number, exit: ExitPair): void {
-    const job = this.book.live.get(jobId as JobId);
-    if (job === undefined) return; // it has ended already, which is what the caller wants
-    if (job.record.state === "PENDING") this.#cancelJob(job, job.record.userId);
-    else this.#endWith(job, exit);
-  }
-
-  #endWith(job: LiveJob, exit: ExitPair): void {
-    this.book.apply(job, { kind: "exited", exit });
-    this.#end(job, outcomeOf(exit));
-  }
-
-  detach(jobId: number): void {
-    const job = this.book.live.get(jobId as JobId);
-    if (job === undefined) return;
-    job.holder = null;
-    this.store.setHolder(job.id, undefined);
+    this.ends.stepEnded(job, step, result);
   }
 
   // --- After a restart ------------------------------------------------------------------------------------------
 
   /** `isSameBoot` is false when the machine was restarted: then no process of any job exists any more. */
   async recover(isSameBoot: boolean): Promise<void> {
-    const { config, store, book, resources, log } = this;
+    const { config, store, book, resources, ends, holders, log } = this;
     const hooks = {
       actRunning: (job: LiveJob) => this.#actRunning(job),
       setAlarms: (job: LiveJob) => this.setAlarms(job),
-      end: (job: LiveJob, outcome: Outcome) => this.#end(job, outcome),
-      releaseWhenEmpty: (job: LiveJob) => this.#releaseWhenEmpty(job),
-      holderDisconnected: (job: LiveJob) => this.holderDisconnected(job),
       requestPass: () => this.requestPass(),
     };
-    await new Recovery({ config, store, book, resources, steps: this.#steps, log, hooks }).run(isSameBoot);
+    await new Recovery({ config, store, book, resources, steps: this.#steps, ends, holders, log, hooks }).run(isSameBoot);
   }
 
   /** A process whose parent died has come to us and ended. */
@@ -501,19 +295,10 @@ export class Controller implements StepManagerHost {
   async stop(options: { readonly cancelJobs: boolean; readonly by: number }): Promise<void> {
     if (!options.cancelJobs) return;
     const jobs = [...this.book.live.values()];
-    for (const job of jobs) this.#cancelJob(job, options.by);
+    for (const job of jobs) this.ends.cancelJob(job, options.by);
     await Promise.race([
       Promise.all(jobs.map((job) => this.book.waitForEnd(job.id, new AbortController().signal).catch(() => undefined))),
       Bun.sleep((this.config.killWaitSeconds + 5) * 1000),
     ]);
   }
-}
-
-/** What the job itself came to counts only when it had ended before it was requeued. */
-function asEarlierRun(job: JobRecord, now: EpochMs): JobRecord {
-  return { ...job, endedAt: now, flags: [], ...(isTerminal(job.state) ? {} : { state: "CANCELLED", exit: EXIT_ZERO }) };
-}
-
-function hasLostNode({ state }: StepRecord): boolean {
-  return state === "NODE_FAIL";
 }

@@ -18,7 +18,7 @@ import { DaemonPool } from "./daemon-pool.ts";
 import { lockState, publishSocket } from "./controller-place.ts";
 import { enginePaths } from "./paths.ts";
 import { Server } from "./server.ts";
-import { sweepSpool } from "./spool.ts";
+import { sweepSpools } from "./step-spools.ts";
 import { Store } from "./store.ts";
 
 export async function runController(): Promise<number> {
@@ -75,7 +75,7 @@ export async function runController(): Promise<number> {
     void stop({ cancelJobs: false, by: process.getuid?.() ?? 0 });
   };
   await controller.recover(isSameBoot(store));
-  sweepSpool(paths, controller.book.runningSteps());
+  sweepSpools(paths, controller.book.runningSteps());
   recovered.resolve();
   pool.fill();
   log("controller.ready", { liveJobs: controller.book.liveJobs });

@@ -1,7 +1,9 @@
 /** Why a pending job may not start yet, apart from room: holds, times, dependencies, limits, licences (lifecycle §3). */
 import type { EpochMs } from "#job/id.ts";
-import { partitionOf, wantsTooManyNodes } from "./admission.ts";
 import type { JobRecord } from "#job/record.ts";
+import { parseLicenses } from "#options/licenses.ts";
+import { wantsTooManyNodes } from "./ask.ts";
+import { partitionOf } from "./config.ts";
 import { judge, type DependencyStanding, type Standing } from "./dependencies.ts";
 import type { JobBook } from "./job-book.ts";
 import type { LiveJob } from "./live-job.ts";
@@ -114,20 +116,11 @@ export class Eligibility {
   hasLicenses(job: LiveJob): boolean {
     if (job.record.licenses === null) return true;
     const used = new Map<string, number>();
-    const each = (text: string | null, add: (name: string, count: number) => void) => {
-      for (const entry of (text ?? "").split(/[,;]/).filter(Boolean)) {
-        const [name = "", count = "1"] = entry.split(":");
-        add(name, Number(count));
-      }
-    };
-    for (const other of this.#book.occupying) {
-      each(other.record.licenses, (name, count) => used.set(name, (used.get(name) ?? 0) + count));
-    }
-    let fits = true;
-    each(job.record.licenses, (name, count) => {
-      if ((used.get(name) ?? 0) + count > (this.#book.config.licenses[name] ?? 0)) fits = false;
-    });
-    return fits;
+    for (const { record } of this.#book.occupying)
+      for (const [name, count] of parseLicenses(record.licenses)) used.set(name, (used.get(name) ?? 0) + count);
+    return parseLicenses(job.record.licenses).every(
+      ([name, count]) => !((used.get(name) ?? 0) + count > (this.#book.config.licenses[name] ?? 0)),
+    );
   }
 }
 

@@ -7,16 +7,18 @@ import type { JobId, StepKey } from "#job/id.ts";
 import { next, type JobEvent } from "#job/life.ts";
 import type { JobRecord, StepRecord } from "#job/record.ts";
 import type { JobRequest } from "#job/request.ts";
-import { foldArraySpec, parseIndexList } from "#options/array.ts";
+import { parseIndexList } from "#options/array.ts";
 import type { Dependency, DependencyJob } from "#options/dependency.ts";
 import type { JobTarget } from "../engine.ts";
-import { askOf, batchFiles, partitionOf } from "./admission.ts";
-import type { ClusterConfig } from "./config.ts";
+import { splitTask } from "./array-tasks.ts";
+import { askOf } from "./ask.ts";
+import { partitionOf, type ClusterConfig } from "./config.ts";
 import { LiveJob } from "./live-job.ts";
 import type { JobRun } from "./paths.ts";
 import { isEqual, sharingWith } from "./packed-records.ts";
 import type { Ask } from "./placement.ts";
 import { Queue } from "./queue.ts";
+import { RecentJobs } from "./recent-jobs.ts";
 import type { Store } from "./store.ts";
 
 export type Log = (event: string, facts: Readonly<Record<string, unknown>>) => void;
@@ -27,7 +29,7 @@ export class JobBook {
   readonly log: Log;
   readonly live = new Map<JobId, LiveJob>();
   /** Ended jobs that squeue -t all and scontrol still show. */
-  readonly recent = new Map<JobId, JobRecord>();
+  readonly recent: RecentJobs;
   readonly queue: Queue;
   /** Live jobs that hold resources. */
   readonly occupying = new Set<LiveJob>();
@@ -36,9 +38,6 @@ export class JobBook {
   readonly #arrays = new Map<number, Set<JobId>>();
   /** Waiting jobs by the ids that their dependencies name. */
   readonly #dependents = new Map<number, Set<LiveJob>>();
-  /** In the order in which they are to be forgotten. */
-  #fading: { readonly record: JobRecord; readonly at: number }[] = [];
-  #fadeTimer: ReturnType<typeof setTimeout> | undefined;
   #lastRecord: JobRecord | undefined;
   #lastAsk: Ask | undefined;
 
@@ -46,6 +45,10 @@ export class JobBook {
     this.config = options.config;
     this.store = options.store;
     this.log = options.log;
+    this.recent = new RecentJobs({
+      keptMs: options.config.minJobAgeSeconds * 1000,
+      onForget: (record) => this.#forgetInArray(record),
+    });
     this.queue = new Queue((name) => partitionOf(this.config, name).priorityTier);
   }
 
@@ -112,57 +115,6 @@ export class JobBook {
     return found.length > 0 ? found : this.store.accounting({ jobIds: [wanted.jobId], from: null, to: null }).filter(matches);
   }
 
-  /** The next task of an array as a job of its own; the last one keeps the array's id (lifecycle §6). */
-  splitArray(job: LiveJob): LiveJob {
-    const { pendingTasks, record } = job;
-    const { array } = record;
-    if (pendingTasks === null || array === null) return job;
-    const [taskId = 0] = pendingTasks;
-    const task = this.splitTask(job, taskId);
-    if (task !== job && job.pendingTasks?.length === 1) this.#becomeLastTask(job);
-    return task;
-  }
-
-  splitTask(master: LiveJob, taskId: number): LiveJob {
-    const { array } = master.record;
-    if (array === null || master.pendingTasks === null) throw new Error(`job ${master.id} has no tasks to split`);
-    const rest = master.pendingTasks.filter((index) => index !== taskId).sort((a, b) => a - b);
-    const request = this.request(master);
-    if (rest.length === 0) {
-      master.pendingTasks = null;
-      const record = { ...master.record, array: { ...array, taskId, pendingIndices: null } };
-      this.save(master, { ...record, ...batchFiles(request, record) });
-      return master;
-    }
-    return this.store.transaction(() => {
-      const record: JobRecord = {
-        ...master.record,
-        jobId: this.store.nextJobId(this.config.firstJobId),
-        array: { ...array, taskId, pendingIndices: null },
-      };
-      const task = new LiveJob(
-        { ...record, ...batchFiles(request, record) },
-        { ask: master.ask, killOnInvalidDependency: master.killOnInvalidDependency, dependency: master.dependency, pendingTasks: null },
-      );
-      this.add(task);
-      this.queue.add(task);
-      this.store.saveJob(task.record);
-      master.pendingTasks = rest;
-      this.save(master, { ...master.record, array: { ...array, pendingIndices: foldArraySpec({ indices: rest, throttle: null }, 0) } });
-      return task;
-    });
-  }
-
-  /** The last one left, once others have started, is no longer a set of tasks, and has files of its own. */
-  #becomeLastTask(master: LiveJob): void {
-    const { array } = master.record;
-    const [taskId] = master.pendingTasks ?? [];
-    if (array === null || taskId === undefined) return;
-    master.pendingTasks = null;
-    const record: JobRecord = { ...master.record, array: { ...array, taskId, pendingIndices: null } };
-    this.save(master, { ...record, ...batchFiles(this.request(master), record) });
-  }
-
   request(job: LiveJob): JobRequest {
     // A task of an array has one of its own only when it was changed by itself.
     const request = this.store.request(job.id) ?? this.store.request(job.record.array?.jobId ?? job.id);
@@ -199,7 +151,7 @@ export class JobBook {
         if (job.id === target.jobId || array?.jobId === target.jobId) found.push(job);
       } else if (array?.jobId === target.jobId) {
         if (array.taskId !== null && target.arrayTasks.includes(array.taskId)) found.push(job);
-        for (const index of target.arrayTasks) if (job.pendingTasks?.includes(index) === true) found.push(this.splitTask(job, index));
+        for (const index of target.arrayTasks) if (job.pendingTasks?.includes(index) === true) found.push(splitTask(this, job, index));
       }
     }
     // An id that is both an array's and its last task's own means the array only when nothing narrower fits.
@@ -277,9 +229,12 @@ export class JobBook {
   #replace(job: LiveJob, record: JobRecord): void {
     job.record = record;
     // Whoever waits for it, or for its array, has to look again.
-    for (const id of new Set([job.id, record.array?.jobId ?? job.id])) {
-      for (const dependent of this.#dependents.get(id) ?? []) dependent.judged = undefined;
-    }
+    for (const id of namesOf(job)) for (const dependent of this.#dependents.get(id) ?? []) dependent.judged = undefined;
+  }
+
+  /** Whether others wait for it, or for its array. */
+  hasDependents(job: LiveJob): boolean {
+    return namesOf(job).some((id) => (this.#dependents.get(id)?.size ?? 0) > 0);
   }
 
   /** What the scheduler thinks of a waiting job: shown, but not worth a write. */
@@ -293,32 +248,13 @@ export class JobBook {
 
   /** Shows an ended job for the rest of MinJobAge. */
   remember(record: JobRecord): void {
-    this.recent.set(record.jobId, record);
+    this.recent.add(record);
     this.#addToArray(record);
-    this.#fading.push({ record, at: Date.now() + this.config.minJobAgeSeconds * 1000 });
-    this.#fade();
   }
+}
 
-  /** One timer for all of them: a hundred thousand jobs may end in a second. */
-  #fade(): void {
-    if (this.#fadeTimer !== undefined) return;
-    const [first] = this.#fading;
-    if (first === undefined) return;
-    this.#fadeTimer = setTimeout(
-      () => {
-        this.#fadeTimer = undefined;
-        const now = Date.now();
-        const kept = this.#fading.findIndex(({ at }) => at > now);
-        for (const { record } of this.#fading.splice(0, kept < 0 ? this.#fading.length : kept)) {
-          if (this.recent.get(record.jobId) !== record) continue; // it ran once more
-          this.recent.delete(record.jobId);
-          this.#forgetInArray(record);
-        }
-        this.#fade();
-      },
-      Math.max(0, first.at - Date.now()),
-    ).unref();
-  }
+function namesOf({ id, record }: LiveJob): readonly number[] {
+  return record.array === null || record.array.jobId === id ? [id] : [id, record.array.jobId];
 }
 
 function dependsOn(job: LiveJob): readonly number[] {

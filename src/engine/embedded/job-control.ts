@@ -1,21 +1,18 @@
 /** What scontrol and scancel do to jobs that live on: hold, release, requeue, suspend, resume, update, signals. */
 import { slurmError } from "#job/errors.ts";
 import { nowMs } from "#job/id.ts";
-import type { Outcome } from "#job/life.ts";
 import type { JobTarget, SignalScope } from "../engine.ts";
 import type { JobBook } from "./job-book.ts";
+import type { JobEnds } from "./job-ends.ts";
 import type { LiveJob } from "./live-job.ts";
 import { FIRST_PRIORITY, REQUEUED_HELD, requeueReason } from "./priority.ts";
 import type { StepManager } from "./step-manager.ts";
 
 /** What only the controller does. */
 export interface JobControlHooks {
-  end(job: LiveJob, outcome: Outcome): void;
-  requeueNow(job: LiveJob, how: NonNullable<LiveJob["requeue"]>): void;
   setAlarms(job: LiveJob): void;
   lendCpus(job: LiveJob, isLent: boolean): void;
   requestPass(): void;
-  cancel(target: JobTarget, by: number): void;
 }
 
 const SIGKILL = 9;
@@ -25,11 +22,13 @@ const SIGSTOP = 19;
 export class JobControl {
   readonly #book: JobBook;
   readonly #steps: StepManager;
+  readonly #ends: JobEnds;
   readonly #hooks: JobControlHooks;
 
-  constructor(parts: { readonly book: JobBook; readonly steps: StepManager; readonly hooks: JobControlHooks }) {
+  constructor(parts: { readonly book: JobBook; readonly steps: StepManager; readonly ends: JobEnds; readonly hooks: JobControlHooks }) {
     this.#book = parts.book;
     this.#steps = parts.steps;
+    this.#ends = parts.ends;
     this.#hooks = parts.hooks;
   }
 
@@ -62,11 +61,11 @@ export class JobControl {
         else if (target.hold) this.#reprioritise(job, 0, "JobHeldUser");
       } else if (job.isRunning) {
         job.requeue = how;
-        this.#hooks.end(job, { state: "PENDING", reason: requeueReason(how.isHeld), cancelledBy: null });
+        this.#ends.end(job, { state: "PENDING", reason: requeueReason(how.isHeld), cancelledBy: null });
       } else {
         this.#book.recent.delete(job.id);
         this.#book.add(job);
-        this.#hooks.requeueNow(job, how);
+        this.#ends.requeueNow(job, how);
         this.#hooks.requestPass();
       }
     }
@@ -104,7 +103,7 @@ export class JobControl {
 
   signal(target: JobTarget & { readonly signalNumber: number; readonly scope: SignalScope }, by: number): void {
     if (target.signalNumber === SIGKILL && target.stepKey === null && target.scope !== "batch") {
-      this.#hooks.cancel(target, by);
+      this.#ends.cancel(target, by);
       return;
     }
     for (const job of this.#book.resolve(target)) {

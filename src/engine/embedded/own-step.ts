@@ -17,7 +17,7 @@ import { LastingListener } from "#platform/lasting-listener.ts";
 import type { ProcessIdentity } from "#platform/process-tree.ts";
 import { Journal, type StepResult, type TerminateReason } from "#step/journal.ts";
 import type { FromDaemon, ToDaemon } from "#step/wire.ts";
-import type { OwnStep, OwnStepEnd, OwnStepOrder } from "../engine.ts";
+import type { OwnStep, OwnStepEnd, OwnStepOrder } from "../own-step.ts";
 import type { CreatedOwnStep } from "./wire.ts";
 
 /** How long the end waits for a controller. Whoever waits for the container waits too; the journal has it anyway. */

@@ -5,14 +5,15 @@
 import { slurmError } from "#job/errors.ts";
 import { nowMs, type EpochMs, type JobId } from "#job/id.ts";
 import type { JobRequest } from "#job/request.ts";
-import { admit, askOf, partitionOf, type Submitter } from "./admission.ts";
-import { heldShare } from "./cluster-view.ts";
-import type { ClusterConfig } from "./config.ts";
+import { admit, type Submitter } from "./admission.ts";
+import { splitArray } from "./array-tasks.ts";
+import { askOf } from "./ask.ts";
+import { partitionOf, type ClusterConfig } from "./config.ts";
 import type { Eligibility } from "./eligibility.ts";
 import type { JobBook } from "./job-book.ts";
 import { Alarm, type LiveJob } from "./live-job.ts";
 import type { Placement } from "./placement.ts";
-import type { Resources } from "./resources.ts";
+import { heldShare, type Resources } from "./resources.ts";
 import { schedule, type Holding } from "./scheduler.ts";
 import type { Store } from "./store.ts";
 import type { PassTimes } from "./wire.ts";
@@ -84,19 +85,20 @@ export class Passes {
       const job = this.#book.live.get(jobId);
       if (job !== undefined) this.#book.annotate(job, { reason, expectedStartAt, lastSchedEvalAt: now });
     }
-    let isArrayLeft = false;
+    let isMoreToStart = false;
     for (const { jobId, placements, isBackfill } of decision.starts) {
       const job = this.#book.live.get(jobId);
       if (job === undefined) continue;
       if (!this.#eligibility.hasLicenses(job)) continue; // an earlier one of this pass took them
-      const task = this.#book.splitArray(job);
-      if (task !== job) isArrayLeft = true;
+      const task = splitArray(this.#book, job);
       this.#grant(task, placements, isBackfill);
+      // The rest of its array, and those that wait for its start ("after:").
+      if (task !== job || this.#book.hasDependents(task)) isMoreToStart = true;
     }
     // The ones behind the last that was looked at.
     for (const job of this.#fresh.splice(0))
       if (job.isQueued && job.record.reason === "None") this.#book.annotate(job, { reason: "Priority" });
-    if (isArrayLeft) this.request();
+    if (isMoreToStart) this.request();
     this.#timedPass?.stop();
     this.#timedPass = again.at === Infinity ? undefined : new Alarm(again.at, () => this.request());
   }

@@ -1,16 +1,17 @@
 /** What a new controller makes of the store that another one left: its jobs are taken up where they are. */
 import { nowMs, type EpochMs } from "#job/id.ts";
-import type { Outcome } from "#job/life.ts";
 import { EXIT_ZERO } from "#job/outcome.ts";
 import type { JobRecord } from "#job/record.ts";
 import { isTerminal } from "#job/state.ts";
 import { parseDependency } from "#options/dependency.ts";
 import type { ProcessIdentity } from "#platform/process-tree.ts";
 import type { ClusterConfig } from "./config.ts";
+import type { Holders } from "./holders.ts";
 import type { JobBook, Log } from "./job-book.ts";
+import type { JobEnds } from "./job-ends.ts";
 import type { LiveJob } from "./live-job.ts";
 import { REQUEUED_HELD, requeueReason } from "./priority.ts";
-import type { Resources } from "./resources.ts";
+import { heldShare, type Resources } from "./resources.ts";
 import type { StepManager } from "./step-manager.ts";
 import type { Store } from "./store.ts";
 
@@ -18,9 +19,6 @@ import type { Store } from "./store.ts";
 export interface RecoveryHooks {
   actRunning(job: LiveJob): void;
   setAlarms(job: LiveJob): void;
-  end(job: LiveJob, outcome: Outcome): void;
-  releaseWhenEmpty(job: LiveJob): void;
-  holderDisconnected(job: LiveJob): void;
   requestPass(): void;
 }
 
@@ -30,6 +28,8 @@ export interface RecoveryOptions {
   readonly book: JobBook;
   readonly resources: Resources;
   readonly steps: StepManager;
+  readonly ends: JobEnds;
+  readonly holders: Holders;
   readonly log: Log;
   readonly hooks: RecoveryHooks;
 }
@@ -40,6 +40,8 @@ export class Recovery {
   readonly #book: JobBook;
   readonly #resources: Resources;
   readonly #steps: StepManager;
+  readonly #ends: JobEnds;
+  readonly #holders: Holders;
   readonly #log: Log;
   readonly #hooks: RecoveryHooks;
 
@@ -49,6 +51,8 @@ export class Recovery {
     this.#book = options.book;
     this.#resources = options.resources;
     this.#steps = options.steps;
+    this.#ends = options.ends;
+    this.#holders = options.holders;
     this.#log = options.log;
     this.#hooks = options.hooks;
   }
@@ -77,7 +81,7 @@ export class Recovery {
     if (holder !== undefined) this.#expectHolder(job, holder);
     await this.#recoverState(job, isSameBoot);
     // Not earlier: what a holder that is gone has written down about its end counts more than its absence.
-    this.#hooks.holderDisconnected(job);
+    this.#holders.disconnected(job);
   }
 
   async #recoverState(job: LiveJob, isSameBoot: boolean): Promise<void> {
@@ -91,7 +95,7 @@ export class Recovery {
       job.requeue = { isHeld, description: isHeld ? REQUEUED_HELD : null };
     }
     job.lacksCpus = record.state === "SUSPENDED";
-    for (const share of record.shares) this.#resources.hold(job.lacksCpus ? { ...share, cpuIds: [] } : share);
+    for (const share of record.shares) this.#resources.hold(heldShare(record, share));
     this.#book.occupying.add(job);
     if (!isSameBoot) {
       this.#recoverAfterBoot(job);
@@ -103,7 +107,7 @@ export class Recovery {
     if (job.isRunning) this.#recoverRunning(job);
     else {
       for (const step of job.steps.values()) this.#steps.terminate(step, "cancelled", { hard: false });
-      this.#hooks.releaseWhenEmpty(job);
+      this.#ends.releaseWhenEmpty(job);
     }
   }
 
@@ -125,12 +129,12 @@ export class Recovery {
     }
     if (job.record.kind === "batch" && job.record.requeue && job.isRunning) job.requeue = { isHeld: false, description: null };
     this.#book.apply(job, { kind: "exited", exit: EXIT_ZERO });
-    this.#hooks.end(
+    this.#ends.end(
       job,
       job.requeue === null
         ? { state: "NODE_FAIL", reason: "NodeDown", cancelledBy: null }
         : { state: "PENDING", reason: "None", cancelledBy: null },
     );
-    this.#hooks.releaseWhenEmpty(job);
+    this.#ends.releaseWhenEmpty(job);
   }
 }

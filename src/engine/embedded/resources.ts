@@ -1,5 +1,5 @@
 /** What is free on each node now: which CPUs, how much memory, which devices. */
-import type { NodeShare } from "#job/record.ts";
+import type { JobRecord, NodeShare } from "#job/record.ts";
 import { numberPools } from "./gres-pools.ts";
 import type { NodeConfig } from "./config.ts";
 import type { NodeFree, Placement } from "./placement.ts";
@@ -99,4 +99,9 @@ export class Resources {
     if (node === undefined) throw new Error(`no node ${name}`);
     return node;
   }
+}
+
+/** A suspended job keeps its memory and devices, and leaves its CPUs to others. */
+export function heldShare(job: JobRecord, share: NodeShare): NodeShare {
+  return job.state === "SUSPENDED" ? { ...share, cpuIds: [] } : share;
 }

@@ -2,6 +2,7 @@
 import { connectFrames, JSON_FRAME, parseJsonFrame, type FrameConnection } from "#platform/frames.ts";
 import { ERROR_FRAME, INPUT_FRAME, OUTPUT_FRAME, parseTaskFrame, taskFrame, type FromDaemon, type ToDaemon } from "#step/wire.ts";
 import type { StepChannel, StepEvent, StepHooks } from "../engine.ts";
+import { StepEvents } from "../step-events.ts";
 import type { CreatedStep } from "./wire.ts";
 
 /** How long to look for the daemon that takes over from one that was killed. */
@@ -29,14 +30,12 @@ export class EmbeddedStepChannel implements StepChannel {
   readonly #socketPath: string;
   readonly #role: "attach" | "observe";
   #connection: FrameConnection;
-  readonly #events: StepEvent[] = [];
-  #wake: (() => void) | undefined;
-  #isOver = false;
+  readonly #events = new StepEvents();
 
   /** Tasks start when it resolves. While `beforeStart` works the daemon waits, because we are connected. */
   static async attach(created: CreatedStep, beforeStart?: StepHooks["beforeStart"]): Promise<EmbeddedStepChannel> {
     const channel = new EmbeddedStepChannel(await connectSoon(created.socketPath), created.socketPath, "attach");
-    channel.#push({ kind: "created", step: created.step, waited: created.waited });
+    channel.#events.push({ kind: "created", step: created.step, waited: created.waited });
     if (beforeStart !== undefined) channel.#say({ op: "preparing" });
     try {
       await beforeStart?.(created.step);
@@ -51,7 +50,7 @@ export class EmbeddedStepChannel implements StepChannel {
   /** Beside its srun; what the step said lately comes first. */
   static async observe(found: CreatedStep): Promise<EmbeddedStepChannel> {
     const channel = new EmbeddedStepChannel(await connectSoon(found.socketPath), found.socketPath, "observe");
-    channel.#push({ kind: "created", step: found.step, waited: false });
+    channel.#events.push({ kind: "created", step: found.step, waited: false });
     channel.#say({ op: "observe" });
     return channel;
   }
@@ -67,14 +66,18 @@ export class EmbeddedStepChannel implements StepChannel {
     connection.handle({
       frame: (type, payload) => this.#take(type, payload),
       closed: () => {
-        if (!this.#isOver) void this.#reattach();
+        if (!this.#events.isOver) void this.#reattach();
       },
     });
   }
 
   /** The daemon was killed. Another one will listen at the same place. */
   async #reattach(): Promise<void> {
-    for (const deadline = performance.now() + TAKE_OVER_MS; performance.now() < deadline && !this.#isOver; await Bun.sleep(RETRY_MS)) {
+    for (
+      const deadline = performance.now() + TAKE_OVER_MS;
+      performance.now() < deadline && !this.#events.isOver;
+      await Bun.sleep(RETRY_MS)
+    ) {
       try {
         this.#connection = await connectFrames(this.#socketPath);
       } catch {
@@ -84,39 +87,21 @@ export class EmbeddedStepChannel implements StepChannel {
       this.#say({ op: this.#role });
       return;
     }
-    this.#push({ kind: "lost" });
+    this.#events.push({ kind: "lost" });
   }
 
   #take(type: number, payload: Uint8Array): void {
     if (type === OUTPUT_FRAME || type === ERROR_FRAME) {
       const { task, bytes } = parseTaskFrame(payload);
-      this.#push({ kind: "output", task, stream: type === OUTPUT_FRAME ? "stdout" : "stderr", bytes: bytes.slice() });
+      this.#events.push({ kind: "output", task, stream: type === OUTPUT_FRAME ? "stdout" : "stderr", bytes: bytes.slice() });
     } else if (type === JSON_FRAME) {
       const event = stepEvent(parseJsonFrame(payload) as FromDaemon);
-      if (event !== undefined) this.#push(event);
+      if (event !== undefined) this.#events.push(event);
     }
   }
 
-  #push(event: StepEvent): void {
-    if (this.#isOver) return;
-    if (event.kind === "ended" || event.kind === "lost") this.#isOver = true;
-    this.#events.push(event);
-    this.#wake?.();
-  }
-
-  async *[Symbol.asyncIterator](): AsyncIterator<StepEvent> {
-    for (;;) {
-      const event = this.#events.shift();
-      if (event === undefined) {
-        if (this.#isOver) return;
-        await new Promise<void>((resolve) => {
-          this.#wake = resolve;
-        });
-        continue;
-      }
-      yield event;
-      if (event.kind === "ended" || event.kind === "lost") return;
-    }
+  [Symbol.asyncIterator](): AsyncIterator<StepEvent> {
+    return this.#events[Symbol.asyncIterator]();
   }
 
   #say(message: ToDaemon): boolean {
@@ -148,7 +133,7 @@ export class EmbeddedStepChannel implements StepChannel {
   }
 
   [Symbol.asyncDispose](): Promise<void> {
-    this.#isOver = true;
+    this.#events.close();
     this.#connection.end();
     return Promise.resolve();
   }

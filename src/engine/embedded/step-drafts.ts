@@ -1,5 +1,13 @@
 /** What is written down of a step before it starts: its record, its plan for the daemon (step/plan.ts), and what it holds. Changes nothing. */
-import { allocationVariables, batchVariables, gpusOf, stepVariables, taskVariables, type StepFacts } from "#job/environment.ts";
+import {
+  allocationVariables,
+  batchVariables,
+  gpusOf,
+  stepVariables,
+  taskVariables,
+  type JobFacts,
+  type StepFacts,
+} from "#job/environment.ts";
 import { nowMs, type StepKey } from "#job/id.ts";
 import { EXIT_ZERO } from "#job/outcome.ts";
 import type { JobRecord, StepRecord, Tres } from "#job/record.ts";
@@ -7,14 +15,15 @@ import type { JobRequest } from "#job/request.ts";
 import { compressHostlist } from "#options/hostlist.ts";
 import type { ProcessIdentity } from "#platform/process-tree.ts";
 import { SCRIPT_FILE, type StepPlan } from "#step/plan.ts";
-import type { OwnStepRequest, StepRequest } from "../engine.ts";
-import { defaultOutput } from "./admission.ts";
+import type { StepRequest } from "../engine.ts";
+import type { OwnStepRequest } from "../own-step.ts";
+import { defaultOutput } from "./batch-files.ts";
 import { bindStep } from "./bind-step.ts";
+import type { ClusterConfig } from "./config.ts";
 import type { LiveJob, LiveStep } from "./live-job.ts";
-import { stepSocket, stepSpool } from "./paths.ts";
+import { stepSocket, stepSpool, type Paths } from "./paths.ts";
 import { asksForDevices, type Devices } from "./step-gres.ts";
 import type { StepLayout } from "./step-layout.ts";
-import type { StepManagerHost } from "./step-manager.ts";
 import { distributionOf, pickCounts, sentProgram, stepStreams, withGpus, withoutGpus } from "./step-plan.ts";
 
 export interface StepDraft {
@@ -23,14 +32,21 @@ export interface StepDraft {
   readonly held: Pick<LiveStep, "cpuIds" | "gres">;
 }
 
+/** Where the facts come from. */
+export interface StepDraftsHost {
+  readonly config: ClusterConfig;
+  readonly paths: Paths;
+  jobFacts(job: LiveJob): JobFacts;
+}
+
 type NodeShare = JobRecord["shares"][number];
 
 const NOTHING: StepDraft["held"] = { cpuIds: new Map(), gres: new Map() };
 
 export class StepDrafts {
-  readonly #host: Pick<StepManagerHost, "config" | "paths" | "jobFacts">;
+  readonly #host: StepDraftsHost;
 
-  constructor(host: Pick<StepManagerHost, "config" | "paths" | "jobFacts">) {
+  constructor(host: StepDraftsHost) {
     this.#host = host;
   }
 

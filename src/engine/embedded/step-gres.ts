@@ -1,10 +1,11 @@
 /** Which of a job's devices a step gets on each node (srun(1), --gres, --gpus…). Pure. */
 import { slurmError } from "#job/errors.ts";
 import { gpusByTask, type GpuBind } from "#job/gpu-binding.ts";
-import { parseGpus, parseGres } from "#options/gres.ts";
+import { parseGres } from "#options/gres.ts";
 import type { NodeShare } from "#job/record.ts";
 import type { StepResources } from "../engine.ts";
 import { countIn, sumOf, takeFrom, times, type Counts } from "./gres-pools.ts";
+import { gpuWish } from "./gres-wishes.ts";
 
 export type Devices = Readonly<Record<string, readonly number[]>>;
 
@@ -37,7 +38,7 @@ export function chooseDevices(resources: StepResources, places: readonly StepGre
       parts[name] = Math.max(0, Math.min(countIn(counts, name), total - Math.min(nodesAfter, total)));
       left[name] = total - parts[name];
     }
-    const wish = sumOf(ofNode(resources), times(gpuCounts(resources.gpusPerTask), tasks), parts);
+    const wish = sumOf(ofNode(resources), times(gpuWish(resources.gpusPerTask), tasks), parts);
     if (takeFrom(counts, wish) === undefined) throw tooMany(wish, counts);
     const taken = takeFrom(
       mapCounts(free, (ids) => ids.length),
@@ -64,19 +65,13 @@ function tooMany(wish: Counts, has: Counts): Error {
 function ofNode({ gres, gpusPerNode }: StepResources): Record<string, number> {
   const counts: Record<string, number> = {};
   for (const { name, type, count } of parseGres(gres ?? "none") ?? []) counts[type === null ? name : `${name}:${type}`] = count;
-  return { ...counts, ...gpuCounts(gpusPerNode) };
+  return { ...counts, ...gpuWish(gpusPerNode) };
 }
 
 function ofJob({ gpus, gpusPerTask, tasksPerGpu }: StepResources, places: readonly StepGresPlace[]): Record<string, number> {
   if (gpusPerTask !== null) return {};
-  if (gpus !== null || tasksPerGpu === null) return gpuCounts(gpus);
+  if (gpus !== null || tasksPerGpu === null) return gpuWish(gpus);
   return { gpu: Math.ceil(places.reduce((sum, { tasks }) => sum + tasks, 0) / tasksPerGpu) };
-}
-
-function gpuCounts(text: string | null): Record<string, number> {
-  const counts: Record<string, number> = {};
-  for (const { type, count } of text === null ? [] : (parseGpus(text) ?? [])) counts[type === null ? "gpu" : `gpu:${type}`] = count;
-  return counts;
 }
 
 function mapCounts<T>(record: Readonly<Record<string, T>>, count: (value: T) => number): Record<string, number> {
@@ -89,7 +84,7 @@ export function bindGpus(
   gpus: readonly number[],
   tasks: number,
 ): readonly (readonly number[])[] | null {
-  const perTask = Object.values(gpuCounts(gpusPerTask)).reduce((sum, count) => sum + count, 0);
+  const perTask = Object.values(gpuWish(gpusPerTask)).reduce((sum, count) => sum + count, 0);
   const bind: GpuBind | null =
     gpuBinding ??
     (perTask > 0 ? { kind: "per_task", gpus: perTask } : tasksPerGpu !== null ? { kind: "single", tasks: tasksPerGpu } : null);

@@ -15,16 +15,8 @@ import type { JobId, StepKey } from "#job/id.ts";
 import type { ExitPair } from "#job/outcome.ts";
 import type { JobRecord, StepRecord } from "#job/record.ts";
 import type { JobRequest } from "#job/request.ts";
-import type {
-  AccountingFilter,
-  AllocationInfo,
-  JobFilter,
-  JobTarget,
-  OwnStepRequest,
-  PlacedTasks,
-  SignalScope,
-  StepRequest,
-} from "../engine.ts";
+import type { AccountingFilter, AllocationInfo, JobFilter, JobTarget, PlacedTasks, SignalScope, StepRequest } from "../engine.ts";
+import type { OwnStepRequest } from "../own-step.ts";
 import type { PackedRecords } from "./packed-records.ts";
 
 export interface Operations {

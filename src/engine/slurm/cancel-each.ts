@@ -64,7 +64,7 @@ export async function cancelTogether(
 }
 
 /** `scancel: error: Kill job error on job id 99999: Invalid job id specified`, by job. */
-export function parseKillErrors(said: string): ReadonlyMap<string, string> {
+function parseKillErrors(said: string): ReadonlyMap<string, string> {
   return new Map(
     said.split("\n").flatMap((line) => {
       const id = /Kill job error on job id (\d+):/.exec(line)?.[1];

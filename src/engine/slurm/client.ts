@@ -2,15 +2,12 @@
  * The slurm engine: the engine interface over the site's own commands. No daemon of ours, nothing to configure; what
  * Slurm does not tell is null. Commands of users do not come here: they become the site's commands (site/).
  */
-import { BerthError, slurmError } from "#job/errors.ts";
-import type { JobId, StepKey } from "#job/id.ts";
-import { parseStepKey } from "#job/id.ts";
+import { type BerthError, slurmError } from "#job/errors.ts";
+import type { JobId } from "#job/id.ts";
 import { shellCode } from "#job/outcome.ts";
 import type { AccountedJob, JobRecord, NodeRecord, PartitionRecord, StepRecord } from "#job/record.ts";
 import type { JobRequest } from "#job/request.ts";
 import { isTerminal } from "#job/state.ts";
-import { shortHostName } from "#platform/directories.ts";
-import { expandHostlist } from "#options/hostlist.ts";
 import type {
   AccountingFilter,
   AllocateEvent,
@@ -22,101 +19,54 @@ import type {
   HeldAllocation,
   JobFilter,
   JobTarget,
-  OwnStep,
-  RemoteContainers,
-  SignalScope,
   MeasuredStep,
   PlacedTasks,
+  SignalScope,
   StepChannel,
   StepRequest,
 } from "../engine.ts";
-import { HOLD_COMMAND, SallocProcess } from "./allocation.ts";
-import { siteError } from "./errors.ts";
-import { cancelTogether } from "./cancel-each.ts";
-import { matches } from "./job-matches.ts";
-import { jobArgv, stepArgv } from "./job-argv.ts";
-import { parseJob } from "./records/job.ts";
-import { parseNode, parsePartition, parseStep } from "./records/others.ts";
-import { requestComment, taskCommand, type ContainerRequest } from "./site/container-request.ts";
-import { batchScriptFor } from "./site/script-file.ts";
-import { SiteCommands } from "./site-commands.ts";
+import type { OwnStep } from "../own-step.ts";
+import type { RemoteContainers } from "../remote-containers.ts";
 import { ContainerRecords } from "./accounting/container-records.ts";
-import { ErrorPipe } from "./error-pipe.ts";
+import { HOLD_COMMAND, SallocProcess } from "./allocation.ts";
+import { cancelTogether } from "./cancel-each.ts";
+import { siteError } from "./errors.ts";
+import { jobArgv } from "./job-argv.ts";
+import { launchStep } from "./launch-step.ts";
 import { SlurmRemoteContainers } from "./remote/remote-containers.ts";
-import { SlurmStepChannel } from "./step-channel.ts";
-import { TOKEN_VARIABLE } from "./task/launch-failure.ts";
+import { containerOf } from "./site/container-request.ts";
+import { SiteCommands } from "./site-commands.ts";
+import { SiteRecords } from "./site-records.ts";
+import { submitBatch, tryBatch } from "./submit.ts";
 
 const never = new AbortController().signal;
-const POLL_MS = [20, 50, 100, 200, 300, 500] as const;
 
 export class SlurmEngine implements Engine {
   readonly name = "slurm";
   readonly #site: SiteCommands;
-  readonly #records: ContainerRecords;
-  #config: Promise<EngineConfig> | undefined;
+  readonly #containers: ContainerRecords;
+  readonly #records: SiteRecords;
 
   constructor(env: Readonly<Record<string, string | undefined>> = process.env) {
     this.#site = new SiteCommands(env);
-    this.#records = new ContainerRecords(env);
+    this.#containers = new ContainerRecords(env);
+    this.#records = new SiteRecords(this.#site, this.#containers);
   }
 
   async info(options: Cancellable): Promise<EngineInfo> {
-    const config = new Map(await this.#settings(options));
-    const partitions = await this.partitions(options);
-    return {
-      engine: "slurm",
-      clusterName: config.get("ClusterName") ?? "",
-      host: shortHostName(),
-      version: config.get("SLURM_VERSION") ?? "",
-      configFile: this.#site.conf ?? config.get("SLURM_CONF") ?? "",
-      killWaitSeconds: Number.parseInt(config.get("KillWait") ?? "30", 10),
-      firstPartition: (partitions.find(({ isDefault }) => isDefault) ?? partitions[0])?.name ?? "",
-    };
-  }
-
-  #settings(options: Cancellable): Promise<EngineConfig> {
-    this.#config ??= this.config(options).catch((error: unknown) => {
-      this.#config = undefined;
-      throw error;
-    });
-    return this.#config;
+    return await this.#records.info(options);
   }
 
   async submit(request: JobRequest, options: Cancellable): Promise<{ readonly jobId: JobId }> {
-    const stdout = await this.#sbatch(request, ["--parsable"], options);
-    const jobId = Number(/^(\d+)/.exec(stdout.stdout)?.[1]);
-    if (shellCode(stdout.status) !== 0 || !(jobId > 0)) throw siteError("sbatch", `${stdout.stdout}\n${stdout.stderr}`);
+    const submitted = await submitBatch(this.#site, request, options);
     const container = containerOf(request.options);
     if (container !== undefined)
-      this.#records.write(String(jobId), { container: container.bundle, id: container.containerId, annotations: {} });
-    return { jobId: jobId as JobId };
+      this.#containers.write(String(submitted.jobId), { container: container.bundle, id: container.containerId, annotations: {} });
+    return submitted;
   }
 
-  async #sbatch(request: JobRequest, first: readonly string[], { signal }: Cancellable) {
-    const { batch, submit, options } = request;
-    if (batch === null) throw new Error("no batch job");
-    const container = containerOf(options);
-    using script = batchScriptFor(batch.script, options.name ?? "sbatch", container);
-    const add = (name: string, value: string | null) => (value === null ? [] : [`--${name}=${value}`]);
-    const comment = container === undefined || options.comment !== null ? [] : [`--comment=${requestComment(container)}`];
-    const env = container === undefined ? submit.environment : { ...submit.environment, SLURM_CONTAINER: container.bundle };
-    return await this.#site.call(
-      "sbatch",
-      [
-        ...first,
-        ...jobArgv(options, "batch"),
-        ...comment,
-        `--chdir=${submit.workDir}`,
-        ...add("input", batch.input),
-        ...add("output", batch.output),
-        ...add("error", batch.error),
-        ...add("open-mode", batch.openMode),
-        ...add("array", batch.array),
-        script.path,
-        ...batch.args,
-      ],
-      { signal, env },
-    );
+  async tryJob(request: JobRequest, options: Cancellable): ReturnType<Engine["tryJob"]> {
+    return await tryBatch(this.#site, request, options);
   }
 
   async allocate(
@@ -133,12 +83,12 @@ export class SlurmEngine implements Engine {
       signal: options.signal,
       onQueued: (queued, configUnavailable) => options.onEvent({ kind: "queued", jobId: queued, configUnavailable }),
     });
-    const job = await this.#getJob(jobId, { signal: never });
-    const { killWaitSeconds } = await this.info({ signal: never });
+    const job = await this.#records.getJob(jobId, { signal: never });
+    const killWaitSeconds = await this.#records.killWaitSeconds({ signal: never });
     const slurms = Object.fromEntries(Object.entries(environment).filter(([name]) => name.startsWith("SLURM")));
     options.onEvent({ kind: "granted", waited, info: { job, environment: slurms, killWaitSeconds } });
     const giveUp = new AbortController();
-    const ended = this.#endOf(jobId, { signal: giveUp.signal }).then(([record = job]) => record);
+    const ended = this.#records.endOf(jobId, { signal: giveUp.signal }).then(([record = job]) => record);
     ended.catch(() => undefined); // somebody who awaits it hears of it; a wait that was given up is nobody's
     let isDetached = false;
     const release = async (exit: { readonly code: number; readonly signal: number }) => {
@@ -158,10 +108,10 @@ export class SlurmEngine implements Engine {
   }
 
   async findAllocation(jobId: number, options: Cancellable): Promise<AllocationInfo> {
-    const job = await this.#getJob(jobId, options);
+    const job = await this.#records.getJob(jobId, options);
     if (isTerminal(job.state)) throw slurmError("ALREADY_DONE");
     if (job.state === "PENDING") throw slurmError("JOB_PENDING");
-    const { killWaitSeconds } = await this.info(options);
+    const killWaitSeconds = await this.#records.killWaitSeconds(options);
     return {
       job,
       environment: { SLURM_JOB_ID: String(job.jobId), SLURM_JOB_NAME: job.name, SLURM_JOB_NUM_NODES: String(job.nodes.length) },
@@ -170,68 +120,7 @@ export class SlurmEngine implements Engine {
   }
 
   async runStep(request: StepRequest, options: Cancellable & { readonly onWaiting: (text: string) => void }): Promise<StepChannel> {
-    if (request.hasTerminal !== null) {
-      throw new BerthError("NOT_SUPPORTED", "A terminal cannot be passed through this engine's channel", {
-        hint: "use berth srun --pty, which is Slurm's own",
-      });
-    }
-    const { options: step, submit } = request;
-    const container = containerOf({ container: request.container, containerId: request.containerId });
-    const command = container === undefined ? step.command : taskCommand(container, step.command);
-    const token = crypto.randomUUID();
-    const env = {
-      ...submit.environment,
-      ...(container === undefined ? {} : { SLURM_CONTAINER: container.bundle, [TOKEN_VARIABLE]: token }),
-    };
-    const isSingle = step.command.length > 0 && request.resources.tasks === 1 && (request.resources.nodesMin ?? 1) === 1;
-    const killWaitSeconds = Number.parseInt(new Map(await this.#settings(options)).get("KillWait") ?? "30", 10);
-    const errors = isSingle ? new ErrorPipe() : undefined;
-    const streams = errors === undefined ? ["--label"] : ["--error", errors.path];
-    const srun = this.#site.start("srun", ["-v", ...streams, ...stepArgv(request), ...command], { env });
-    const startedAt = Date.now() as StepRecord["startedAt"];
-    return await SlurmStepChannel.open(srun, {
-      ...options,
-      errors,
-      token,
-      control: {
-        killWaitMs: killWaitSeconds * 1000,
-        signal: async (stepId, signal) => {
-          await this.#site.call("scancel", ["--signal", String(signal), stepId], { signal: never });
-        },
-      },
-      describe: (stepId, nodes): StepRecord => {
-        const [, key = "0"] = stepId.split(".");
-        const tasksPerNode = [...nodes.values()].map((ranks) => ranks.length);
-        const tasks = tasksPerNode.reduce((sum, count) => sum + count, 0);
-        return {
-          jobId: request.jobId,
-          stepKey: stepKeyOf(key),
-          name: request.name,
-          userId: process.getuid?.() ?? 0,
-          userName: "",
-          partition: "",
-          state: "RUNNING",
-          exit: { code: 0, signal: 0 },
-          cancelledBy: null,
-          startedAt,
-          endedAt: null,
-          suspendedMs: 0,
-          timeLimitMinutes: request.timeLimitMinutes,
-          nodes: [...nodes.keys()],
-          tasksPerNode,
-          cpus: tasks,
-          tasks,
-          allocated: null,
-          distribution: null,
-          srunHost: shortHostName(),
-          srunPid: srun.pid,
-          container: container?.bundle ?? null,
-          containerId: container?.containerId ?? null,
-          submitLine: submit.submitLine,
-          usage: null,
-        };
-      },
-    });
+    return await launchStep(request, { ...options, site: this.#site, killWaitSeconds: () => this.#records.killWaitSeconds(options) });
   }
 
   attachStep(): Promise<StepChannel> {
@@ -251,19 +140,6 @@ export class SlurmEngine implements Engine {
   /** Nobody's process here can be a step of a job that runs elsewhere: see `remote`. */
   openOwnStep(): Promise<OwnStep> {
     throw slurmError("NOT_SUPPORTED");
-  }
-
-  async tryJob(request: JobRequest, options: Cancellable): ReturnType<Engine["tryJob"]> {
-    const { stdout, stderr } = await this.#sbatch(request, ["--test-only"], options);
-    const found = /Job (\d+) to start at (\S+)(?: a)? using (\d+) processors on nodes (\S+) in partition (\S+)/.exec(stdout + stderr);
-    if (found === null) throw siteError("sbatch", `${stdout}\n${stderr}`);
-    return {
-      jobId: Number(found[1]) as JobId,
-      startAt: new Date(found[2] ?? "").getTime() as never,
-      cpus: Number(found[3]),
-      nodes: expandHostlist(found[4] ?? ""),
-      partition: found[5] ?? "",
-    };
   }
 
   // --- Changing jobs ----------------------------------------------------------------------------------------------
@@ -345,84 +221,28 @@ export class SlurmEngine implements Engine {
   // --- Questions --------------------------------------------------------------------------------------------------
 
   async jobs(filter: JobFilter, options: Cancellable): Promise<readonly JobRecord[]> {
-    const one = filter.jobIds?.length === 1 ? filter.jobIds[0] : undefined;
-    const found = one === undefined ? await this.#showJobs([], options) : await this.#showJobs([String(one)], options).catch(ifNoSuchJob);
-    return found.filter((job) => matches(job, filter));
+    return await this.#records.jobs(filter, options);
   }
-
-  async #showJobs(args: readonly string[], options: Cancellable): Promise<readonly JobRecord[]> {
-    const found = parsed(await this.#site.ask("scontrol", ["-d", "-o", "show", "job", ...args], options), parseJob);
-    return found.map((job) => (job.container === null ? { ...job, ...this.#containerOf(String(job.jobId), job.submittedAt) } : job));
-  }
-
-  /** What neither Slurm nor the job's comment says. */
-  #containerOf(key: string, since: number): Partial<Pick<StepRecord, "container" | "containerId" | "annotations">> {
-    const facts = this.#records.read(key, since);
-    if (facts === undefined) return {};
-    const { annotations } = facts;
-    return { container: facts.container, containerId: facts.id, ...(Object.keys(annotations).length === 0 ? {} : { annotations }) };
-  }
-
-  async #getJob(jobId: number, options: Cancellable): Promise<JobRecord> {
-    const found = await this.#showJobs([String(jobId)], options);
-    const job = found.find((record) => record.jobId === jobId) ?? found[0];
-    if (job === undefined) throw slurmError("INVALID_JOB_ID");
-    return job;
-  }
-
   async steps(filter: { readonly jobId: number | null }, options: Cancellable): Promise<readonly StepRecord[]> {
-    const stdout = await this.#site
-      .ask("scontrol", ["-o", "show", "step", ...(filter.jobId === null ? [] : [String(filter.jobId)])], options)
-      .catch((error: unknown) => {
-        if (error instanceof BerthError && (error.code === "INVALID_JOB_ID" || /not found/.test(error.message))) return "";
-        throw error;
-      });
-    return parsed(stdout, parseStep).map((step) => ({ ...step, ...this.#containerOf(`${step.jobId}.${step.stepKey}`, step.startedAt) }));
+    return await this.#records.steps(filter, options);
   }
-
   async nodes(options: Cancellable): Promise<readonly NodeRecord[]> {
-    return parsed(await this.#site.ask("scontrol", ["-o", "show", "node"], options), parseNode);
+    return await this.#records.nodes(options);
   }
-
   async partitions(options: Cancellable): Promise<readonly PartitionRecord[]> {
-    return parsed(await this.#site.ask("scontrol", ["-o", "show", "partition"], options), parsePartition);
+    return await this.#records.partitions(options);
   }
-
   async config(options: Cancellable): Promise<EngineConfig> {
-    const stdout = await this.#site.ask("scontrol", ["show", "config"], options);
-    return stdout.split("\n").flatMap((line) => {
-      const match = /^(\S+)\s*= ?(.*)$/.exec(line);
-      return match === null ? [] : [[match[1] ?? "", (match[2] ?? "").trim()] as const];
-    });
+    return await this.#records.config(options);
   }
-
-  /** What the controller remembers, with the steps that live. Those that have ended are known to slurmdbd alone. */
   async accounting(filter: AccountingFilter, options: Cancellable): Promise<readonly AccountedJob[]> {
-    const [found, steps] = await Promise.all([this.jobs(filter, options), this.steps({ jobId: null }, options)]);
-    const { from, to } = filter;
-    return found
-      .filter((job) => (to === null || job.submittedAt <= to) && (from === null || job.endedAt === null || job.endedAt >= from))
-      .map((job) => ({ ...job, steps: steps.filter((step) => step.jobId === job.jobId) }));
+    return await this.#records.accounting(filter, options);
   }
-
   async batchScript(jobId: number, options: Cancellable): Promise<string> {
-    const { stdout, stderr, status } = await this.#site.call("scontrol", ["write", "batch_script", String(jobId), "-"], options);
-    if (shellCode(status) !== 0 || /retrieval failed/.test(stdout + stderr)) throw siteError("scontrol", `${stderr}\n${stdout}`);
-    return stdout;
+    return await this.#records.batchScript(jobId, options);
   }
-
   async waitForEnd(jobId: number, options: Cancellable): Promise<readonly JobRecord[]> {
-    return await this.#endOf(jobId, options);
-  }
-
-  /** Slurm has no stream of changes: it is asked, ever more slowly. */
-  async #endOf(jobId: number, { signal }: Cancellable): Promise<readonly JobRecord[]> {
-    for (let round = 0; ; round++) {
-      const found = await this.#showJobs([String(jobId)], { signal });
-      if (found.length === 0) throw slurmError("INVALID_JOB_ID");
-      if (found.every((job) => isTerminal(job.state) && job.flags.length === 0)) return found;
-      await sleep(POLL_MS[Math.min(round, POLL_MS.length - 1)] ?? 500, signal);
-    }
+    return await this.#records.endOf(jobId, options);
   }
 
   [Symbol.asyncDispose](): Promise<void> {
@@ -430,44 +250,7 @@ export class SlurmEngine implements Engine {
   }
 }
 
-async function sleep(ms: number, signal: AbortSignal): Promise<void> {
-  signal.throwIfAborted();
-  const { promise, resolve, reject } = Promise.withResolvers<void>();
-  const onAbort = () => reject(signal.reason);
-  signal.addEventListener("abort", onAbort, { once: true });
-  const timer = setTimeout(resolve, ms);
-  try {
-    await promise;
-  } finally {
-    clearTimeout(timer);
-    signal.removeEventListener("abort", onAbort);
-  }
-}
-
-function containerOf({
-  container,
-  containerId,
-}: {
-  readonly container: string | null;
-  readonly containerId: string | null;
-}): ContainerRequest | undefined {
-  return container === null ? undefined : { bundle: container, containerId };
-}
-
-function parsed<T>(text: string, parse: (line: string) => T | undefined): T[] {
-  return text.split("\n").flatMap((line) => parse(line) ?? []);
-}
-
-function stepKeyOf(text: string): StepKey {
-  return parseStepKey(text.toLowerCase()) ?? 0;
-}
-
 function targetText({ jobId, arrayTasks, stepKey }: JobTarget): string {
   const job = arrayTasks === null ? String(jobId) : `${jobId}_[${arrayTasks.join(",")}]`;
   return stepKey === null ? job : `${job}.${stepKey}`;
-}
-
-function ifNoSuchJob(error: unknown): readonly JobRecord[] {
-  if (error instanceof BerthError && error.code === "INVALID_JOB_ID") return [];
-  throw error;
 }

@@ -7,7 +7,7 @@ import { directories, ensurePrivateDir } from "#platform/directories.ts";
 
 export interface NodeDirs {
   readonly root: string;
-  /** One directory for each running task, see task/leftovers.ts. */
+  /** One directory for each running task, see task/task-dir.ts. */
   readonly tasks: string;
 }
 

@@ -3,6 +3,7 @@ import { EXIT_ZERO, exitPair, worseExit, type ExitPair, type ExitStatus } from "
 import type { StepRecord } from "#job/record.ts";
 import { linesOf, type PipedProcess } from "#platform/piped-process.ts";
 import type { StepChannel, StepEvent } from "../engine.ts";
+import { StepEvents } from "../step-events.ts";
 import { siteError } from "./errors.ts";
 import type { ErrorPipe } from "./error-pipe.ts";
 import { parseLaunchFailure } from "./task/launch-failure.ts";
@@ -25,9 +26,7 @@ const SIGKILL = 9;
 export class SlurmStepChannel implements StepChannel {
   readonly #srun: PipedProcess;
   readonly #control: StepControl;
-  readonly #events: StepEvent[] = [];
-  #wake: (() => void) | undefined;
-  #isOver = false;
+  readonly #events = new StepEvents();
   #isAborted = false;
   #hasLostNode = false;
   #layout: Layout | undefined;
@@ -87,7 +86,7 @@ export class SlurmStepChannel implements StepChannel {
     this.#onWaiting = options.onWaiting;
     this.#follow().catch((error: unknown) => {
       this.#created.reject(error);
-      this.#push({ kind: "lost" });
+      this.#events.push({ kind: "lost" });
     });
   }
 
@@ -112,17 +111,17 @@ export class SlurmStepChannel implements StepChannel {
     if (this.#hasLostNode && exit.code === 0 && exit.signal === 0) exit = { code: 1, signal: 0 };
     else if (!hasReport && this.#isAborted) exit = { code: 0, signal: SIGTERM };
     else if (exit.code === 0 && exit.signal === 0 && status.kind === "exited" && status.code > 0) exit = { code: status.code, signal: 0 };
-    this.#push({ kind: "ended", exit });
+    this.#events.push({ kind: "ended", exit });
   }
 
   async #readOutput(): Promise<void> {
     if (this.#errors !== undefined) {
-      for await (const bytes of this.#srun.stdout) this.#push({ kind: "output", task: 0, stream: "stdout", bytes });
+      for await (const bytes of this.#srun.stdout) this.#events.push({ kind: "output", task: 0, stream: "stdout", bytes });
       return;
     }
     for await (const line of linesOf(this.#srun.stdout)) {
       const labelled = parseLabelled(line);
-      if (labelled !== undefined) this.#push({ kind: "output", task: labelled.task, stream: "stdout", bytes: labelled.bytes });
+      if (labelled !== undefined) this.#events.push({ kind: "output", task: labelled.task, stream: "stdout", bytes: labelled.bytes });
     }
   }
 
@@ -142,7 +141,7 @@ export class SlurmStepChannel implements StepChannel {
         this.#taskError(word.task, Buffer.from(word.bytes));
         break;
       case "started":
-        for (const task of this.#layout?.nodes.get(word.node) ?? []) this.#push({ kind: "started", task, node: word.node });
+        for (const task of this.#layout?.nodes.get(word.node) ?? []) this.#events.push({ kind: "started", task, node: word.node });
         break;
       case "status":
         this.#status = word.status;
@@ -156,15 +155,15 @@ export class SlurmStepChannel implements StepChannel {
         break;
       case "failed":
         this.#failure += `${word.text}\n`;
-        if (this.#isCreated) this.#push({ kind: "message", text: word.text.replace(/^srun: /, "") });
+        if (this.#isCreated) this.#events.push({ kind: "message", text: word.text.replace(/^srun: /, "") });
         break;
       case "message":
         if (/Force Terminated|Job step aborted|CANCELLED/.test(word.text)) this.#isAborted = true;
         if (/^error: Node failure on /.test(word.text)) {
           this.#hasLostNode = true;
-          this.#push({ kind: "aborting", reason: "nodeFailure" });
+          this.#events.push({ kind: "aborting", reason: "nodeFailure" });
         }
-        if (this.#isCreated) this.#push({ kind: "message", text: word.text });
+        if (this.#isCreated) this.#events.push({ kind: "message", text: word.text });
         else this.#failure += `${word.text}\n`;
         break;
       case "noise":
@@ -174,42 +173,24 @@ export class SlurmStepChannel implements StepChannel {
 
   #taskError(task: number, bytes: Buffer): void {
     const failure = bytes.includes(this.#token) ? parseLaunchFailure(this.#token, bytes.toString("utf8").trimEnd()) : undefined;
-    if (failure !== undefined) this.#push({ kind: "launchFailed", ...failure });
-    else this.#push({ kind: "output", task, stream: "stderr", bytes });
+    if (failure !== undefined) this.#events.push({ kind: "launchFailed", ...failure });
+    else this.#events.push({ kind: "output", task, stream: "stderr", bytes });
   }
 
   #announce(layout: Layout): void {
     this.#isCreated = true;
-    this.#push({ kind: "created", step: this.#describe(layout.stepId, layout.nodes), waited: this.#hasWaited });
+    this.#events.push({ kind: "created", step: this.#describe(layout.stepId, layout.nodes), waited: this.#hasWaited });
     this.#created.resolve();
   }
 
   #taskEnded(node: string, task: number, status: ExitStatus): void {
     if (this.#ended.has(task)) return;
     this.#ended.set(task, status);
-    this.#push({ kind: "exited", task, node, status });
+    this.#events.push({ kind: "exited", task, node, status });
   }
 
-  #push(event: StepEvent): void {
-    if (this.#isOver) return;
-    if (event.kind === "ended" || event.kind === "lost") this.#isOver = true;
-    this.#events.push(event);
-    this.#wake?.();
-  }
-
-  async *[Symbol.asyncIterator](): AsyncIterator<StepEvent> {
-    for (;;) {
-      const event = this.#events.shift();
-      if (event === undefined) {
-        if (this.#isOver) return;
-        await new Promise<void>((resolve) => {
-          this.#wake = resolve;
-        });
-        continue;
-      }
-      yield event;
-      if (event.kind === "ended" || event.kind === "lost") return;
-    }
+  [Symbol.asyncIterator](): AsyncIterator<StepEvent> {
+    return this.#events[Symbol.asyncIterator]();
   }
 
   /** srun sends its input to all tasks; one alone cannot be reached once it runs. */
@@ -234,12 +215,12 @@ export class SlurmStepChannel implements StepChannel {
     else
       void this.#signal(SIGTERM)
         .then(() => Bun.sleep(this.#control.killWaitMs))
-        .then(() => (this.#isOver ? undefined : this.#signal(SIGKILL)));
+        .then(() => (this.#events.isOver ? undefined : this.#signal(SIGKILL)));
   }
 
   async #signal(signal: number): Promise<void> {
     const stepId = this.#layout?.stepId;
-    if (stepId !== undefined && !this.#isOver) await this.#control.signal(stepId, signal).catch(() => undefined); // it may have ended meanwhile
+    if (stepId !== undefined && !this.#events.isOver) await this.#control.signal(stepId, signal).catch(() => undefined); // it may have ended meanwhile
   }
 
   resize(): void {
@@ -247,11 +228,10 @@ export class SlurmStepChannel implements StepChannel {
   }
 
   async [Symbol.asyncDispose](): Promise<void> {
-    if (!this.#isOver) {
+    if (!this.#events.isOver) {
       this.#srun.kill(SIGTERM); // srun ends its step
       await Promise.race([this.#srun.exited, Bun.sleep(this.#control.killWaitMs)]);
     }
-    this.#isOver = true;
-    this.#wake?.();
+    this.#events.close();
   }
 }

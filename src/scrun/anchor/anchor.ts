@@ -7,25 +7,31 @@
  *
  * Here is that life; what others say to it is in conversation.ts, what the real runtime does in runtime-container.ts. The container has
  * the anchor's own stdio, handed on; a terminal goes from the runtime to the engine without us. When the anchor is killed, the controller
- * kills the container and ends the job; when the controller is killed, the anchor goes on, and the next one takes up the step (engine.ts, OwnStep).
+ * kills the container and ends the job; when the controller is killed, the anchor goes on, and the next one takes up the step (engine/own-step.ts).
  */
-import type { AbortReason, Engine, HeldAllocation, OwnStep, OwnStepOrder } from "#engine/engine.ts";
+import type { AbortReason, Engine, HeldAllocation } from "#engine/engine.ts";
+import type { OwnStep, OwnStepOrder } from "#engine/own-step.ts";
 import { BerthError } from "#job/errors.ts";
 import { localTime } from "#job/local-time.ts";
 import { shellCode, type ExitStatus } from "#job/outcome.ts";
-import { failFast } from "#platform/fail-fast.ts";
-import { becomeSubreaper } from "#platform/libc.ts";
 import { killAll, OrphanReaper } from "#platform/orphans.ts";
-import type { ProcessIdentity } from "#platform/process-tree.ts";
 import { leaveControllerToOthers } from "#platform/start-controller.ts";
 import { AnchorStaging } from "../staging/anchor-staging.ts";
-import type { AnchorPlan } from "../anchor-wire.ts";
+import type { AnchorPlan, JobPlan } from "../anchor-wire.ts";
 import { askForJob, stageInWhileTold } from "./ask-for-job.ts";
+import { preservedFds } from "../command-line.ts";
+import type { BundleConfig } from "../config.ts";
+import { becomeAnchor, type Surroundings } from "./become-anchor.ts";
 import { Conversation, type PauseNews, type Subject } from "./conversation.ts";
+import { grantedOf } from "./granted-limits.ts";
+import { followOthers } from "./follow-others.ts";
 import { CANCELLED, NOT_RUN, statusAfter, statusOfRuntimeFailure } from "./failures.ts";
+import { completePlan, planAtOnce, type CreateOrder, type Planned } from "./make-plan.ts";
 import type { ContainerPlace, ContainerState } from "../place.ts";
 import { RuntimeContainer } from "./runtime-container.ts";
-import { tellStandIn } from "../stand-in/stand-in.ts";
+import { markOver } from "../launcher/quick-start.ts";
+import { bringIn } from "../stand-in/early.ts";
+import { makeEnd, tellStandIn } from "../stand-in/stand-in.ts";
 import { printOnTerminalOf } from "./terminal.ts";
 
 const SIGTERM = 15;
@@ -39,19 +45,15 @@ const never = new AbortController().signal;
 export interface AnchorOptions {
   readonly engine: Engine;
   /** Who waits for the answer. */
-  readonly creator: ProcessIdentity;
-  /** Fds for the container, beside 0, 1 and 2. */
-  readonly preserved: readonly number[];
-  /** Where to say the exit status; undefined when nobody stands for us (stand-in.ts). */
-  readonly standInFd: number | undefined;
+  readonly creatorPid: number;
+  readonly order: CreateOrder;
 }
 
 export async function runAnchor(place: ContainerPlace, options: AnchorOptions): Promise<number> {
-  failFast((error) => console.error(`scrun: error: ${error instanceof Error ? error.message : String(error)}`));
-  becomeSubreaper();
-  const anchor = new Anchor(place, options);
+  const surroundings = becomeAnchor();
+  const anchor = new Anchor(place, { ...options, surroundings });
   const code = shellCode(await anchor.run());
-  if (options.standInFd === undefined || (await tellStandIn(place, options.standInFd, code))) anchor.tidy();
+  await anchor.sayEnd(code);
   return code;
 }
 
@@ -70,30 +72,42 @@ class Anchor implements Subject {
   #notRun: ExitStatus = NOT_RUN;
   #startFailure: ExitStatus | undefined;
   #isConcluded = false;
+  /** Of a FIFO, to who stands for us; undefined when nobody does. */
+  #endFd: number | undefined;
+  readonly #place: ContainerPlace;
+  readonly #order: CreateOrder;
+  /** Made as soon as we are, before anybody can be told what is wrong with it. */
+  readonly #planned: () => Planned;
 
-  constructor(place: ContainerPlace, options: AnchorOptions) {
+  constructor(place: ContainerPlace, options: AnchorOptions & { readonly surroundings: Surroundings }) {
+    this.#place = place;
     this.#engine = options.engine;
     this.#staging = new AnchorStaging(place, this.#reaper);
-    this.#container = new RuntimeContainer(place, { reaper: this.#reaper, preserved: options.preserved });
-    this.#talk = new Conversation(place, { creator: options.creator, subject: this });
+    this.#container = new RuntimeContainer(place, { reaper: this.#reaper, preserved: fdsOf(options.order) });
+    this.#talk = new Conversation(place, { creatorPid: options.creatorPid, subject: this });
+    this.#order = options.order;
+    this.#planned = planAtOnce(options.order, { ...options, place });
   }
 
   async run(): Promise<ExitStatus> {
     // What we start is below us, where everything is the container's, and ends with it.
     leaveControllerToOthers();
     using talk = this.#talk;
-    talk.listen();
-    // The engine's first answer takes as long as create needs to read the bundle.
     const warming = this.#engine.info({ signal: talk.withdrawn }).catch(() => undefined);
-    const plan = await talk.plan();
-    this.#plan = plan;
-    await warming;
+    await talk.taken();
+    let config: BundleConfig | undefined;
     try {
-      return await this.#live(plan);
+      const planned = this.#planned();
+      const { plan } = planned;
+      ({ config } = planned);
+      talk.plan = plan;
+      if (plan.standIn !== null) this.#endFd = makeEnd(this.#place);
+      await warming;
+      return await this.#live(plan, config);
     } catch (error) {
       // First: create, when it has heard, waits for us only so long.
       await this.#staging.stageOut();
-      await talk.fail(error);
+      await talk.fail(error, config?.config);
       this.#container.kill(SIGKILL);
       talk.status = "stopped";
       this.#notRun = statusAfter(error);
@@ -103,23 +117,29 @@ class Anchor implements Subject {
     }
   }
 
-  async #live(plan: AnchorPlan): Promise<ExitStatus> {
+  async #live(wanted: JobPlan, config: BundleConfig): Promise<ExitStatus> {
     const talk = this.#talk;
     const container = this.#container;
-    await this.#staging.open(plan, { signal: talk.withdrawn });
+    await this.#staging.open(wanted, { signal: talk.withdrawn });
     const queued = Promise.withResolvers<"queued">();
-    const granted = this.#allocate(plan, () => queued.resolve("queued"));
-    container.readAhead(plan); // while the controller thinks
+    const granted = this.#allocate(wanted, () => queued.resolve("queued"));
+    const plan = await this.#prepare(wanted, granted);
+    container.use(config);
     if ((await Promise.race([granted, queued.promise])) === "queued") {
-      // The terminal has to be there when create ends, so that the container cannot wait for its job. Staging has to: so create waits.
-      const isMadeFirst = plan.hasTerminal && plan.staging === null;
-      if (isMadeFirst) await this.#makeContainer(plan, queuedEnvironment(plan, talk.jobId));
-      if (isMadeFirst || !plan.hasTerminal) talk.created();
+      // What has to be there when create ends cannot wait for its job. Staging has to: so create waits.
+      const isMadeFirst = hasToBeMade(plan) && plan.staging === null;
+      if (isMadeFirst) await this.#makeQueued(plan);
+      if (isMadeFirst || !hasToBeMade(plan)) talk.created();
       await granted;
     }
     const step = await this.#openStep(plan);
     this.#step = step;
-    if (!this.isMade) await this.#makeContainer(await this.#stageIn(plan, step), step.environment);
+    if (!this.isMade) {
+      const staged = await this.#stageIn(plan, step);
+      await followOthers(plan.follows, { root: this.#place.root, talk });
+      await this.#makeContainer(staged, step.environment);
+      if (talk.hasEarlyStandIn && this.#endFd !== undefined && container.init !== undefined) bringIn(this.#endFd, container.init.pid);
+    }
     await step.ready;
     if (container.init !== undefined) step.started(container.init);
     if (talk.withdrawn.aborted) container.kill(SIGKILL); // while it was being made
@@ -130,9 +150,33 @@ class Anchor implements Subject {
     return await this.#conclude(await exited);
   }
 
+  /** While the controller thinks. When that fails, the job is not wanted any more. */
+  async #prepare(wanted: JobPlan, granted: Promise<void>): Promise<AnchorPlan> {
+    granted.catch(() => undefined); // it is awaited afterwards
+    this.#talk.prepareStart();
+    try {
+      this.#plan = await completePlan(wanted, this.#order);
+      return this.#plan;
+    } catch (error) {
+      this.#talk.withdraw(error instanceof BerthError ? error : new BerthError("CREATE_FAILED", String(error)));
+      await granted.catch(() => undefined);
+      throw error;
+    }
+  }
+
+  /** Ctrl-C at its terminal reaches nobody else. */
+  async #makeQueued(plan: AnchorPlan): Promise<void> {
+    const { jobId } = this.#talk;
+    await this.#makeContainer(plan, queuedEnvironment(plan, jobId));
+    const withdraw = () => {
+      if (this.#talk.waitsFor !== undefined) this.#talk.withdraw(new BerthError("CANCELLED", `job ${jobId} was cancelled`));
+    };
+    void this.#container.waitForEnd().then(withdraw);
+  }
+
   // --- The job ------------------------------------------------------------------------------------------------------
 
-  async #allocate(plan: AnchorPlan, onQueued: () => void): Promise<void> {
+  async #allocate(plan: JobPlan, onQueued: () => void): Promise<void> {
     const talk = this.#talk;
     if (plan.request === null) talk.jobId = plan.jobId;
     else {
@@ -151,10 +195,10 @@ class Anchor implements Subject {
     );
   }
 
-  /** With a terminal create has to wait for the whole of it. */
+  /** Where the container has to be there when create ends, that has to wait for the whole of it. */
   async #stageIn(plan: AnchorPlan, step: OwnStep): Promise<AnchorPlan> {
     const talk = this.#talk;
-    const onLong = () => (plan.hasTerminal ? undefined : talk.created());
+    const onLong = () => (hasToBeMade(plan) ? undefined : talk.created());
     return await stageInWhileTold(plan, step, { staging: this.#staging, talk, onLong });
   }
 
@@ -176,7 +220,8 @@ class Anchor implements Subject {
 
   async #makeContainer(plan: AnchorPlan, environment: Readonly<Record<string, string>>): Promise<void> {
     const adapt = this.#staging.adaptMappings.bind(this.#staging);
-    await this.#container.make(plan, { environment, gres: this.#step?.gres ?? {}, adapt });
+    const granted = grantedOf(plan.request, this.#step);
+    await this.#container.make(plan, { environment, gres: this.#step?.gres ?? {}, granted, network: this.#talk.network, adapt });
   }
 
   async #start(): Promise<void> {
@@ -205,9 +250,11 @@ class Anchor implements Subject {
     return status;
   }
 
-  /** The last thing of all (RuntimeContainer). */
-  tidy(): void {
+  /** The last thing of all: who stands for us hears of the end, and what the real runtime has of the container is put away. */
+  async sayEnd(code: number): Promise<void> {
+    if (this.#endFd !== undefined && !(await tellStandIn(this.#place, this.#endFd, code))) return;
     this.#container.tidy();
+    if (this.#plan?.staging === null) markOver(this.#place);
   }
 
   async #freeze(isFrozen: boolean): Promise<void> {
@@ -242,7 +289,7 @@ class Anchor implements Subject {
       this.print(`scrun: error: *** JOB ${jobId} CANCELLED AT ${localTime(new Date())}${why} ***`);
     }
     const cancelled = new BerthError("CANCELLED", `job ${jobId} was cancelled`);
-    if (!this.isMade) this.#talk.withdraw(cancelled);
+    if (!this.isMade) this.#talk.withdraw(cancelled); // only a job that is granted has a step to be terminated
     if (hard) this.#staging.hurry(cancelled);
     clearTimeout(this.#killTimer);
     if (hard || !this.#isStarted) {
@@ -299,6 +346,16 @@ class Anchor implements Subject {
       // nobody reads any more
     }
   }
+}
+
+/** For the container, beside 0, 1 and 2. */
+function fdsOf({ given }: CreateOrder): number[] {
+  return Array.from({ length: preservedFds(given) }, (_, index) => 3 + index);
+}
+
+/** create has to give the engine a terminal, or a network namespace that comes with the container only. */
+function hasToBeMade({ hasTerminal, network }: AnchorPlan): boolean {
+  return hasTerminal || network === "withContainer";
 }
 
 /** What is known of a job that waits. */

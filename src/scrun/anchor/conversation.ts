@@ -2,33 +2,48 @@
  * What an anchor says and hears (anchor-wire.ts), wherever its container runs: the plan that create leaves, commands at its socket,
  * signals to its pid, and whether create is still there to be answered.
  *
- *   plan.json ─► plan          it may be there before we are, or come with create's call
+ *   creator ─► taken           create has taken the id
  *   create ─► created, failed  also when that was known before it called; a create that has gone without a word withdraws the container
- *   start ─► waiting … started, failed
- *   kill, cancel, end, INT, HUP, TERM ─► the container's end; before there is one, its job is withdrawn
+ *   start ─► waiting … started, failed; queued, when it has waited long enough: the container counts as running then. The launcher's
+ *            way to ask is another (launcher/quick-start.ts)
+ *   kill, cancel, end, INT, HUP, TERM ─► the container's end; while its job waits, or there is no container yet, the job is withdrawn
  */
 import { rmSync } from "node:fs";
 import { join } from "node:path";
+import type { JsonObject } from "#container/json.ts";
 import { BerthError } from "#job/errors.ts";
 import type { JobId } from "#job/id.ts";
 import { listenFrames, parseJsonFrame, type FrameConnection } from "#platform/frames.ts";
+import { makeNetworkNamespace } from "#platform/namespaces.ts";
 import { identify, isAlive, type ProcessIdentity } from "#platform/process-tree.ts";
-import type { AnchorPlan, ContainerStatus, FromAnchor, ToAnchor } from "../anchor-wire.ts";
+import type { ContainerStatus, FromAnchor, JobPlan, ToAnchor } from "../anchor-wire.ts";
 import { failureOf } from "./failures.ts";
+import { QuickStart } from "../launcher/quick-start.ts";
+import { explainRefusal } from "../request/asked-devices.ts";
 import type { ContainerPlace, ContainerState } from "../place.ts";
+import type { StartWait } from "../start-wait.ts";
 
 const SIGTERM = 15;
 const SIGKILL = 9;
-/** CHLD, CONT, STOP, TSTP, TTIN, TTOU, URG, WINCH: engines hand on every signal, and these end no program by themselves. */
-const HARMLESS: ReadonlySet<number> = new Set([17, 18, 19, 20, 21, 22, 23, 28]);
+/** None, CHLD, CONT, STOP, TSTP, TTIN, TTOU, URG, WINCH: engines hand on every signal, and these end no program by themselves. */
+const HARMLESS: ReadonlySet<number> = new Set([0, 17, 18, 19, 20, 21, 22, 23, 28]);
 /** After create has gone without a word there is nothing to be an anchor of. */
-const PLAN_MS = 60_000;
+const TAKE_MS = 60_000;
+const TAKE_POLL_MS = 0.5;
 /** How often an anchor looks whether its create, which has not called yet, is still there. */
 const WATCH_MS = 1000;
 /** How long bad news wait for create's call, which comes at once. */
 const CREATOR_MS = 5000;
 
+/** resources: of the queue; staging: by a scrun.lua; container: one whose namespaces it joins; node: to have what is sent there. */
+export type WaitsFor = "resources" | "staging" | "container" | "node";
+
 export type PauseNews = Extract<ToAnchor, { op: "paused" | "resumed" }>;
+
+/** Whoever has asked for the start. */
+interface Starter {
+  say(message: FromAnchor): void;
+}
 
 /** The container that is talked about. */
 export interface Subject {
@@ -53,41 +68,51 @@ export class Conversation implements Disposable {
   /** Who waits for the answer: nobody ever starts a container whose create has gone before. */
   readonly #creatorProcess: ProcessIdentity;
   readonly #subject: Subject;
-  readonly #planned = Promise.withResolvers<AnchorPlan>();
   readonly #startWanted = Promise.withResolvers<void>();
   readonly #hasCreator = Promise.withResolvers<true>();
   readonly #withdraw = new AbortController();
-  readonly #starters = new Set<FrameConnection>();
+  readonly #starters = new Map<FrameConnection | "launcher", Starter>();
   readonly #createdAt = new Date().toISOString();
   #creator: FrameConnection | undefined;
-  #plan: AnchorPlan | undefined;
-  #waitsFor: "resources" | "staging" | undefined;
+  #plan: JobPlan | undefined;
+  #network: string | undefined;
+  #isTaken = false;
+  #hasEarlyStandIn = false;
+  /** Who asked for the start was sent the long way. */
+  #isOwedStart = false;
+  #quick: QuickStart | undefined;
+  #waitsFor: WaitsFor | undefined;
+  /** Runs while a start waits; null when it has waited long enough. */
+  #startTimer: ReturnType<typeof setTimeout> | null | undefined;
   #server: ReturnType<typeof listenFrames> | undefined;
   #watch: ReturnType<typeof setInterval> | undefined;
 
-  constructor(place: ContainerPlace, options: { readonly creator: ProcessIdentity; readonly subject: Subject }) {
+  constructor(place: ContainerPlace, options: { readonly creatorPid: number; readonly subject: Subject }) {
     this.#place = place;
-    this.#creatorProcess = options.creator;
+    this.#creatorProcess = identify(options.creatorPid) ?? { pid: options.creatorPid, startTicks: -1 }; // nobody's: it has gone
     this.#subject = options.subject;
   }
 
-  listen(): void {
+  /** Over when create has taken the id: we may have been started before. Ends us when it never does. */
+  async taken(): Promise<void> {
     // Signals for "the container" that come by its pid; to cancel is what scrun(1) says of the first two.
     for (const name of ["SIGINT", "SIGHUP"] as const) process.on(name, () => this.cancel());
-    process.on("SIGTERM", () => (this.#subject.isMade ? void this.#subject.kill(SIGTERM) : this.cancel()));
+    process.on("SIGTERM", () => (this.#isGranted ? void this.#subject.kill(SIGTERM) : this.cancel()));
+    for (const deadline = performance.now() + TAKE_MS; !this.#place.isOf(this.#creatorProcess); await Bun.sleep(TAKE_POLL_MS)) {
+      if (!isAlive(this.#creatorProcess) || performance.now() > deadline) this.#giveUp();
+    }
+    this.#isTaken = true;
+    this.#place.furnish();
     this.#server = listenFrames(this.#place.socket(), (connection) => this.#welcome(connection));
-    const patience = setTimeout(() => this.#giveUp(), PLAN_MS);
-    void this.#planned.promise.then(() => clearTimeout(patience));
-    // create was killed before it called, or before it had a plan: nobody will ever ask for this container.
+    // create was killed before it called: nobody will ever ask for this container.
     this.#watch = setInterval(() => {
       if (!isAlive(this.#creatorProcess)) this.cancel();
     }, WATCH_MS);
-    this.#takePlan();
   }
 
-  async plan(): Promise<AnchorPlan> {
-    this.#plan = await this.#planned.promise;
-    return this.#plan;
+  /** Before anybody is told that the container is created. */
+  set plan(plan: JobPlan) {
+    this.#plan = plan;
   }
 
   /** Aborted when nobody wants the container any more, before there is one. */
@@ -106,24 +131,23 @@ export class Conversation implements Disposable {
 
   /** Ends it, wherever it is: in the queue, or as a container. */
   cancel(): void {
-    if (this.#plan === undefined) this.#giveUp();
-    if (this.#subject.isMade) void this.#subject.kill(SIGKILL);
+    if (!this.#isTaken) this.#giveUp();
+    if (this.#isGranted) void this.#subject.kill(SIGKILL);
     else
       this.withdraw(new BerthError("CANCELLED", this.jobId === null ? "the container was cancelled" : `job ${this.jobId} was cancelled`));
   }
 
-  /** create has failed, or was killed, before there was anything. */
+  /** With a terminal a container may be made before. */
+  get #isGranted(): boolean {
+    return this.#subject.isMade && this.#waitsFor === undefined;
+  }
+
+  /** create has failed, or was killed, before it could call. */
   #giveUp(): never {
-    this.#place.remove();
     process.exit(1);
   }
 
   // --- What it hears ------------------------------------------------------------------------------------------------
-
-  #takePlan(): void {
-    const plan = this.#place.takePlan();
-    if (plan !== undefined) this.#planned.resolve(plan);
-  }
 
   #welcome(connection: FrameConnection): void {
     connection.handle({
@@ -142,17 +166,22 @@ export class Conversation implements Disposable {
         this.#creator = connection;
         this.#hasCreator.resolve(true);
         clearInterval(this.#watch);
-        this.#takePlan();
         if (this.status === "created") this.#sayCreated(connection); // before it called
         break;
       case "start":
-        this.#hearStart(connection, message);
+        this.#hearStart(connection, { say: (answer) => say(connection, answer) }, message);
         break;
       case "state":
-        say(connection, { event: "state", status: this.status, jobId: this.jobId, isMade: this.#subject.initPid !== undefined });
+        say(connection, {
+          event: "state",
+          status: this.status,
+          jobId: this.jobId,
+          isMade: this.#subject.initPid !== undefined,
+          waiting: this.#waitsFor === undefined ? null : this.#waitingText(),
+        });
         break;
       case "kill":
-        if (this.#subject.isMade) await this.#subject.kill(message.signal);
+        if (this.#isGranted) await this.#subject.kill(message.signal);
         else if (!HARMLESS.has(message.signal)) this.cancel();
         say(connection, { event: "done" });
         break;
@@ -171,70 +200,131 @@ export class Conversation implements Disposable {
     }
   }
 
-  #hearStart(connection: FrameConnection, { waits }: { readonly waits: boolean }): void {
-    if (this.status !== "created") {
-      const why = this.status === "stopped" ? "cannot start a container that has stopped" : "cannot start an already running container";
-      say(connection, failed(why));
+  #hearStart(key: FrameConnection | "launcher", starter: Starter, { wait }: { readonly wait: StartWait }): void {
+    if (this.#isOwedStart && this.status !== "created") {
+      this.#isOwedStart = false;
+      starter.say(this.status === "stopped" ? failed("the container has ended before it was started") : { event: "started" });
       return;
     }
-    if (this.#waitsFor !== undefined && !waits) {
-      this.#subject.print(`scrun: ${this.#waitingText()}`);
-      say(connection, { event: "started" });
-    } else this.#starters.add(connection);
-    this.#tellWaiting();
+    if (this.status !== "created") {
+      const why = this.status === "stopped" ? "cannot start a container that has stopped" : "cannot start an already running container";
+      starter.say(failed(why));
+      return;
+    }
+    this.#isOwedStart = false;
+    this.#starters.set(key, starter);
     this.#startWanted.resolve();
+    if (wait === 0) this.#startTimer = null;
+    else if (wait !== "infinite") this.#startTimer ??= setTimeout(() => this.#giveIn(), wait * 1000);
+    if (wait === 0 && this.#waitsFor !== undefined) this.#giveIn();
+    else this.#tellWaiting();
+  }
+
+  /** The engine has its container back, as one that runs; whoever looks at it hears that it does not yet. */
+  #giveIn(): void {
+    const hasWaited = this.#startTimer !== null;
+    this.#startTimer = null;
+    if (this.#waitsFor === undefined || this.status !== "created" || this.#starters.size === 0) return;
+    this.status = "running";
+    const text = `${this.#waitingText(hasWaited ? "still " : "")}; the container runs ${
+      this.#waitsFor === "resources" ? "when it is granted" : "after that"
+    }`;
+    this.#subject.print(`scrun: ${text}`);
+    for (const starter of this.#starters.values()) starter.say({ event: "queued", text });
+    this.#starters.clear();
   }
 
   // --- What it says -------------------------------------------------------------------------------------------------
 
   /** Undefined: nothing is waited for any more. */
-  waitFor(what: "resources" | "staging" | undefined): void {
+  waitFor(what: WaitsFor | undefined): void {
     this.#waitsFor = what;
-    this.#tellWaiting();
+    if (what !== undefined && this.#startTimer === null) this.#giveIn();
+    else if (what === "resources" || what === "staging") this.#tellWaiting();
+    if (what !== undefined) this.#sendLauncherAway();
   }
 
-  get waitsFor(): "resources" | "staging" | undefined {
+  get waitsFor(): WaitsFor | undefined {
     return this.#waitsFor;
   }
 
   #tellWaiting(): void {
     if (this.#waitsFor === undefined) return;
-    for (const starter of this.#starters) say(starter, { event: "waiting", text: this.#waitingText() });
+    for (const starter of this.#starters.values()) starter.say({ event: "waiting", text: this.#waitingText() });
+    this.#sendLauncherAway();
   }
 
-  #waitingText(): string {
-    return `job ${this.jobId} ${this.#waitsFor === "staging" ? "is being staged in" : "queued and waiting for resources"}`;
+  /** It asks again, as somebody who can wait; perhaps when the container runs already. */
+  #sendLauncherAway(): void {
+    const launcher = this.#starters.get("launcher");
+    if (launcher === undefined) return;
+    this.#starters.delete("launcher");
+    this.#isOwedStart = true;
+    launcher.say({ event: "waiting", text: "" });
   }
 
-  /** Every command finds the container from here on. */
+  #waitingText(still = ""): string {
+    switch (this.#waitsFor) {
+      case "staging":
+        return `job ${this.jobId} is ${still}being staged in`;
+      case "container":
+        return `job ${this.jobId} is ${still}waiting for the container whose namespaces it joins`;
+      case "node":
+        return `job ${this.jobId} is ${still}being sent to its node`;
+      default:
+        return `job ${this.jobId} ${still}queued and waiting for resources`;
+    }
+  }
+
+  /** Every command finds the container from here on. @throws BerthError NAMESPACE */
   created(): void {
+    if (this.#plan?.network != null && this.#subject.initPid === undefined) this.#network = makeNetwork();
     this.status = "created";
     this.record();
     if (this.#creator !== undefined) this.#sayCreated(this.#creator);
   }
 
+  /** Nobody asks before it is created. */
+  prepareStart(): void {
+    const quick = new QuickStart(this.#place, () => this.#hearStart("launcher", quick, { wait: "infinite" }));
+    this.#quick = quick;
+  }
+
   #sayCreated(creator: FrameConnection): void {
-    say(creator, { event: "created", initPid: this.#subject.initPid ?? null });
+    const initPid = this.#subject.initPid ?? null;
+    this.#hasEarlyStandIn = initPid === null && this.#plan?.standIn != null;
+    say(creator, { event: "created", initPid, standIn: this.#plan?.standIn ?? null, network: this.#network ?? null });
+  }
+
+  /** The network namespace that an engine was told of before there was a container (WaitingNetwork). */
+  get network(): string | undefined {
+    return this.#network;
+  }
+
+  /** create has been told that there is no container yet (stand-in/early.ts). */
+  get hasEarlyStandIn(): boolean {
+    return this.#hasEarlyStandIn;
   }
 
   record(): void {
     const plan = this.#plan;
     const anchor = identify(process.pid);
     if (plan === undefined || anchor === undefined) throw new Error("no plan, or no /proc");
-    const { id, ociVersion, bundle, rootfs, annotations } = plan;
-    const common = { id, ociVersion, bundle, rootfs, annotations, createdAt: this.#createdAt, anchor, jobId: this.jobId };
+    const { id, ociVersion, bundle, rootfs, annotations, startWait } = plan;
+    const common = { id, ociVersion, bundle, rootfs, annotations, startWait, createdAt: this.#createdAt, anchor, jobId: this.jobId };
     this.#place.write({ ...common, ...this.#subject.record() });
   }
 
   started(): void {
     if (this.status === "created") this.status = "running";
-    for (const starter of this.#starters) say(starter, { event: "started" });
+    for (const starter of this.#starters.values()) starter.say({ event: "started" });
+    clearTimeout(this.#startTimer ?? undefined);
     this.#starters.clear();
   }
 
   notStarted(message: string): void {
     if (this.#starters.size === 0) this.#subject.print(`scrun: error: ${message}`);
-    for (const starter of this.#starters) say(starter, failed(message));
+    for (const starter of this.#starters.values()) starter.say(failed(message));
     this.#starters.clear();
   }
 
@@ -242,13 +332,15 @@ export class Conversation implements Disposable {
   ended(): void {
     this.status = "stopped";
     clearInterval(this.#watch);
-    for (const starter of this.#starters) say(starter, failed("the container has ended before it was started"));
+    for (const starter of this.#starters.values()) starter.say(failed("the container has ended before it was started"));
   }
 
   /** To who asked for it; to nobody but the container's standard error when none did. */
-  async fail(error: unknown): Promise<void> {
-    const failure = failureOf(error);
-    for (const starter of this.#starters) say(starter, failure);
+  async fail(error: unknown, config?: JsonObject): Promise<void> {
+    this.#waitsFor = undefined;
+    const found = failureOf(error);
+    const failure = config === undefined ? found : { ...found, message: explainRefusal(found.message, config) };
+    for (const starter of this.#starters.values()) starter.say(failure);
     if (isAlive(this.#creatorProcess)) await Promise.race([this.#hasCreator.promise, Bun.sleep(CREATOR_MS)]);
     clearInterval(this.#watch);
     if (this.status === "creating" && this.#creator !== undefined) say(this.#creator, failure);
@@ -258,6 +350,8 @@ export class Conversation implements Disposable {
   /** Commands find nobody any more: the container is over. */
   [Symbol.dispose](): void {
     clearInterval(this.#watch);
+    this.#quick?.close();
+    clearTimeout(this.#startTimer ?? undefined);
     this.#server?.stop();
     rmSync(join(this.#place.dir, "anchor.sock"), { force: true });
   }
@@ -265,6 +359,13 @@ export class Conversation implements Disposable {
 
 function say(connection: FrameConnection, message: FromAnchor): void {
   connection.sendJson(message);
+}
+
+/** Open as long as we live. */
+function makeNetwork(): string {
+  const fd = makeNetworkNamespace();
+  if (fd === undefined) throw new BerthError("NAMESPACE", "Cannot make a network namespace for a container whose job waits: not permitted");
+  return `/proc/${process.pid}/fd/${fd}`;
 }
 
 function failed(message: string): FromAnchor {

@@ -5,7 +5,7 @@
 import { closeSync, readFileSync } from "node:fs";
 import { join } from "node:path";
 import type { JsonObject } from "#container/json.ts";
-import type { OwnStep } from "#engine/engine.ts";
+import type { OwnStep } from "#engine/own-step.ts";
 import { parseWaitStatus, shellCode, type ExitStatus } from "#job/outcome.ts";
 import { runChild } from "#platform/child.ts";
 import type { ReapedChild } from "#platform/libc.ts";
@@ -16,10 +16,11 @@ import { spawnWithFiles } from "#platform/spawn.ts";
 import type { AnchorPlan } from "../anchor-wire.ts";
 import { readConfig, writeRuntimeConfig, hasPoststopHooks, type BundleConfig } from "../config.ts";
 import { CreateFailure } from "./failures.ts";
+import { addGrantedLimits, type Granted } from "./granted-limits.ts";
 import { findMemoryCgroup, peakMemoryKib, wasOutOfMemory, type MemoryCgroup } from "./memory-events.ts";
 import { lastError } from "../log.ts";
 import type { ContainerPlace } from "../place.ts";
-import { nameRealProcesses } from "./shared-namespaces.ts";
+import { nameRealProcesses, useNetwork } from "../shared-namespaces.ts";
 import { letGoOfStreams } from "./streams.ts";
 
 const SIGCONT = 18;
@@ -31,6 +32,9 @@ export interface Making {
   /** The job's variables, for the container. */
   readonly environment: Readonly<Record<string, string>>;
   readonly gres: OwnStep["gres"];
+  readonly granted: Granted;
+  /** A network namespace that is there already, for its own. */
+  readonly network: string | undefined;
   /** Changes the bundle's configuration before the runtime gets it. */
   readonly adapt: (config: JsonObject) => void;
 }
@@ -66,9 +70,9 @@ export class RuntimeContainer {
     return this.#init;
   }
 
-  /** Reads the configuration that `make` is going to need, while there is nothing else to do. @throws BerthError */
-  readAhead(plan: AnchorPlan): void {
-    this.#config = readConfig(plan.bundle, plan.configFile);
+  /** The configuration as it has been read already; `make` changes it. */
+  use(config: BundleConfig): void {
+    this.#config = config;
   }
 
   #takeConfig(plan: AnchorPlan): BundleConfig {
@@ -80,7 +84,7 @@ export class RuntimeContainer {
   }
 
   /** @throws CreateFailure */
-  async make(plan: AnchorPlan, { environment, gres, adapt }: Making): Promise<void> {
+  async make(plan: AnchorPlan, { environment, gres, granted, network, adapt }: Making): Promise<void> {
     const place = this.#place;
     const config = this.#takeConfig(plan);
     adapt(config.config);
@@ -88,6 +92,8 @@ export class RuntimeContainer {
       const { addDevices } = await import("./devices.ts");
       addDevices(config.config, gres, { isConfined: process.getuid?.() !== 0 || outsideIds() !== undefined });
     }
+    addGrantedLimits(granted, { config: config.config, id: plan.id, isSystemd: plan.runtimeOptions.includes("--systemd-cgroup") });
+    if (network !== undefined) useNetwork(config.config, network);
     nameRealProcesses(config.config, place.root);
     writeRuntimeConfig(config, { bundle: plan.bundle, target: join(place.bundle, "config.json"), environment });
     this.#plan = plan;

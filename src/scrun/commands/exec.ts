@@ -6,9 +6,9 @@ import type { Engine } from "#engine/engine.ts";
 import { BerthError } from "#job/errors.ts";
 import { shellCode } from "#job/outcome.ts";
 import { spawnWithFiles } from "#platform/spawn.ts";
-import { lastValue, type Given } from "./command-line.ts";
-import { findContainer, hasRuntimeContainer, passOn, type RuntimeCall } from "./existing-container.ts";
-import { definedVariables } from "./start-anchor.ts";
+import { lastValue, type Given } from "../command-line.ts";
+import { findContainer, hasRuntimeContainer, passOn, refuseWhileQueued, type RuntimeCall } from "./existing-container.ts";
+import { callersVariables } from "../caller.ts";
 
 /**
  * exec: the job's variables are the new process's too, as far as its specification does not set them. Engines give the whole
@@ -19,6 +19,7 @@ export async function execIn(
 ): Promise<number> {
   const processFile = lastValue(call.given, "process");
   const { place, state } = findContainer(call.root, call.id);
+  await refuseWhileQueued(place);
   if (state.runtime === "") {
     const { remote } = await call.openEngine();
     if (remote === undefined)
@@ -35,7 +36,7 @@ export async function execIn(
       ...call.words.map((word) => (word === processFile ? extended : word.replace(`=${processFile}`, `=${extended}`))),
     ] as [string, ...string[]];
     const files = [0, 1, 2, ...Array.from({ length: preserved }, (_, index) => 3 + index)];
-    return shellCode(await spawnWithFiles(argv, { files, env: definedVariables(process.env), cwd: process.cwd() }).exited);
+    return shellCode(await spawnWithFiles(argv, { files, env: callersVariables(), cwd: process.cwd() }).exited);
   } finally {
     rmSync(extended, { force: true });
   }

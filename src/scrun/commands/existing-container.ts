@@ -9,16 +9,18 @@ import { replaceProcess } from "#platform/exec.ts";
 import { isAlive } from "#platform/process-tree.ts";
 import { AnchorClient } from "./anchor-client.ts";
 import type { ContainerStatus } from "../anchor-wire.ts";
-import { isCalledByContainerd } from "../caller.ts";
+import { callersVariables, isCalledByContainerd } from "../caller.ts";
+import { quickStartFailure } from "../launcher/quick-start.ts";
 import { lastError, type Log } from "../log.ts";
 import { stageOutLeftovers } from "../staging/staged-record.ts";
-import { definedVariables } from "./start-anchor.ts";
+import { defaultStartWait, readStartWait } from "../start-wait.ts";
 import { thawStandIn } from "../stand-in/thaw.ts";
 import { checkId, ContainerPlace, listPlaces, type ContainerState } from "../place.ts";
 
 const never = new AbortController().signal;
 export const RUNTIME_MS = 120_000;
 const SIGKILL = 9;
+const CANCELLING = ["SIGINT", "SIGTERM"] as const;
 
 /** @throws BerthError CONTAINER_MISSING, in runc's words: engines look for them */
 export function findContainer(root: string, id: string | undefined): { readonly place: ContainerPlace; readonly state: ContainerState } {
@@ -36,48 +38,69 @@ export interface LiveStatus {
   readonly status: ContainerStatus;
   /** The real runtime has a container. */
   readonly isMade: boolean;
+  /** What for, before it runs. */
+  readonly waiting: string | null;
 }
 
 /** The anchor knows; without one the container is over. */
 export async function statusOf(place: ContainerPlace): Promise<LiveStatus> {
   using client = await AnchorClient.find(place);
   const answer = await client?.ask({ op: "state" });
-  if (answer?.event === "state") return { status: answer.status, isMade: answer.isMade };
-  return { status: "stopped", isMade: hasRuntimeContainer(place) };
+  if (answer?.event === "state") return answer;
+  return { status: "stopped", isMade: hasRuntimeContainer(place), waiting: null };
 }
 
 export function hasRuntimeContainer(place: ContainerPlace): boolean {
   return existsSync(join(place.runtimeRoot, place.id));
 }
 
-/**
- * Waits for the job, and says so. Ctrl-C withdraws it. Under containerd it does not wait: dockerd keeps the container locked meanwhile, so that
- * `docker inspect`, `stop` and `rm -f` of a queued one would hang, and shows nothing of what is said here.
- */
-export async function startContainer(root: string, id: string | undefined, log: Log): Promise<number> {
-  const { place } = findContainer(root, id);
+/** Waits for the job, and says so; not for longer than it should (start-wait.ts), unless `isPatient`. Ctrl-C withdraws it. */
+export async function startContainer(
+  root: string,
+  id: string | undefined,
+  { log, isPatient = false }: { readonly log: Log; readonly isPatient?: boolean },
+): Promise<number> {
+  const { place, state } = findContainer(root, id);
+  const said = state.startWait ?? readStartWait(process.env);
+  const wait = isPatient ? "infinite" : (said ?? defaultStartWait({ isContainerd: isCalledByContainerd() }));
   using client = await AnchorClient.find(place);
-  if (client === undefined) throw new BerthError("CONTAINER_STOPPED", "cannot start a container that has stopped");
-  for (const signal of ["SIGINT", "SIGTERM"] as const) process.on(signal, () => client.say({ op: "cancel" }));
-  client.say({ op: "start", waits: !isCalledByContainerd() });
-  let hasWaited = false;
-  for (;;) {
-    const answer = await client.next();
-    switch (answer?.event) {
-      case "waiting":
-        if (!hasWaited) log.info(answer.text);
-        hasWaited = true;
-        break;
-      case "started":
-        return 0;
-      case "failed":
-        throw new BerthError("START_FAILED", answer.message, answer.hint === null ? {} : { hint: answer.hint });
-      case undefined:
-        throw new BerthError("ANCHOR_LOST", "Cannot start container: its anchor has gone");
-      default:
-        break; // the answer to a cancel
-    }
+  if (client === undefined) {
+    const failure = quickStartFailure(place);
+    if (failure !== undefined) throw startFailed(failure);
+    throw new BerthError("CONTAINER_STOPPED", "cannot start a container that has stopped");
   }
+  const cancel = () => client.say({ op: "cancel" });
+  for (const signal of CANCELLING) process.on(signal, cancel);
+  try {
+    client.say({ op: "start", wait });
+    let hasWaited = false;
+    for (;;) {
+      const answer = await client.next();
+      switch (answer?.event) {
+        case "waiting":
+          if (!hasWaited) log.info(answer.text);
+          hasWaited = true;
+          break;
+        case "queued":
+          log.info(answer.text);
+          return 0;
+        case "started":
+          return 0;
+        case "failed":
+          throw startFailed(quickStartFailure(place) ?? answer);
+        case undefined:
+          throw new BerthError("ANCHOR_LOST", "Cannot start container: its anchor has gone");
+        default:
+          break; // the answer to a cancel
+      }
+    }
+  } finally {
+    for (const signal of CANCELLING) process.off(signal, cancel);
+  }
+}
+
+function startFailed({ message, hint }: { readonly message: string; readonly hint: string | null }): BerthError {
+  return new BerthError("START_FAILED", message, hint === null ? {} : { hint });
 }
 
 export async function stateOf(root: string, id: string | undefined): Promise<Record<string, unknown>> {
@@ -97,14 +120,14 @@ export async function stateOf(root: string, id: string | undefined): Promise<Rec
   };
 }
 
-/** With a container, its runtime's business; without one yet, the job in the queue is withdrawn. */
+/** With a container, its runtime's business; while its job waits, or without one yet, the job is withdrawn. */
 export async function killContainer(call: RuntimeCall & { readonly signalText: string | undefined }): Promise<number> {
   const { place } = findContainer(call.root, call.id);
   const signal = signalNumber(call.signalText ?? "TERM");
   const live = await statusOf(place);
   // Its anchor was killed while it was paused: the engine sees its end now.
   if (live.status === "stopped" && thawStandIn(place)) return 0;
-  if (live.isMade) {
+  if (live.isMade && live.waiting === null) {
     if (live.status === "paused" && signal === SIGKILL) {
       using client = await AnchorClient.find(place);
       // Once only: a second one would not find it any more.
@@ -194,11 +217,17 @@ export interface RuntimeCall {
   readonly words: readonly string[];
 }
 
+/** Nothing is done in a container that does not run yet; with a terminal it may be made already. @throws BerthError CONTAINER_STOPPED */
+export async function refuseWhileQueued(place: ContainerPlace): Promise<void> {
+  const { waiting } = await statusOf(place);
+  if (waiting !== null) throw new BerthError("CONTAINER_STOPPED", `the container does not run yet: ${waiting}`);
+}
+
 /** In runc's words, which engines look for: the anchor may have deleted the record of a container that has ended. @throws BerthError CONTAINER_STOPPED */
 export function requireRuntimeContainer(place: ContainerPlace, state: ContainerState, word: string): void {
   if (hasRuntimeContainer(place)) return;
   let words = `container with id ${place.id} is not running`;
-  if (isAlive(state.anchor)) words = "the container is not created yet: its job is queued, or being staged in";
+  if (isAlive(state.anchor)) words = "the container is not made yet";
   else if (word === "exec") words = "cannot exec in a stopped container";
   else if (word === "kill") words = "container not running";
   throw new BerthError("CONTAINER_STOPPED", words);
@@ -215,13 +244,20 @@ export function passOn(call: RuntimeCall): never {
   return replaceProcess(
     state.runtime,
     [state.runtime, "--root", place.runtimeRoot, ...call.globals, ...state.runtimeOptions, ...call.words],
-    definedVariables(process.env),
+    callersVariables(),
   );
+}
+
+/** @throws BerthError CONTAINER_STOPPED while its job waits */
+export async function passOnWhenItRuns(call: RuntimeCall): Promise<never> {
+  await refuseWhileQueued(findContainer(call.root, call.id).place);
+  return passOn(call);
 }
 
 /** pause and resume: the container first, then its job. */
 export async function pauseOrResume(call: RuntimeCall, word: "pause" | "resume"): Promise<number> {
   const { place, state } = findContainer(call.root, call.id);
+  await refuseWhileQueued(place);
   if (state.runtime === "") {
     using client = await AnchorClient.find(place);
     if (client === undefined) throw new BerthError("CONTAINER_STOPPED", "container not running");

@@ -4,23 +4,30 @@ import { BerthError } from "#job/errors.ts";
 import { shellCode } from "#job/outcome.ts";
 import { replaceProcess } from "#platform/exec.ts";
 import { captureOutput } from "#platform/spawn.ts";
-import { has, lastValue, type Given } from "./command-line.ts";
+import { AnchorClient } from "./anchor-client.ts";
+import { has, lastValue, type Given } from "../command-line.ts";
 import { deleteContainer, listContainers, startContainer, statusOf, type RuntimeCall } from "./existing-container.ts";
 import { createContainer } from "./create.ts";
+import { callersVariables } from "../caller.ts";
 import type { Log } from "../log.ts";
 import type { ContainerPlace } from "../place.ts";
-import { findRealRuntime } from "./real-runtime.ts";
+import { findRealRuntime } from "../request/real-runtime.ts";
 import { takeIdAndStartAnchor } from "./start-anchor.ts";
 
+const PASSED_ON = [
+  ["SIGHUP", 1],
+  ["SIGINT", 2],
+  ["SIGQUIT", 3],
+  ["SIGUSR1", 10],
+  ["SIGUSR2", 12],
+  ["SIGTERM", 15],
+] as const;
 const never = new AbortController().signal;
 
 export interface MoreCall extends RuntimeCall {
   readonly startController: () => Promise<void>;
-  readonly isRemote: boolean;
   readonly given: readonly Given[];
-  readonly runtimeOptions: readonly string[];
   readonly log: Log;
-  readonly logFile: { readonly file: string; readonly format: string } | null;
   readonly host: { print(text: string): void };
   readonly argv: readonly string[];
 }
@@ -66,15 +73,16 @@ async function list({ root, given, host }: MoreCall): Promise<number> {
 /** The real runtime's: it is what makes the container. One that has no such command says so itself. */
 async function features({ host }: MoreCall): Promise<number> {
   const runtime = await findRealRuntime({ signal: never });
-  const { status, stdout } = await captureOutput([runtime, "features"], env());
+  const { status, stdout } = await captureOutput([runtime, "features"], callersVariables());
   if (shellCode(status) !== 0) throw new BerthError("NOT_SUPPORTED", `${runtime} has no features command`);
-  host.print(stdout.trimEnd());
+  // Both say so of their own checkpoint, which is refused here.
+  host.print(stdout.trimEnd().replace(/("[^"]*\.checkpoint\.enabled"\s*:\s*)"true"/g, '$1"false"'));
   return 0;
 }
 
 async function asRuntime(words: readonly string[]): Promise<number> {
   const runtime = await findRealRuntime({ signal: never });
-  return replaceProcess(runtime, [runtime, ...words], env());
+  return replaceProcess(runtime, [runtime, ...words], callersVariables());
 }
 
 /** create and start; in the foreground also the end, with the container's exit status. */
@@ -85,34 +93,35 @@ async function run(call: MoreCall): Promise<number> {
     {
       started: takeIdAndStartAnchor(call),
       given: call.given,
-      log: call.logFile,
-      logLevel: call.log.level,
-      runtimeOptions: call.runtimeOptions,
-      submitLine: ["scrun", ...call.argv].join(" "),
+      log: call.log,
       startController: call.startController,
-      isRemote: call.isRemote,
     },
     { onExit: status.resolve },
   );
   try {
-    await startContainer(call.root, call.id, call.log);
+    // In the foreground there is nothing that would be kept waiting.
+    await startContainer(call.root, call.id, { log: call.log, isPatient: !isDetached });
   } catch (error) {
     await deleteContainer(call.root, call.id, { isForced: true, log: call.log });
     throw error;
   }
   if (isDetached) return 0;
+  passSignalsOn(place);
   const code = await status.promise;
   if (!has(call.given, "keep")) await remove(place, call.log);
   return code;
 }
 
+/** As runc's run does: they are for the container. */
+function passSignalsOn(place: ContainerPlace): void {
+  const send = async (signal: number) => {
+    using client = await AnchorClient.find(place);
+    await client?.ask({ op: "kill", signal });
+  };
+  for (const [name, number] of PASSED_ON) process.on(name, () => void send(number));
+}
+
 async function remove(place: ContainerPlace, log: Log): Promise<void> {
   if ((await statusOf(place)).status === "stopped")
     await deleteContainer(resolve(join(place.dir, "..")), place.id, { isForced: true, log });
-}
-
-function env(): Record<string, string> {
-  const found: Record<string, string> = {};
-  for (const [name, value] of Object.entries(process.env)) if (value !== undefined) found[name] = value;
-  return found;
 }

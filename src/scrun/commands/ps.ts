@@ -7,6 +7,7 @@ import { processesOf } from "#platform/process-tree.ts";
 import {
   findContainer,
   isWithoutCgroup,
+  refuseWhileQueued,
   requireRuntimeContainer,
   RUNTIME_MS,
   runtimeVariables,
@@ -19,6 +20,7 @@ export async function listProcesses(
   options: { readonly isJson: boolean; readonly psArgs: readonly string[]; readonly print: (text: string) => void },
 ): Promise<number> {
   const { place, state } = findContainer(call.root, call.id);
+  await refuseWhileQueued(place);
   requireRuntimeContainer(place, state, "ps");
   const run = (argv: [string, ...string[]]) =>
     runChild(argv, { env: runtimeVariables(), cwd: "/", signal: new AbortController().signal, timeoutMs: RUNTIME_MS });

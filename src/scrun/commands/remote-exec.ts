@@ -1,12 +1,12 @@
 /** `scrun exec` in a container on a node of the cluster: a step beside the container's own, on this command's streams. */
 import { readFileSync, writeFileSync } from "node:fs";
-import type { RemoteCommand, RemoteContainers } from "#engine/engine.ts";
+import type { RemoteCommand, RemoteContainers } from "#engine/remote-containers.ts";
 import { BerthError } from "#job/errors.ts";
 import { shellCode } from "#job/outcome.ts";
 import { openTerminalFor } from "#platform/pseudo-terminal.ts";
 import { sendSignal } from "#platform/process-tree.ts";
 import { spawnWithFiles } from "#platform/spawn.ts";
-import { has, lastValue, type Given } from "./command-line.ts";
+import { has, lastValue, type Given } from "../command-line.ts";
 import type { ContainerState } from "../place.ts";
 
 export interface RemoteExecCall {

@@ -8,22 +8,23 @@
  * srun has the container's own streams. When the anchor is killed, the allocation goes with it (engine.allocate), and the step
  * with that. What needs a process here (ps, pause by a freezer) is refused or done by signals.
  */
-import { closeSync, existsSync } from "node:fs";
-import type { AllocationInfo, Engine, HeldAllocation, RemoteContainers, RemotePlace } from "#engine/engine.ts";
+import { closeSync, existsSync, writeSync } from "node:fs";
+import type { AllocationInfo, Engine, HeldAllocation } from "#engine/engine.ts";
+import type { RemoteContainers, RemotePlace } from "#engine/remote-containers.ts";
 import { BerthError } from "#job/errors.ts";
 import { exitPair, shellCode, type ExitStatus } from "#job/outcome.ts";
-import { failFast } from "#platform/fail-fast.ts";
-import { becomeSubreaper } from "#platform/libc.ts";
 import { OrphanReaper } from "#platform/orphans.ts";
 import { openTerminalFor } from "#platform/pseudo-terminal.ts";
-import type { ProcessIdentity } from "#platform/process-tree.ts";
 import { AnchorStaging, type GrantedJob } from "../staging/anchor-staging.ts";
 import type { AnchorPlan } from "../anchor-wire.ts";
 import { askForJob, stageInWhileTold } from "../anchor/ask-for-job.ts";
-import { readConfig } from "../config.ts";
+import { readConfig, type BundleConfig } from "../config.ts";
+import { becomeAnchor } from "../anchor/become-anchor.ts";
 import { Conversation, type PauseNews, type Subject } from "../anchor/conversation.ts";
+import { completePlan, planAtOnce, type CreateOrder, type Planned } from "../anchor/make-plan.ts";
 import { CANCELLED, NOT_RUN, statusAfter } from "../anchor/failures.ts";
 import type { ContainerPlace, ContainerState } from "../place.ts";
+import { makeEnd, tellStandIn } from "../stand-in/stand-in.ts";
 import { makeRemoteConfig } from "./remote-config.ts";
 import { letGoOfStreams } from "../anchor/streams.ts";
 
@@ -37,13 +38,16 @@ type ClusterEngine = Engine & { readonly remote: RemoteContainers };
 export interface RemoteAnchorOptions {
   readonly engine: ClusterEngine;
   /** Who waits for the answer. */
-  readonly creator: ProcessIdentity;
+  readonly creatorPid: number;
+  readonly order: CreateOrder;
 }
 
 export async function runRemoteAnchor(place: ContainerPlace, options: RemoteAnchorOptions): Promise<number> {
-  failFast((error) => console.error(`scrun: error: ${error instanceof Error ? error.message : String(error)}`));
-  becomeSubreaper(); // what staging leaves behind ends with us
-  return shellCode(await new RemoteAnchor(place, options).run());
+  const surroundings = becomeAnchor();
+  const anchor = new RemoteAnchor(place, options);
+  const code = shellCode(await anchor.run(options.order, planAtOnce(options.order, { ...options, surroundings, place })));
+  await anchor.sayEnd(code);
+  return code;
 }
 
 class RemoteAnchor implements Subject {
@@ -52,20 +56,27 @@ class RemoteAnchor implements Subject {
   readonly #talk: Conversation;
   #held: HeldAllocation | undefined;
   #remote: RemotePlace | undefined;
+  /** Until srun has it. */
+  #terminal: number | undefined;
   #outcome: ExitStatus = NOT_RUN;
+  /** Of a FIFO, to who stands for us; undefined when nobody does. */
+  #endFd: number | undefined;
+  readonly #place: ContainerPlace;
 
-  constructor(place: ContainerPlace, { engine, creator }: RemoteAnchorOptions) {
+  constructor(place: ContainerPlace, { engine, creatorPid }: RemoteAnchorOptions) {
+    this.#place = place;
     this.#engine = engine;
     this.#staging = new AnchorStaging(place, new OrphanReaper());
-    this.#talk = new Conversation(place, { creator, subject: this });
+    this.#talk = new Conversation(place, { creatorPid, subject: this });
   }
 
-  async run(): Promise<ExitStatus> {
+  async run(order: CreateOrder, planned: () => Planned): Promise<ExitStatus> {
     using talk = this.#talk;
-    talk.listen();
-    const plan = await talk.plan();
+    await talk.taken();
     try {
-      this.#outcome = await this.#live(plan);
+      const { plan, config } = planned();
+      if (plan.standIn !== null) this.#endFd = makeEnd(this.#place);
+      this.#outcome = await this.#live(await completePlan(plan, order), config);
     } catch (error) {
       await this.#staging.stageOut(); // create, when it has heard, waits for us only so long
       await talk.fail(error);
@@ -79,9 +90,15 @@ class RemoteAnchor implements Subject {
     return this.#outcome;
   }
 
-  async #live(plan: AnchorPlan): Promise<ExitStatus> {
+  /** The last thing of all. */
+  async sayEnd(code: number): Promise<void> {
+    if (this.#endFd !== undefined) await tellStandIn(this.#place, this.#endFd, code);
+  }
+
+  async #live(plan: AnchorPlan, own: BundleConfig): Promise<ExitStatus> {
     const talk = this.#talk;
-    const own = readConfig(plan.bundle, plan.configFile);
+    talk.plan = plan;
+    talk.prepareStart();
     await this.#staging.open(plan, { signal: talk.withdrawn });
     const queued = Promise.withResolvers<"queued">();
     const granted = this.#allocate(plan, () => queued.resolve("queued"));
@@ -89,6 +106,7 @@ class RemoteAnchor implements Subject {
     const first = await Promise.race([granted, queued.promise]);
     // The engine wants its master before create ends.
     const terminal = plan.hasTerminal ? openTerminalFor(consoleSocketOf(plan)) : undefined;
+    this.#terminal = terminal;
     if (first === "queued" || plan.staging === null) talk.created();
     const { node, info } = await granted;
     const staged = await this.#stageIn(plan, info);
@@ -97,6 +115,7 @@ class RemoteAnchor implements Subject {
     const config = makeRemoteConfig(isOwn ? own : readConfig(staged.bundle, staged.configFile), {});
     if (talk.status === "creating") talk.created();
     await Promise.race([talk.startWanted, aborted(talk.withdrawn)]);
+    talk.waitFor("node");
     const container = await this.#engine.remote.start(
       {
         jobId: talk.jobId as never,
@@ -116,9 +135,11 @@ class RemoteAnchor implements Subject {
       { signal: talk.withdrawn },
     );
     letGoOfStreams([0, 1]); // srun has them; standard error stays, for what ends the container
+    this.#terminal = undefined;
     if (terminal !== undefined) closeSync(terminal); // its end is to be seen when srun's is
     talk.withdrawn.addEventListener("abort", () => void this.kill(SIGKILL));
     this.#remote = await container.started;
+    talk.waitFor(undefined);
     if (talk.withdrawn.aborted) await this.kill(SIGKILL);
     talk.record();
     talk.started();
@@ -178,7 +199,8 @@ class RemoteAnchor implements Subject {
 
   print(line: string): void {
     try {
-      console.error(line);
+      if (this.#terminal === undefined) console.error(line);
+      else writeSync(this.#terminal, `${line}\r\n`);
     } catch {
       // nobody reads any more
     }

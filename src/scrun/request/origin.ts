@@ -15,7 +15,12 @@ export interface Origin {
 const MAX_BYTES = 32 << 20;
 
 export function findOrigin(facts: { readonly bundle: string; readonly id: string; readonly config: BundleConfig }): Origin {
-  return podmanOrigin(facts.bundle, facts.id) ?? dockerOrigin(facts.config, facts.id) ?? {};
+  return podmanOrigin(facts.bundle, facts.id) ?? dockerOrigin(facts.config, facts.id) ?? builderOrigin(facts.config) ?? {};
+}
+
+/** A step of `docker build`: BuildKit gives all of them this host name, and says nothing else. */
+function builderOrigin({ config }: BundleConfig): Origin | undefined {
+  return config.get("hostname") === "buildkitsandbox" ? { name: "docker-build" } : undefined;
 }
 
 /**

@@ -89,7 +89,8 @@ export function recordedPaths(record: string): readonly string[] {
 
 function entryFor(file: PlannedFile, old: Entry | undefined, force: boolean): Entry | undefined {
   const current = readBytes(file.path);
-  const mode = current === undefined ? 0o644 : statSync(file.path).mode & 0o7777;
+  const created = file.kind === "own" && file.isProgram === true ? 0o755 : 0o644;
+  const mode = current === undefined ? created : statSync(file.path).mode & 0o7777;
   const isEdited = old !== undefined && current !== undefined && current !== old.after && current !== old.before;
   if (file.kind === "own" && isEdited && !force)
     throw new BerthError("SETUP_EDITED", `${file.path} was changed since it was written`, {

@@ -2,6 +2,7 @@
 import { accessSync, constants, existsSync, readFileSync, realpathSync } from "node:fs";
 import { dirname, join } from "node:path";
 import { BerthError } from "#job/errors.ts";
+import { targetOfLauncher } from "../launcher/launcher.ts";
 import { selfPath } from "#platform/self.ts";
 
 export interface Host {
@@ -44,7 +45,7 @@ export function lookAtHost(options: {
   };
 }
 
-/** Engines tell runtimes apart by name, and this executable knows by its name what it is: it takes a link called scrun. */
+/** Engines tell runtimes apart by name: it takes a launcher, or a link, called scrun. */
 function findScrun(wanted: string | undefined): string {
   const self = selfPath();
   if (wanted !== undefined) {
@@ -58,12 +59,16 @@ function findScrun(wanted: string | undefined): string {
   const found = dirs
     .filter((dir) => dir.startsWith("/"))
     .map((dir) => join(dir, "scrun"))
-    .find((path) => self !== undefined && canRun(path) && realpathSync(path) === realpathSync(self));
+    .find((path) => self !== undefined && canRun(path) && isSame(targetOfLauncher(path) ?? path, self));
   if (found === undefined)
     throw new BerthError("SETUP_SCRUN", "Cannot find a scrun in PATH that is this berth", {
       hint: "make one with berth link DIR, and name it: --scrun DIR/scrun",
     });
   return found;
+}
+
+function isSame(path: string, other: string): boolean {
+  return existsSync(path) && realpathSync(path) === realpathSync(other);
 }
 
 /** The longest mount point above `path` decides. Pure. */

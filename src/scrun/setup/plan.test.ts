@@ -67,24 +67,47 @@ describe("docker", () => {
   const daemon = (host: Partial<Host>, isSystem = false) => {
     const { files } = planDocker({ ...HOST, ...host }, { ...PLACES, isSystem });
     const json = files.find((file) => file.kind === "json");
-    return { value: JSON.parse(applySettings("", json?.settings ?? [], "f").text), paths: files.map(({ path }) => path) };
+    const service = files.find(({ path }) => path.endsWith("/50-berth.conf"));
+    return {
+      value: JSON.parse(applySettings("", json?.settings ?? [], "f").text),
+      paths: files.map(({ path }) => path),
+      service: service?.kind === "own" ? service.text : "",
+    };
   };
 
-  test("the runtime only, where a rootless network can be had", () => {
-    expect(daemon({})).toEqual({
+  test("the runtime, for containers and for the builder, where a rootless network can be had", () => {
+    const { service, ...rest } = daemon({});
+    expect(rest).toEqual({
       value: { runtimes: { scrun: { path: "/opt/bin/scrun" } }, "default-runtime": "scrun" },
-      paths: ["/c/docker/daemon.json"],
+      paths: ["/c/docker/daemon.json", "/c/docker/berth-build/runc", "/c/systemd/user/docker.service.d/50-berth.conf"],
     });
+    expect(service).toContain('\nEnvironment="PATH=/c/docker/berth-build:/usr/local/sbin:');
+    expect(service).not.toContain("ROOTLESSKIT");
+  });
+
+  test("a service's PATH keeps what is found in the user's, spelt for systemd", () => {
+    const { files } = planDocker(HOST, { ...PLACES, path: 'relative:/opt/50%/bin:/a "b"/bin:/usr/bin' });
+    const [service] = files.flatMap((file) => (file.kind === "own" && file.path.endsWith(".conf") ? [file.text] : []));
+    expect(service).toContain('PATH=/c/docker/berth-build:/opt/50%%/bin:/a \\"b\\"/bin:/usr/bin:/usr/local/sbin:');
+  });
+
+  test("on a cluster builds stay here", () => {
+    expect(daemon({ usesNetwork: true }).paths).not.toContain("/c/docker/berth-build/runc");
+    expect(daemon({ usesNetwork: true }).service).not.toContain("PATH=");
+    expect(daemon({ usesNetwork: true }, true).paths).toEqual(["/c/docker/daemon.json"]);
   });
 
   test.each([[{ hasSlirp: false }], [{ usesNetwork: true }]])("the host's network with %j", (host) => {
-    const { value, paths } = daemon(host);
+    const { value, service } = daemon(host);
     expect(value).toMatchObject({ bridge: "none", iptables: false });
-    expect(paths).toContain("/c/systemd/user/docker.service.d/50-berth.conf");
+    expect(service).toContain('"DOCKERD_ROOTLESS_ROOTLESSKIT_FLAGS=--net=host"');
   });
 
   test("root's daemon keeps its network", () => {
-    expect(daemon({ hasSlirp: false }, true).value).not.toHaveProperty("bridge");
+    const { value, paths, service } = daemon({ hasSlirp: false }, true);
+    expect(value).not.toHaveProperty("bridge");
+    expect(paths).toContain("/c/systemd/system/docker.service.d/50-berth.conf");
+    expect(service).not.toContain("ROOTLESSKIT");
   });
 });
 

@@ -16,7 +16,7 @@ export interface JsonSetting {
 
 export type PlannedFile =
   /** The whole file is ours: a drop-in beside what the user wrote. */
-  | { readonly kind: "own"; readonly path: string; readonly text: string }
+  | { readonly kind: "own"; readonly path: string; readonly text: string; readonly isProgram?: true }
   /** Some keys of a file that engines read only one of. */
   | { readonly kind: "json"; readonly path: string; readonly settings: readonly JsonSetting[] };
 
@@ -32,6 +32,8 @@ export interface Places {
   /** Where podman looks without XDG_CONFIG_HOME, when that is another place: its clean-up process has none. */
   readonly plainConfig?: string;
   readonly isSystem: boolean;
+  /** The user's PATH: where a daemon of his own finds its programs. */
+  readonly path?: string;
   readonly exists: (path: string) => boolean;
 }
 
@@ -86,7 +88,8 @@ export function planPodman(host: Host, { config, plainConfig, exists }: Places):
   return { files, notes: [...notes, "Try it: podman run --rm IMAGE printenv SLURM_JOB_ID"] };
 }
 
-export function planDocker(host: Host, { config, isSystem }: Places): Plan {
+export function planDocker(host: Host, places: Places): Plan {
+  const { config, isSystem } = places;
   const command = "berth generate docker";
   const usesHostNetwork = !host.hasSlirp || host.usesNetwork;
   const settings: JsonSetting[] = [
@@ -105,27 +108,72 @@ export function planDocker(host: Host, { config, isSystem }: Places): Plan {
   }
   const files: PlannedFile[] = [{ kind: "json", path: join(config, "docker/daemon.json"), settings }];
   const notes: string[] = [];
-  if (usesHostNetwork) {
-    const reason = host.hasSlirp
-      ? "The host's network: in one of its own, the daemon's scrun does not reach the controller."
-      : "The host's network: slirp4netns is missing here, or may not open /dev/net/tun.";
-    const text = [
-      `# Written by "${command}"; "${command} --undo" takes it back.`,
-      "[Service]",
-      `# ${reason}`,
-      'Environment="DOCKERD_ROOTLESS_ROOTLESSKIT_NET=host"',
-      "# Then there are no ports to forward.",
-      'Environment="DOCKERD_ROOTLESS_ROOTLESSKIT_PORT_DRIVER=none"',
-      "",
-    ];
-    files.push({ kind: "own", path: join(config, "systemd/user/docker.service.d/50-berth.conf"), text: text.join("\n") });
-    notes.push("Containers of a rootless daemon in the host's network: docker run --net=none (or host)");
+  const own = `# Written by "${command}"; "${command} --undo" takes it back.`;
+  const service: string[] = [];
+  if (usesHostNetwork && !isSystem) {
+    service.push(...hostNetwork(host));
+    notes.push(
+      "Containers of a rootless daemon in the host's network: docker run --net=none (or host)",
+      "docker 25 and later: in the host's network its daemon fails at docker version, and so at docker compose and buildx (moby issue 51363)",
+    );
+  }
+  // On a cluster the files of a step would be sent to a node, and stay there.
+  if (!host.usesNetwork) {
+    const dir = join(config, "docker/berth-build");
+    files.push({ kind: "own", path: join(dir, "runc"), text: builderRuntime(own, host.scrun), isProgram: true });
+    service.push("# The runc of there: each RUN step of docker build is a job.", `Environment="PATH=${servicePath(dir, places)}"`);
+  }
+  if (service.length > 0) {
+    const path = join(config, `systemd/${isSystem ? "system" : "user"}/docker.service.d/50-berth.conf`);
+    files.push({ kind: "own", path, text: [own, "[Service]", ...service, ""].join("\n") });
   }
   const restart = isSystem ? "systemctl restart docker" : "systemctl --user daemon-reload && systemctl --user restart docker";
   return {
     files,
     notes: [...notes, `The daemon reads it when it starts: ${restart}`, "Try it: docker run --rm IMAGE printenv SLURM_JOB_ID"],
   };
+}
+
+/** Lines of a rootless daemon's service. */
+function hostNetwork({ hasSlirp }: Host): string[] {
+  return [
+    hasSlirp
+      ? "# The host's network: in one of its own, the daemon's scrun does not reach the controller."
+      : "# The host's network: slirp4netns is missing here, or may not open /dev/net/tun.",
+    "# docker 25 and later refuse the name; rootlesskit takes the last of two.",
+    'Environment="DOCKERD_ROOTLESS_ROOTLESSKIT_NET=slirp4netns"',
+    'Environment="DOCKERD_ROOTLESS_ROOTLESSKIT_FLAGS=--net=host"',
+    "# Then there are no ports to forward.",
+    'Environment="DOCKERD_ROOTLESS_ROOTLESSKIT_PORT_DRIVER=none"',
+  ];
+}
+
+/** BuildKit, which is dockerd itself, knows no runtimes of daemon.json: it calls the runc in PATH. containerd-shim does so for `--runtime runc`. */
+function builderRuntime(own: string, scrun: string): string {
+  return [
+    "#!/bin/sh",
+    own,
+    "# docker build calls it from the daemon; everybody else gets the real one.",
+    "PATH=${PATH#*berth-build:}",
+    "export PATH",
+    'case $(cat "/proc/$PPID/comm" 2>/dev/null) in',
+    `  dockerd | buildkitd) exec ${quote(scrun)} "$@" ;;`,
+    "esac",
+    'exec runc "$@"',
+    "",
+  ].join("\n");
+}
+
+function quote(word: string): string {
+  return `'${word.replaceAll("'", "'\\''")}'`;
+}
+
+/** systemd.exec(5): percent signs and quotes mean something there. */
+function servicePath(first: string, { isSystem, path = "" }: Places): string {
+  const usual = ["/usr/local/sbin", "/usr/local/bin", "/usr/sbin", "/usr/bin", "/sbin", "/bin"];
+  const named = isSystem ? [] : path.split(":").filter((dir) => dir.startsWith("/"));
+  const dirs = [...new Set([first, ...named, ...usual])];
+  return dirs.join(":").replaceAll("%", "%%").replaceAll(/["\\]/g, "\\$&");
 }
 
 /** A change that `undoSettings` can take back: what was there before, undefined for nothing. */

@@ -4,11 +4,12 @@
  */
 import { join } from "node:path";
 import { isObject, type JsonObject } from "#container/json.ts";
-import type { OwnStep } from "#engine/engine.ts";
+import type { OwnStep } from "#engine/own-step.ts";
 import { BerthError } from "#job/errors.ts";
 import { outsideIds } from "#platform/namespaces.ts";
-import { killAll, livingBelow, type OrphanReaper } from "#platform/orphans.ts";
-import type { AnchorPlan } from "../anchor-wire.ts";
+import { killAll, type OrphanReaper } from "#platform/orphans.ts";
+import { descendants } from "#platform/process-tree.ts";
+import type { AnchorPlan, JobPlan } from "../anchor-wire.ts";
 import { jobEnvironment } from "./job-environment.ts";
 import { Log, type LogFormat } from "../log.ts";
 import type { ContainerPlace } from "../place.ts";
@@ -34,7 +35,7 @@ export class AnchorStaging {
   }
 
   /** @throws BerthError SCRUN_LUA: no job is asked for then */
-  async open(plan: AnchorPlan, options: { readonly signal: AbortSignal }): Promise<void> {
+  async open(plan: JobPlan, options: { readonly signal: AbortSignal }): Promise<void> {
     if (plan.staging === null) return;
     const { openLuaStaging } = await import("./lua/lua-staging.ts");
     const { log } = plan;
@@ -54,7 +55,8 @@ export class AnchorStaging {
       const { status, bundle, rootPath, message } = await this.#staging.stageIn(context, options);
       this.#remember(plan, { ...context, bundle, rootPath });
       if (status !== 0) throw new StageInFailure(message ?? `Cannot stage the container in: status ${status}`, status);
-      for (const pid of livingBelow([])) this.#helpers.add(pid); // a file system in user space, say: stage-out ends it
+      // A file system in user space, say: stage-out ends it. There is no container yet.
+      for (const { pid, isZombie } of descendants(process.pid)) if (!isZombie) this.#helpers.add(pid);
       return { ...plan, bundle, rootfs: rootPath, configFile: bundle === plan.bundle ? plan.configFile : join(bundle, "config.json") };
     } catch (error) {
       await this.stageOut();

@@ -1,5 +1,5 @@
 /** The job environment that staging gets: the job's SLURM_*, and what scrun knows of the container as SCRUN_* (spec: scrun §4). */
-import type { OwnStep } from "#engine/engine.ts";
+import type { OwnStep } from "#engine/own-step.ts";
 import { groupName, userName } from "#platform/users.ts";
 import type { AnchorPlan } from "../anchor-wire.ts";
 import type { ContainerPlace } from "../place.ts";

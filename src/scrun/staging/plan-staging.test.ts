@@ -2,6 +2,7 @@ import { afterAll, beforeAll, describe, expect, test } from "bun:test";
 import { chmodSync, existsSync, mkdirSync, mkdtempSync, rmSync, writeFileSync } from "node:fs";
 import { tmpdir } from "node:os";
 import { join } from "node:path";
+import { selfOnDisk } from "#platform/self.ts";
 import { planStaging } from "./plan-staging.ts";
 
 describe("planStaging", () => {
@@ -32,7 +33,7 @@ describe("planStaging", () => {
     writeFileSync(join(dir, "config/berth/scrun.lua"), "");
     expect(plan({}, { PATH: "/image/bin", SLURM_CONF: "/image/slurm.conf", XDG_CONFIG_HOME: "/image" })).toEqual({
       script: join(dir, "config/berth/scrun.lua"),
-      interpreter: [join(dir, "bin/lua5.3")],
+      interpreter: selfOnDisk("lua-host", join(dir, "bin/lua5.3")),
       timeoutSeconds: 3600,
       createWaitSeconds: 120,
     });
@@ -45,9 +46,9 @@ describe("planStaging", () => {
     }
   });
 
-  test("without the program the library does, in a process of Berth", () => {
+  test("without the program the library does", () => {
     const found = planStaging({ ...env, PATH: "" }, {}, { defaultPath: "", findLibrary: () => "/lib/liblua5.4.so.0" });
-    expect(found?.interpreter.slice(-2)).toEqual(["lua-host", "/lib/liblua5.4.so.0"]);
+    expect(found?.interpreter).toEqual(selfOnDisk("lua-host", "/lib/liblua5.4.so.0"));
   });
 
   test("a script that nothing can run is an error, not ignored", () => {

@@ -26,14 +26,13 @@ export function planStaging(
   const createWaitSeconds = secondsOf("SCRUN_CREATE_WAIT", told) ?? DEFAULT_CREATE_SECONDS;
   // Not from the container's variables: an image must not choose a program of this host.
   const program = findInterpreter(`${own["PATH"] ?? ""}:${defaultPath}`);
-  const library = program === undefined ? findLibrary() : undefined;
-  const interpreter = library === undefined ? program : selfOnDisk("lua-host", library);
+  const interpreter = program ?? findLibrary();
   if (interpreter === undefined) {
     throw new BerthError("SCRUN_LUA", `Cannot run ${script}: Lua is not installed`, {
       hint: "install lua5.4 (5.3 will do), or remove scrun.lua if containers need no staging",
     });
   }
-  return { script, interpreter: typeof interpreter === "string" ? [interpreter] : interpreter, timeoutSeconds, createWaitSeconds };
+  return { script, interpreter: selfOnDisk("lua-host", interpreter), timeoutSeconds, createWaitSeconds };
 }
 
 function secondsOf(name: string, told: Variables): number | undefined {

@@ -4,54 +4,89 @@
  *
  *   its cgroup            `podman stats`, `docker stats`, whether it was out of memory. The anchor must not be frozen with it
  *   its namespaces        another container of a pod, `podman top`
- *   a pid namespace       `podman cp` joins it, which rootless podman may only do with one of its own user namespace. Not the container's: who is
- *                         in that one is killed with its first process, before anybody knows the exit status. So it is in one of its own
+ *   a pid namespace       `podman cp` joins it, which rootless podman may only do with one of its own user namespace; rootless dockerd gives another
+ *                         container in it (`--pid container:NAME`) the host's /proc, if it is the host's. Not the container's: who is in that one
+ *                         is killed with its first process, before anybody knows the exit status. So it is in one of its own
  *
- *   anchor ── exit status, through a pipe ──► stand-in ── exit status ──► conmon, containerd-shim
+ *   anchor ── exit status, through a FIFO ──► stand-in ── exit status ──► conmon, containerd-shim
  *
- * When the anchor is killed the pipe ends, and the status is 137. Without a container yet, because its job waits, the anchor stands for itself.
+ * When the anchor is killed the FIFO ends, and the status is 137. While there is no container yet, because its job waits, see early.ts.
  */
-import { closeSync, readFileSync, writeFileSync, writeSync } from "node:fs";
+import { closeSync, constants, existsSync, openSync, readFileSync, rmSync, writeFileSync, writeSync } from "node:fs";
 import { join } from "node:path";
-import { openPipe } from "#platform/libc.ts";
-import { outsideIds, standInNamespacesOf, startPidNamespace } from "#platform/namespaces.ts";
+import { makeFifo } from "#platform/libc.ts";
+import { outsideIds, standInNamespacesOf } from "#platform/namespaces.ts";
+import { shellCode } from "#job/outcome.ts";
 import { identify, isAlive } from "#platform/process-tree.ts";
 import { spawnWithFiles } from "#platform/spawn.ts";
-import { isCalledByEngine } from "../caller.ts";
 import type { ContainerPlace } from "../place.ts";
 import { thawStandIn } from "./thaw.ts";
 
 const CGROUPS = "/sys/fs/cgroup";
-/** Its own signals would come from somebody who means the container: that has to go by the runtime. */
-const SCRIPT = `trap '' HUP INT TERM; read -r status || status=137; exit "$status"`;
+/**
+ * A shell that leaves another one behind, says its pid, and ends: who is left is an orphan, which engines' monitors adopt.
+ * Its own signals would come from somebody who means the container: that has to go by the runtime.
+ */
+const SCRIPT = `trap '' HUP INT TERM
+{ read -r status || status=137; exit "$status"; } <&3 >/dev/null 3<&- &
+echo "$!"`;
+/** The first process that it starts, the shell that stays, is the first of a pid namespace (unshare(1)). */
+const UNSHARE = ["/usr/bin/unshare", "/bin/unshare"].find((path) => existsSync(path));
 
 const HEARING_MS = 5000;
 
-export interface StandInPipe {
-  readonly readFd: number;
-  readonly writeFd: number;
+/** The anchor's end, for all its life: a FIFO without writers has ended. */
+export function makeEnd(place: ContainerPlace): number {
+  makeFifo(place.endFifo, 0o600);
+  return openEnd(place);
 }
 
-/** For engines only: nobody else waits for the pid in a pid file. */
-export function openStandInPipe(): StandInPipe | undefined {
-  return isCalledByEngine() ? openPipe() : undefined;
+function openEnd(place: ContainerPlace): number {
+  return openSync(place.endFifo, constants.O_RDWR);
 }
 
-/** The last thing that create does. Its pid; undefined when the container's process has ended already. */
-export function startStandIn(
+/**
+ * The last thing that create does: from here on its first thread is in the container's namespaces. Gives its pid; undefined when the container's
+ * process has ended already.
+ */
+export async function startStandIn(
   place: ContainerPlace,
-  { pipe, initPid, hasPidNamespace }: { readonly pipe: StandInPipe; readonly initPid: number; readonly hasPidNamespace: boolean },
-): number | undefined {
-  const cgroups = cgroupsOf(initPid);
-  if (cgroups.length === 0) return undefined;
-  const own = new Set(cgroupsOf(process.pid));
-  standInNamespacesOf(initPid);
-  if (hasPidNamespace && outsideIds() !== undefined) startPidNamespace();
-  const files = [pipe.readFd, "null", "null"] as const;
-  const { pid } = spawnWithFiles(["/bin/sh", "-c", SCRIPT, "scrun-container", place.dir], { files, env: {}, cwd: "/", isDaemon: true });
-  for (const cgroup of cgroups) if (!own.has(cgroup)) enter(cgroup, pid);
-  writeFileSync(place.standInFile, String(pid), { mode: 0o600 });
+  { initPid, hasPidNamespace }: { readonly initPid: number; readonly hasPidNamespace: boolean },
+): Promise<number | undefined> {
+  const cgroups = foreignCgroupsOf(initPid);
+  if (cgroups === undefined) return undefined;
+  const enterNamespaces = () => {
+    standInNamespacesOf(initPid);
+    return true;
+  };
+  const pid = await startShell(place, [SCRIPT, "scrun-container", place.dir], { hasPidNamespace, enter: enterNamespaces });
+  for (const cgroup of cgroups) if (pid !== undefined) enter(cgroup, pid);
   return pid;
+}
+
+/** Undefined when it would not be where it should: `enter` puts our first thread there, or says that it cannot. */
+export async function startShell(
+  place: ContainerPlace,
+  words: readonly string[],
+  options: { readonly hasPidNamespace: boolean; readonly enter: () => boolean },
+): Promise<number | undefined> {
+  // Open for both first, which never waits: the anchor has it open, but may have been killed.
+  const both = openEnd(place);
+  const end = openSync(place.endFifo, constants.O_RDONLY);
+  closeSync(both);
+  const pidFile = openSync(place.standInFile, "wx", 0o600);
+  if (!options.enter()) {
+    rmSync(place.standInFile);
+    return undefined;
+  }
+  const shell = ["/bin/sh", "-c", ...words] as const;
+  // Not by unshare(2) in here: a thread that has done so can start no other, and Bun may want one at any moment.
+  const argv: [string, ...string[]] =
+    options.hasPidNamespace && outsideIds() !== undefined && UNSHARE !== undefined ? [UNSHARE, "--pid", ...shell] : [...shell];
+  const start = (command: [string, ...string[]]) =>
+    spawnWithFiles(command, { files: ["null", pidFile, "null", end], env: {}, cwd: "/", isDaemon: true }).exited;
+  if (shellCode(await start(argv)) !== 0) await start([...shell]); // it may not have one
+  return place.standIn();
 }
 
 /**
@@ -72,6 +107,13 @@ export async function tellStandIn(place: ContainerPlace, fd: number, code: numbe
     if (performance.now() > deadline) return false;
   }
   return true;
+}
+
+/** Cgroups of a process that are not ours; undefined when it has gone. */
+export function foreignCgroupsOf(pid: number): readonly string[] | undefined {
+  const cgroups = cgroupsOf(pid);
+  const own = new Set(cgroupsOf(process.pid));
+  return cgroups.length === 0 ? undefined : cgroups.filter((cgroup) => !own.has(cgroup));
 }
 
 /** Directories, of all hierarchies but the freezer's and pids': a version 1 hierarchy each, or the one of version 2. */

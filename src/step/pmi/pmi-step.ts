@@ -1,7 +1,7 @@
 /** `--mpi=pmi2` in the step daemon: one key space for the step, one inherited socket for each task. */
 import { openInheritedSocket, type InheritedSocket } from "#platform/inherited-socket.ts";
 import type { StepFacts } from "#job/environment.ts";
-import type { MpiStep, MpiTask } from "../mpi.ts";
+import type { MpiStep, MpiTask } from "../mpi-step.ts";
 import { PmiServer } from "./server.ts";
 import { Space } from "./space.ts";
 

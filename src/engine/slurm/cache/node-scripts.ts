@@ -93,7 +93,7 @@ find "$c" -maxdepth 1 -name 'job-*' -mtime +1 -exec rm -rf {} + 2>/dev/null
 printf '%s\\n' "$3" "$4" "$5" > "$c/job-$2.part-$$" && mv "$c/job-$2.part-$$" "$c/job-$2"`;
 
 /** How long a batch job waits for a first word of the host that it was submitted from, in seconds. */
-export const FIRST_WORD_SECONDS = 600;
+const FIRST_WORD_SECONDS = 600;
 
 /**
  * A batch job's wait for its courier, in one line: the script's own lines come behind. Words: cache, host of the courier, token (numbers

@@ -1,5 +1,5 @@
 /**
- * Containers of podman and docker on a node of the cluster (engine.ts, RemoteContainers):
+ * Containers of podman and docker on a node of the cluster (engine/remote-containers.ts):
  *
  *   probe step ─► is the root file system there, and Berth?     lacking: by content, through a step's standard input (cache/)
  *   box step   ─► CACHE/box-TOKEN/ with config.json and the engine's small files
@@ -16,7 +16,7 @@ import { OWN_TERMINAL } from "#platform/pseudo-terminal.ts";
 import { selfOnDisk, selfPath } from "#platform/self.ts";
 import { captureOutput, spawnForeground, spawnOnStreams } from "#platform/spawn.ts";
 import { ownAccount } from "#platform/users.ts";
-import type { RemoteCommand, RemoteContainer, RemoteContainerRequest, RemoteContainers, RemotePlace } from "../../engine.ts";
+import type { RemoteCommand, RemoteContainer, RemoteContainerRequest, RemoteContainers, RemotePlace } from "../../remote-containers.ts";
 import { writeFully } from "#platform/write-fully.ts";
 import { describeExecutable, rootfsArchiveCommand, rootfsSha } from "../cache/cargo.ts";
 import { PROBE_ROOTFS, UNBOX, WITNESS } from "../cache/node-scripts.ts";

@@ -20,7 +20,7 @@ import type {
   StepChannel,
 } from "../../engine.ts";
 import { cancelOneByOne } from "../cancel-each.ts";
-import { matches } from "../job-matches.ts";
+import { matches } from "../../job-matches.ts";
 import { readDirectives } from "../site/directives.ts";
 import { batchTaskLine, requestComment } from "../site/container-request.ts";
 import { wrapBatchScript } from "../task/batch-script.ts";

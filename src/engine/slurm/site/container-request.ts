@@ -16,6 +16,17 @@ export interface ContainerRequest {
   readonly isJobs?: boolean;
 }
 
+/** What a job or a step of an engine's request asks for. */
+export function containerOf({
+  container,
+  containerId,
+}: {
+  readonly container: string | null;
+  readonly containerId: string | null;
+}): ContainerRequest | undefined {
+  return container === null ? undefined : { bundle: container, containerId };
+}
+
 type Env = Readonly<Record<string, string>>;
 
 /** Our own words on the command lines of srun, sbatch and salloc, besides Slurm's. */

@@ -48,7 +48,7 @@ interface FoundContainer {
 
 async function findContainer(step: string): Promise<FoundContainer> {
   const { path, owner } = await findTask(step);
-  if (owner.step.configDir !== null)
+  if (owner.step.confFile !== null)
     throw new BerthError("NOT_SUPPORTED", "Cannot execute in a container of an oci.conf's runtime: oci.conf has no operation for it", {
       hint: "remove the oci.conf, so that Berth calls crun or runc itself",
     });

@@ -7,9 +7,11 @@
  *
  * Either the program runs in its container or the task fails and says why: it never runs on the bare node.
  */
-import { existsSync, readFileSync, readlinkSync, statSync, writeFileSync } from "node:fs";
+import { findOciConf } from "#container/oci-conf.ts";
+import { readFileSync, readlinkSync, statSync, writeFileSync } from "node:fs";
 import { dirname, join } from "node:path";
-import { openStepContainer, type ContainerStep, type PreparedTask, type StepContainer } from "#container/step-container.ts";
+import { openStepContainer } from "#container/open-step-container.ts";
+import type { ContainerStep, PreparedTask, StepContainer } from "#container/step-container.ts";
 import { BerthError } from "#job/errors.ts";
 import { shellCode, type ExitStatus } from "#job/outcome.ts";
 import { directories, shortHostName, SITE_CONFIG_DIR } from "#platform/directories.ts";
@@ -107,7 +109,7 @@ function describeStep(
     groupId: process.getgid?.() ?? 0,
     workDir: process.cwd(),
     spoolRoot: dir.spool,
-    configDir: [...facts.slurmDirs, directories().config, SITE_CONFIG_DIR].find((path) => existsSync(join(path, "oci.conf"))) ?? null,
+    confFile: findOciConf([...facts.slurmDirs, directories().config, SITE_CONFIG_DIR]) ?? null,
     stateDir,
     runtimeRoot: dir.runtimeRoot,
     hasPty: isTerminal(0) && isTerminal(1),

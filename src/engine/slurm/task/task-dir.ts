@@ -10,7 +10,8 @@
  */
 import { closeSync, mkdirSync, openSync, readdirSync, readFileSync, rmSync, writeFileSync } from "node:fs";
 import { join } from "node:path";
-import { openStepContainer, type ContainerStep } from "#container/step-container.ts";
+import { openStepContainer } from "#container/open-step-container.ts";
+import type { ContainerStep } from "#container/step-container.ts";
 import { tryLock } from "#platform/libc.ts";
 import { identify, isAlive, type ProcessIdentity } from "#platform/process-tree.ts";
 import type { NodeDirs } from "../node-dirs.ts";

@@ -9,9 +9,10 @@ local pcall, xpcall, setmetatable, loadfile = pcall, xpcall, setmetatable, loadf
 local format, gsub, sub, match = string.format, string.gsub, string.sub, string.match
 local concat, unpack, pack = table.concat, table.unpack, table.pack
 local exit, remove, open, popen, getinfo = os.exit, os.remove, io.open, io.popen, debug.getinfo
+local execute = os.execute
 
--- Kept open for good; nothing that a script can name refers to them.
-local requests = open(requests_path, "w")
+-- Kept open for good; nothing that a script can name refers to them. Read and write: without its reader the channel would end us by SIGPIPE.
+local requests = open(requests_path, "r+")
 local replies = open(replies_path, "r")
 io.stdout:setvbuf("line") -- the anchor passes on what a script prints
 
@@ -27,7 +28,11 @@ end
 
 local function receive()
   local head = replies:read("l")
-  if not head then exit(0) end -- the anchor has gone
+  if not head then
+    -- The anchor has gone, and its watcher kills us, but first what is below us: that would be nobody's if we ended now.
+    execute("exec sleep 10")
+    exit(0)
+  end
   local fields = {}
   for length in string.gmatch(head, "%d+") do fields[#fields + 1] = length == "0" and "" or replies:read(tonumber(length)) end
   return fields

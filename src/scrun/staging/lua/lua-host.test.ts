@@ -12,7 +12,7 @@ import { LuaHost } from "./lua-host.ts";
 const library = findLuaLibrary();
 if (library === undefined && process.env["CI"] === "true") throw new Error("Lua's library is not installed, and CI installs what it needs");
 const INTERPRETERS: readonly (readonly [name: string, argv: readonly [string, ...string[]] | undefined])[] = [
-  ["the program", havePeers("lua5.4") ? ["lua5.4"] : undefined],
+  ["the program", havePeers("lua5.4") ? selfOnDisk("lua-host", Bun.which("lua5.4") ?? "") : undefined],
   ["the library", library === undefined ? undefined : selfOnDisk("lua-host", library)],
 ];
 

@@ -1,7 +1,7 @@
-/** Whether a job passes a filter. Slurm is asked for one job or for all. Pure. */
+/** Whether a job passes a filter. Pure. */
 import type { JobRecord } from "#job/record.ts";
 import { shownState } from "#job/state.ts";
-import type { JobFilter } from "../engine.ts";
+import type { JobFilter } from "./engine.ts";
 
 export function matches(job: JobRecord, { jobIds, userIds, states, names, partitions }: JobFilter): boolean {
   return (

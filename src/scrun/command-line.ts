@@ -91,6 +91,11 @@ export function has(given: readonly Given[], name: string): boolean {
   return given.some((option) => option.name === name && option.value !== "false");
 }
 
+/** How many fds from 3 on are the container's. */
+export function preservedFds(given: readonly Given[]): number {
+  return Number(lastValue(given, "preserve-fds") || "0");
+}
+
 const flag = (name: string, letter?: string): OptionRule => ({ name, takes: "nothing", ...(letter === undefined ? {} : { letter }) });
 const value = (name: string, letter?: string): OptionRule => ({ name, takes: "value", ...(letter === undefined ? {} : { letter }) });
 const maybe = (name: string, next?: RegExp): OptionRule => ({ name, takes: "optional", ...(next === undefined ? {} : { next }) });

@@ -1,0 +1,21 @@
+/** What an anchor is before anything else, wherever its container runs. */
+import { failFast } from "#platform/fail-fast.ts";
+import { becomeSubreaper, leadSession, sessionId } from "#platform/libc.ts";
+
+/** Where create was called. */
+export interface Surroundings {
+  readonly cwd: string;
+  readonly umask: number;
+  readonly sid: number;
+}
+
+/** Leaves where it was started: that is create's, or a terminal's, which would interrupt it. */
+export function becomeAnchor(): Surroundings {
+  failFast((error) => console.error(`scrun: error: ${error instanceof Error ? error.message : String(error)}`));
+  const umask = process.umask(0o077);
+  process.umask(umask);
+  const surroundings = { cwd: process.cwd(), umask, sid: sessionId() };
+  leadSession();
+  becomeSubreaper(); // the container's first process, and what staging leaves behind, end with us
+  return surroundings;
+}
