@@ -129,6 +129,15 @@ describe.skipIf(!havePeers("runc", "busybox"))(`scrun and runc, as uid ${process
     expect(jobs[0]?.steps.map(({ step }) => step)).toMatchObject([{ container_id: "c1", container_annotations: annotations }]);
   });
 
+  test("every command has --help", async () => {
+    for (const word of ["create", "start", "state", "kill", "delete", "run", "exec", "ps", "pause", "list", "features", "spec"]) {
+      for (const option of ["--help", "-h"]) {
+        const { code, stdout, stderr } = await site.scrun([word, option]);
+        expect({ word, code, stderr, start: stdout.slice(0, 12) }).toEqual({ word, code: 0, stderr: "", start: "Usage: scrun" });
+      }
+    }
+  });
+
   test("run ends with the container's exit status, and so does its job", async () => {
     for (const status of [0, 1, 77, 255]) {
       site.program(`exit ${status}`);

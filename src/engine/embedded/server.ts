@@ -19,20 +19,15 @@ export interface ServerOptions extends OperationsOptions {
 
 export class Server {
   readonly #options: ServerOptions;
-  readonly #listeners: { stop(): void }[] = [];
+  readonly #listener: { stop(): void };
 
   constructor(options: ServerOptions) {
     this.#options = options;
-    this.listen();
-  }
-
-  /** Again, where the socket's directory has been emptied: connections that are there stay. */
-  listen(): void {
-    this.#listeners.push(listenFrames(this.#options.socketPath, (connection) => this.#welcome(connection)));
+    this.#listener = listenFrames(options.socketPath, (connection) => this.#welcome(connection));
   }
 
   stop(): void {
-    for (const listener of this.#listeners) listener.stop();
+    this.#listener.stop();
   }
 
   #welcome(connection: FrameConnection): void {
