@@ -4,11 +4,11 @@ import { dlopen, ptr } from "bun:ffi";
 
 const CLONE_FS = 0x200;
 const CLONE_NEWNS = 0x20000;
-const CLONE_NEWNET = 0x40000000;
 const MS_BIND = 0x1000n;
 const MS_MOVE = 0x2000n;
 const MS_REC = 0x4000n;
 const MS_PRIVATE = 0x40000n;
+const CLONE_NEWNET = 0x40000000;
 const AF_INET = 2;
 const SOCK_DGRAM = 2;
 /** netdevice(7): struct ifreq is the interface's name in 16 bytes, then here its flags. */

@@ -11,6 +11,7 @@
  */
 import type { JobId } from "#job/id.ts";
 import type { JobRequest, SubmitContext } from "#job/request.ts";
+import type { Monitor } from "./orphans.ts";
 import type { StagingPlan } from "./staging/staging.ts";
 import type { StartWait } from "./start-wait.ts";
 
@@ -19,15 +20,7 @@ export interface StandInPlan {
   readonly hasPidNamespace: boolean;
   /** What is found by its pid while there is no container; for one on a node an empty directory. */
   readonly rootfs: string;
-  readonly network: WaitingNetwork | null;
 }
-
-/**
- * docker configures a container's network when `create` has ended, in the network namespace of the pid that it was told: while the job waits there has
- * to be one already, or it would be the daemon's own. `early`: made by the anchor, and later the container's. `withContainer`: only the
- * real runtime can make it, as a part of the container's own user namespace. Null: nobody does that, or it is not a new one.
- */
-export type WaitingNetwork = "early" | "withContainer";
 
 /** What is known before the job is asked for. */
 export interface JobPlan {
@@ -53,10 +46,13 @@ export interface JobPlan {
   readonly follows: readonly string[];
   /** As the container or create's environment says; for `start`. */
   readonly startWait: StartWait | null;
+  readonly network: WaitingNetwork | null;
   /** What stderr hears of messages (log.ts). */
   readonly logLevel: number;
   /** Who is going to stand for the container, and hears of its end by a FIFO (stand-in.ts). Null: nobody. */
   readonly standIn: StandInPlan | null;
+  /** Null: no engine has called. */
+  readonly monitor: Monitor | null;
 }
 
 export interface AnchorPlan extends JobPlan {
@@ -65,6 +61,13 @@ export interface AnchorPlan extends JobPlan {
   /** For its create: --console-socket, --no-pivot … */
   readonly createOptions: readonly string[];
 }
+
+/**
+ * docker configures a container's network when `create` has ended, in the network namespace of the pid that it was told: while the job waits there has
+ * to be one already, or it would be the daemon's own. `early`: made by the anchor, and later the container's. `withContainer`: only the
+ * real runtime can make it, as a part of the container's own user namespace. Null: nobody does that, or it is not a new one.
+ */
+export type WaitingNetwork = "early" | "withContainer";
 
 export type ToAnchor =
   | { readonly op: "create" }
@@ -80,13 +83,8 @@ export type ToAnchor =
 export type ContainerStatus = "creating" | "created" | "running" | "paused" | "stopped";
 
 export type FromAnchor =
-  /** `initPid`: null while the job waits; `network` is a path to the namespace then, where there has to be one. */
-  | {
-      readonly event: "created";
-      readonly initPid: number | null;
-      readonly standIn: StandInPlan | null;
-      readonly network: string | null;
-    }
+  /** `initPid`: null while the job waits; `network` is a path to its namespace then, when it has one already. */
+  | { readonly event: "created"; readonly initPid: number | null; readonly standIn: StandInPlan | null; readonly network: string | null }
   | { readonly event: "waiting"; readonly text: string }
   | { readonly event: "started" }
   /** The container runs when its job is granted. */

@@ -22,6 +22,11 @@ export function nameRealProcesses(config: JsonObject, root: string): void {
   }
 }
 
+/** The container's own network namespace is one that is there already (WaitingNetwork). */
+export function useNetwork(config: JsonObject, path: string): void {
+  for (const namespace of namespacesOf(config)) if (namespace.get("type") === "network") namespace.set("path", path);
+}
+
 /** Of those whose namespaces it joins the ones that have no process yet. */
 export function findUnmade(config: JsonObject, root: string): readonly ContainerPlace[] {
   return [...new Set(joinedContainers(config, root).map(([place]) => place))].filter((place) => readInit(place) === undefined);
@@ -41,23 +46,18 @@ function joinedContainers(config: JsonObject, root: string): readonly (readonly 
   });
 }
 
-/** The container's own network namespace is one that is there already (WaitingNetwork). */
-export function useNetwork(config: JsonObject, path: string): void {
-  for (const namespace of namespacesOf(config)) if (namespace.get("type") === "network") namespace.set("path", path);
-}
-
-function namespacesOf(config: JsonObject): readonly JsonObject[] {
-  const linux = config.get("linux");
-  const namespaces = isObject(linux) ? linux.get("namespaces") : undefined;
-  return Array.isArray(namespaces) ? namespaces.filter(isObject) : [];
-}
-
 function joinedPids(config: JsonObject): readonly Joined[] {
   return namespacesOf(config).flatMap((namespace): Joined[] => {
     const path = namespace.get("path");
     const [, pid, rest = ""] = typeof path === "string" ? (/^\/proc\/([0-9]+)(\/ns\/.*)$/.exec(path) ?? []) : [];
     return pid === undefined ? [] : [{ namespace, pid: Number(pid), rest }];
   });
+}
+
+function namespacesOf(config: JsonObject): readonly JsonObject[] {
+  const linux = config.get("linux");
+  const namespaces = isObject(linux) ? linux.get("namespaces") : undefined;
+  return Array.isArray(namespaces) ? namespaces.filter(isObject) : [];
 }
 
 /** Undefined while it is not made. */

@@ -1,8 +1,9 @@
 // A real dockerd, rootless or root's, with storage, configuration and a small image of its own, whose runtime is scrun unless a command names another one
 // ("plain": runc). It works on the private cluster of test/e2e/site.ts, so that every container is a job there.
-import { mkdirSync, readFileSync, symlinkSync, writeFileSync } from "node:fs";
+import { mkdirSync, readFileSync, writeFileSync } from "node:fs";
 import { basename, join } from "node:path";
 import { type Outcome, type RunningCommand, type RunOptions, until } from "../e2e/site.ts";
+import { launcherFor } from "#scrun/launcher/launcher.ts";
 import { havePeers } from "../peers.ts";
 import { canWriteCgroups } from "../scrun/cgroups.ts";
 import { makeImage } from "./image.ts";
@@ -68,7 +69,7 @@ export class DockerSite extends UserSite {
       const names = ["HOME", "XDG_RUNTIME_DIR", "XDG_STATE_HOME", "XDG_CONFIG_HOME"];
       const exports = names.map((name) => `export ${name}='${this.env[name]}'\n`).join("");
       writeFileSync(scrun, `#!/bin/sh\n${exports}exec ${this.dir}/bin/berth scrun "$@"\n`, { mode: 0o755 });
-    } else symlinkSync("berth", scrun);
+    } else writeFileSync(scrun, launcherFor(join(this.dir, "bin/berth")), { mode: 0o755 });
     mkdirSync(join(this.dir, "config/docker"));
     const configFile = join(this.dir, "config/docker/daemon.json");
     writeFileSync(configFile, JSON.stringify({ ...this.#configuration(), ...(this.#isRootful ? this.#rootfulConfiguration() : {}) }));
@@ -98,7 +99,6 @@ export class DockerSite extends UserSite {
   #configuration(): Record<string, unknown> {
     return {
       "storage-driver": "vfs",
-      "data-root": join(this.dir, "d"),
       "shutdown-timeout": 5,
       runtimes: { plain: { path: "/usr/sbin/runc" } },
     };
@@ -108,6 +108,8 @@ export class DockerSite extends UserSite {
     const name = basename(this.dir);
     return {
       hosts: [`unix://${this.#socket}`],
+      // A rootless daemon's stays where docker has it, below HOME.
+      "data-root": join(this.dir, "d"),
       "exec-root": join(this.dir, "x"),
       pidfile: join(this.dir, "docker.pid"),
       "exec-opts": ["native.cgroupdriver=cgroupfs"],

@@ -8,7 +8,7 @@ import { BerthError } from "#job/errors.ts";
 import { nowMs, parseJobId } from "#job/id.ts";
 import type { JobRequest, SubmitContext } from "#job/request.ts";
 import type { AnchorPlan, JobPlan, WaitingNetwork } from "../anchor-wire.ts";
-import { callersVariables, isCalledByContainerd, isCalledByEngine } from "../caller.ts";
+import { callersVariables, isCalledByContainerd, monitorOf } from "../caller.ts";
 import { has, lastValue, preservedFds, type Given } from "../command-line.ts";
 import { readConfig, type BundleConfig } from "../config.ts";
 import { jobRequestOf } from "../request/job-request.ts";
@@ -76,8 +76,8 @@ function makePlan(order: CreateOrder, { place, creatorPid, surroundings }: Circu
   const name = told["SCRUN_JOB_NAME"] ?? origin.name ?? origin.image ?? "scrun";
   const context = { cwd: bundle, now: nowMs(), isRoot: false, readFile: () => undefined };
   const asked = { environment: told, context, submit, name, bundle, containerId: id, command: origin.image ?? bundle };
+  const monitor = monitorOf(creatorPid);
   const hasPidNamespace = config.namespaces.some(({ type }) => type === "pid");
-  const network = isCalledByContainerd(creatorPid) ? waitingNetworkOf(config) : null;
   const plan: JobPlan = {
     id,
     bundle,
@@ -97,16 +97,12 @@ function makePlan(order: CreateOrder, { place, creatorPid, surroundings }: Circu
     staging: planStaging(environment, told),
     follows: follows.map((place) => place.id),
     startWait: readStartWait(told),
+    network: isCalledByContainerd(creatorPid) ? waitingNetworkOf(config) : null,
     logLevel: order.logLevel,
-    standIn: isCalledByEngine(creatorPid) ? { hasPidNamespace, rootfs: order.isRemote ? place.runtimeRoot : config.rootfs, network } : null,
+    standIn: monitor === null ? null : { hasPidNamespace, rootfs: order.isRemote ? place.runtimeRoot : config.rootfs },
+    monitor,
   };
   return { plan, config };
-}
-
-/** podman makes it itself, and names it; containerd's other clients do that too, or run a hook when the container is there. */
-function waitingNetworkOf({ namespaces }: BundleConfig): WaitingNetwork | null {
-  if (!namespaces.some(({ type, path }) => type === "network" && path === undefined)) return null;
-  return namespaces.some(({ type }) => type === "user") ? "withContainer" : "early";
 }
 
 /**
@@ -134,6 +130,12 @@ function after(places: readonly ContainerPlace[], request: JobRequest): JobReque
   if (own?.includes("?") === true) return request; // any of them is enough: no more can be said beside that
   const dependency = `${own === null ? "" : `${own},`}after:${jobIds.join(":")}`;
   return { ...request, options: { ...request.options, dependency } };
+}
+
+/** podman makes it itself, and names it; containerd's other clients do that too, or run a hook when the container is there. */
+function waitingNetworkOf({ namespaces }: BundleConfig): WaitingNetwork | null {
+  if (!namespaces.some(({ type, path }) => type === "network" && path === undefined)) return null;
+  return namespaces.some(({ type }) => type === "user") ? "withContainer" : "early";
 }
 
 function submitContext({ submitLine }: CreateOrder, bundle: string, { cwd, umask, sid }: Surroundings): SubmitContext {

@@ -5,7 +5,7 @@
 import { existsSync, writeFileSync } from "node:fs";
 import { BerthError } from "#job/errors.ts";
 import { AnchorClient } from "./anchor-client.ts";
-import type { FromAnchor } from "../anchor-wire.ts";
+import type { FromAnchor, StandInPlan } from "../anchor-wire.ts";
 import { lastValue, type Given } from "../command-line.ts";
 import type { Log } from "../log.ts";
 import type { ContainerPlace } from "../place.ts";
@@ -18,6 +18,8 @@ const SOCKET_WAIT_MS = 20_000;
 const STOP_MS = 5000;
 /** Most creates are answered by then; after it, it is worth looking whether a controller runs at all. */
 const PATIENCE_MS = 40;
+
+type Created = Extract<FromAnchor, { event: "created" }>;
 
 export interface CreateCall {
   readonly started: StartedAnchor;
@@ -41,7 +43,7 @@ export async function createContainer(
     if (onExit !== undefined) void anchor.exited.then((code) => onExit(code ?? 1));
     const pidFile = lastValue(call.given, "pid-file");
     if (pidFile === undefined || pidFile === "") return place;
-    const pid = await stand(place, created);
+    const pid = created.standIn === null ? undefined : await stand(place, created, created.standIn);
     // Without a newline: docker's reader wants digits only.
     writeFileSync(pidFile, String(pid ?? anchor.pid));
     return place;
@@ -53,17 +55,8 @@ export async function createContainer(
   }
 }
 
-/** @throws BerthError NAMESPACE when only the anchor could stand for it, in whose network nobody may configure a container's */
-async function stand(
-  place: ContainerPlace,
-  { standIn, initPid, network }: Extract<FromAnchor, { event: "created" }>,
-): Promise<number | undefined> {
-  if (standIn === null) return undefined;
-  if (initPid !== null) return await startStandIn(place, { ...standIn, initPid });
-  const pid = await startEarlyStandIn(place, { ...standIn, network });
-  if (pid === undefined && network !== null)
-    throw new BerthError("NAMESPACE", "Cannot start a process in the container's network namespace");
-  return pid;
+async function stand(place: ContainerPlace, { initPid, network }: Created, plan: StandInPlan): Promise<number | undefined> {
+  return initPid === null ? await startEarlyStandIn(place, { ...plan, network }) : await startStandIn(place, { initPid, ...plan });
 }
 
 /** Over when the container is created, or its job queued. */
@@ -71,7 +64,7 @@ async function handOver(
   place: ContainerPlace,
   anchor: AnchorProcess,
   { startController }: Pick<CreateCall, "startController">,
-): Promise<Extract<FromAnchor, { event: "created" }>> {
+): Promise<Created> {
   using client = await connectSoon(place, anchor);
   const asked = client.ask({ op: "create" });
   const isLate = await Promise.race([asked.then(() => false), Bun.sleep(PATIENCE_MS).then(() => true)]);
