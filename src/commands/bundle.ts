@@ -81,7 +81,7 @@ function sourceOf(options: ReadonlyMap<string, string>, operands: readonly strin
   const stat = statSync(path, { throwIfNoEntry: false });
   if (stat === undefined)
     throw new BerthError("BUNDLE_CREATE", `Cannot make a bundle: ${JSON.stringify(path)} does not exist`, {
-      hint: "SOURCE is a directory or a tar archive; for images of a registry: berth image",
+      hint: "SOURCE is a directory or a tar archive; images of a registry are made bundles by skopeo copy and umoci unpack (README)",
     });
   return { kind: stat.isDirectory() ? "directory" : "tar", path };
 }

@@ -1,6 +1,7 @@
 /** `berth daemon start|stop|restart|status|logs|run`. */
 import { existsSync, readFileSync } from "node:fs";
 import { EmbeddedEngine, findController } from "#engine/embedded/client.ts";
+import { findStateHolder } from "#engine/embedded/controller-place.ts";
 import { enginePaths } from "#engine/embedded/paths.ts";
 import { identify, isAlive } from "#platform/process-tree.ts";
 import { logPath } from "#platform/start-controller.ts";
@@ -51,8 +52,13 @@ async function start(): Promise<number> {
   return 0;
 }
 
+/** Also one that nobody can reach: a command from us makes it give way to one that can be (controller-place.ts). */
+async function isRunning(): Promise<boolean> {
+  return (await findController()) || findStateHolder(enginePaths()) !== undefined;
+}
+
 async function stop(options: { readonly cancelJobs: boolean }): Promise<number> {
-  if (!(await findController())) {
+  if (!(await isRunning())) {
     printLines(["The controller does not run"]);
     return 0;
   }
@@ -71,7 +77,7 @@ async function stop(options: { readonly cancelJobs: boolean }): Promise<number> 
 }
 
 async function status(asJson: boolean): Promise<number> {
-  if (!(await findController())) {
+  if (!(await isRunning())) {
     printLines([asJson ? JSON.stringify({ running: false }) : "The controller does not run (any command starts it)"]);
     return 3;
   }

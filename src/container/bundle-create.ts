@@ -90,7 +90,7 @@ function makePlace(rootfs: string, path: string, mode: number): void {
 function noRootfs(source: BundleSource): BerthError {
   const name = source.kind === "suite" ? source.suite : source.path;
   return new BerthError("BUNDLE_CREATE", `Cannot make a bundle: there is no root file system in ${name} (no /bin and no /usr)`, {
-    hint: 'an image of "docker save" is no root file system: use docker create and docker export, or berth image',
+    hint: 'an image of "docker save" is no root file system: use docker create and docker export, or skopeo and umoci',
   });
 }
 

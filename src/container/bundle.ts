@@ -1,9 +1,8 @@
 /** A bundle as its owner left it: config.json and the path of its root file system (oci-conf §8). Never written to. */
-import { isUtf8 } from "node:buffer";
-import { closeSync, constants, fstatSync, openSync, readFileSync } from "node:fs";
 import { join, resolve } from "node:path";
 import { BerthError } from "#job/errors.ts";
 import { isObject, JsonSyntaxError, parseJson, type JsonObject } from "./json.ts";
+import { NoTextError, readRegularText } from "./regular-text.ts";
 
 export interface Bundle {
   readonly path: string;
@@ -14,8 +13,6 @@ export interface Bundle {
   /** `/process/env`, checked to be text. */
   readonly env: readonly string[];
 }
-
-const MAX_CONFIG_BYTES = 8 << 20;
 
 /**
  * Synchronous, because it is on every step's way and a step daemon has nothing else to do until it is read.
@@ -42,19 +39,9 @@ function readConfig(bundle: string, file: string): string {
     new BerthError("BUNDLE_MISSING", `Cannot open bundle ${JSON.stringify(bundle)}: ${reason}`, { hint, cause });
   if (bundle === "") throw missing("No such file or directory", "--container wants the path of a bundle", undefined);
   try {
-    // O_NONBLOCK: a FIFO of that name must not hang the step.
-    const fd = openSync(file, constants.O_RDONLY | constants.O_NONBLOCK | constants.O_NOCTTY);
-    try {
-      const stat = fstatSync(fd);
-      if (!stat.isFile()) throw configError(file, "it is not a regular file");
-      if (stat.size > MAX_CONFIG_BYTES) throw configError(file, `${stat.size} bytes, and ${MAX_CONFIG_BYTES} is the limit`);
-      const bytes = readFileSync(fd);
-      if (!isUtf8(bytes)) throw configError(file, "it is not UTF-8 text");
-      return bytes.toString("utf8");
-    } finally {
-      closeSync(fd);
-    }
+    return readRegularText(file);
   } catch (error) {
+    if (error instanceof NoTextError) throw configError(file, error.message);
     switch ((error as NodeJS.ErrnoException).code) {
       case "ENOENT":
       case "ENOTDIR":
@@ -67,9 +54,7 @@ function readConfig(bundle: string, file: string): string {
       case "EPERM":
         throw missing("Permission denied: config.json", "make the bundle readable for the job's user", error);
       default:
-        throw error instanceof BerthError
-          ? error
-          : missing(String((error as NodeJS.ErrnoException).code ?? error), "read its config.json by hand to see what is wrong", error);
+        throw missing(String((error as NodeJS.ErrnoException).code ?? error), "read its config.json by hand to see what is wrong", error);
     }
   }
 }

@@ -5,7 +5,7 @@
 import { findProgram, isProgram } from "#platform/find-program.ts";
 import { existsSync, mkdtempSync, rmSync } from "node:fs";
 import { homedir, tmpdir } from "node:os";
-import { join, resolve } from "node:path";
+import { basename, join, resolve } from "node:path";
 import { userName } from "#platform/users.ts";
 import { createBusyboxBundle } from "./check-bundle.ts";
 import { DEFAULT_PATH } from "./environment.ts";
@@ -122,7 +122,11 @@ function isInstalled(program: string): boolean {
 }
 
 function cureOf(step: LifecycleStep, conf: OciConf | undefined): string {
-  if (/hybrid|cgroup/i.test(step.detail)) return "crun wants a host with cgroup v2 only; runc does not: berth oci init --runtime runc";
+  if (/hybrid|cgroup/i.test(step.detail)) {
+    return conf === undefined || programsOf(conf).some((program) => basename(program) === "crun")
+      ? "crun wants a host with cgroup v2 only; runc does not: berth oci init --runtime runc"
+      : "this host gives containers of ordinary users no cgroup: leave out what needs one (kill -a)";
+  }
   if (/user namespace|newuidmap|unshare|clone|Operation not permitted/i.test(step.detail)) return "ask berth doctor about user namespaces";
   if (/not found/.test(step.detail)) return "install the program that the line names, or give its whole path";
   if (/permission denied/i.test(step.detail)) return "the runtime's --root and the bundle must be the user's own: see berth doctor";

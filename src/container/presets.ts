@@ -24,7 +24,7 @@ export interface PresetHost {
   readonly runtimeRoot: string;
   /** Where scripts go: the directory of oci.conf. */
   readonly scriptDir: string;
-  /** Charliecloud binds what of this there is. */
+  /** Charliecloud binds what of this there is; cgroup v2 is known by its files. */
   exists(path: string): boolean;
 }
 
@@ -79,7 +79,9 @@ function header(title: string, ...notes: readonly string[]): string {
     .join("");
 }
 
-function lowLevel(runtime: "runc" | "crun" | "nvidia-container-runtime", flow: Flow, { runtimeRoot }: PresetHost): string {
+function lowLevel(runtime: "runc" | "crun" | "nvidia-container-runtime", flow: Flow, { runtimeRoot, exists }: PresetHost): string {
+  // All of a container's processes are found by its cgroup, and rootless it has none with cgroup v1 or a hybrid host.
+  const kill = exists("/sys/fs/cgroup/cgroup.controllers") ? "kill -a" : "kill";
   const call = `${runtime} --rootless=true --root=${runtimeRoot}`;
   // crun reads no options after the id.
   const bundle = runtime === "crun" ? `--bundle %b ${ID}` : `${ID} -b %b`;
@@ -87,13 +89,14 @@ function lowLevel(runtime: "runc" | "crun" | "nvidia-container-runtime", flow: F
     runtimeRoot === GUIDE_RUNTIME_ROOT
       ? ["/run/user/UID exists for users who are logged in, or linger: loginctl enable-linger USER."]
       : [`The guide keeps containers under ${GUIDE_RUNTIME_ROOT}, which this host does not give you.`];
+  if (kill === "kill") notes.push("The guide has kill -a, which wants a host with cgroup v2 only; Berth ends what is left itself.");
   const start =
     flow === "run"
       ? `RunTimeRun="${call} run ${bundle}"\n`
       : `RunTimeCreate="${call} create ${bundle}"\nRunTimeStart="${call} start ${ID}"\n`;
   return `${header(`${runtime}, ${flow === "run" ? "one command per task (run)" : "create and start"}`, ...notes)}${EXCLUDES}
 RunTimeQuery="${call} state ${ID}"
-${start}RunTimeKill="${call} kill -a ${ID}"
+${start}RunTimeKill="${call} ${kill} ${ID}"
 RunTimeDelete="${call} delete --force ${ID}"
 `;
 }

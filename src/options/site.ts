@@ -54,5 +54,8 @@ export function envFlag(value: string): boolean {
 
 /** The command's name, `: unrecognized option …` and where to get help, as all but sacct print it. */
 export function getoptError(command: string, message: string, exitStatus: number): UsageError {
-  return new UsageError([message, `Try "${command} --help" for more information`], exitStatus);
+  const own = /unrecognized option '--container-/.test(message)
+    ? [`${command}: Pyxis and its options are not here: make a bundle of the image (skopeo copy, umoci unpack), and run --container BUNDLE`]
+    : [];
+  return new UsageError([message, ...own, `Try "${command} --help" for more information`], exitStatus);
 }

@@ -2,7 +2,7 @@ import { afterEach, beforeEach, describe, expect, test } from "bun:test";
 import { closeSync, mkdtempSync, readFileSync, rmSync, writeFileSync, writeSync } from "node:fs";
 import { tmpdir } from "node:os";
 import { join } from "node:path";
-import { InputWriter, makeInputFifo, makeOutputFifo, pumpOutput, reopenOutputFifo } from "./pipes.ts";
+import { holdFifo, InputWriter, makeInputFifo, makeOutputFifo, pumpOutput, reopenOutputFifo } from "./pipes.ts";
 
 let dir: string;
 beforeEach(() => {
@@ -36,6 +36,24 @@ describe("output", () => {
     const collected = collect(reopenOutputFifo(path));
     closeSync(taskFd);
     expect(await collected).toBe("kept\n");
+  });
+  test("a reader that comes after the last writer has gone sees the end", async () => {
+    const path = join(dir, "o");
+    const { taskFd, ourFd } = makeOutputFifo(path);
+    closeSync(ourFd);
+    closeSync(taskFd);
+    expect(await collect(reopenOutputFifo(path))).toBe("");
+  });
+  test("what is in it stays for a later reader while somebody holds it", async () => {
+    const path = join(dir, "o");
+    const { taskFd, ourFd } = makeOutputFifo(path);
+    closeSync(ourFd);
+    writeSync(taskFd, "kept\n");
+    const held = holdFifo(path);
+    closeSync(taskFd);
+    expect(await collect(reopenOutputFifo(path))).toBe("kept\n");
+    held?.[Symbol.dispose]();
+    expect(holdFifo(join(dir, "nothing"))).toBeUndefined();
   });
   test("what a daemon that was killed left at its place is replaced", async () => {
     writeFileSync(join(dir, "o"), "in the way");

@@ -28,9 +28,24 @@ function openOutputFifo(path: string): FifoEnds {
   return { ourFd, taskFd: openSync(path, constants.O_RDWR) };
 }
 
-/** Another reader on a FIFO whose task runs already. */
+/**
+ * Another reader on a FIFO whose task runs already, or has ended meanwhile. In the latter case poll(2) never tells of an end of file, because it looks only
+ * for writers that came after the reader: one comes, and goes.
+ */
 export function reopenOutputFifo(path: string): number {
-  return openSync(path, constants.O_RDONLY | constants.O_NONBLOCK);
+  const ourFd = openSync(path, constants.O_RDONLY | constants.O_NONBLOCK);
+  closeSync(openSync(path, constants.O_WRONLY | constants.O_NONBLOCK));
+  return ourFd;
+}
+
+/** What is in a FIFO is lost when nobody has it open: keeps it until the successor of a killed reader comes. Undefined when it cannot be had. */
+export function holdFifo(path: string): Disposable | undefined {
+  try {
+    const fd = openSync(path, constants.O_RDONLY | constants.O_NONBLOCK);
+    return { [Symbol.dispose]: () => closeSync(fd) };
+  } catch {
+    return undefined;
+  }
 }
 
 export function makeInputFifo(path: string): FifoEnds {

@@ -100,13 +100,18 @@ const flag = (name: string, letter?: string): OptionRule => ({ name, takes: "not
 const value = (name: string, letter?: string): OptionRule => ({ name, takes: "value", ...(letter === undefined ? {} : { letter }) });
 const maybe = (name: string, next?: RegExp): OptionRule => ({ name, takes: "optional", ...(next === undefined ? {} : { next }) });
 
+/** Of scrun and of each of its commands, as runc has them. */
+export const HELP_OPTIONS: readonly OptionRule[] = [
+  flag("help", "?"),
+  { name: "help", letter: "h", takes: "nothing", hasNoLongName: true },
+];
+
 export const GLOBAL_OPTIONS: readonly OptionRule[] = [
   maybe("cgroup-manager", /^(cgroupfs|systemd|disabled)$/),
   value("criu"),
   flag("debug"),
   { name: "slurm-conf", letter: "f", takes: "value", hasNoLongName: true },
-  flag("help", "?"),
-  { name: "help", letter: "h", takes: "nothing", hasNoLongName: true },
+  ...HELP_OPTIONS,
   flag("usage"),
   value("log"),
   value("log-format"),

@@ -1,7 +1,8 @@
 /** What scrun reads in config.json, and what it writes into the one that the real runtime gets (spec: scrun §6, §10.1). */
-import { readFileSync, writeFileSync } from "node:fs";
+import { writeFileSync } from "node:fs";
 import { isAbsolute, join, resolve } from "node:path";
 import { isObject, JsonSyntaxError, openList, openObject, parseJson, printJson, type Json, type JsonObject } from "#container/json.ts";
+import { NoTextError, readRegularText } from "#container/regular-text.ts";
 import { BerthError } from "#job/errors.ts";
 
 export interface Namespace {
@@ -26,8 +27,9 @@ export interface BundleConfig {
 export function readConfig(bundle: string, configFile = join(bundle, "config.json")): BundleConfig {
   let text: string;
   try {
-    text = readFileSync(configFile, "utf8");
+    text = readRegularText(configFile);
   } catch (error) {
+    if (error instanceof NoTextError) throw new BerthError("BUNDLE_INVALID", `Cannot use ${configFile}: ${error.message}`);
     const reason = (error as NodeJS.ErrnoException).code === "ENOENT" ? "no such file or directory" : (error as Error).message;
     throw new BerthError("BUNDLE_MISSING", `Cannot read ${configFile}: ${reason}`, { cause: error });
   }

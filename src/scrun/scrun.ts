@@ -3,7 +3,16 @@ import { basename } from "node:path";
 import type { Engine } from "#engine/engine.ts";
 import { BerthError } from "#job/errors.ts";
 import { VERSION } from "#job/version.ts";
-import { COMMAND_OPTIONS, GLOBAL_OPTIONS, has, lastValue, readOptions, type CommandWord, type Given } from "./command-line.ts";
+import {
+  COMMAND_OPTIONS,
+  GLOBAL_OPTIONS,
+  has,
+  HELP_OPTIONS,
+  lastValue,
+  readOptions,
+  type CommandWord,
+  type Given,
+} from "./command-line.ts";
 import type { CreateOrder } from "./anchor/make-plan.ts";
 import { Log, parseLevel, type LogFormat } from "./log.ts";
 import { findRoot } from "./place.ts";
@@ -111,7 +120,11 @@ async function command(globals: readonly Given[], words: readonly string[], scen
     scene.host.print(versionText());
     return 0;
   }
-  const { given, rest } = readOptions(COMMAND_OPTIONS[word], behind);
+  const { given, rest } = readOptions([...HELP_OPTIONS, ...COMMAND_OPTIONS[word]], behind);
+  if (has(given, "help")) {
+    scene.host.print(USAGE);
+    return 0;
+  }
   const [id, ...args] = rest;
   const root = findRoot(lastValue(globals, "root"));
   const call = { root, id, words: [word, ...behind], globals: logOptions(globals) };

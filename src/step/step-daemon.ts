@@ -9,7 +9,8 @@
  * directory goes. A daemon that nobody acknowledges leaves the spool behind and ends; the next controller reads it.
  */
 import { existsSync, rmSync } from "node:fs";
-import { JSON_FRAME, listenFrames, parseJsonFrame, type FrameConnection } from "#platform/frames.ts";
+import { JSON_FRAME, parseJsonFrame, type FrameConnection } from "#platform/frames.ts";
+import { LastingListener } from "#platform/lasting-listener.ts";
 import type { StepResult } from "./journal.ts";
 import { Observers } from "./observers.ts";
 import { readPlan } from "./plan.ts";
@@ -70,16 +71,17 @@ export class StepDaemon {
 
   async run(): Promise<void> {
     const { plan } = this.#step;
-    rmSync(plan.socketPath, { force: true }); // of a daemon that was killed
-    const server = listenFrames(plan.socketPath, (connection) => this.#welcome(connection));
+    const listener = new LastingListener(plan.socketPath, (connection) => this.#welcome(connection));
+    const renew = () => listener.renew();
+    process.on("SIGHUP", renew);
     try {
       this.#result = await this.#runStep();
       await this.#step.cleanUp();
       await this.#deliverResult(this.#result);
     } finally {
-      server.stop();
+      process.off("SIGHUP", renew);
+      listener.stop();
       this.#step.close();
-      rmSync(plan.socketPath, { force: true });
     }
   }
 

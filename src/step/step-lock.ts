@@ -25,3 +25,18 @@ export function lockStep(spoolDir: string): StepLock | undefined {
   close();
   return undefined;
 }
+
+/** Whether some daemon has the step. For a moment it looks as if it were we. */
+export function isLocked(spoolDir: string): boolean {
+  let fd: number;
+  try {
+    fd = openSync(join(spoolDir, "lock"), "r");
+  } catch {
+    return false; // nobody has come so far, or the spool is gone
+  }
+  try {
+    return !tryLock(fd);
+  } finally {
+    closeSync(fd);
+  }
+}

@@ -24,6 +24,7 @@ const MAX_STEPS = 50;
 export async function runStepDaemon(controllerSocket: string): Promise<void> {
   failFast((error) => console.error(error));
   process.umask(0o077); // ours; a task gets its submitter's
+  process.on("SIGHUP", () => undefined); // a controller that cannot reach a step's daemon: it is to listen again, when it has a step
   const { state, config } = directories();
   // What every container step needs is read while there is time.
   const warming = warmContainers({

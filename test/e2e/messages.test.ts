@@ -23,6 +23,18 @@ const QUEUE_TITLES = "             JOBID PARTITION     NAME     USER ST       TI
 const unsortable = (letter: string) => `squeue: error: Invalid sort specification: ${letter}\n`;
 
 const ROWS: readonly (readonly [line: string, status: number, stderr: string, stdout?: string])[] = [
+  ...["srun --container-image=alpine true", "sbatch --container-mounts=/a:/b --wrap true", "salloc --container-name=x true"].map(
+    (line): (typeof ROWS)[number] => {
+      const [command, option] = line.split(" ");
+      return [
+        line,
+        255,
+        `${command}: unrecognized option '${option}'\n` +
+          `${command}: Pyxis and its options are not here: make a bundle of the image (skopeo copy, umoci unpack), and run --container BUNDLE\n` +
+          `Try "${command} --help" for more information\n`,
+      ];
+    },
+  ),
   ["srun -w c1 -x c1 true", 1, "srun: error: Unable to allocate resources: Invalid node name specified\n"],
   ["sbatch -w c1 -x c1 --wrap true", 1, "sbatch: error: Batch job submission failed: Invalid node name specified\n"],
   [

@@ -51,21 +51,78 @@ function expectClear(outcome: { readonly status: number; readonly stdout: string
 }
 
 describe("one controller for the jobs of a state directory", () => {
+  /** A batch job and an srun that are in the middle of their work. */
+  const startWork = async () => {
+    const script = "#!/bin/sh\necho up; while [ ! -e go ]; do sleep 0.05; done; exit 4\n";
+    const id = await site.sbatch(script);
+    const step = site.start(["srun", "sh", "-c", "echo up; while [ ! -e go ]; do sleep 0.05; done; echo over; exit 5"]);
+    await site.written(`slurm-${id}.out`, "up");
+    await until("srun's step", () => step.stdoutSoFar.includes("up"));
+    return { id, step };
+  };
+  const finishWork = async ({ id, step }: Awaited<ReturnType<typeof startWork>>) => {
+    writeFileSync(site.path("go"), "");
+    const { status, stdout } = await step.outcome;
+    expect({ status, stdout }).toEqual({ status: 5, stdout: "up\nover\n" });
+    await until("the job's record", async () => {
+      const { stdout } = await site.run(["sacct", "-nXP", "-j", String(id), "-o", "State,ExitCode"]);
+      return stdout === "FAILED|4:0\n";
+    });
+  };
+  const otherPlace = () => {
+    const other = join(site.dir, "other");
+    mkdirSync(other, { mode: 0o700 });
+    return { XDG_RUNTIME_DIR: other };
+  };
+
   test(
-    "a command with another runtime directory is told of it, and that it can be stopped",
+    "commands with another runtime directory find it, and start no other",
     async () => {
-      expect((await site.run(["sbatch", "-H", "--wrap", "true"])).status).toBe(0);
-      const other = join(site.dir, "other");
-      mkdirSync(other, { mode: 0o700 });
-      const env = { XDG_RUNTIME_DIR: other };
-      const outcome = await site.run(["srun", "true"], { env });
-      expectClear(outcome, site.stateDir);
-      const pid = /kill (\d+)/.exec(outcome.stderr)?.[1];
-      expect(pid).toMatch(/^\d+$/);
-      expect(pid).toBe(String((await site.status())?.pid));
-      process.kill(Number(pid), "SIGTERM");
-      await until("the other controller's start", async () => (await site.run(["squeue", "-h"], { env })).status === 0);
-      expect((await site.run(["squeue", "-h", "-o", "%t"], { env })).stdout).toBe("PD\n");
+      const id = await site.sbatch("#!/bin/sh\n", "-H");
+      const env = otherPlace();
+      expect(await site.run(["squeue", "-h", "-o", "%A %t"], { env })).toEqual({ status: 0, stdout: `${id} PD\n`, stderr: "" });
+      expect((await site.run(["srun", "sh", "-c", "exit 3"], { env })).status).toBe(3);
+      expect((await site.run(["berth", "daemon", "stop"], { env })).stdout).toBe("The controller has stopped\n");
+      expect(processesOf(site.dir).filter(({ command }) => command.startsWith("berthd"))).toEqual([]);
+    },
+    LONG_MS,
+  );
+
+  test(
+    "a controller that was stopped is followed by one elsewhere, and running jobs go on",
+    async () => {
+      const work = await startWork();
+      await site.run(["berth", "daemon", "stop"]);
+      const { stdout } = await site.run(["squeue", "-h", "-o", "%A %t"], { env: otherPlace() });
+      expect(stdout).toContain(`${work.id} R\n`);
+      await finishWork(work);
+    },
+    LONG_MS,
+  );
+
+  // What systemd-logind does after a user's last session, while what was started in it goes on.
+  test.each([
+    ["and made again", true],
+    ["for good", false],
+  ])(
+    "the runtime directory is taken away %s: the next command finds all jobs",
+    async (_name, isBack) => {
+      const work = await startWork();
+      const before = (await site.status())?.pid;
+      rmSync(join(site.dir, "run"), { recursive: true });
+      if (isBack) mkdirSync(join(site.dir, "run"), { mode: 0o700 });
+      const env = isBack ? {} : otherPlace();
+      const { stdout, stderr } = await site.run(["squeue", "-h", "-o", "%A %t"], { env });
+      expect(stderr).toBe("");
+      expect(stdout).toContain(`${work.id} R\n`);
+      const extra = await site.run(["sbatch", "--parsable", "--wrap", "sleep 1000"], { env });
+      await until(
+        "the daemon of the old step",
+        async () => (await site.run(["scancel", "-s", "CONT", String(work.id)], { env })).status === 0,
+      );
+      await site.run(["scancel", extra.stdout.trim()], { env });
+      await finishWork(work);
+      await until("the old controller to be gone", () => !processesOf(site.dir).some(({ pid }) => pid === before));
     },
     LONG_MS,
   );
@@ -163,6 +220,7 @@ describe("configuration", () => {
       writeFileSync(join(site.stateDir, "berth.db"), "this is not a database\n".repeat(100), { mode: 0o600 });
       const outcome = await site.run(["squeue"]);
       expectClear(outcome, "berth");
+      expect(outcome.stderr).toContain("move it away");
       expect(await Bun.file(join(site.stateDir, "berth.db")).text()).toStartWith("this is not a database");
     },
     LONG_MS,

@@ -89,6 +89,30 @@ describe("kill -9 of a step daemon", () => {
   );
 
   test(
+    "of an srun whose tasks end before anybody has noticed: their exit code is known, and srun ends",
+    async () => {
+      const command = site.start(["srun", "-n2", "sh", "-c", `echo up; ${WAIT}; exit $((SLURM_PROCID + 4))`]);
+      await until("both tasks", () => command.stdoutSoFar === "up\nup\n");
+      const tasks = [await site.task(1, 0, 0), await site.task(1, 0, 1)];
+      const controller = (await site.status())?.pid ?? 0;
+      expect(controller).toBeGreaterThan(1);
+      process.kill(controller, "SIGSTOP");
+      try {
+        process.kill(await site.stepDaemon(1, 0), "SIGKILL");
+        writeFileSync(site.path("go"), "");
+        await until("the tasks' end", () => !tasks.some((pid) => isRunning(pid)));
+      } finally {
+        process.kill(controller, "SIGCONT");
+      }
+      const ended = await until("srun's end", () => Promise.race([command.outcome, Bun.sleep(100).then(() => undefined)]), 25_000);
+      expect(ended.status).toBe(5);
+      expect(await endOf(1)).toBe("FAILED 5:0");
+      await expectNothingLeft();
+    },
+    LONG_MS,
+  );
+
+  test(
     "while a task writes as fast as it can: only what the daemon had read is lost, and the order stays",
     async () => {
       const command = site.start(["srun", "sh", "-c", `echo 0; ${WAIT}; seq 1 1000000; exit 9`]);

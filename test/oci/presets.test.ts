@@ -48,6 +48,16 @@ describe("each preset", () => {
         '--bind %m:/var/run/slurm/ --bind /var/run/munge/:/var/run/munge/ --set-env=%e --no-passwd %r -- %@"\n',
     );
   });
+  test("kill -a is left out where a container of an ordinary user has no cgroup", () => {
+    const hybrid = makePreset("runc", "run", { ...host, exists: (path) => path !== "/sys/fs/cgroup/cgroup.controllers" }).conf;
+    expect(hybrid).toContain('RunTimeKill="runc --rootless=true --root=/run/user/%U/ kill %n.%u.%j.%s.%t"\n');
+  });
+  test.skipIf(!hasRunc)("what oci init writes for runc passes oci check", async () => {
+    await using site = new Site();
+    expect((await site.run(["oci", "init", "--runtime", "runc", "--force"])).code).toBe(0);
+    const { code, stdout } = await site.run(["oci", "check"]);
+    expect({ code, failures: stdout.split("\n").filter((line) => line.includes("FAILED")) }).toEqual({ code: 0, failures: [] });
+  });
   test("the hpcng preset with its missing quote is refused with line and cure", async () => {
     await using site = new Site();
     const text = makePreset("singularity", "create-start", host).conf;

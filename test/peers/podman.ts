@@ -48,7 +48,7 @@ export class PodmanSite extends UserSite {
   }
 
   #configure(): void {
-    // The host's network: slirp4netns wants /dev/net/tun, which ordinary users may not have.
+    // The host's network: others take /dev/net/tun, which ordinary users may not have (podman-networks.test.ts).
     writeFileSync(
       this.#config,
       [

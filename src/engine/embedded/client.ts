@@ -3,7 +3,6 @@ import type { BerthError } from "#job/errors.ts";
 import type { JobId, StepKey } from "#job/id.ts";
 import type { AccountedJob, JobRecord, NodeRecord, PartitionRecord, StepRecord } from "#job/record.ts";
 import type { JobRequest } from "#job/request.ts";
-import { connectFrames } from "#platform/frames.ts";
 import type {
   AccountingFilter,
   AllocateEvent,
@@ -28,6 +27,7 @@ import { ControllerCalls } from "./controller-calls.ts";
 import { holdAllocation } from "./held-allocation.ts";
 import { EmbeddedOwnStep } from "./own-step.ts";
 import { enginePaths } from "./paths.ts";
+import { findConnection } from "./start.ts";
 import { EmbeddedStepChannel } from "./step-channel.ts";
 import { fromWire } from "./wire-error.ts";
 import {
@@ -193,8 +193,9 @@ export class EmbeddedEngine implements Engine {
 /** Whether a controller answers, without starting one. */
 export async function findController(): Promise<boolean> {
   try {
-    (await connectFrames(enginePaths().socket)).end();
-    return true;
+    const connection = await findConnection(enginePaths());
+    connection?.end();
+    return connection !== undefined;
   } catch {
     return false;
   }

@@ -3,7 +3,6 @@
  * with the process. It takes up what its predecessor left, then says `ready` by making its socket.
  */
 import { closeSync, openSync, readFileSync, rmSync, statSync, writeSync } from "node:fs";
-import { BerthError } from "#job/errors.ts";
 import { VERSION } from "#job/version.ts";
 import { ensurePrivateDir, shortHostName } from "#platform/directories.ts";
 import { failFast } from "#platform/fail-fast.ts";
@@ -16,7 +15,8 @@ import { daemonEnvironment, logPath } from "#platform/start-controller.ts";
 import { readConfig } from "./config.ts";
 import { Controller } from "./controller.ts";
 import { DaemonPool } from "./daemon-pool.ts";
-import { enginePaths, type Paths } from "./paths.ts";
+import { lockState, publishSocket } from "./controller-place.ts";
+import { enginePaths } from "./paths.ts";
 import { Server } from "./server.ts";
 import { sweepSpools } from "./step-spools.ts";
 import { Store } from "./store.ts";
@@ -26,7 +26,9 @@ export async function runController(): Promise<number> {
   for (const dir of [paths.state, paths.runtime, paths.spool, paths.stepSockets, paths.runtimeRoot]) ensurePrivateDir(dir);
   const lockFd = openSync(paths.lock, "a", 0o600);
   if (!tryLock(lockFd)) return 0; // another one is the controller: whoever started us finds that one
-  const stateLockFd = lockState(paths);
+  let makeWay: () => void = () => undefined;
+  process.on("SIGHUP", () => makeWay()); // before we have the lock, by which we are found
+  using _stateLock = await lockState(paths);
   const log = openLog();
   failFast((error) => log("controller.failed", { error: error instanceof Error ? (error.stack ?? error.message) : String(error) }));
   log("controller.starting", { pid: process.pid, version: VERSION });
@@ -43,11 +45,13 @@ export async function runController(): Promise<number> {
   new OrphanReaper((orphan) => controller.orphanReaped(orphan));
   const done = Promise.withResolvers<void>();
   let isStopping = false;
+  let listening: number | undefined;
   const stop = async (options: { readonly cancelJobs: boolean; readonly by: number }): Promise<void> => {
     if (isStopping) return;
     isStopping = true;
     await controller.stop(options);
-    rmSync(paths.socket, { force: true }); // step daemons read this as "stopped on purpose"
+    // Step daemons read this as "stopped on purpose".
+    if (inodeOf(paths.socket) === listening) rmSync(paths.socket, { force: true });
     setTimeout(() => done.resolve(), 20); // the answer goes out first
   };
   rmSync(paths.socket, { force: true }); // of a controller that was killed
@@ -63,7 +67,13 @@ export async function runController(): Promise<number> {
   });
   for (const signal of ["SIGTERM", "SIGINT"] as const)
     process.on(signal, () => void stop({ cancelJobs: false, by: process.getuid?.() ?? 0 }));
-  process.on("SIGHUP", () => undefined);
+  listening = inodeOf(paths.socket);
+  publishSocket(paths);
+  makeWay = () => {
+    if (inodeOf(paths.socket) === listening) return;
+    log("controller.unreachable", { socket: paths.socket });
+    void stop({ cancelJobs: false, by: process.getuid?.() ?? 0 });
+  };
   await controller.recover(isSameBoot(store));
   sweepSpools(paths, controller.book.runningSteps());
   recovered.resolve();
@@ -74,32 +84,17 @@ export async function runController(): Promise<number> {
   pool.stop();
   store[Symbol.dispose]();
   log("controller.stopped", {});
-  closeSync(stateLockFd);
   closeSync(lockFd);
   return 0;
 }
 
-/**
- * Two commands that differ in XDG_RUNTIME_DIR look for their controller in two places, but their jobs are the same ones, and
- * have one controller. The directory itself is locked: nothing has to be written on a disk that may be full.
- * @throws BerthError CONTROLLER_ELSEWHERE
- */
-function lockState(paths: Paths): number {
-  const fd = openSync(paths.state, "r");
-  if (tryLock(fd)) return fd;
-  const holder = lockHolder(statSync(paths.state).ino);
-  throw new BerthError(
-    "CONTROLLER_ELSEWHERE",
-    `another controller${holder === undefined ? "" : `, process ${holder},`} keeps the jobs in ${paths.state}, ` +
-      `with another XDG_RUNTIME_DIR than the one that puts sockets in ${paths.runtime}: set the same one, or stop that controller (its jobs go on)` +
-      `${holder === undefined ? "" : `: kill ${holder}`}`,
-  );
-}
-
-/** Of a flock(2), by proc_locks(5). */
-function lockHolder(inode: number): string | undefined {
-  const pattern = new RegExp(`FLOCK .* (\\d+) [0-9a-f]+:[0-9a-f]+:${inode} `);
-  return readFileSync("/proc/locks", "utf8").match(pattern)?.[1];
+/** Undefined when there is no such file, or no way to it. */
+function inodeOf(path: string): number | undefined {
+  try {
+    return statSync(path).ino;
+  } catch {
+    return undefined;
+  }
 }
 
 function openLog(): (event: string, facts: Readonly<Record<string, unknown>>) => void {

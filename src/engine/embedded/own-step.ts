@@ -9,11 +9,11 @@
  *   owner ◄─ terminate, signal, message ─ controller
  *   owner ─ ended ──────────► controller ─ acknowledged ──► owner     the owner ends, the spool goes
  */
-import { rmSync } from "node:fs";
 import { nowMs } from "#job/id.ts";
 import { exitPair } from "#job/outcome.ts";
 import type { JobRecord, StepRecord } from "#job/record.ts";
-import { listenFrames, parseJsonFrame, type FrameConnection } from "#platform/frames.ts";
+import { parseJsonFrame, type FrameConnection } from "#platform/frames.ts";
+import { LastingListener } from "#platform/lasting-listener.ts";
 import type { ProcessIdentity } from "#platform/process-tree.ts";
 import { Journal, type StepResult, type TerminateReason } from "#step/journal.ts";
 import type { FromDaemon, ToDaemon } from "#step/wire.ts";
@@ -32,10 +32,9 @@ export class EmbeddedOwnStep implements OwnStep {
   readonly gres: Readonly<Record<string, readonly number[]>>;
   readonly killWaitSeconds: number;
   readonly ready: Promise<void>;
-  readonly #created: CreatedOwnStep;
   readonly #onOrder: (order: OwnStepOrder) => void;
   readonly #journal: Journal;
-  readonly #server: { stop(): void };
+  readonly #listener: LastingListener;
   readonly #controllers = new Set<FrameConnection>();
   readonly #acknowledged = Promise.withResolvers<true>();
   #result: StepResult | undefined;
@@ -45,7 +44,6 @@ export class EmbeddedOwnStep implements OwnStep {
     created: CreatedOwnStep,
     options: { readonly onOrder: (order: OwnStepOrder) => void; readonly tellReady: () => Promise<void> },
   ) {
-    this.#created = created;
     this.#onOrder = options.onOrder;
     this.step = created.step;
     this.job = created.job;
@@ -53,7 +51,7 @@ export class EmbeddedOwnStep implements OwnStep {
     this.gres = created.gres;
     this.killWaitSeconds = created.killWaitSeconds;
     this.#journal = new Journal(created.spoolDir);
-    this.#server = listenFrames(created.socketPath, (connection) => this.#welcome(connection));
+    this.#listener = new LastingListener(created.socketPath, (connection) => this.#welcome(connection));
     this.ready = options.tellReady();
     this.ready.catch(() => undefined); // whoever awaits it hears of it
   }
@@ -89,16 +87,15 @@ export class EmbeddedOwnStep implements OwnStep {
     for (const controller of this.#controllers) controller.sendJson({ event: "ended", result } satisfies FromDaemon);
     // The controller removes the spool when our connection has closed; unread, it stays for the next one.
     await Promise.race([this.#acknowledged.promise, Bun.sleep(ACKNOWLEDGE_MS)]);
-    this.#server.stop();
+    this.#listener.stop();
     this.#journal[Symbol.dispose]();
-    rmSync(this.#created.socketPath, { force: true });
   }
 
   #welcome(connection: FrameConnection): void {
     connection.handle({
       frame: (_type, payload) => this.#obey(connection, parseJsonFrame(payload) as ToDaemon),
       closed: () => {
-        this.#controllers.delete(connection);
+        if (this.#controllers.delete(connection)) this.#listener.renew(); // the next one has to find us
       },
     });
   }

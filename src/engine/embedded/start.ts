@@ -3,6 +3,7 @@ import { readFileSync } from "node:fs";
 import { BerthError } from "#job/errors.ts";
 import { connectFrames, type FrameConnection } from "#platform/frames.ts";
 import { logPath, mayStartController, startController } from "#platform/start-controller.ts";
+import { publishedSocket } from "./controller-place.ts";
 import type { Paths } from "./paths.ts";
 
 /** A controller that finds many jobs to take up needs a while; after this something is wrong. */
@@ -15,7 +16,7 @@ const NEXT_START_MS = 1000;
  * @throws BerthError CONTROLLER_DOWN with the controller's own last words
  */
 export async function connectToController(paths: Paths): Promise<FrameConnection> {
-  const first = await attempt(paths.socket);
+  const first = await findConnection(paths);
   if (first !== undefined) return first;
   let exitCode: number | undefined;
   let startedAt = performance.now();
@@ -31,7 +32,7 @@ export async function connectToController(paths: Paths): Promise<FrameConnection
   const deadline = startedAt + START_MS;
   for (let waitMs = 2; performance.now() < deadline; waitMs = Math.min(waitMs * 1.5, 50)) {
     await Bun.sleep(waitMs);
-    const connection = await attempt(paths.socket);
+    const connection = await findConnection(paths);
     if (connection !== undefined) return connection;
     if (exitCode !== undefined && exitCode !== 0) break;
     if (exitCode === 0 && performance.now() - startedAt > NEXT_START_MS) start();
@@ -39,6 +40,14 @@ export async function connectToController(paths: Paths): Promise<FrameConnection
   throw new BerthError("CONTROLLER_DOWN", "Unable to contact slurm controller (connect failure)", {
     hint: `Berth's controller did not start: ${lastWords(paths.state)} (log: ${logPath(paths.state)})`,
   });
+}
+
+/** To the controller where it should be, or where it says that it is. Undefined when nobody listens. */
+export async function findConnection(paths: Paths): Promise<FrameConnection | undefined> {
+  const here = await attempt(paths.socket);
+  if (here !== undefined) return here;
+  const elsewhere = publishedSocket(paths);
+  return elsewhere === undefined ? undefined : await attempt(elsewhere).catch(() => undefined); // whatever is the matter there: not our place
 }
 
 async function attempt(path: string): Promise<FrameConnection | undefined> {
@@ -55,8 +64,10 @@ async function attempt(path: string): Promise<FrameConnection | undefined> {
 function lastWords(stateDir: string): string {
   try {
     const lines = readFileSync(logPath(stateDir), "utf8").trimEnd().split("\n");
-    const reason = lines.findLast((line) => line.includes("error: ")) ?? lines.at(-1);
-    return reason?.replace(/^daemon: error: /, "") ?? "no reason given";
+    const at = lines.findLastIndex((line) => line.includes("error: "));
+    const [reason, cure] = lines.slice(at); // -1 is the last line
+    const next = cure?.startsWith("daemon: ") === true ? `: ${cure.slice("daemon: ".length)}` : "";
+    return reason === undefined ? "no reason given" : `${reason.replace(/^daemon: error: /, "")}${next}`;
   } catch {
     return "no reason given";
   }

@@ -2,7 +2,7 @@
  * The steps of live jobs: creating them, handing them to step daemons, ending them, and finding them again after a
  * restart. Knows nothing of queues; the controller tells it which job, and hears how each step ended.
  */
-import { connectFrames, parseJsonFrame, type FrameConnection } from "#platform/frames.ts";
+import { parseJsonFrame, type FrameConnection } from "#platform/frames.ts";
 import type { JobFacts } from "#job/environment.ts";
 import { slurmError } from "#job/errors.ts";
 import { nowMs, type StepKey } from "#job/id.ts";
@@ -25,6 +25,7 @@ import { layOut, type StepLayout } from "./step-layout.ts";
 import { spaceFor, waitForStepEnd } from "./step-space.ts";
 import { noteReaped, StepSpools } from "./step-spools.ts";
 import type { Store } from "./store.ts";
+import { connectToFirst, findAgain, findHolder } from "./unreachable-daemon.ts";
 import type { CreatedOwnStep, CreatedStep, FoundStep } from "./wire.ts";
 
 export interface StepManagerHost {
@@ -192,6 +193,10 @@ export class StepManager {
       this.#spools.remove(spool); // the daemon is not there to do it
       return;
     }
+    if (findHolder(spool, step) !== undefined) {
+      void this.#findAgain(job, step, spool);
+      return;
+    }
     const now = performance.now();
     step.losses = [...step.losses.filter((at) => now - at < LOSSES_WITHIN_MS), now];
     if (step.isOwned) {
@@ -199,6 +204,7 @@ export class StepManager {
       this.#abandonTasks(job, step, { exit: { code: 0, signal: SIGKILL }, terminated: step.terminating?.reason ?? null });
       return;
     }
+    this.#spools.holdOutput(spool);
     this.#host.log("step.daemonLost", { job: job.id, step: step.record.stepKey, times: step.losses.length });
     if (step.losses.length > MAX_LOSSES) {
       // No daemon survives this step: it ends like on a node that failed.
@@ -209,7 +215,7 @@ export class StepManager {
 
   /**
    * Another daemon reads the plan and the journal and goes on where the dead one stopped. The one we lost may live, if it
-   * is we who are new: then it listens, or will in a moment, and holds the step's lock, so that a second one leaves again.
+   * is we who are new and its journal could not be written: then it holds the step's lock, so that a second one leaves again.
    */
   async #takeOver(job: LiveJob, step: LiveStep, spool: string): Promise<void> {
     if (step.losses.length > 1) await Bun.sleep(Math.min(20 * 2 ** step.losses.length, 1000));
@@ -219,13 +225,20 @@ export class StepManager {
     this.#run(step, spool);
   }
 
+  /** Its daemon lives, so the step does, however long it takes to reach it. */
+  async #findAgain(job: LiveJob, step: LiveStep, spool: string): Promise<void> {
+    const isSettled = () => job.steps.get(step.record.stepKey) !== step || step.daemon !== null;
+    await findAgain(spool, { isOwned: step.isOwned, connect: async () => isSettled() || (await this.#reconnect(job, step)) });
+    if (!isSettled()) this.#daemonLost(job, step);
+  }
+
   async #reconnect(job: LiveJob, step: LiveStep): Promise<boolean> {
-    try {
-      const daemon = await connectFrames(stepSocket(this.#host.paths, job.record, step.record.stepKey));
-      this.#attach(job, step, daemon);
-    } catch {
-      return false; // nobody listens there
-    }
+    const { stepKey } = step.record;
+    // Where its plan says, or where it listens again (platform/lasting-listener.ts).
+    const renewed = stepSocket(this.#host.paths, job.record, stepKey);
+    const daemon = await connectToFirst(new Set([this.#spools.findPlan(job.record, stepKey)?.socketPath ?? renewed, renewed]));
+    if (daemon === undefined) return false;
+    this.#attach(job, step, daemon);
     this.#say(step, { op: "control" });
     if (step.terminating !== null) this.#say(step, { op: "terminate", ...step.terminating });
     this.#host.log("step.reconnected", { job: job.id, step: step.record.stepKey });

@@ -6,6 +6,7 @@ import { mkdirSync, readdirSync, rmSync, writeFileSync } from "node:fs";
 import { join } from "node:path";
 import type { StepKey } from "#job/id.ts";
 import { parseWaitStatus } from "#job/outcome.ts";
+import { holdOutput } from "#step/held-output.ts";
 import { appendToJournal, readJournal, type JournalEntry } from "#step/journal.ts";
 import { readPlan, SCRIPT_FILE, writePlan, type StepPlan } from "#step/plan.ts";
 import { stepName, stepSpool, type JobRun, type Paths } from "./paths.ts";
@@ -14,6 +15,8 @@ export class StepSpools {
   readonly #paths: Paths;
   /** Of the steps that have not ended. */
   readonly #needed = new Set<string>();
+  /** Of steps that have lost a daemon. */
+  readonly #heldOutput = new Map<string, Disposable>();
 
   constructor(paths: Paths) {
     this.#paths = paths;
@@ -41,6 +44,13 @@ export class StepSpools {
   /** Its step has ended; the daemon may still be at work there. */
   letGo(spool: string): void {
     this.#needed.delete(spool);
+    this.#heldOutput.get(spool)?.[Symbol.dispose]();
+    this.#heldOutput.delete(spool);
+  }
+
+  /** Its step has no daemon: what the tasks have written is kept for the next one, until the step ends. */
+  holdOutput(spool: string): void {
+    if (!this.#heldOutput.has(spool)) this.#heldOutput.set(spool, holdOutput(spool));
   }
 
   /** Unless a step lives there: the next run of a job has its steps at the same places. */

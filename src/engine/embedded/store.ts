@@ -79,7 +79,10 @@ export class Store implements Disposable {
       return db;
     } catch (error) {
       if (error instanceof BerthError) throw error;
-      throw new BerthError("STORE", `Cannot use the database ${this.#path}: ${(error as Error).message}`, { cause: error });
+      throw new BerthError("STORE", `Cannot use the database ${this.#path}: ${(error as Error).message}`, {
+        hint: "if it is damaged, move it away (with -wal and -shm) to start with no history",
+        cause: error,
+      });
     }
   }
 
