@@ -12,7 +12,7 @@ skip() { echo "skipped: $*" >&2; [ "${CI:-}" != true ] || exit 1; exit 0; }
 command -v mmdebstrap >/dev/null || skip "mmdebstrap is not installed (apt-get install mmdebstrap)"
 
 packages=slurm-wlm,slurm-client,munge,slurmrestd,slurm-wlm-jwt-plugin,slurmdbd,mariadb-server-core,mariadb-client-core
-packages+=,runc,crun,podman,conmon,catatonit,docker.io,docker-cli,docker-compose,docker-buildx,containerd,rootlesskit,slirp4netns
+packages+=,runc,crun,podman,conmon,catatonit,docker.io,docker-cli,docker-compose,docker-buildx,containerd,rootlesskit,slirp4netns,lua5.4
 packages+=,busybox-static,procps,uidmap,bsdutils,mount,iproute2,iptables
 
 # Made beside and renamed: another run may be at work in the one that lacks a package.
@@ -27,7 +27,7 @@ if [ "$(cat "$root/etc/berth-packages" 2>/dev/null)" != "$packages" ]; then
   rm -rf --one-file-system "$made.old"
   trap - EXIT
 fi
-[ $# -gt 0 ] || set -- slurm/steps slurm/transfer slurm/accounting slurm/scrun slurm/rest slurm/trouble slurm/contract peers/podman peers/docker peers/docker-root peers/docker-now
+[ $# -gt 0 ] || set -- slurm/steps slurm/transfer slurm/accounting slurm/scrun slurm/rest slurm/trouble slurm/contract peers/podman peers/generate peers/docker peers/docker-root peers/docker-now peers/docker-lua
 
 # Everything below happens in a mount namespace that ends with it.
 export root checkout

@@ -80,7 +80,9 @@ export async function showCompleting(session: ScontrolSession): Promise<number> 
 
 export async function showSteps(text: string | undefined, session: ScontrolSession): Promise<number> {
   const call = "slurm_get_job_steps error";
-  const target = text === undefined ? null : parseJobTarget(text.replace(/^stepid=/i, ""));
+  // Its manual has one spelling, its code the other (spec: scrun §19).
+  const [, containerId] = /^container-?id=(.+)$/i.exec(text ?? "") ?? [];
+  const target = text === undefined || containerId !== undefined ? null : parseJobTarget(text.replace(/^stepid=/i, ""));
   if (target === undefined) return session.failToLoad("scontrol_print_step error", slurmError("INVALID_JOB_ID"));
   let jobs: readonly JobRecord[];
   let steps: readonly StepRecord[];
@@ -94,7 +96,9 @@ export async function showSteps(text: string | undefined, session: ScontrolSessi
     return session.failToLoad(call, error);
   }
   const byId = new Map<number, JobRecord>(jobs.map((job) => [job.jobId, job]));
-  const found = inOrder(steps.filter((step) => target === null || isTargetStep(target, step, byId.get(step.jobId))));
+  const isWanted = (step: StepRecord) =>
+    containerId === undefined ? target === null || isTargetStep(target, step, byId.get(step.jobId)) : step.containerId === containerId;
+  const found = inOrder(steps.filter(isWanted));
   if (session.machine !== null) {
     await printMachineOutput(
       session.machine,
@@ -105,6 +109,7 @@ export async function showSteps(text: string | undefined, session: ScontrolSessi
   }
   printLines(renderShowSteps(found, session.showOptions(), jobs));
   if (found.length > 0) return 0;
+  if (containerId !== undefined) return missing(`Container ${containerId} not found`, session);
   if (target === null) return session.quiet ? 0 : say("No job steps in the system");
   return jobs.length === 0
     ? session.failToLoad(call, slurmError("INVALID_JOB_ID"))

@@ -2,7 +2,7 @@
 import { copyFileSync, mkdirSync, openSync, readSync, closeSync, statSync, symlinkSync, writeFileSync } from "node:fs";
 import { join } from "node:path";
 import { standardConfig } from "./bundle-create.ts";
-import { makeProbeBundle } from "./runtime-choice.ts";
+import { makeProbeBundle } from "./runtime-probe.ts";
 
 const PLACES = ["/bin/busybox", "/usr/bin/busybox", "/usr/local/bin/busybox"];
 

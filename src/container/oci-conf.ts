@@ -122,7 +122,7 @@ async function readConf(path: string, from: Where | undefined): Promise<string> 
   }
 }
 
-/** One file without its includes, for checks and tests. @throws as readOciConf */
+/** One file without its includes, for tests. @throws as readOciConf */
 export function parseOciConf(text: string, file: string): OciConf {
   const settings = new Map<Key, Setting[]>();
   for (const line of parseConfLines(text, file)) {

@@ -130,24 +130,30 @@ export interface JobRecord {
   readonly allocated: Tres | null;
 }
 
-/** Figures of a step, over all its tasks; null where nobody measured. */
-/** What one task of a running step, with everything below it, uses now. */
-export interface TaskUse {
-  readonly rank: number;
-  readonly node: string;
+/** What a process and everything below it use now. */
+export interface ProcessUse {
   readonly pids: readonly number[];
   readonly rssKib: number;
   readonly vmKib: number;
+  /** Of them and of their children that ended. */
   readonly cpuMs: number;
   readonly majorFaults: number;
+  /** Through read(2) and write(2) and their kin, files or not: what Slurm calls disk. */
   readonly readBytes: number;
   readonly writtenBytes: number;
+}
+
+/** What one task of a running step uses now. */
+export interface TaskUse extends ProcessUse {
+  readonly rank: number;
+  readonly node: string;
 }
 
 export interface StepUse {
   readonly tasks: readonly TaskUse[];
 }
 
+/** Figures of a step, over all its tasks; null where nobody measured. */
 export interface StepUsage {
   readonly userCpuMs: number;
   readonly systemCpuMs: number;

@@ -1,25 +1,14 @@
 /** What a process and everything below it use now (proc(5)). */
 import { readFileSync } from "node:fs";
+import type { ProcessUse } from "#job/record.ts";
 import { descendants } from "./process-tree.ts";
-
-export interface TreeUse {
-  readonly pids: readonly number[];
-  readonly rssKib: number;
-  readonly vmKib: number;
-  /** Of them and of their children that ended. */
-  readonly cpuMs: number;
-  readonly majorFaults: number;
-  /** Through read(2) and write(2) and their kin, files or not: what Slurm calls disk. */
-  readonly readBytes: number;
-  readonly writtenBytes: number;
-}
 
 /** USER_HZ and the page size of every Linux that we run on (x86-64, and arm64 with 4 KiB pages, as distributions build it). */
 const TICK_MS = 10;
 const PAGE_KIB = 4;
 
 /** Undefined when the process is gone. */
-export function measureTree(root: number): TreeUse | undefined {
+export function measureTree(root: number): ProcessUse | undefined {
   const pids = [
     root,
     ...descendants(root)
@@ -28,7 +17,7 @@ export function measureTree(root: number): TreeUse | undefined {
   ];
   const uses = pids.flatMap((pid) => measure(pid) ?? []);
   if (uses.length === 0) return undefined;
-  const sum = (pick: (use: TreeUse) => number) => uses.reduce((total, use) => total + pick(use), 0);
+  const sum = (pick: (use: ProcessUse) => number) => uses.reduce((total, use) => total + pick(use), 0);
   return {
     pids: uses.flatMap((use) => use.pids),
     rssKib: sum((use) => use.rssKib),
@@ -40,7 +29,7 @@ export function measureTree(root: number): TreeUse | undefined {
   };
 }
 
-function measure(pid: number): TreeUse | undefined {
+function measure(pid: number): ProcessUse | undefined {
   let stat: string;
   try {
     stat = readFileSync(`/proc/${pid}/stat`, "latin1");

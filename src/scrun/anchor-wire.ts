@@ -11,6 +11,7 @@
  */
 import type { JobId } from "#job/id.ts";
 import type { JobRequest, SubmitContext } from "#job/request.ts";
+import type { Monitor } from "./orphans.ts";
 import type { StagingPlan } from "./staging/staging.ts";
 import type { StartWait } from "./start-wait.ts";
 
@@ -50,6 +51,8 @@ export interface JobPlan {
   readonly logLevel: number;
   /** Who is going to stand for the container, and hears of its end by a FIFO (stand-in.ts). Null: nobody. */
   readonly standIn: StandInPlan | null;
+  /** Null: no engine has called. */
+  readonly monitor: Monitor | null;
 }
 
 export interface AnchorPlan extends JobPlan {

@@ -1,10 +1,13 @@
 /** Who called us: an engine's monitor waits for the pid in the pid file, and has ways of its own. */
-import { readFileSync } from "node:fs";
-import { parentOf } from "#platform/process-tree.ts";
+import { readFileSync, readlinkSync } from "node:fs";
+import { identify, parentOf } from "#platform/process-tree.ts";
+import type { Monitor } from "./orphans.ts";
 
-/** @param pid of a scrun create */
-export function isCalledByEngine(pid: number): boolean {
-  return /^(conmon|containerd-shim)/.test(nameOf(parentOf(pid)));
+/** The engine's, when it is one that called. @param pid of a scrun create */
+export function monitorOf(pid: number): Monitor | null {
+  const parent = parentOf(pid);
+  const process = parent !== undefined && /^(conmon|containerd-shim)/.test(nameOf(parent)) ? identify(parent) : undefined;
+  return process === undefined ? null : { process, mountNamespace: readlinkSync("/proc/self/ns/mnt") };
 }
 
 /** @param pid of a command of scrun */

@@ -31,6 +31,7 @@ import { BerthError } from "#job/errors.ts";
 import { ensurePrivateDir, isUsableRuntimeDir } from "#platform/directories.ts";
 import { unmountBelow } from "#platform/mounts-below.ts";
 import type { ProcessIdentity } from "#platform/process-tree.ts";
+import type { Monitor } from "./orphans.ts";
 import type { StartWait } from "./start-wait.ts";
 import { realUserId } from "#platform/users.ts";
 
@@ -52,6 +53,7 @@ export interface ContainerState {
   readonly remote?: RemotePlace | null;
   /** As the container or create's environment says; for `start`. */
   readonly startWait: StartWait | null;
+  readonly monitor: Monitor | null;
 }
 
 export class ContainerPlace {

@@ -63,8 +63,11 @@ describe.skipIf(!canRunDocker || !isNew)("docker 28 through scrun", () => {
     expect(run).toMatchObject({ status: 0, stdout: "0\n/dev/full\n" });
     const both = ["--device", "nvidia.com/gpu=0", "--device", "nvidia.com/gpu=1"];
     expect((await site.dockerRun(["--rm", "--name", "two", ...both, IMAGE, "true"])).status).toBe(0);
+    // Has all three of them, and asks for none.
+    expect((await site.dockerRun(["--rm", "--name", "none", "--privileged", IMAGE, "true"])).status).toBe(0);
     const tres = async (name: string) => (await site.run(["sacct", "-X", "-n", "-P", "--name", name, "-o", "alloctres"])).stdout;
     expect([await tres("one"), await tres("two")]).toEqual([expect.stringContaining("gres/gpu=1"), expect.stringContaining("gres/gpu=2")]);
+    expect(await tres("none")).not.toContain("gres");
   });
 
   test.skipIf(!HAS_COMPOSE_PLUGIN)("compose: annotations and devices of a service", async () => {

@@ -1,7 +1,9 @@
 // What takes cgroups with controllers, which rootless engines have on systemd hosts only: limits that hold, figures, out of memory. By root's own dockerd.
 import { afterAll, beforeAll, describe, expect, test } from "bun:test";
+import { writeFileSync } from "node:fs";
 import { until } from "../e2e/site.ts";
 import { canRunRootDocker, DockerSite, IMAGE } from "./docker.ts";
+import { within } from "./user-site.ts";
 
 describe.skipIf(!canRunRootDocker)("root's docker through scrun", () => {
   let site: DockerSite;
@@ -30,6 +32,20 @@ describe.skipIf(!canRunRootDocker)("root's docker through scrun", () => {
     expect((await site.docker(["pause", "limited"])).status).toBe(0);
     expect((await site.docker(["rm", "-f", "limited"])).status).toBe(0);
     await until("its job to go", async () => (await site.run(["squeue", "-h"])).stdout === "");
+  });
+
+  test("a container whose job waits has its own network, not the daemon's", async () => {
+    const devices = "ls /sys/class/net; ip route";
+    const blocker = await site.sbatch("#!/bin/sh\nwhile [ ! -e go ]; do sleep 0.05; done\n", "--exclusive");
+    try {
+      const command = site.startDocker(["run", "--rm", IMAGE, "sh", "-c", devices]);
+      await until("docker to say so", () => /job [0-9]+ queued and waiting/.test(command.stderrSoFar));
+      writeFileSync(site.path("go"), "");
+      expect(await within(command)).toMatchObject({ status: 0, stdout: expect.stringMatching(/^eth0\nlo\ndefault via 172\..* dev eth0/) });
+    } finally {
+      writeFileSync(site.path("go"), "");
+    }
+    await until("the other job's end", async () => (await site.run(["squeue", "-h", "-j", String(blocker)])).stdout === "");
   });
 
   test("memory and CPUs that only a variable asked for hold too", async () => {

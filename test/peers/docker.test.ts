@@ -1,6 +1,6 @@
 // What docker's users do, done by a real rootless dockerd through scrun: each container is a job, and docker cannot tell.
 import { afterAll, afterEach, beforeAll, describe, expect, test } from "bun:test";
-import { mkdirSync, readFileSync, writeFileSync } from "node:fs";
+import { existsSync, mkdirSync, readFileSync, writeFileSync } from "node:fs";
 import { until } from "../e2e/site.ts";
 import { havePeers } from "../peers.ts";
 import { canRunDocker, DOCKER_MAJOR, DockerSite, HAS_COMPOSE_PLUGIN, IMAGE } from "./docker.ts";
@@ -186,6 +186,17 @@ describe.skipIf(!canRunDocker)("docker through scrun", () => {
     const refused = await site.dockerRun(["--rm", "-e", "SCRUN_PARTITION=nowhere", IMAGE, "true"]);
     expect(refused.status).toBe(125);
     expect(refused.stderr).toContain("nvalid partition");
+  });
+
+  test("Slurm's commands inside, with the sockets and the executable mounted: steps of the container's job", async () => {
+    const binds = [`${site.dir}/run`, `${site.dir}/bin`, "/lib64", `/lib/${process.arch === "x64" ? "x86_64" : "aarch64"}-linux-gnu`];
+    const options = [
+      ...binds.filter((dir) => existsSync(dir)).flatMap((dir) => ["-v", `${dir}:${dir}`]),
+      ...["-e", `XDG_RUNTIME_DIR=${site.dir}/run`, "-e", `PATH=${site.dir}/bin:/bin`],
+    ];
+    const script = "squeue -h -o '%j %T'; echo text | srun --overlap cat; srun --overlap sh -c 'exit 7'";
+    const told = await site.dockerRun(["--rm", "--name", "inside", ...options, IMAGE, "sh", "-c", script]);
+    expect(told).toMatchObject({ status: 7, stdout: "inside RUNNING\ntext\n" });
   });
 
   test("a job that has to wait: docker says so, can look at it, and withdraw it", async () => {

@@ -81,8 +81,8 @@ export class DockerSite extends UserSite {
     const service = readFileSync(join(this.dir, "config/systemd/user/docker.service.d/50-berth.conf"), "utf8");
     const variables = [...service.matchAll(/^Environment="(.*?)=(.*)"$/gm)].map(([, name = "", value = ""]) => [name, value] as const);
     const env = Object.fromEntries(variables);
-    // What root's mounts goes with it.
-    const rootful = ["/usr/bin/unshare", "-m", "--propagation", "private", "/usr/sbin/dockerd", "--config-file", configFile] as const;
+    // What root's mounts goes with it, and the host's network stays as it is.
+    const rootful = ["/usr/bin/unshare", "-m", "-n", "--propagation", "private", "/usr/sbin/dockerd", "--config-file", configFile] as const;
     const daemon = this.start(this.#isRootful ? rootful : [ROOTLESS], { env });
     this.#daemon = daemon;
     await until(
@@ -99,7 +99,6 @@ export class DockerSite extends UserSite {
   #configuration(): Record<string, unknown> {
     return {
       "storage-driver": "vfs",
-      "data-root": join(this.dir, "d"),
       "shutdown-timeout": 5,
       runtimes: { plain: { path: "/usr/sbin/runc" } },
     };
@@ -108,14 +107,9 @@ export class DockerSite extends UserSite {
   #rootfulConfiguration(): Record<string, unknown> {
     const name = basename(this.dir);
     return {
-      // The host's network stays as it is.
-      iptables: false,
-      ip6tables: false,
-      bridge: "none",
-      "ip-forward": false,
-      "ip-masq": false,
-      "userland-proxy": false,
       hosts: [`unix://${this.#socket}`],
+      // A rootless daemon's stays where docker has it, below HOME.
+      "data-root": join(this.dir, "d"),
       "exec-root": join(this.dir, "x"),
       pidfile: join(this.dir, "docker.pid"),
       "exec-opts": ["native.cgroupdriver=cgroupfs"],

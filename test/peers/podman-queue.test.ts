@@ -205,6 +205,16 @@ describe.skipIf(!canRunPodman)("podman and a long queue", () => {
     expect((await site.podman(["run", "--rm", "built", "cat", "/made"])).stdout).toMatch(/^made by [0-9]+\n$/);
   });
 
+  test("-it: Ctrl-C at the terminal withdraws the job", async () => {
+    const command = site.startPodmanAndInterrupt(["run", "--rm", "-it", ...SOON, "--name", "typed-at", IMAGE, "true"]);
+    await until("start to give in", async () => STILL.test(command.stdoutSoFar) && (await state("typed-at")) === "running 0");
+    expect(await queued("typed-at")).toBe("PENDING");
+    writeFileSync(site.path("type"), "");
+    await until("its job to go", async () => (await queued("typed-at")) === "");
+    writeFileSync(site.path("typed"), "");
+    expect((await within(command)).status).toBe(130);
+  });
+
   test("-t: stop and rm -f withdraw it", async () => {
     for (const command of [
       ["stop", "-t", "10"],

@@ -4,6 +4,7 @@ import { existsSync, writeFileSync } from "node:fs";
 import { isAnchor, kill, processesOf, until } from "../e2e/site.ts";
 import { havePeers } from "../peers.ts";
 import { IMAGE, PodmanSite } from "./podman.ts";
+import { resizeTerminal } from "./terminal.ts";
 import { ordinaryUser, within } from "./user-site.ts";
 
 const FOR_EVER = "trap 'exit 4' TERM; echo up; while :; do sleep 0.05; done";
@@ -76,6 +77,30 @@ describe.skipIf(ordinaryUser === undefined || !havePeers("podman", "conmon", "ne
         expect((await site.podman(["inspect", "waits", "--format", "{{.State.ExitCode}}"])).stdout).toBe("4\n");
       } finally {
         writeFileSync(site.path("go"), "");
+      }
+      await until("the filler's end", async () => (await queued("filler")) === "");
+    });
+
+    // The first process of a container that crun has made and not started is spared by SIGINT.
+    test("-it: Ctrl-C withdraws a job that waits; a window's change does not, and the program has its terminal as ever", async () => {
+      await site.sbatch("#!/bin/sh\nwhile [ ! -e go2 ]; do sleep 0.05; done\n", "--exclusive", "-J", "filler");
+      try {
+        await until("the machine to be full", async () => (await queued("filler")) === "RUNNING");
+        const options = ["run", "--rm", "-it", "-e", "SCRUN_START_WAIT=0"];
+        const patient = site.startPodmanOnTerminal([...options, "--name", "patient", IMAGE, "sh", "-c", "tty; exit 7"]);
+        const command = site.startPodmanAndInterrupt([...options, "--name", "typed-at", IMAGE, "true"]);
+        for (const name of ["patient", "typed-at"])
+          await until(`${name} to run, for podman`, async () => (await state(name)) === "running");
+        await resizeTerminal(patient, 33, 101);
+        writeFileSync(site.path("type"), "");
+        await until("its job to go", async () => (await queued("typed-at")) === "");
+        writeFileSync(site.path("typed"), "");
+        expect((await within(command)).status).toBe(130);
+        expect(await queued("patient")).toBe("PENDING");
+        writeFileSync(site.path("go2"), "");
+        expect(await within(patient)).toMatchObject({ status: 7, stdout: expect.stringContaining("/dev/pts/0") });
+      } finally {
+        writeFileSync(site.path("go2"), "");
       }
       await until("the filler's end", async () => (await queued("filler")) === "");
     });

@@ -1,6 +1,6 @@
 // What podman's users do, done by a real rootless podman through scrun: each container is a job, and podman cannot tell.
 import { afterAll, afterEach, beforeAll, describe, expect, test } from "bun:test";
-import { mkdirSync, readFileSync, writeFileSync } from "node:fs";
+import { existsSync, mkdirSync, readFileSync, writeFileSync } from "node:fs";
 import { isAnchor, kill, processesOf, until } from "../e2e/site.ts";
 import { canRunPodman, IMAGE, PodmanSite } from "./podman.ts";
 import { resizeTerminal } from "./terminal.ts";
@@ -187,6 +187,23 @@ describe.skipIf(!canRunPodman)("podman through scrun", () => {
     await site.nothingLeft();
   });
 
+  test("kill -9 of conmon, and rm -f: what podman does not delete is gone after another container's end", async () => {
+    const root = `${site.dir}/run/scrun`;
+    await startDetached("kept");
+    await startDetached("forgotten");
+    const [id, conmon] = (await site.podman(["inspect", "forgotten", "--format", "{{.Id}} {{.State.ConmonPid}}"])).stdout.trim().split(" ");
+    expect(kill(Number(conmon))).toBe(true);
+    expect((await site.podman(["rm", "-f", "-t", "0", "forgotten"])).status).toBe(0);
+    await until("its job to end", async () => (await site.run(["squeue", "-h", "-n", "forgotten"])).stdout === "");
+    await until("its anchor to have put it away", () => existsSync(`${root}/${id}/over`));
+    await until("the next one to sweep", async () => {
+      expect((await run(IMAGE, "true")).status).toBe(0);
+      return !existsSync(`${root}/${id}`);
+    });
+    expect(await state("kept")).toBe("running 0");
+    expect((await site.podman(["rm", "-f", "-t", "0", "kept"])).status).toBe(0);
+  });
+
   test("scancel ends the container, and podman sees it", async () => {
     await startDetached("cancelled");
     await site.run(["scancel", "--name", "cancelled"]);
@@ -223,13 +240,24 @@ describe.skipIf(!canRunPodman)("podman through scrun", () => {
   test("annotations ask for resources; what cannot be granted is podman's error", async () => {
     // Where no cgroup can hold them, memory and CPUs are the job's all the same.
     const wishes = ["time=7", "memory=64M", "cpus=1"].flatMap((wish) => ["--annotation", `slurm.${wish}`]);
-    const limited = await run(...wishes, "--name", "asks", IMAGE, "true");
+    const limited = await run(...wishes, "-e", "SCRUN_TIMELIMIT=9", "--name", "asks", IMAGE, "true");
     expect(limited).toMatchObject({ status: 0, stderr: "" });
     const columns = "timelimit,reqmem,alloccpus";
     expect((await site.run(["sacct", "-X", "-n", "-P", "--name", "asks", "-o", columns])).stdout).toBe("00:07:00|64M|1\n");
-    const refused = await run("--annotation", "slurm.partition=nowhere", IMAGE, "true");
-    expect(refused.status).toBe(126);
-    expect(refused.stderr).toContain("nvalid partition");
+    const refusals: readonly (readonly [option: string, wish: string, reason: string])[] = [
+      ["--annotation", "slurm.partition=nowhere", "nvalid partition"],
+      ["--annotation", "slurm.time=soon", 'Invalid --time specification (from annotation slurm.time: "soon")'],
+      ["--annotation", "slurm.nonsense=1", 'unrecognized option "nonsense" (from annotation slurm.nonsense)'],
+      ["-e", "SCRUN_MEM_PER_NODE=lots", 'Invalid --mem specification (from SCRUN_MEM_PER_NODE: "lots")'],
+    ];
+    for (const [option, wish, reason] of refusals) {
+      const refused = await run(option, wish, IMAGE, "true");
+      expect({ wish, status: refused.status, stderr: refused.stderr }).toEqual({
+        wish,
+        status: 126,
+        stderr: expect.stringContaining(reason),
+      });
+    }
   });
 
   test("random exit codes and signals: podman and sacct agree on each, and nothing is left", async () => {

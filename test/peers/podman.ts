@@ -48,7 +48,7 @@ export class PodmanSite extends UserSite {
   }
 
   #configure(): void {
-    // The host's network: slirp4netns wants /dev/net/tun, which ordinary users may not have.
+    // The host's network: others take /dev/net/tun, which ordinary users may not have (podman-networks.test.ts).
     writeFileSync(
       this.#config,
       [
@@ -84,8 +84,21 @@ export class PodmanSite extends UserSite {
 
   /** podman under script(1), which gives it a terminal. */
   startPodmanOnTerminal(args: readonly string[]): RunningCommand {
-    const line = this.#podman(args).map((word) => `'${word.replaceAll("'", "'\\''")}'`);
-    return this.start(["/usr/bin/script", "-qec", line.join(" "), "/dev/null"], this.#withConfig({}));
+    return this.start(["/usr/bin/script", "-qec", this.#line(args), "/dev/null"], this.#withConfig({}));
+  }
+
+  /** The same, with a Ctrl-C typed when there is a file `type`; the terminal stays open until there is one `typed`. */
+  startPodmanAndInterrupt(args: readonly string[]): RunningCommand {
+    const wait = (name: string) => `until [ -e ${name} ]; do sleep 0.05; done`;
+    const typing = `{ ${wait("type")}; printf '\\003'; ${wait("typed")}; } | exec "$@"`;
+    const script = ["/usr/bin/script", "-qec", this.#line(args), "/dev/null"];
+    return this.start(["/bin/sh", "-c", typing, "sh", ...script], this.#withConfig({}));
+  }
+
+  #line(args: readonly string[]): string {
+    return this.#podman(args)
+      .map((word) => `'${word.replaceAll("'", "'\\''")}'`)
+      .join(" ");
   }
 
   async podmanOnTerminal(args: readonly string[]): Promise<Outcome> {

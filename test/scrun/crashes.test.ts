@@ -1,6 +1,6 @@
 // kill -9 of the anchor, of the controller, and of both: no container goes on without its job, and no end is lost.
 import { afterAll, beforeAll, describe, expect, setDefaultTimeout, test } from "bun:test";
-import { existsSync, readdirSync, readFileSync, readlinkSync } from "node:fs";
+import { existsSync, readdirSync, readFileSync, readlinkSync, rmSync } from "node:fs";
 import { join } from "node:path";
 import { seeded } from "../e2e/site.ts";
 import { havePeers } from "../peers.ts";
@@ -64,6 +64,22 @@ describe.skipIf(!havePeers("runc", "busybox"))(`scrun's processes killed, as uid
     await site.untilOver(jobId);
     expect(await site.accounted(jobId)).toEqual([`${String(jobId)}|FAILED|6:0`, `${String(jobId)}.0|FAILED|6:0`]);
     await site.scrun(["delete", "a2"]);
+  });
+
+  test("a runtime directory that is wiped (a user's last session is over) takes neither container nor job along", async () => {
+    site.program("trap 'exit 5' TERM; while :; do sleep 0.1; done");
+    const { anchor, init, jobId } = await start("a3");
+    rmSync(join(site.root, "a3"), { recursive: true });
+    expect((await site.scrun(["state", "a3"])).code).toBe(1);
+    expect([isGone(anchor), isGone(init)]).toEqual([false, false]);
+    await site.run(["scancel", String(jobId)]);
+    await until("the anchor's end", () => isGone(anchor) && isGone(init));
+    await site.untilOver(jobId);
+    expect(await site.accounted(jobId)).toEqual([
+      `${String(jobId)}|CANCELLED by ${process.geteuid?.()}|0:0`,
+      `${String(jobId)}.0|CANCELLED|5:0`,
+    ]);
+    expect(existsSync(join(site.root, "a3"))).toBe(false);
   });
 
   test("a create that is killed leaves a whole container, or nothing that runs", async () => {

@@ -93,12 +93,40 @@ describe.skipIf(!havePeers("runc", "busybox"))(`scrun and runc, as uid ${process
     expect(readFileSync(file, "utf8")).toContain(`SLURM_JOB_ID=${String(created["jobId"])}\n`);
     const shown = (await site.run(["scontrol", "show", "job", String(created["jobId"])])).stdout;
     expect(shown).toContain(`Container=${site.bundle} ContainerID=c1`);
+    // Every show command finds it by its id, or tells it.
+    const jobId = String(created["jobId"]);
+    for (const key of ["containerid=c1", "container-id=c1", `${jobId}.0`]) {
+      expect((await site.run(["scontrol", "show", "step", key])).stdout).toMatch(
+        new RegExp(`^StepId=${jobId}\\.0 .*ContainerID=c1$`, "ms"),
+      );
+    }
+    expect((await site.run(["scontrol", "show", "step", "containerid=c2"])).stdout).not.toContain("StepId");
+    for (const words of [
+      ["-h", "-j", jobId],
+      ["-h", "-s", `${jobId}.0`],
+    ])
+      expect((await site.run(["squeue", ...words, "-O", "ContainerID"])).stdout.trim()).toBe("c1");
+    for (const words of [
+      ["scontrol", "show", "step", `${jobId}.0`, "--json"],
+      ["squeue", "-s", "--json"],
+    ]) {
+      const shownJson = JSON.parse((await site.run(words)).stdout) as { steps: { step: unknown }[] };
+      expect(shownJson.steps.map(({ step }) => step)).toMatchObject([
+        { container_id: "c1", container_annotations: { "test.note": "kept" } },
+      ]);
+    }
     await site.scrun(["kill", "c1", "KILL"]);
     await site.untilOver(created["jobId"]);
     expect(await site.accounted(created["jobId"])).toEqual([
       `${String(created["jobId"])}|FAILED|0:9`,
       `${String(created["jobId"])}.0|CANCELLED|0:9`,
     ]);
+    expect((await site.run(["sacct", "-nP", "-j", jobId, "-o", "containerid"])).stdout).toBe("c1\nc1\n");
+    const { jobs } = JSON.parse((await site.run(["sacct", "--json", "-j", jobId])).stdout) as {
+      jobs: { steps: { step: unknown }[] }[];
+    };
+    const annotations = { "test.note": "kept" };
+    expect(jobs[0]?.steps.map(({ step }) => step)).toMatchObject([{ container_id: "c1", container_annotations: annotations }]);
   });
 
   test("every command has --help", async () => {

@@ -1,18 +1,12 @@
 /** What the kernel allows an ordinary user: namespaces and cgroups. */
 import { accessSync, constants, existsSync, statfsSync } from "node:fs";
 import { join } from "node:path";
+import { badNamespaceSettings } from "../namespace-settings.ts";
 import { read, type Diagnosis, type Host } from "./host.ts";
-
-const BLOCKERS: readonly (readonly [name: string, bad: string, good: string])[] = [
-  ["kernel.unprivileged_userns_clone", "0", "1"],
-  ["user.max_user_namespaces", "0", "15000"],
-  ["kernel.apparmor_restrict_unprivileged_userns", "1", "0"],
-  ["kernel.apparmor_restrict_unprivileged_unconfined", "1", "0"],
-];
 
 export async function userNamespaces(host: Host): Promise<Diagnosis[]> {
   const why = "a container of an ordinary user lives in a user namespace";
-  const blocked = BLOCKERS.filter(([name, bad]) => read(`/proc/sys/${name.replaceAll(".", "/")}`) === bad);
+  const blocked = badNamespaceSettings();
   const works = host.uid === 0 || (await host.ask("unshare", "--user", "--map-root-user", "true")) !== undefined;
   const found: Diagnosis = works
     ? { name: "user namespaces", state: "ok", found: host.uid === 0 ? "not needed: you are root" : "they can be made", why, cure: null }
@@ -29,7 +23,7 @@ export async function userNamespaces(host: Host): Promise<Diagnosis[]> {
   return [
     found,
     ...blocked.map(
-      ([name, bad, good]): Diagnosis => ({
+      ({ name, bad, good }): Diagnosis => ({
         name: `sysctl ${name}`,
         state: works ? "info" : "warning",
         found: bad,

@@ -24,9 +24,10 @@ import { Eligibility } from "./eligibility.ts";
 import { Holders } from "./holders.ts";
 import { JobBook, type Log } from "./job-book.ts";
 import { JobEnds } from "./job-ends.ts";
+import { JobAlarms } from "./job-alarms.ts";
 import { JobControl } from "./job-control.ts";
 import { allocatedTres, jobFacts } from "./job-facts.ts";
-import { Alarm, type LiveJob, type Holder, type LiveStep } from "./live-job.ts";
+import type { LiveJob, Holder, LiveStep } from "./live-job.ts";
 import type { Paths } from "./paths.ts";
 import { Passes } from "./passes.ts";
 import type { Placement } from "./placement.ts";
@@ -59,6 +60,7 @@ export class Controller implements StepManagerHost {
   readonly resources: Resources;
   readonly #steps: StepManager;
   readonly ends: JobEnds;
+  readonly alarms: JobAlarms;
   readonly holders: Holders;
   readonly passes: Passes;
   readonly startedAt = nowMs();
@@ -88,16 +90,9 @@ export class Controller implements StepManagerHost {
     const { book, store, resources, log } = this;
     this.ends = new JobEnds({ book, store, resources, steps: this.#steps, requestPass: () => this.requestPass() });
     this.holders = new Holders({ book, store, ends: this.ends, log });
-    this.control = new JobControl({
-      book,
-      steps: this.#steps,
-      ends: this.ends,
-      hooks: {
-        setAlarms: (job) => this.setAlarms(job),
-        lendCpus: (job, isLent) => this.#lendCpus(job, isLent),
-        requestPass: () => this.requestPass(),
-      },
-    });
+    this.alarms = new JobAlarms({ ends: this.ends, steps: this.#steps });
+    const { ends, alarms } = this;
+    this.control = new JobControl({ book, steps: this.#steps, resources, ends, alarms, requestPass: () => this.requestPass() });
   }
 
   // --- Submitting -----------------------------------------------------------------------------------------------
@@ -171,7 +166,7 @@ export class Controller implements StepManagerHost {
 
   /** What a running job needs: its alarms, and its script or its holder. Harmless to repeat. */
   #actRunning(job: LiveJob): void {
-    this.setAlarms(job);
+    this.alarms.set(job);
     if (job.record.kind === "batch") {
       if (job.steps.has("batch")) return;
       void this.#launchBatch(job);
@@ -187,38 +182,6 @@ export class Controller implements StepManagerHost {
       this.log("job.launchFailed", { job: job.id, error: String(error) });
       this.book.apply(job, { kind: "exited", exit: { code: 0, signal: 53 } });
       this.ends.end(job, { state: "FAILED", reason: "JobLaunchFailure", cancelledBy: null });
-    }
-  }
-
-  /** A suspended job's CPUs are free for others; once it resumes it has them back, though others may use them too. */
-  #lendCpus(job: LiveJob, isLent: boolean): void {
-    if (job.lacksCpus === isLent) return;
-    job.lacksCpus = isLent;
-    for (const { node, cpuIds } of job.record.shares) {
-      const cpus = { node, cpuIds, memMib: 0, gres: {} };
-      if (isLent) this.resources.giveBack(cpus);
-      else this.resources.hold(cpus);
-    }
-    this.requestPass();
-  }
-
-  setAlarms(job: LiveJob): void {
-    job.stopAlarms();
-    const { record } = job;
-    if (record.startedAt === null || record.timeLimitMinutes === null) return;
-    const end = record.startedAt + record.suspendedMs + record.timeLimitMinutes * 60_000;
-    job.alarms.push(new Alarm(end, () => this.ends.end(job, { state: "TIMEOUT", reason: "TimeLimit", cancelledBy: null })));
-    const { warnSignal } = record;
-    if (warnSignal !== null) {
-      job.alarms.push(new Alarm(end - warnSignal.seconds * 1000, () => this.#warn(job)));
-    }
-  }
-
-  #warn(job: LiveJob): void {
-    const { warnSignal } = job.record;
-    if (warnSignal === null || job.record.state !== "RUNNING") return;
-    for (const [key, step] of job.steps) {
-      if ((key === "batch") === warnSignal.toBatch) this.#steps.signal(step, warnSignal.signal, warnSignal.toBatch ? "batch" : "steps");
     }
   }
 
@@ -277,13 +240,12 @@ export class Controller implements StepManagerHost {
 
   /** `isSameBoot` is false when the machine was restarted: then no process of any job exists any more. */
   async recover(isSameBoot: boolean): Promise<void> {
-    const { config, store, book, resources, ends, holders, log } = this;
+    const { config, store, book, resources, ends, alarms, holders, log } = this;
     const hooks = {
       actRunning: (job: LiveJob) => this.#actRunning(job),
-      setAlarms: (job: LiveJob) => this.setAlarms(job),
       requestPass: () => this.requestPass(),
     };
-    await new Recovery({ config, store, book, resources, steps: this.#steps, ends, holders, log, hooks }).run(isSameBoot);
+    await new Recovery({ config, store, book, resources, steps: this.#steps, ends, alarms, holders, log, hooks }).run(isSameBoot);
   }
 
   /** A process whose parent died has come to us and ended. */

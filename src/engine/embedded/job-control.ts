@@ -3,17 +3,12 @@ import { slurmError } from "#job/errors.ts";
 import { nowMs } from "#job/id.ts";
 import type { JobTarget, SignalScope } from "../engine.ts";
 import type { JobBook } from "./job-book.ts";
+import type { JobAlarms } from "./job-alarms.ts";
 import type { JobEnds } from "./job-ends.ts";
 import type { LiveJob } from "./live-job.ts";
 import { FIRST_PRIORITY, REQUEUED_HELD, requeueReason } from "./priority.ts";
+import type { Resources } from "./resources.ts";
 import type { StepManager } from "./step-manager.ts";
-
-/** What only the controller does. */
-export interface JobControlHooks {
-  setAlarms(job: LiveJob): void;
-  lendCpus(job: LiveJob, isLent: boolean): void;
-  requestPass(): void;
-}
 
 const SIGKILL = 9;
 const SIGCONT = 18;
@@ -22,14 +17,25 @@ const SIGSTOP = 19;
 export class JobControl {
   readonly #book: JobBook;
   readonly #steps: StepManager;
+  readonly #resources: Resources;
   readonly #ends: JobEnds;
-  readonly #hooks: JobControlHooks;
+  readonly #alarms: JobAlarms;
+  readonly #requestPass: () => void;
 
-  constructor(parts: { readonly book: JobBook; readonly steps: StepManager; readonly ends: JobEnds; readonly hooks: JobControlHooks }) {
+  constructor(parts: {
+    readonly book: JobBook;
+    readonly steps: StepManager;
+    readonly resources: Resources;
+    readonly ends: JobEnds;
+    readonly alarms: JobAlarms;
+    readonly requestPass: () => void;
+  }) {
     this.#book = parts.book;
     this.#steps = parts.steps;
+    this.#resources = parts.resources;
     this.#ends = parts.ends;
-    this.#hooks = parts.hooks;
+    this.#alarms = parts.alarms;
+    this.#requestPass = parts.requestPass;
   }
 
   hold(target: JobTarget): void {
@@ -41,7 +47,7 @@ export class JobControl {
       if (job.record.priority !== 0) continue;
       this.#reprioritise(job, Math.max(1, FIRST_PRIORITY - job.id - job.record.nice), "None");
     }
-    this.#hooks.requestPass();
+    this.#requestPass();
   }
 
   #reprioritise(job: LiveJob, priority: number, reason: string): void {
@@ -66,7 +72,7 @@ export class JobControl {
         this.#book.recent.delete(job.id);
         this.#book.add(job);
         this.#ends.requeueNow(job, how);
-        this.#hooks.requestPass();
+        this.#requestPass();
       }
     }
   }
@@ -78,7 +84,7 @@ export class JobControl {
       for (const step of job.steps.values()) this.#steps.signal(step, SIGSTOP, "full");
       this.#book.apply(job, { kind: "suspended", at: nowMs() });
       job.stopAlarms();
-      this.#hooks.lendCpus(job, true);
+      this.#lendCpus(job, true);
     }
   }
 
@@ -86,10 +92,22 @@ export class JobControl {
     for (const job of this.#book.resolve(target)) {
       if (job.record.state !== "SUSPENDED") throw slurmError("ALREADY_DONE");
       this.#book.apply(job, { kind: "resumed", at: nowMs() });
-      this.#hooks.lendCpus(job, false);
+      this.#lendCpus(job, false);
       for (const step of job.steps.values()) this.#steps.signal(step, SIGCONT, "full");
-      this.#hooks.setAlarms(job);
+      this.#alarms.set(job);
     }
+  }
+
+  /** A suspended job's CPUs are free for others; once it resumes it has them back, though others may use them too. */
+  #lendCpus(job: LiveJob, isLent: boolean): void {
+    if (job.lacksCpus === isLent) return;
+    job.lacksCpus = isLent;
+    for (const { node, cpuIds } of job.record.shares) {
+      const cpus = { node, cpuIds, memMib: 0, gres: {} };
+      if (isLent) this.#resources.giveBack(cpus);
+      else this.#resources.hold(cpus);
+    }
+    this.#requestPass();
   }
 
   notify(target: JobTarget, text: string): void {

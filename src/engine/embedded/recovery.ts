@@ -8,6 +8,7 @@ import type { ProcessIdentity } from "#platform/process-tree.ts";
 import type { ClusterConfig } from "./config.ts";
 import type { Holders } from "./holders.ts";
 import type { JobBook, Log } from "./job-book.ts";
+import type { JobAlarms } from "./job-alarms.ts";
 import type { JobEnds } from "./job-ends.ts";
 import type { LiveJob } from "./live-job.ts";
 import { REQUEUED_HELD, requeueReason } from "./priority.ts";
@@ -18,7 +19,6 @@ import type { Store } from "./store.ts";
 /** What the controller does with a job whose state is known again; all of it may be repeated. */
 export interface RecoveryHooks {
   actRunning(job: LiveJob): void;
-  setAlarms(job: LiveJob): void;
   requestPass(): void;
 }
 
@@ -29,6 +29,7 @@ export interface RecoveryOptions {
   readonly resources: Resources;
   readonly steps: StepManager;
   readonly ends: JobEnds;
+  readonly alarms: JobAlarms;
   readonly holders: Holders;
   readonly log: Log;
   readonly hooks: RecoveryHooks;
@@ -41,6 +42,7 @@ export class Recovery {
   readonly #resources: Resources;
   readonly #steps: StepManager;
   readonly #ends: JobEnds;
+  readonly #alarms: JobAlarms;
   readonly #holders: Holders;
   readonly #log: Log;
   readonly #hooks: RecoveryHooks;
@@ -52,6 +54,7 @@ export class Recovery {
     this.#resources = options.resources;
     this.#steps = options.steps;
     this.#ends = options.ends;
+    this.#alarms = options.alarms;
     this.#holders = options.holders;
     this.#log = options.log;
     this.#hooks = options.hooks;
@@ -113,7 +116,7 @@ export class Recovery {
 
   #recoverRunning(job: LiveJob): void {
     const hasRun = this.#store.stepKeys(job.id).includes("batch");
-    if (job.record.kind === "batch" && (job.steps.has("batch") || hasRun)) this.#hooks.setAlarms(job);
+    if (job.record.kind === "batch" && (job.steps.has("batch") || hasRun)) this.#alarms.set(job);
     else this.#hooks.actRunning(job);
   }
 

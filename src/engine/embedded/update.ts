@@ -116,7 +116,7 @@ export function applyUpdate(controller: Controller, target: JobTarget & { readon
     if (change === undefined) controller.book.save(job, edited[index] ?? job.record);
     else controller.book.reconsider(job, change);
     if (isQueued) controller.book.queue.add(job);
-    else if (job.isRunning) controller.setAlarms(job);
+    else if (job.isRunning) controller.alarms.set(job);
   }
   controller.requestPass();
 }

@@ -9,16 +9,18 @@
  * the anchor's own stdio, handed on; a terminal goes from the runtime to the engine without us. When the anchor is killed, the controller
  * kills the container and ends the job; when the controller is killed, the anchor goes on, and the next one takes up the step (engine/own-step.ts).
  */
-import type { AbortReason, Engine, HeldAllocation } from "#engine/engine.ts";
+import type { AbortReason, Engine } from "#engine/engine.ts";
 import type { OwnStep, OwnStepOrder } from "#engine/own-step.ts";
 import { BerthError } from "#job/errors.ts";
 import { localTime } from "#job/local-time.ts";
 import { shellCode, type ExitStatus } from "#job/outcome.ts";
 import { killAll, OrphanReaper } from "#platform/orphans.ts";
+import type { SignalWatch } from "#platform/signal-watch.ts";
 import { leaveControllerToOthers } from "#platform/start-controller.ts";
 import { AnchorStaging } from "../staging/anchor-staging.ts";
 import type { AnchorPlan, JobPlan } from "../anchor-wire.ts";
-import { askForJob, stageInWhileTold } from "./ask-for-job.ts";
+import { AnchorJob } from "./anchor-job.ts";
+import { stageInWhileTold } from "./ask-for-job.ts";
 import { preservedFds } from "../command-line.ts";
 import type { BundleConfig } from "../config.ts";
 import { becomeAnchor, type Surroundings } from "./become-anchor.ts";
@@ -27,6 +29,7 @@ import { grantedOf } from "./granted-limits.ts";
 import { followOthers } from "./follow-others.ts";
 import { CANCELLED, NOT_RUN, statusAfter, statusOfRuntimeFailure } from "./failures.ts";
 import { completePlan, planAtOnce, type CreateOrder, type Planned } from "./make-plan.ts";
+import { sweepOrphans } from "../orphans.ts";
 import type { ContainerPlace, ContainerState } from "../place.ts";
 import { RuntimeContainer } from "./runtime-container.ts";
 import { markOver } from "../launcher/quick-start.ts";
@@ -40,7 +43,6 @@ const SIGCONT = 18;
 const SIGSTOP = 19;
 /** When the start is over: an anchor may live for weeks. */
 const SHRINK_MS = 500;
-const never = new AbortController().signal;
 
 export interface AnchorOptions {
   readonly engine: Engine;
@@ -63,15 +65,13 @@ class Anchor implements Subject {
   readonly #staging: AnchorStaging;
   readonly #container: RuntimeContainer;
   readonly #talk: Conversation;
+  readonly #job: AnchorJob;
   #plan: AnchorPlan | undefined;
-  #held: HeldAllocation | undefined;
-  #step: OwnStep | undefined;
   #isStarted = false;
   #killTimer: ReturnType<typeof setTimeout> | undefined;
   #ending: AbortReason | undefined;
   #notRun: ExitStatus = NOT_RUN;
   #startFailure: ExitStatus | undefined;
-  #isConcluded = false;
   /** Of a FIFO, to who stands for us; undefined when nobody does. */
   #endFd: number | undefined;
   readonly #place: ContainerPlace;
@@ -85,6 +85,7 @@ class Anchor implements Subject {
     this.#staging = new AnchorStaging(place, this.#reaper);
     this.#container = new RuntimeContainer(place, { reaper: this.#reaper, preserved: fdsOf(options.order) });
     this.#talk = new Conversation(place, { creatorPid: options.creatorPid, subject: this });
+    this.#job = new AnchorJob({ engine: options.engine, talk: this.#talk });
     this.#order = options.order;
     this.#planned = planAtOnce(options.order, { ...options, place });
   }
@@ -113,7 +114,8 @@ class Anchor implements Subject {
       this.#notRun = statusAfter(error);
       return talk.withdrawn.aborted ? CANCELLED : this.#notRun;
     } finally {
-      await this.#release();
+      await this.#job.release(this.#notRun);
+      await this.#staging.close();
     }
   }
 
@@ -122,18 +124,17 @@ class Anchor implements Subject {
     const container = this.#container;
     await this.#staging.open(wanted, { signal: talk.withdrawn });
     const queued = Promise.withResolvers<"queued">();
-    const granted = this.#allocate(wanted, () => queued.resolve("queued"));
+    const granted = this.#job.ask(wanted, () => queued.resolve("queued"));
     const plan = await this.#prepare(wanted, granted);
     container.use(config);
     if ((await Promise.race([granted, queued.promise])) === "queued") {
       // What has to be there when create ends cannot wait for its job. Staging has to: so create waits.
       const isMadeFirst = hasToBeMade(plan) && plan.staging === null;
-      if (isMadeFirst) await this.#makeQueued(plan);
+      const watch = isMadeFirst ? await this.#makeQueued(plan) : undefined;
       if (isMadeFirst || !hasToBeMade(plan)) talk.created();
-      await granted;
+      await granted.finally(() => watch?.stop());
     }
-    const step = await this.#openStep(plan);
-    this.#step = step;
+    const step = await this.#job.openStep(plan, (order) => this.#obey(order));
     if (!this.isMade) {
       const staged = await this.#stageIn(plan, step);
       await followOthers(plan.follows, { root: this.#place.root, talk });
@@ -164,35 +165,17 @@ class Anchor implements Subject {
     }
   }
 
-  /** Ctrl-C at its terminal reaches nobody else. */
-  async #makeQueued(plan: AnchorPlan): Promise<void> {
-    const { jobId } = this.#talk;
-    await this.#makeContainer(plan, queuedEnvironment(plan, jobId));
-    const withdraw = () => {
-      if (this.#talk.waitsFor !== undefined) this.#talk.withdraw(new BerthError("CANCELLED", `job ${jobId} was cancelled`));
-    };
-    void this.#container.waitForEnd().then(withdraw);
-  }
-
-  // --- The job ------------------------------------------------------------------------------------------------------
-
-  async #allocate(plan: JobPlan, onQueued: () => void): Promise<void> {
+  /** Ctrl-C at its terminal reaches nobody but its first process, which is still the runtime's: runc's ends by it, crun's is spared. */
+  async #makeQueued(plan: AnchorPlan): Promise<SignalWatch | undefined> {
     const talk = this.#talk;
-    if (plan.request === null) talk.jobId = plan.jobId;
-    else {
-      const { held } = await askForJob(plan.request, { engine: this.#engine, talk, print: (text) => this.print(text), onQueued });
-      this.#held = held;
-    }
-  }
-
-  async #openStep(plan: AnchorPlan): Promise<OwnStep> {
-    const { jobId, withdrawn } = this.#talk;
-    if (jobId === null) throw new Error("no job");
-    const { name, submit, bundle, id, annotations } = plan;
-    return await this.#engine.openOwnStep(
-      { jobId, name, submit, container: bundle, containerId: id, annotations },
-      { signal: withdrawn, onOrder: (order) => this.#obey(order) },
-    );
+    const container = this.#container;
+    await this.#makeContainer(plan, queuedEnvironment(plan, talk.jobId));
+    void container.waitForEnd().then(() => {
+      if (talk.waitsFor !== undefined) talk.cancel();
+    });
+    if (container.init === undefined) return undefined;
+    const { SignalWatch } = await import("#platform/signal-watch.ts");
+    return SignalWatch.start(container.init.pid, (signal) => talk.signalled(signal));
   }
 
   /** Where the container has to be there when create ends, that has to wait for the whole of it. */
@@ -202,26 +185,13 @@ class Anchor implements Subject {
     return await stageInWhileTold(plan, step, { staging: this.#staging, talk, onLong });
   }
 
-  async #release(): Promise<void> {
-    try {
-      if (this.#step !== undefined) {
-        const none = { userCpuMs: 0, systemCpuMs: 0, maxRssKib: null, outOfMemory: false };
-        if (!this.#isConcluded) await this.#step.ended({ status: this.#notRun, ...none });
-        // A job that had its step has ended with it.
-      } else if (this.#held !== undefined) await this.#held.release({ code: 1, signal: 0 });
-    } catch {
-      // The controller ends what nobody holds.
-    } finally {
-      await this.#staging.close();
-    }
-  }
-
   // --- The container ------------------------------------------------------------------------------------------------
 
   async #makeContainer(plan: AnchorPlan, environment: Readonly<Record<string, string>>): Promise<void> {
     const adapt = this.#staging.adaptMappings.bind(this.#staging);
-    const granted = grantedOf(plan.request, this.#step);
-    await this.#container.make(plan, { environment, gres: this.#step?.gres ?? {}, granted, network: this.#talk.network, adapt });
+    const { step } = this.#job;
+    const granted = grantedOf(plan.request, step);
+    await this.#container.make(plan, { environment, gres: step?.gres ?? {}, granted, network: this.#talk.network, adapt });
   }
 
   async #start(): Promise<void> {
@@ -244,9 +214,8 @@ class Anchor implements Subject {
     await killAll(this.#reaper, [], this.#staging.helpers);
     const usage = this.#container.usage();
     const isBack = await this.#staging.stageOut();
-    this.#isConcluded = true;
     // Its results are lost: whoever looks at the job, or depends on it, has to know.
-    await this.#step?.ended({ status: isBack || shellCode(status) !== 0 ? status : NOT_RUN, ...usage });
+    await this.#job.end({ status: isBack || shellCode(status) !== 0 ? status : NOT_RUN, ...usage });
     return status;
   }
 
@@ -255,6 +224,7 @@ class Anchor implements Subject {
     if (this.#endFd !== undefined && !(await tellStandIn(this.#place, this.#endFd, code))) return;
     this.#container.tidy();
     if (this.#plan?.staging === null) markOver(this.#place);
+    if (this.#plan?.monitor != null) sweepOrphans(this.#place.root, this.#plan.monitor);
   }
 
   async #freeze(isFrozen: boolean): Promise<void> {
@@ -298,7 +268,7 @@ class Anchor implements Subject {
     }
     this.#container.kill(SIGTERM);
     void this.#freeze(false);
-    this.#killTimer = setTimeout(() => void this.kill(SIGKILL), (this.#step?.killWaitSeconds ?? 30) * 1000);
+    this.#killTimer = setTimeout(() => void this.kill(SIGKILL), (this.#job.step?.killWaitSeconds ?? 30) * 1000);
   }
 
   // --- What others ask of it (Subject) ----------------------------------------------------------------------------------
@@ -326,14 +296,7 @@ class Anchor implements Subject {
     const isPaused = op === "paused";
     if (!isDone) this.#container.stopAll(isPaused);
     this.#talk.status = isPaused ? "paused" : "running";
-    const target = { jobId: this.#talk.jobId ?? 0, arrayTasks: null, stepKey: null };
-    try {
-      // An allocation that others use too goes on.
-      if (this.#plan?.request != null)
-        await (isPaused ? this.#engine.suspend(target, { signal: never }) : this.#engine.resume(target, { signal: never }));
-    } catch (error) {
-      if (!(error instanceof BerthError)) throw error; // suspended by somebody already
-    }
+    await this.#job.follow(this.#plan, isPaused);
   }
 
   /** On the container's own standard error, where the engine's logs have it, or on its terminal. */

@@ -18,10 +18,9 @@ import { makeNetworkNamespace } from "#platform/namespaces.ts";
 import { identify, isAlive, type ProcessIdentity } from "#platform/process-tree.ts";
 import type { ContainerStatus, FromAnchor, JobPlan, ToAnchor } from "../anchor-wire.ts";
 import { failureOf } from "./failures.ts";
-import { QuickStart } from "../launcher/quick-start.ts";
 import { explainRefusal } from "../request/asked-devices.ts";
 import type { ContainerPlace, ContainerState } from "../place.ts";
-import type { StartWait } from "../start-wait.ts";
+import { Starts, type Startable, type WaitsFor } from "./starts.ts";
 
 const SIGTERM = 15;
 const SIGKILL = 9;
@@ -35,15 +34,7 @@ const WATCH_MS = 1000;
 /** How long bad news wait for create's call, which comes at once. */
 const CREATOR_MS = 5000;
 
-/** resources: of the queue; staging: by a scrun.lua; container: one whose namespaces it joins; node: to have what is sent there. */
-export type WaitsFor = "resources" | "staging" | "container" | "node";
-
 export type PauseNews = Extract<ToAnchor, { op: "paused" | "resumed" }>;
-
-/** Whoever has asked for the start. */
-interface Starter {
-  say(message: FromAnchor): void;
-}
 
 /** The container that is talked about. */
 export interface Subject {
@@ -61,29 +52,22 @@ export interface Subject {
   print(line: string): void;
 }
 
-export class Conversation implements Disposable {
+export class Conversation implements Startable, Disposable {
   status: ContainerStatus = "creating";
   jobId: JobId | null = null;
   readonly #place: ContainerPlace;
   /** Who waits for the answer: nobody ever starts a container whose create has gone before. */
   readonly #creatorProcess: ProcessIdentity;
   readonly #subject: Subject;
-  readonly #startWanted = Promise.withResolvers<void>();
   readonly #hasCreator = Promise.withResolvers<true>();
   readonly #withdraw = new AbortController();
-  readonly #starters = new Map<FrameConnection | "launcher", Starter>();
+  readonly #starts: Starts = new Starts(this);
   readonly #createdAt = new Date().toISOString();
   #creator: FrameConnection | undefined;
   #plan: JobPlan | undefined;
   #network: string | undefined;
   #isTaken = false;
   #hasEarlyStandIn = false;
-  /** Who asked for the start was sent the long way. */
-  #isOwedStart = false;
-  #quick: QuickStart | undefined;
-  #waitsFor: WaitsFor | undefined;
-  /** Runs while a start waits; null when it has waited long enough. */
-  #startTimer: ReturnType<typeof setTimeout> | null | undefined;
   #server: ReturnType<typeof listenFrames> | undefined;
   #watch: ReturnType<typeof setInterval> | undefined;
 
@@ -124,9 +108,14 @@ export class Conversation implements Disposable {
     this.#withdraw.abort(reason);
   }
 
+  /** Where the container's own standard error goes. */
+  print(line: string): void {
+    this.#subject.print(line);
+  }
+
   /** Somebody has asked for the container's start. */
   get startWanted(): Promise<void> {
-    return this.#startWanted.promise;
+    return this.#starts.wanted;
   }
 
   /** Ends it, wherever it is: in the queue, or as a container. */
@@ -137,9 +126,14 @@ export class Conversation implements Disposable {
       this.withdraw(new BerthError("CANCELLED", this.jobId === null ? "the container was cancelled" : `job ${this.jobId} was cancelled`));
   }
 
+  /** The container, which does not run yet, has been sent a signal from its terminal. */
+  signalled(signal: number): void {
+    if (!HARMLESS.has(signal)) this.cancel();
+  }
+
   /** With a terminal a container may be made before. */
   get #isGranted(): boolean {
-    return this.#subject.isMade && this.#waitsFor === undefined;
+    return this.#subject.isMade && this.waitsFor === undefined;
   }
 
   /** create has failed, or was killed, before it could call. */
@@ -153,7 +147,7 @@ export class Conversation implements Disposable {
     connection.handle({
       frame: (_type, payload) => void this.#hear(connection, parseJsonFrame(payload) as ToAnchor),
       closed: () => {
-        this.#starters.delete(connection);
+        this.#starts.forget(connection);
         // create was killed: nobody will ever ask for this container.
         if (connection === this.#creator && this.status === "creating") this.cancel();
       },
@@ -169,7 +163,7 @@ export class Conversation implements Disposable {
         if (this.status === "created") this.#sayCreated(connection); // before it called
         break;
       case "start":
-        this.#hearStart(connection, { say: (answer) => say(connection, answer) }, message);
+        this.#starts.ask(connection, { say: (answer) => say(connection, answer) }, message.wait);
         break;
       case "state":
         say(connection, {
@@ -177,7 +171,7 @@ export class Conversation implements Disposable {
           status: this.status,
           jobId: this.jobId,
           isMade: this.#subject.initPid !== undefined,
-          waiting: this.#waitsFor === undefined ? null : this.#waitingText(),
+          waiting: this.#starts.waiting,
         });
         break;
       case "kill":
@@ -200,80 +194,15 @@ export class Conversation implements Disposable {
     }
   }
 
-  #hearStart(key: FrameConnection | "launcher", starter: Starter, { wait }: { readonly wait: StartWait }): void {
-    if (this.#isOwedStart && this.status !== "created") {
-      this.#isOwedStart = false;
-      starter.say(this.status === "stopped" ? failed("the container has ended before it was started") : { event: "started" });
-      return;
-    }
-    if (this.status !== "created") {
-      const why = this.status === "stopped" ? "cannot start a container that has stopped" : "cannot start an already running container";
-      starter.say(failed(why));
-      return;
-    }
-    this.#isOwedStart = false;
-    this.#starters.set(key, starter);
-    this.#startWanted.resolve();
-    if (wait === 0) this.#startTimer = null;
-    else if (wait !== "infinite") this.#startTimer ??= setTimeout(() => this.#giveIn(), wait * 1000);
-    if (wait === 0 && this.#waitsFor !== undefined) this.#giveIn();
-    else this.#tellWaiting();
-  }
-
-  /** The engine has its container back, as one that runs; whoever looks at it hears that it does not yet. */
-  #giveIn(): void {
-    const hasWaited = this.#startTimer !== null;
-    this.#startTimer = null;
-    if (this.#waitsFor === undefined || this.status !== "created" || this.#starters.size === 0) return;
-    this.status = "running";
-    const text = `${this.#waitingText(hasWaited ? "still " : "")}; the container runs ${
-      this.#waitsFor === "resources" ? "when it is granted" : "after that"
-    }`;
-    this.#subject.print(`scrun: ${text}`);
-    for (const starter of this.#starters.values()) starter.say({ event: "queued", text });
-    this.#starters.clear();
-  }
-
   // --- What it says -------------------------------------------------------------------------------------------------
 
   /** Undefined: nothing is waited for any more. */
   waitFor(what: WaitsFor | undefined): void {
-    this.#waitsFor = what;
-    if (what !== undefined && this.#startTimer === null) this.#giveIn();
-    else if (what === "resources" || what === "staging") this.#tellWaiting();
-    if (what !== undefined) this.#sendLauncherAway();
+    this.#starts.waitFor(what);
   }
 
   get waitsFor(): WaitsFor | undefined {
-    return this.#waitsFor;
-  }
-
-  #tellWaiting(): void {
-    if (this.#waitsFor === undefined) return;
-    for (const starter of this.#starters.values()) starter.say({ event: "waiting", text: this.#waitingText() });
-    this.#sendLauncherAway();
-  }
-
-  /** It asks again, as somebody who can wait; perhaps when the container runs already. */
-  #sendLauncherAway(): void {
-    const launcher = this.#starters.get("launcher");
-    if (launcher === undefined) return;
-    this.#starters.delete("launcher");
-    this.#isOwedStart = true;
-    launcher.say({ event: "waiting", text: "" });
-  }
-
-  #waitingText(still = ""): string {
-    switch (this.#waitsFor) {
-      case "staging":
-        return `job ${this.jobId} is ${still}being staged in`;
-      case "container":
-        return `job ${this.jobId} is ${still}waiting for the container whose namespaces it joins`;
-      case "node":
-        return `job ${this.jobId} is ${still}being sent to its node`;
-      default:
-        return `job ${this.jobId} ${still}queued and waiting for resources`;
-    }
+    return this.#starts.waitsFor;
   }
 
   /** Every command finds the container from here on. @throws BerthError NAMESPACE */
@@ -286,8 +215,7 @@ export class Conversation implements Disposable {
 
   /** Nobody asks before it is created. */
   prepareStart(): void {
-    const quick = new QuickStart(this.#place, () => this.#hearStart("launcher", quick, { wait: "infinite" }));
-    this.#quick = quick;
+    this.#starts.listenToLauncher(this.#place);
   }
 
   #sayCreated(creator: FrameConnection): void {
@@ -310,48 +238,54 @@ export class Conversation implements Disposable {
     const plan = this.#plan;
     const anchor = identify(process.pid);
     if (plan === undefined || anchor === undefined) throw new Error("no plan, or no /proc");
-    const { id, ociVersion, bundle, rootfs, annotations, startWait } = plan;
-    const common = { id, ociVersion, bundle, rootfs, annotations, startWait, createdAt: this.#createdAt, anchor, jobId: this.jobId };
+    const { id, ociVersion, bundle, rootfs, annotations, startWait, monitor } = plan;
+    const common = {
+      id,
+      ociVersion,
+      bundle,
+      rootfs,
+      annotations,
+      startWait,
+      monitor,
+      createdAt: this.#createdAt,
+      anchor,
+      jobId: this.jobId,
+    };
     this.#place.write({ ...common, ...this.#subject.record() });
   }
 
   started(): void {
     if (this.status === "created") this.status = "running";
-    for (const starter of this.#starters.values()) starter.say({ event: "started" });
-    clearTimeout(this.#startTimer ?? undefined);
-    this.#starters.clear();
+    this.#starts.started();
   }
 
   notStarted(message: string): void {
-    if (this.#starters.size === 0) this.#subject.print(`scrun: error: ${message}`);
-    for (const starter of this.#starters.values()) starter.say(failed(message));
-    this.#starters.clear();
+    this.#starts.notStarted(message);
   }
 
   /** Who waits for a start does so in vain. */
   ended(): void {
     this.status = "stopped";
     clearInterval(this.#watch);
-    for (const starter of this.#starters.values()) starter.say(failed("the container has ended before it was started"));
+    this.#starts.ended();
   }
 
   /** To who asked for it; to nobody but the container's standard error when none did. */
   async fail(error: unknown, config?: JsonObject): Promise<void> {
-    this.#waitsFor = undefined;
+    this.waitFor(undefined);
     const found = failureOf(error);
     const failure = config === undefined ? found : { ...found, message: explainRefusal(found.message, config) };
-    for (const starter of this.#starters.values()) starter.say(failure);
+    this.#starts.tell(failure);
     if (isAlive(this.#creatorProcess)) await Promise.race([this.#hasCreator.promise, Bun.sleep(CREATOR_MS)]);
     clearInterval(this.#watch);
     if (this.status === "creating" && this.#creator !== undefined) say(this.#creator, failure);
-    else if (this.#starters.size === 0) this.#subject.print(`scrun: error: ${failure.message}`);
+    else if (!this.#starts.isAwaited) this.print(`scrun: error: ${failure.message}`);
   }
 
   /** Commands find nobody any more: the container is over. */
   [Symbol.dispose](): void {
     clearInterval(this.#watch);
-    this.#quick?.close();
-    clearTimeout(this.#startTimer ?? undefined);
+    this.#starts.close();
     this.#server?.stop();
     rmSync(join(this.#place.dir, "anchor.sock"), { force: true });
   }
@@ -366,8 +300,4 @@ function makeNetwork(): string {
   const fd = makeNetworkNamespace();
   if (fd === undefined) throw new BerthError("NAMESPACE", "Cannot make a network namespace for a container whose job waits: not permitted");
   return `/proc/${process.pid}/fd/${fd}`;
-}
-
-function failed(message: string): FromAnchor {
-  return { event: "failed", message, hint: null, isSaid: false };
 }

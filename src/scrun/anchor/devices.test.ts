@@ -4,7 +4,7 @@ import { tmpdir } from "node:os";
 import { join } from "node:path";
 import { CdiRegistry } from "#container/cdi.ts";
 import { printJson, toJson, type JsonObject } from "#container/json.ts";
-import { askedDevices } from "../request/asked-devices.ts";
+import { askedDevices, wishedDevices } from "../request/asked-devices.ts";
 import { addDevices } from "./devices.ts";
 
 const SPEC = {
@@ -88,4 +88,15 @@ test("which devices an engine was asked for is told by what became of them", () 
     "nvidia.com/gpu=0",
     "nvidia.com/gpu=1",
   ]);
+});
+
+test("--privileged asks for none of the devices that it brings", () => {
+  const registry = registryOf();
+  const wished = (process: unknown, maskedPaths?: readonly string[]) =>
+    wishedDevices(toJson({ process, linux: { devices: [{ path: "/dev/zero" }], maskedPaths: maskedPaths ?? [] } }) as JsonObject, registry);
+  const all = { capabilities: { bounding: ["CAP_CHOWN", "CAP_SYS_MODULE"] } };
+  expect(wished(all)).toEqual([]);
+  expect(wished(all, ["/proc/kcore"])).toHaveLength(1);
+  expect(wished({ capabilities: { bounding: ["CAP_CHOWN"] } })).toHaveLength(1);
+  expect(wished({})).toHaveLength(1);
 });

@@ -8,7 +8,7 @@ import { BerthError } from "#job/errors.ts";
 import { nowMs, parseJobId } from "#job/id.ts";
 import type { JobRequest, SubmitContext } from "#job/request.ts";
 import type { AnchorPlan, JobPlan, WaitingNetwork } from "../anchor-wire.ts";
-import { callersVariables, isCalledByContainerd, isCalledByEngine } from "../caller.ts";
+import { callersVariables, isCalledByContainerd, monitorOf } from "../caller.ts";
 import { has, lastValue, preservedFds, type Given } from "../command-line.ts";
 import { readConfig, type BundleConfig } from "../config.ts";
 import { jobRequestOf } from "../request/job-request.ts";
@@ -76,6 +76,7 @@ function makePlan(order: CreateOrder, { place, creatorPid, surroundings }: Circu
   const name = told["SCRUN_JOB_NAME"] ?? origin.name ?? origin.image ?? "scrun";
   const context = { cwd: bundle, now: nowMs(), isRoot: false, readFile: () => undefined };
   const asked = { environment: told, context, submit, name, bundle, containerId: id, command: origin.image ?? bundle };
+  const monitor = monitorOf(creatorPid);
   const hasPidNamespace = config.namespaces.some(({ type }) => type === "pid");
   const plan: JobPlan = {
     id,
@@ -98,7 +99,8 @@ function makePlan(order: CreateOrder, { place, creatorPid, surroundings }: Circu
     startWait: readStartWait(told),
     network: isCalledByContainerd(creatorPid) ? waitingNetworkOf(config) : null,
     logLevel: order.logLevel,
-    standIn: isCalledByEngine(creatorPid) ? { hasPidNamespace, rootfs: order.isRemote ? place.runtimeRoot : config.rootfs } : null,
+    standIn: monitor === null ? null : { hasPidNamespace, rootfs: order.isRemote ? place.runtimeRoot : config.rootfs },
+    monitor,
   };
   return { plan, config };
 }

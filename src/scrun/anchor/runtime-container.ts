@@ -2,7 +2,7 @@
  * The container as the real runtime has it: made from the bundle, started, frozen, signalled, waited for, deleted. Its first process,
  * whose parent (the runtime's create) ends, becomes the child of the anchor, a subreaper: that child's wait status is the container's.
  */
-import { closeSync, readFileSync } from "node:fs";
+import { closeSync, existsSync, readFileSync } from "node:fs";
 import { join } from "node:path";
 import type { JsonObject } from "#container/json.ts";
 import type { OwnStep } from "#engine/own-step.ts";
@@ -196,6 +196,7 @@ export class RuntimeContainer {
   tidy(): void {
     const plan = this.#plan;
     if (plan === undefined || this.#init === undefined || this.#hasPoststopHooks) return;
+    if (!existsSync(this.#place.runtimeRoot)) return; // emptied with the user's last session: the runtime would only make it again
     const argv: [string, ...string[]] = [
       plan.runtime,
       "--root",

@@ -19,6 +19,21 @@ export interface AskedDevice {
   readonly paths: readonly string[];
 }
 
+/** The ones that make a job's size. `--privileged` gives a container everything that the host has, and asks for none of it. */
+export function wishedDevices(config: JsonObject, registry?: CdiRegistry): readonly AskedDevice[] {
+  return isPrivileged(config) ? [] : askedDevices(config, registry);
+}
+
+/** As engines make it: nothing of /proc is hidden, and every capability is there. */
+function isPrivileged(config: JsonObject): boolean {
+  const linux = config.get("linux");
+  const masked = isObject(linux) ? linux.get("maskedPaths") : undefined;
+  const process = config.get("process");
+  const capabilities = isObject(process) ? process.get("capabilities") : undefined;
+  const bounding = isObject(capabilities) ? capabilities.get("bounding") : undefined;
+  return !(Array.isArray(masked) && masked.length > 0) && Array.isArray(bounding) && bounding.includes("CAP_SYS_MODULE");
+}
+
 /** By number: a specification also names devices by serial number, and all of them together. @throws BerthError CDI_SPEC */
 export function askedDevices(config: JsonObject, registry?: CdiRegistry): readonly AskedDevice[] {
   const there = pathsIn(config);
@@ -53,7 +68,7 @@ export function gresOf(devices: readonly AskedDevice[]): string | undefined {
 /** What a refusal of the job has to do with them. */
 export function explainRefusal(message: string, config: JsonObject): string {
   if (!/generic resource|node configuration is not available/i.test(message)) return message;
-  const names = askedDevices(config).map(({ name }) => name);
+  const names = wishedDevices(config).map(({ name }) => name);
   return names.length === 0
     ? message
     : `${message} (the container's devices ${names.join(", ")} are asked for as --gres=${CLASS}:${names.length})`;

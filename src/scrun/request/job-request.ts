@@ -8,7 +8,7 @@ import type { JobRequest, SubmitContext } from "#job/request.ts";
 import { parseSalloc, SALLOC_ROWS } from "#options/salloc.ts";
 import { envFlag, type ParseContext } from "#options/site.ts";
 import { UsageError } from "#options/usage-error.ts";
-import { askedDevices, gresOf } from "./asked-devices.ts";
+import { gresOf, wishedDevices } from "./asked-devices.ts";
 import type { BundleConfig } from "../config.ts";
 
 /** SCRUN_NAME → salloc's option. Flags have no value. */
@@ -68,7 +68,9 @@ const VARIABLES: Readonly<Record<string, string>> = {
   USE_MIN_NODES: "use-min-nodes",
   WCKEY: "wckey",
 };
-const FLAGS: ReadonlySet<string> = new Set(["overcommit", "spread-job", "use-min-nodes"]);
+/** What no value belongs to, and to what none has to. */
+const FLAGS: ReadonlySet<string> = new Set(SALLOC_ROWS.flatMap((row) => ((row.takes ?? row.mayTake) === undefined ? [row.name] : [])));
+const MAY_BE_BARE: ReadonlySet<string> = new Set(SALLOC_ROWS.flatMap((row) => (row.mayTake === undefined ? [] : [row.name])));
 
 /** Short names of annotations beside salloc's own long ones: slurm.cpus, slurm.time, slurm.account … */
 const ANNOTATIONS: Readonly<Record<string, string>> = {
@@ -79,14 +81,22 @@ const ANNOTATIONS: Readonly<Record<string, string>> = {
   tasks: "ntasks",
   name: "job-name",
 };
-/** salloc's options that an image must not be able to give: they are about its command and its terminal, or read files. */
+/** salloc's options that an image must not be able to give: they are about its command, its terminal and its messages, or read files. */
 const NOT_FOR_ANNOTATIONS: ReadonlySet<string> = new Set([
   "container",
   "container-id",
   "nodefile",
   "no-shell",
   "bell",
+  "no-bell",
   "kill-command",
+  "get-user-env",
+  "x11",
+  "help",
+  "usage",
+  "version",
+  "quiet",
+  "verbose",
   "uid",
   "gid",
 ]);
@@ -99,9 +109,14 @@ const RIVALS: readonly (readonly string[])[] = [
 
 interface Wish {
   readonly option: string;
+  /** As it was said. */
   readonly value: string;
   readonly source: string;
 }
+
+/** Words for a flag in an annotation; SCRUN_* have Slurm's (envFlag). */
+const YES = /^(|yes|true|on|[+]?0*[1-9][0-9]*)$/i;
+const NO = /^(no|false|off|0+)$/i;
 
 export function wishesOf(
   bundle: Pick<BundleConfig, "config" | "annotations">,
@@ -121,7 +136,7 @@ export function wishesOf(
 const DEVICE_OPTIONS = /^(gres|gpus|gpus-per-.*|tres-per-task)$/;
 
 function devicesOf(config: JsonObject): Wish[] {
-  const devices = askedDevices(config);
+  const devices = wishedDevices(config);
   const value = gresOf(devices);
   if (value === undefined) return [];
   return [{ option: "gres", value, source: `the container's device ${devices.map(({ name }) => name).join(", ")}` }];
@@ -167,7 +182,12 @@ function annotated(annotations: Readonly<Record<string, string>>): Wish[] {
       throw new BerthError("OPTION", `unrecognized option "${option}" (from annotation ${name})`, {
         hint: "slurm.NAME takes the long options of salloc",
       });
-    return [{ option, value, source: `annotation ${name}` }];
+    const source = `annotation ${name}`;
+    if (FLAGS.has(option) && !YES.test(value) && !NO.test(value))
+      throw new BerthError("OPTION", `${source}: "${value}" is neither yes nor no`);
+    // A template that had nothing to put there says nothing.
+    const isSaid = FLAGS.has(option) ? YES.test(value) : value !== "" || MAY_BE_BARE.has(option);
+    return isSaid ? [{ option, value, source }] : [];
   });
 }
 
@@ -175,15 +195,19 @@ function variables(environment: Readonly<Record<string, string | undefined>>): W
   const wishes: Wish[] = [];
   for (const [name, option] of Object.entries(VARIABLES)) {
     const value = environment[`SCRUN_${name}`];
-    if (value === undefined || (FLAGS.has(option) && !envFlag(value))) continue;
+    if (value === undefined || (FLAGS.has(option) ? !envFlag(value) : value === "" && !MAY_BE_BARE.has(option))) continue;
     wishes.push({ option, value, source: `SCRUN_${name}` });
   }
   const switches = environment["SCRUN_REQ_SWITCH"];
   const wait = environment["SCRUN_WAIT4SWITCH"];
-  if (switches !== undefined)
-    wishes.push({ option: "switches", value: wait === undefined ? switches : `${switches}@${wait}`, source: "SCRUN_REQ_SWITCH" });
+  if (switches !== undefined && switches !== "")
+    wishes.push({
+      option: "switches",
+      value: wait === undefined || wait === "" ? switches : `${switches}@${wait}`,
+      source: "SCRUN_REQ_SWITCH",
+    });
   // Of the two, WORKING_DIR counts (spec: scrun §3.2).
-  return environment["SCRUN_WORKING_DIR"] === undefined ? wishes : wishes.filter(({ source }) => source !== "SCRUN_REMOTE_CWD");
+  return (environment["SCRUN_WORKING_DIR"] ?? "") === "" ? wishes : wishes.filter(({ source }) => source !== "SCRUN_REMOTE_CWD");
 }
 
 /** @throws BerthError OPTION in words of the one who said it */
@@ -202,15 +226,12 @@ export function jobRequestOf(
 ): JobRequest {
   const wishes = wishesOf(bundle, facts.environment);
   for (const wish of wishes) refuseControlCharacters(wish);
-  const argv = wishes.map(({ option, value }) =>
-    FLAGS.has(option) || (option === "exclusive" && envFlag(value)) ? `--${option}` : `--${option}=${value}`,
-  );
   let line: ReturnType<typeof parseSalloc>;
   try {
-    line = parseSalloc(argv, {}, facts.context);
+    line = parseSalloc(wishes.map(wordOf), {}, facts.context);
   } catch (error) {
     if (!(error instanceof UsageError)) throw error;
-    throw refused(error, wishes);
+    throw refused(error, wishes, facts.context);
   }
   const isNamed = wishes.some(({ option }) => option === "job-name");
   const { job } = line;
@@ -237,10 +258,23 @@ function refuseControlCharacters({ value, source }: Wish): void {
   throw new BerthError("OPTION", `${source} has a control character (code ${code}) in it`, { hint: "leave it out" });
 }
 
-function refused(error: UsageError, wishes: readonly Wish[]): BerthError {
+function wordOf({ option, value }: Wish): string {
+  const isBare = FLAGS.has(option) || (MAY_BE_BARE.has(option) && (value === "" || (option === "exclusive" && YES.test(value))));
+  return isBare ? `--${option}` : `--${option}=${value}`;
+}
+
+/** Who has said it: the first one that would be refused alone. */
+function refused(error: UsageError, wishes: readonly Wish[], context: ParseContext): BerthError {
   const text = error.lines.find((found) => found.includes("error:") || found.includes("option")) ?? error.message;
   const message = text.replace(/^salloc: (error: )?/, "");
-  const culprit = wishes.find(({ option }) => message.includes(`--${option}`));
+  const culprit = wishes.find((wish) => {
+    try {
+      parseSalloc([wordOf(wish)], {}, context);
+      return false;
+    } catch {
+      return true;
+    }
+  });
   return new BerthError("OPTION", culprit === undefined ? message : `${message} (from ${culprit.source}: "${culprit.value}")`);
 }
 

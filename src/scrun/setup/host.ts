@@ -4,6 +4,7 @@ import { dirname, join } from "node:path";
 import { BerthError } from "#job/errors.ts";
 import { targetOfLauncher } from "../launcher/launcher.ts";
 import { selfPath } from "#platform/self.ts";
+import { ownAccount } from "#platform/users.ts";
 
 export interface Host {
   /** The link that engines are to call. */
@@ -13,6 +14,8 @@ export interface Host {
   /** A service manager for these processes: the user's own for rootless engines. */
   readonly hasServiceManager: boolean;
   readonly hasJournal: boolean;
+  /** systemd ends what a user runs with his last session, and empties his runtime directory, unless he lingers (loginctl(1)). */
+  readonly endsWithSession: boolean;
   /** Type of the network file system that holds the image store; undefined when it is a local one. */
   readonly networkStore: string | undefined;
   /** An image store is there already: podman keeps to the storage driver that made it. */
@@ -34,11 +37,13 @@ export function lookAtHost(options: {
   const runtimeDir = process.env["XDG_RUNTIME_DIR"] ?? "";
   const dataHome = process.env["XDG_DATA_HOME"] ?? join(process.env["HOME"] ?? "/", ".local/share");
   const store = isSystem ? "/var/lib/containers/storage" : join(dataHome, "containers/storage");
+  const hasServiceManager = isSystem ? existsSync("/run/systemd/system") : existsSync(join(runtimeDir, "systemd/private"));
   return {
     scrun: findScrun(options.scrun),
     hasSlirp: canUse("/dev/net/tun") && findInPath("slirp4netns") !== undefined,
-    hasServiceManager: isSystem ? existsSync("/run/systemd/system") : existsSync(join(runtimeDir, "systemd/private")),
+    hasServiceManager,
     hasJournal: existsSync("/run/systemd/journal/socket"),
+    endsWithSession: !isSystem && hasServiceManager && !existsSync(join("/var/lib/systemd/linger", ownAccount().name)),
     networkStore: networkFileSystemOf(store, readFileSync("/proc/self/mounts", "utf8")),
     hasStore: existsSync(store),
     usesNetwork,

@@ -7,6 +7,7 @@ const HOST: Host = {
   hasSlirp: true,
   hasServiceManager: true,
   hasJournal: true,
+  endsWithSession: false,
   networkStore: undefined,
   hasStore: false,
   usesNetwork: false,
@@ -40,6 +41,13 @@ describe("podman", () => {
   test("podman's clean-up process finds the runtime, too", () => {
     const paths = Object.keys(podmanFiles({}, { ...PLACES, plainConfig: "/h/.config" }));
     expect(paths).toEqual(["/c/containers/containers.conf.d/50-berth.conf", "/h/.config/containers/containers.conf.d/50-berth.conf"]);
+  });
+
+  test("who does not linger is told what becomes of containers", () => {
+    for (const plan of [planPodman, planDocker]) {
+      expect(plan({ ...HOST, endsWithSession: true }, PLACES).notes.join("\n")).toContain("loginctl enable-linger");
+      expect(plan(HOST, PLACES).notes.join("\n")).not.toContain("linger");
+    }
   });
 
   test("a path with quotes stays TOML", () => {

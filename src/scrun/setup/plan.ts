@@ -73,7 +73,7 @@ export function planPodman(host: Host, { config, plainConfig, exists }: Places):
   const dirs = plainConfig === undefined ? [config] : [config, plainConfig];
   const files: PlannedFile[] = dirs.map((dir) => ({ kind: "own", path: join(dir, "containers/containers.conf.d/50-berth.conf"), text }));
   const storage = join(config, "containers/storage.conf");
-  const notes: string[] = [];
+  const notes: string[] = sessionNotes(host);
   if (host.networkStore === undefined)
     notes.push(`${storage} is not needed: podman finds the storage driver for a local file system itself`);
   else if (host.hasStore) notes.push(`${storage} is left alone: there are images already, and another driver would not see them`);
@@ -86,6 +86,10 @@ export function planPodman(host: Host, { config, plainConfig, exists }: Places):
     files.push({ kind: "own", path: storage, text: writeToml(command, own) });
   }
   return { files, notes: [...notes, "Try it: podman run --rm IMAGE printenv SLURM_JOB_ID"] };
+}
+
+function sessionNotes({ endsWithSession }: Host): string[] {
+  return endsWithSession ? ["Containers end with your last session on this host, unless you say: loginctl enable-linger"] : [];
 }
 
 export function planDocker(host: Host, places: Places): Plan {
@@ -107,7 +111,7 @@ export function planDocker(host: Host, places: Places): Plan {
     );
   }
   const files: PlannedFile[] = [{ kind: "json", path: join(config, "docker/daemon.json"), settings }];
-  const notes: string[] = [];
+  const notes: string[] = sessionNotes(host);
   const own = `# Written by "${command}"; "${command} --undo" takes it back.`;
   const service: string[] = [];
   if (usesHostNetwork && !isSystem) {
