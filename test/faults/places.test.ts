@@ -227,6 +227,23 @@ describe("configuration", () => {
   );
 });
 
+describe("a state directory that is tidied up while the controller runs", () => {
+  test(
+    "nothing is accepted that would be lost, and a restart begins anew",
+    async () => {
+      await site.sbatch("#!/bin/sh\n", "-H");
+      rmSync(site.stateDir, { recursive: true });
+      expectClear(await site.run(["sbatch"], { stdin: "#!/bin/sh\n" }), site.stateDir);
+      const refused = await site.run(["srun", "true"]);
+      expectClear(refused, site.stateDir);
+      expect(refused.stderr).toContain("berth daemon restart");
+      expect((await site.run(["berth", "daemon", "restart"])).status).toBe(0);
+      expect((await site.run(["srun", "echo", "back"])).stdout).toBe("back\n");
+    },
+    LONG_MS,
+  );
+});
+
 describe.skipIf(!canMount)("a full disk", () => {
   const fill = join("filler");
   beforeEach(() => {

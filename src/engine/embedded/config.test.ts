@@ -94,6 +94,11 @@ describe("parseConfig", () => {
       "SlurmctldHost=head\nProctrackType=proctrack/cgroup",
       { others: { slurmctldhost: "head", proctracktype: "proctrack/cgroup" } },
     ],
+    [
+      "Slurm's keys that mean nothing here, beside ours",
+      "NodeName=n1 CPUs=1 CpuSpecList=0 Boards=1\nPartitionName=p Nodes=n1 AllowGroups=all MaxMemPerNode=5\nTaskPluginParam=none\nMinNodes=1",
+      { nodes: [{ cpus: 1 }], partitions: [{ nodes: ["n1"] }] },
+    ],
     ["lines that end with CR", "NodeName=n1 CPUs=2\r\nKillWait=4\r\n", { nodes: [{ cpus: 2 }], killWaitSeconds: 4 }],
   ];
   test.each(read)("%s", (_name, text, wanted) => expect(parseConfig(text, FILE)).toMatchObject(wanted));
@@ -102,6 +107,10 @@ describe("parseConfig", () => {
     ["a number that is none", "\nNodeName=n1 CPUs=two", `${FILE}:2: cpus wants a number, not "two"`],
     ["no CPUs at all", "NodeName=n1 CPUs=0", `${FILE}:1: a node needs at least one CPU`],
     ["a time that is none", "NodeName=n1 CPUs=1\nPartitionName=p Nodes=n1 MaxTime=soon", `${FILE}:2: maxtime wants a time, not "soon"`],
+    ["a letter too few", "\nPartitionName=p MaxTme=10", `${FILE}:2: unknown key "maxtme": MaxTime is one`],
+    ["a letter too much", "NodeName=n1 CPUss=4", `${FILE}:1: unknown key "cpuss": CPUs is one`],
+    ["another letter", "KillWeit=4", `${FILE}:1: unknown key "killweit": KillWait is one`],
+    ["letters in each other's place", "PartitionName=DEFAULT Ndoes=ALL", `${FILE}:1: unknown key "ndoes": Nodes is one`],
     ["a word without value", "KillWait=1\nnonsense", `${FILE}:2: cannot read "nonsense"`],
     [
       "a partition of nobody's nodes",

@@ -1,7 +1,7 @@
 /**
  * `berth.conf`: the cluster that this machine plays, in slurm.conf's syntax (slurm.conf(5)). Without the file there
  * is one node, this host, and one partition. Keys that mean something only to a real cluster are kept for
- * `scontrol show config` and change nothing.
+ * `scontrol show config` and change nothing; what is one letter off a key of ours is refused.
  */
 import { existsSync, readFileSync } from "node:fs";
 import { availableParallelism, totalmem } from "node:os";
@@ -10,6 +10,7 @@ import { BerthError } from "#job/errors.ts";
 import { parseDuration } from "#options/duration.ts";
 import { expandHostlist } from "#options/hostlist.ts";
 import { shortHostName } from "#platform/directories.ts";
+import { meantKey } from "./misspelt-key.ts";
 
 export interface NodeConfig {
   readonly name: string;
@@ -86,6 +87,10 @@ export function parseConfig(text: string, file: string): ClusterConfig {
       throw new BerthError("CONFIG", `${file}:${line}: ${message}`);
     };
     const [[kind = ""] = []] = pairs;
+    for (const key of pairs.keys()) {
+      const meant = meantKey(kind, key);
+      if (meant !== undefined) fail(`unknown key "${key}": ${meant} is one`);
+    }
     if (kind === "nodename") {
       const name = pairs.get("nodename") ?? "";
       if (name.toUpperCase() === "DEFAULT") nodeDefaults = new Map([...nodeDefaults, ...pairs]);

@@ -29,11 +29,13 @@ export function operationsFor(caller: Caller, options: OperationsOptions): Handl
   return {
     info: () => infoOf(options),
     submit: async ({ request, token }) => {
+      controller.store.proveInPlace();
       const job = controller.submit(request, caller.submitter, { token, holder: null });
       await controller.store.sync();
       return { jobId: job instanceof LiveJob ? job.id : job.jobId };
     },
     allocate: ({ request, token }, id) => {
+      controller.store.proveInPlace();
       const holder = caller.holder(id);
       const job = controller.submit(request, caller.submitter, { token, holder });
       // Asked again with the same token, after a controller was killed before it could answer: the job is there, the holder is new.
@@ -44,11 +46,13 @@ export function operationsFor(caller: Caller, options: OperationsOptions): Handl
     releaseAllocation: ({ jobId, exit }) => controller.holders.release(jobId, exit),
     detachAllocation: ({ jobId }) => controller.holders.detach(jobId),
     findAllocation: ({ jobId }) => controller.allocationInfo(controller.findRunning(jobId)),
-    createStep: ({ request }, id) =>
-      controller.createStep(request, {
+    createStep: ({ request }, id) => {
+      controller.store.proveInPlace();
+      return controller.createStep(request, {
         signal: caller.gone,
         onWait: (text) => caller.tell(id, { kind: "waiting", text }),
-      }),
+      });
+    },
     measureSteps: ({ jobIds }) => jobIds.flatMap((jobId) => measureSteps(controller.paths, controller.book.live.get(jobId as JobId))),
     findStep: ({ jobId, stepKey }) => controller.findStep(jobId, stepKey),
     createOwnStep: ({ request }) => {

@@ -6,7 +6,7 @@
  * before an accepted job is acknowledged. Many changes may share one sync.
  */
 import { Database, type Statement } from "bun:sqlite";
-import { chmodSync, closeSync, fdatasync, openSync } from "node:fs";
+import { chmodSync, closeSync, fdatasync, openSync, statSync } from "node:fs";
 import { BerthError } from "#job/errors.ts";
 import { parseStepKey, type EpochMs, type JobId, type StepKey } from "#job/id.ts";
 import type { AccountedJob, JobRecord, StepRecord } from "#job/record.ts";
@@ -58,6 +58,7 @@ export class Store implements Disposable {
   readonly #saveStep: Statement;
   #walFd: number | undefined;
   #sync: Promise<void> | undefined;
+  readonly #inode: number;
 
   constructor(path: string) {
     this.#path = path;
@@ -67,6 +68,18 @@ export class Store implements Disposable {
       ON CONFLICT (job_id) DO UPDATE SET live = ?2, submitted_at = ?3, ended_at = ?4, array_job_id = ?5, record = ?6`);
     this.#saveStep = this.#db.prepare("INSERT OR REPLACE INTO steps (job_id, step_key, record) VALUES (?, ?, ?)");
     chmodSync(path, 0o600);
+    this.#inode = statSync(path).ino;
+  }
+
+  /**
+   * Somebody may tidy the directory up while we run, and what is written into a removed file is gone when we end.
+   * @throws BerthError STORE_GONE
+   */
+  proveInPlace(): void {
+    if (statSync(this.#path, { throwIfNoEntry: false })?.ino === this.#inode) return;
+    throw new BerthError("STORE_GONE", `The database ${this.#path} was removed while the controller ran: nothing can be recorded`, {
+      hint: "put it back, or begin a new one: berth daemon restart",
+    });
   }
 
   #open(): Database {
