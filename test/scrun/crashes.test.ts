@@ -1,10 +1,10 @@
 // kill -9 of the anchor, of the controller, and of both: no container goes on without its job, and no end is lost.
 import { afterAll, beforeAll, describe, expect, setDefaultTimeout, test } from "bun:test";
-import { existsSync, readdirSync, readFileSync, readlinkSync, rmSync } from "node:fs";
+import { existsSync, readdirSync, readFileSync, readlinkSync, rmSync, writeFileSync } from "node:fs";
 import { join } from "node:path";
 import { seeded } from "../e2e/site.ts";
 import { havePeers } from "../peers.ts";
-import { ScrunSite, until } from "./place.ts";
+import { RUNC, ScrunSite, until } from "./place.ts";
 
 setDefaultTimeout(120_000);
 
@@ -64,6 +64,22 @@ describe.skipIf(!havePeers("runc", "busybox"))(`scrun's processes killed, as uid
     await site.untilOver(jobId);
     expect(await site.accounted(jobId)).toEqual([`${String(jobId)}|FAILED|6:0`, `${String(jobId)}.0|FAILED|6:0`]);
     await site.scrun(["delete", "a2"]);
+  });
+
+  test("the anchor's own clean-up, when it is late, leaves nothing of a container that is deleted already", async () => {
+    // A runtime that is slow for who does not wait for it.
+    const [wrapper, late] = [join(site.bin, "runc"), join(site.dir, "late")];
+    const slow = `case " $* " in *" delete "*) [ -c /dev/stdout ] && { sleep 1; ${RUNC} "$@"; echo $? > ${late}; exit; };; esac`;
+    writeFileSync(wrapper, `#!/bin/sh\n${slow}\nexec ${RUNC} "$@"\n`, { mode: 0o755 });
+    try {
+      site.program("sleep 1000");
+      await start("a4");
+      expect((await site.scrun(["delete", "--force", "a4"])).code).toBe(0);
+      await until("the late one", () => existsSync(late));
+      expect(existsSync(join(site.root, "a4"))).toBe(false);
+    } finally {
+      rmSync(wrapper);
+    }
   });
 
   test("a runtime directory that is wiped (a user's last session is over) takes neither container nor job along", async () => {

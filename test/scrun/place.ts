@@ -5,7 +5,7 @@ import { makePreset } from "#container/presets.ts";
 import { Site, until } from "../oci/site.ts";
 
 const ROOT = join(import.meta.dir, "../..");
-const RUNC = ["/usr/sbin/runc", "/usr/bin/runc", "/usr/local/bin/runc"].find((path) => existsSync(path));
+export const RUNC = ["/usr/sbin/runc", "/usr/bin/runc", "/usr/local/bin/runc"].find((path) => existsSync(path));
 
 export interface Called {
   readonly code: number;

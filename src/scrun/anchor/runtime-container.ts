@@ -2,7 +2,7 @@
  * The container as the real runtime has it: made from the bundle, started, frozen, signalled, waited for, deleted. Its first process,
  * whose parent (the runtime's create) ends, becomes the child of the anchor, a subreaper: that child's wait status is the container's.
  */
-import { closeSync, existsSync, readFileSync } from "node:fs";
+import { closeSync, readFileSync } from "node:fs";
 import { join } from "node:path";
 import type { JsonObject } from "#container/json.ts";
 import type { OwnStep } from "#engine/own-step.ts";
@@ -196,17 +196,14 @@ export class RuntimeContainer {
   tidy(): void {
     const plan = this.#plan;
     if (plan === undefined || this.#init === undefined || this.#hasPoststopHooks) return;
-    if (!existsSync(this.#place.runtimeRoot)) return; // emptied with the user's last session: the runtime would only make it again
-    const argv: [string, ...string[]] = [
-      plan.runtime,
-      "--root",
-      this.#place.runtimeRoot,
-      ...plan.runtimeOptions,
-      "delete",
-      "--force",
-      plan.id,
-    ];
-    spawnWithFiles(argv, { files: ["null", "null", "null"], env: plan.environment, cwd: "/", isDaemon: true });
+    // Not by its path: the runtime would make a directory again that `scrun delete` has removed meanwhile.
+    const argv: [string, ...string[]] = [plan.runtime, "--root", "/proc/self/cwd", ...plan.runtimeOptions, "delete", "--force", plan.id];
+    const files = ["null", "null", "null"] as const;
+    try {
+      spawnWithFiles(argv, { files, env: plan.environment, cwd: this.#place.runtimeRoot, isDaemon: true });
+    } catch (error) {
+      if ((error as NodeJS.ErrnoException).code !== "ENOENT") throw error; // it has gone
+    }
   }
 }
 
