@@ -271,6 +271,32 @@ describe.skipIf(site === undefined)("scrun on a cluster", () => {
     expect((await scrun("delete", "c-tty")).code).toBe(0);
   }, 90_000);
 
+  test("a terminal while the job waits: it has the line that says so, and Ctrl-C withdraws the job", async () => {
+    const dir = withTerminal(bundle("b-tty-queue", ["true"]));
+    const filler = (await on.berth("sbatch", "--parsable", "--exclusive", "-o", "/dev/null", "--wrap", "sleep 1000")).stdout.trim();
+    await until("the node is full", async () => /RUNNING/.test(await on.show(filler)));
+    using socket = new ConsoleSocket(join(on.dir, "console-queue"));
+    const created = await shell(
+      `${BERTH} scrun create -b ${dir} --console-socket ${socket.path} c-typed >/dev/null 2>typed.err </dev/null`,
+    );
+    expect([created.code, text("typed.err")]).toEqual([0, ""]);
+    const master = socket.receive();
+    if (master === undefined) throw new Error("no master came");
+    let shown = "";
+    const onOutput = (bytes: Uint8Array) => {
+      shown += Buffer.from(bytes).toString();
+    };
+    const terminal = openTerminal(master, { rows: 24, columns: 80, onOutput, onClose: () => undefined });
+    expect((await on.run([BERTH, "scrun", "start", "c-typed"], { env: { ...env, SCRUN_START_WAIT: "0" } })).code).toBe(0);
+    await until("the terminal says so", () => shown.includes("queued and waiting for resources; the container runs when it is granted"));
+    terminal.write(Buffer.from("\x1a")); // Ctrl-Z: no reason to go
+    terminal.write(Buffer.from("\x03"));
+    await until("it has stopped", async () => (await state("c-typed")) === "stopped");
+    expect((await scrun("delete", "c-typed")).code).toBe(0);
+    await on.berth("scancel", filler);
+    await noJobs();
+  }, 90_000);
+
   test("what cannot be had is refused in words, and no job stays", async () => {
     const dir = withTerminal(bundle("b-refused", ["true"]));
     expect((await shell(`${BERTH} scrun create -b ${dir} c-no-tty >tty.out 2>tty.err </dev/null`)).code).toBe(1);

@@ -14,6 +14,7 @@ import type { RemoteContainers, RemotePlace } from "#engine/remote-containers.ts
 import { BerthError } from "#job/errors.ts";
 import { exitPair, shellCode, type ExitStatus } from "#job/outcome.ts";
 import { OrphanReaper } from "#platform/orphans.ts";
+import { controlTerminal } from "#platform/controlling-terminal.ts";
 import { openTerminalFor } from "#platform/pseudo-terminal.ts";
 import { AnchorStaging, type GrantedJob } from "../staging/anchor-staging.ts";
 import type { AnchorPlan } from "../anchor-wire.ts";
@@ -28,6 +29,7 @@ import { makeEnd, tellStandIn } from "../stand-in/stand-in.ts";
 import { makeRemoteConfig } from "./remote-config.ts";
 import { letGoOfStreams } from "../anchor/streams.ts";
 
+const SIGQUIT = 3;
 const SIGCONT = 18;
 const SIGSTOP = 19;
 const SIGKILL = 9;
@@ -107,6 +109,9 @@ class RemoteAnchor implements Subject {
     // The engine wants its master before create ends.
     const terminal = plan.hasTerminal ? openTerminalFor(consoleSocketOf(plan)) : undefined;
     this.#terminal = terminal;
+    // Ctrl-C is ours, and withdraws the job, until srun has the terminal.
+    const letGo = terminal === undefined ? undefined : controlTerminal(terminal);
+    if (terminal !== undefined) process.on("SIGQUIT", () => talk.signalled(SIGQUIT));
     if (first === "queued" || plan.staging === null) talk.created();
     const { node, info } = await granted;
     const staged = await this.#stageIn(plan, info);
@@ -116,6 +121,7 @@ class RemoteAnchor implements Subject {
     if (talk.status === "creating") talk.created();
     await Promise.race([talk.startWanted, aborted(talk.withdrawn)]);
     talk.waitFor("node");
+    letGo?.();
     const container = await this.#engine.remote.start(
       {
         jobId: talk.jobId as never,
