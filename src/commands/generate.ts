@@ -83,7 +83,13 @@ function write(call: Call): number {
 function undo(call: Call): number {
   const changes = undoFiles(recordOf(call));
   if (changes.length === 0) printLines(["There is nothing to undo"]);
-  else printLines(changes.map(describe));
+  else {
+    printLines(changes.map(describe));
+    if (call.engine === "podman")
+      printLines([
+        "If there still are containers of scrun: berth generate podman, podman rm -f …, and --undo again; podman stops no container without its runtime",
+      ]);
+  }
   const kept = changes.filter(({ action }) => action === "kept");
   for (const { path } of kept) complain(`berth: error: ${path} was changed since it was written`, "remove what you do not want, by hand");
   return kept.length === 0 ? 0 : 1;

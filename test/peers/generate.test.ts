@@ -30,9 +30,20 @@ test.skipIf(!canRunPodman)(
     expect(await site.job("plain")).toBe("FAILED 7:0");
     expect((await generate()).stdout).toContain(`${file}: unchanged`);
 
-    expect(await generate("--undo")).toMatchObject({ status: 0, stderr: "" });
+    await site.run(["/usr/bin/podman", "run", "-d", "--name", "left", IMAGE, "sleep", "1000"], { timeoutMs: 60_000 });
+    expect(await generate("--undo")).toMatchObject({
+      status: 0,
+      stderr: "",
+      stdout: expect.stringContaining("If there still are containers of scrun"),
+    });
     expect(existsSync(file)).toBe(false);
     expect(await runtime()).toBe(before);
+    // As it says.
+    expect(await generate()).toMatchObject({ status: 0, stderr: "" });
+    const removed = await site.run(["/usr/bin/podman", "rm", "-f", "-t", "0", "left"], { timeoutMs: 60_000 });
+    expect(removed.status).toBe(0);
+    expect(await generate("--undo")).toMatchObject({ status: 0, stderr: "" });
+    expect(await site.job("left")).toBe("FAILED 0:9");
   },
   180_000,
 );
