@@ -1,8 +1,9 @@
 #!/usr/bin/env bash
-# Runs tests on the newest Slurm, podman and crun that Debian has (unstable: 26.05, 5.8 and 1.28 when this was written), in a root file
-# system of its own with cgroup v2, as an ordinary user. Needs root and mmdebstrap; the first run downloads 200 MB and takes half a minute.
+# Runs tests on the newest Slurm, podman, docker and crun that Debian has (unstable: 26.05, 5.8, 28.5 and 1.28 when this was written), in a root file
+# system of its own: as an ordinary user with cgroup v2; docker's as root, who becomes that user for rootless docker. Needs root and mmdebstrap; the
+# first run, and the first with other packages, downloads 300 MB and takes a minute.
 # A chroot would not do: the kernel lets nobody make user namespaces in one, so the root is changed with pivot_root.
-# Usage: test/current-debian.sh [slurm/steps|slurm/contract|…|peers/podman ...]     all of test/slurm and podman, unless named
+# Usage: test/current-debian.sh [slurm/steps|slurm/contract|…|peers/podman|peers/docker ...]     all of test/slurm, podman and docker, unless named
 set -euo pipefail
 checkout=$(cd "$(dirname "${BASH_SOURCE[0]}")/.." && pwd)
 root=${BERTH_SID_ROOT:-/var/tmp/berth-sid}

@@ -1,4 +1,4 @@
-// What only a newer docker has (Debian unstable's: test/current-debian.sh peers/docker-now): annotations (24), devices by CDI (25, by default 28).
+// What only a newer docker has (Debian unstable's: test/current-debian.sh peers/docker-now): annotations, devices by CDI.
 import { afterAll, beforeAll, describe, expect, test } from "bun:test";
 import { canRunDocker, DOCKER_MAJOR, DockerSite, HAS_COMPOSE_PLUGIN, IMAGE } from "./docker.ts";
 import { writeFileSync } from "node:fs";

@@ -2,7 +2,7 @@
 import { afterAll, beforeAll, describe, expect, test } from "bun:test";
 import { writeFileSync } from "node:fs";
 import { until } from "../e2e/site.ts";
-import { canRunRootDocker, DockerSite, IMAGE } from "./docker.ts";
+import { canRunRootDocker, DockerSite, HAS_COMPOSE_PLUGIN, IMAGE } from "./docker.ts";
 import { within } from "./user-site.ts";
 
 describe.skipIf(!canRunRootDocker)("root's docker through scrun", () => {
@@ -32,6 +32,19 @@ describe.skipIf(!canRunRootDocker)("root's docker through scrun", () => {
     expect((await site.docker(["pause", "limited"])).status).toBe(0);
     expect((await site.docker(["rm", "-f", "limited"])).status).toBe(0);
     await until("its job to go", async () => (await site.run(["squeue", "-h"])).stdout === "");
+  });
+
+  test.skipIf(!HAS_COMPOSE_PLUGIN)("compose: deploy limits are the job's, and each replica is one", async () => {
+    const file = site.path("compose.yml");
+    const deploy = { replicas: 2, resources: { limits: { cpus: "1.5", memory: "64M", pids: 40 } } };
+    const print = 'echo "$$SLURM_JOB_CPUS_PER_NODE $$SLURM_MEM_PER_NODE"; sleep 1000';
+    writeFileSync(file, JSON.stringify({ services: { many: { image: IMAGE, command: ["sh", "-c", print], deploy } } }));
+    const compose = (...args: readonly string[]) => site.compose(["-p", "site", "-f", file, ...args]);
+    expect(await compose("up", "-d")).toMatchObject({ status: 0 });
+    expect((await site.run(["squeue", "-h", "-S", "j", "-o", "%j %C %m"])).stdout).toBe("site-many-1 2 64M\nsite-many-2 2 64M\n");
+    await until("them to say it", async () => (await compose("logs", "--no-log-prefix")).stdout === "2 64\n2 64\n");
+    expect(await compose("down", "-t", "0")).toMatchObject({ status: 0 });
+    expect((await site.run(["squeue", "-h"])).stdout).toBe("");
   });
 
   test("a container whose job waits has its own network, not the daemon's", async () => {

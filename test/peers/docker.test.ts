@@ -95,6 +95,8 @@ describe.skipIf(!canRunDocker)("docker through scrun", () => {
     expect(processes).not.toContain("scrun"); // who stands for it is in its cgroup
     const beside = await site.dockerRun(["--rm", "--pid", "container:life", IMAGE, "cat", "/proc/1/cmdline"]);
     expect(beside).toMatchObject({ status: 0, stdout: expect.stringContaining("while") });
+    const joined = await site.docker(["run", "--rm", "--name", "joined", "--network", "container:life", IMAGE, "true"]);
+    expect([joined.status, await site.job("joined")]).toEqual([0, "COMPLETED 0:0"]);
     expect(await site.docker(["cp", "life:/etc/group", "-"])).toMatchObject({ status: 0, stdout: expect.stringContaining("me:x:1000:") });
     const inside = await site.docker(["exec", "-e", "B=c", "-w", "/tmp", "life", "sh", "-c", "echo in $B $(pwd) $SLURM_STEP_ID; exit 5"]);
     expect(inside).toMatchObject({ status: 5, stdout: "in c /tmp 0\n" });

@@ -42,14 +42,16 @@ function podmanOrigin(bundle: string, id: string): Origin | undefined {
   return undefined;
 }
 
-/** Docker binds `ROOT/containers/ID/resolv.conf` into each container; `config.v2.json` is beside it. */
+/** Docker binds `ROOT/containers/ID/resolv.conf` into each container, or that of another one whose network it shares; `config.v2.json` is beside its own. */
 function dockerOrigin(config: BundleConfig, id: string): Origin | undefined {
   const mounts = config.config.get("mounts");
   if (!Array.isArray(mounts)) return undefined;
   for (const mount of mounts) {
     const source = isObject(mount) ? mount.get("source") : undefined;
-    if (typeof source !== "string" || !source.includes(`/containers/${id}/`)) continue;
-    const found = readJson(join(source.slice(0, source.indexOf(id) + id.length), "config.v2.json"));
+    const [, containers] =
+      typeof source === "string" ? (/^(.*\/containers\/)[0-9a-f]{64}\/(?:resolv\.conf|hostname|hosts)$/.exec(source) ?? []) : [];
+    if (containers === undefined) continue;
+    const found = readJson(join(containers, id, "config.v2.json"));
     if (!isRecord(found)) return undefined;
     const { Name: name, Config: inner } = found;
     return origin(typeof name === "string" ? name.replace(/^\//, "") : undefined, isRecord(inner) ? inner["Image"] : undefined);

@@ -118,7 +118,7 @@ export function planDocker(host: Host, places: Places): Plan {
     service.push(...hostNetwork(host));
     notes.push(
       "Containers of a rootless daemon in the host's network: docker run --net=none (or host)",
-      "docker 25 and later: in the host's network its daemon fails at docker version, and so at docker compose and buildx (moby issue 51363)",
+      "docker 28: in the host's network its daemon fails at docker version, and so at docker compose and buildx (moby issue 51363)",
     );
   }
   // On a cluster the files of a step would be sent to a node, and stay there.
@@ -144,7 +144,7 @@ function hostNetwork({ hasSlirp }: Host): string[] {
     hasSlirp
       ? "# The host's network: in one of its own, the daemon's scrun does not reach the controller."
       : "# The host's network: slirp4netns is missing here, or may not open /dev/net/tun.",
-    "# docker 25 and later refuse the name; rootlesskit takes the last of two.",
+    "# docker 28 refuses the name; rootlesskit takes the last of two.",
     'Environment="DOCKERD_ROOTLESS_ROOTLESSKIT_NET=slirp4netns"',
     'Environment="DOCKERD_ROOTLESS_ROOTLESSKIT_FLAGS=--net=host"',
     "# Then there are no ports to forward.",
