@@ -135,6 +135,15 @@ describe.skipIf(!havePeers("runc", "busybox"))(`scrun's processes killed, as uid
     expect((await site.run(["squeue", "-h"])).stdout).toBe("");
   });
 
+  test("who makes a step his own and never listens ends it with himself, also when the job has ended before", async () => {
+    const file = join(site.dir, "owned");
+    const script = `'${process.execPath}' '${join(import.meta.dir, "silent-owner.ts")}' '${file}' >/dev/null 2>&1 & while [ ! -e '${file}' ]; do sleep 0.05; done`;
+    expect((await site.run(["salloc", "-Q", "sh", "-c", script])).code).toBe(0);
+    expect((await site.run(["squeue", "-h", "-o", "%T"])).stdout).toBe("COMPLETING\n");
+    rmSync(file);
+    await until("the job's end", async () => (await site.run(["squeue", "-h"])).stdout === "");
+  });
+
   test("without both the container ends with the next controller", async () => {
     site.program("sleep 1000");
     const { anchor, init, jobId } = await start("a3");

@@ -223,7 +223,7 @@ export class Controller implements StepManagerHost {
   createOwnStep(request: OwnStepRequest, owner: ProcessIdentity, onOwner: (check: () => void) => void): CreatedOwnStep {
     const job = this.findRunning(request.jobId);
     const created = this.#steps.createOwn(job, request, owner);
-    onOwner(() => this.#steps.ownerDisconnected(job, created.step.stepKey, owner));
+    onOwner(() => void this.#steps.ownerDisconnected(job, created.step.stepKey, owner));
     return created;
   }
 

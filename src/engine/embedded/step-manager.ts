@@ -45,6 +45,8 @@ const READY_MS = 60_000;
 /** After a result could not be saved. */
 const SAVE_AGAIN_MS = 1000;
 /** A step that loses more daemons than this within that time is what kills them. */
+/** How often it is looked for the end of a step's owner who does not listen. */
+const OWNER_POLL_MS = 200;
 const MAX_LOSSES = 10;
 const LOSSES_WITHIN_MS = 30_000;
 
@@ -120,10 +122,12 @@ export class StepManager {
     if (step?.isOwned === true && step.daemon === null) await this.#reconnect(job, step);
   }
 
-  /** An owner that died before it listened: nobody else would notice. */
-  ownerDisconnected(job: LiveJob, stepKey: StepKey, owner: ProcessIdentity): void {
+  /** An owner that ends before it listens: nobody else would notice. One that ends by itself lets go of its connection first. */
+  async ownerDisconnected(job: LiveJob, stepKey: StepKey, owner: ProcessIdentity): Promise<void> {
     const step = job.steps.get(stepKey);
-    if (step?.isOwned === true && step.daemon === null && !isAlive(owner)) this.#daemonLost(job, step);
+    const isSilent = () => job.steps.get(stepKey) === step && step?.isOwned === true && step.daemon === null;
+    while (isSilent() && isAlive(owner)) await Bun.sleep(OWNER_POLL_MS);
+    if (step !== undefined && isSilent()) this.#daemonLost(job, step);
   }
 
   /** Starts the batch script as step `batch` on the job's first node. */

@@ -7,6 +7,7 @@ import type { AnchorPlan, JobPlan } from "../anchor-wire.ts";
 import { askForJob } from "./ask-for-job.ts";
 import type { Conversation } from "./conversation.ts";
 
+const RELEASE_MS = 10_000;
 const never = new AbortController().signal;
 
 export class AnchorJob {
@@ -68,10 +69,15 @@ export class AnchorJob {
   /** Nothing when it has ended; otherwise it ends with `notRun`. */
   async release(notRun: ExitStatus): Promise<void> {
     try {
-      if (this.#step === undefined) await this.#held?.release({ code: 1, signal: 0 });
-      else if (!this.#isEnded) await this.end({ status: notRun, userCpuMs: 0, systemCpuMs: 0, maxRssKib: null, outOfMemory: false });
+      // A controller that has stopped and comes back ends what nobody holds, and one may never come back.
+      await Promise.race([this.#release(notRun), Bun.sleep(RELEASE_MS)]);
     } catch {
-      // The controller ends what nobody holds.
+      // So does the one that runs.
     }
+  }
+
+  async #release(notRun: ExitStatus): Promise<void> {
+    if (this.#step === undefined) await this.#held?.release({ code: 1, signal: 0 });
+    else if (!this.#isEnded) await this.end({ status: notRun, userCpuMs: 0, systemCpuMs: 0, maxRssKib: null, outOfMemory: false });
   }
 }
