@@ -115,9 +115,9 @@ export class Site implements AsyncDisposable {
 }
 
 /** Waits for a fact, with a bound. */
-export async function until<T>(what: string, look: () => T | undefined | false): Promise<T> {
+export async function until<T>(what: string, look: () => T | undefined | false | Promise<T | undefined | false>): Promise<T> {
   for (const end = Date.now() + 20_000; Date.now() < end; await Bun.sleep(20)) {
-    const found = look();
+    const found = await look();
     if (found !== undefined && found !== false) return found;
   }
   throw new Error(`waited in vain for ${what}`);
