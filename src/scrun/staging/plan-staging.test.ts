@@ -51,6 +51,16 @@ describe("planStaging", () => {
     expect(found?.interpreter).toEqual(selfOnDisk("lua-host", "/lib/liblua5.4.so.0"));
   });
 
+  test("what is called scrun.lua and cannot be read is an error, not none", () => {
+    const own = mkdtempSync(join(dir, "own-"));
+    const script = join(own, "berth/scrun.lua");
+    mkdirSync(script, { recursive: true });
+    expect(() => plan({ XDG_CONFIG_HOME: own })).toThrow(`Cannot use ${script}: it is no file`);
+    rmSync(script, { recursive: true });
+    writeFileSync(script, "", { mode: 0 });
+    if (process.getuid?.() !== 0) expect(() => plan({ XDG_CONFIG_HOME: own })).toThrow(`Cannot use ${script}: permission denied`);
+  });
+
   test("a script that nothing can run is an error, not ignored", () => {
     expect(() => plan({ PATH: "bin:" })).toThrow("scrun.lua: Lua is not installed");
   });

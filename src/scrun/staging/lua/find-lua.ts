@@ -1,16 +1,20 @@
 /** A site's scrun.lua, and an interpreter for it. */
-import { accessSync, constants, statSync } from "node:fs";
+import { accessSync, constants, statSync, type Stats } from "node:fs";
 import { dirname, isAbsolute, join } from "node:path";
+import { BerthError } from "#job/errors.ts";
 import { directories, SITE_CONFIG_DIR } from "#platform/directories.ts";
 
 const NAME = "scrun.lua";
 const SLURM_CONFIG_DIR = "/etc/slurm";
 
-/** The user's, then the site's; beside slurm.conf is where Slurm looks (spec: scrun §14.1). Undefined: nothing is staged. */
+/**
+ * The user's, then the site's; beside slurm.conf is where Slurm looks (spec: scrun §14.1). Undefined: nothing is staged.
+ * @throws BerthError SCRUN_LUA when there is something of that name that is no script for us: a site that stages wants no container without it
+ */
 export function findScrunLua(env: Readonly<Record<string, string | undefined>>): string | undefined {
   const slurmConf = env["SLURM_CONF"] ?? "";
   const slurmDir = isAbsolute(slurmConf) ? dirname(slurmConf) : SLURM_CONFIG_DIR;
-  return [directories(env).config, SITE_CONFIG_DIR, slurmDir].map((dir) => join(dir, NAME)).find(isFile);
+  return [directories(env).config, SITE_CONFIG_DIR, slurmDir].map((dir) => join(dir, NAME)).find(isScript);
 }
 
 /** An absolute path; of a site's several, the one that Slurm of today is built for. @param path as PATH */
@@ -24,8 +28,23 @@ export function findInterpreter(path: string): string | undefined {
   return undefined;
 }
 
-function isFile(path: string): boolean {
-  return statSync(path, { throwIfNoEntry: false })?.isFile() === true;
+function isScript(path: string): boolean {
+  let stat: Stats | undefined;
+  try {
+    stat = statSync(path, { throwIfNoEntry: false });
+  } catch {
+    return false; // in a directory that we may not look into
+  }
+  if (stat === undefined) return false;
+  const refuse = (why: string) =>
+    new BerthError("SCRUN_LUA", `Cannot use ${path}: ${why}`, { hint: "mend it, or remove it if containers need no staging" });
+  if (!stat.isFile()) throw refuse("it is no file");
+  try {
+    accessSync(path, constants.R_OK);
+  } catch {
+    throw refuse("permission denied");
+  }
+  return true;
 }
 
 function isExecutable(path: string): boolean {
