@@ -8,9 +8,10 @@
  *   above it one of ours that holds nothing but the mount points (Linux 5.11 for users);
  * - one that he may write is left to the runtime, as Slurm leaves all of them.
  */
-import { accessSync, closeSync, constants, mkdirSync, openSync, readdirSync, rmSync, statSync } from "node:fs";
+import { closeSync, constants, mkdirSync, openSync, readdirSync, rmSync, statSync } from "node:fs";
 import { release } from "node:os";
 import { join, normalize } from "node:path/posix";
+import { canAccess } from "#platform/directories.ts";
 import { findInRootfs } from "./rootfs.ts";
 import { isObject, toJson, type Json } from "./json.ts";
 
@@ -144,12 +145,7 @@ function makeMountPoint(layer: string, relative: string, source: string): void {
 }
 
 function isWritable(path: string): boolean {
-  try {
-    accessSync(path, constants.W_OK);
-    return true;
-  } catch {
-    return false;
-  }
+  return canAccess(path, constants.W_OK);
 }
 
 /** Users may mount overlays in their own namespaces from Linux 5.11 on. */

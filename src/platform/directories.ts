@@ -2,7 +2,7 @@
  * Where Berth keeps things, after the XDG base directory specification. State is per host, because a home
  * directory is often shared by many hosts and SQLite's locks are not.
  */
-import { lstatSync, mkdirSync } from "node:fs";
+import { accessSync, lstatSync, mkdirSync } from "node:fs";
 import { hostname } from "node:os";
 import { join } from "node:path";
 import { BerthError } from "#job/errors.ts";
@@ -56,6 +56,16 @@ export function isUsableRuntimeDir(path: string | undefined, uid: number): path 
   try {
     const stat = lstatSync(path);
     return stat.isDirectory() && stat.uid === uid && (stat.mode & 0o022) === 0;
+  } catch {
+    return false;
+  }
+}
+
+/** access(2), with constants of node:fs; false when there is no such file, too. */
+export function canAccess(path: string, mode: number): boolean {
+  try {
+    accessSync(path, mode);
+    return true;
   } catch {
     return false;
   }

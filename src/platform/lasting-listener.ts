@@ -56,7 +56,8 @@ export function renewedPath(path: string): string {
   return join(directories().runtime, basename(dirname(path)), basename(path));
 }
 
-function inodeOf(path: string): number | undefined {
+/** Undefined when there is no such file, or no way to it. */
+export function inodeOf(path: string): number | undefined {
   try {
     return lstatSync(path).ino;
   } catch {

@@ -52,11 +52,16 @@ export function standInNamespacesOf(pid: number): void {
   } catch {
     // It has ended already.
   } finally {
-    libc().fchdir(root);
-    libc().chroot(ptr(Buffer.from(".\0")));
-    closeSync(root);
+    goBackTo(root);
     for (const fd of fds) closeSync(fd);
   }
+}
+
+/** The root directory that was open before; it is closed. */
+function goBackTo(root: number): void {
+  libc().fchdir(root);
+  libc().chroot(ptr(Buffer.from(".\0")));
+  closeSync(root);
 }
 
 /**
@@ -71,9 +76,7 @@ export function standInRoot(dir: string): boolean {
     if (libc().unshare(CLONE_FS | CLONE_NEWNS) !== 0) return false;
     return mount("none", "/", MS_REC | MS_PRIVATE) && mount(dir, dir, MS_BIND | MS_REC) && mount(dir, "/", MS_MOVE);
   } finally {
-    libc().fchdir(root);
-    libc().chroot(ptr(Buffer.from(".\0")));
-    closeSync(root);
+    goBackTo(root);
   }
 }
 

@@ -91,9 +91,12 @@ export function has(given: readonly Given[], name: string): boolean {
   return given.some((option) => option.name === name && option.value !== "false");
 }
 
-/** How many fds from 3 on are the container's. */
-export function preservedFds(given: readonly Given[]): number {
-  return Number(lastValue(given, "preserve-fds") || "0");
+const FIRST_PRESERVED = 3;
+
+/** Fds that are the container's, beside 0, 1 and 2. */
+export function preservedFds(given: readonly Given[]): number[] {
+  const count = Number(lastValue(given, "preserve-fds") || "0");
+  return Array.from({ length: count }, (_, index) => FIRST_PRESERVED + index);
 }
 
 const flag = (name: string, letter?: string): OptionRule => ({ name, takes: "nothing", ...(letter === undefined ? {} : { letter }) });

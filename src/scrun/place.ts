@@ -13,22 +13,11 @@
  *
  * ROOT (spec: scrun §5.1): --root, $XDG_RUNTIME_DIR/scrun, /run/user/UID/scrun, $TMPDIR/UID/scrun, /tmp/berth-UID/scrun. All of it is 0700.
  */
-import {
-  accessSync,
-  closeSync,
-  constants,
-  mkdirSync,
-  openSync,
-  readdirSync,
-  readFileSync,
-  renameSync,
-  rmSync,
-  writeFileSync,
-} from "node:fs";
+import { closeSync, constants, mkdirSync, openSync, readdirSync, readFileSync, renameSync, rmSync, writeFileSync } from "node:fs";
 import { join, resolve } from "node:path";
 import type { RemotePlace } from "#engine/remote-containers.ts";
 import { BerthError } from "#job/errors.ts";
-import { ensurePrivateDir, isUsableRuntimeDir } from "#platform/directories.ts";
+import { canAccess, ensurePrivateDir, isUsableRuntimeDir } from "#platform/directories.ts";
 import { unmountBelow } from "#platform/mounts-below.ts";
 import type { ProcessIdentity } from "#platform/process-tree.ts";
 import type { Monitor } from "./orphans.ts";
@@ -212,17 +201,9 @@ export function findRoot(given: string | undefined): string {
     `/run/user/${uid}`,
     env["TMPDIR"]?.startsWith("/") === true ? join(env["TMPDIR"], String(uid)) : undefined,
   ];
-  for (const base of bases) if (isUsableRuntimeDir(base, own) && isWritable(base)) return ensurePrivateDir(join(base, "scrun"));
+  for (const base of bases)
+    if (isUsableRuntimeDir(base, own) && canAccess(base, constants.R_OK | constants.W_OK)) return ensurePrivateDir(join(base, "scrun"));
   return ensurePrivateDir(join(ensurePrivateDir(`/tmp/berth-${uid}`), "scrun"));
-}
-
-function isWritable(path: string): boolean {
-  try {
-    accessSync(path, constants.R_OK | constants.W_OK);
-    return true;
-  } catch {
-    return false;
-  }
 }
 
 function directoryError(path: string, cause: unknown): BerthError {

@@ -2,10 +2,11 @@
  * `berth daemon run`: the controller's process. One per user and host: whoever gets the lock is it, and the lock goes
  * with the process. It takes up what its predecessor left, then says `ready` by making its socket.
  */
-import { closeSync, openSync, readFileSync, rmSync, statSync, writeSync } from "node:fs";
+import { closeSync, openSync, readFileSync, rmSync, writeSync } from "node:fs";
 import { VERSION } from "#job/version.ts";
 import { ensurePrivateDir, shortHostName } from "#platform/directories.ts";
 import { failFast } from "#platform/fail-fast.ts";
+import { inodeOf } from "#platform/lasting-listener.ts";
 import { becomeSubreaper, tryLock } from "#platform/libc.ts";
 import { outsideIds } from "#platform/namespaces.ts";
 import { OrphanReaper } from "#platform/orphans.ts";
@@ -86,15 +87,6 @@ export async function runController(): Promise<number> {
   log("controller.stopped", {});
   closeSync(lockFd);
   return 0;
-}
-
-/** Undefined when there is no such file, or no way to it. */
-function inodeOf(path: string): number | undefined {
-  try {
-    return statSync(path).ino;
-  } catch {
-    return undefined;
-  }
 }
 
 function openLog(): (event: string, facts: Readonly<Record<string, unknown>>) => void {

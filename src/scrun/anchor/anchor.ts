@@ -83,7 +83,7 @@ class Anchor implements Subject {
     this.#place = place;
     this.#engine = options.engine;
     this.#staging = new AnchorStaging(place, this.#reaper);
-    this.#container = new RuntimeContainer(place, { reaper: this.#reaper, preserved: fdsOf(options.order) });
+    this.#container = new RuntimeContainer(place, { reaper: this.#reaper, preserved: preservedFds(options.order.given) });
     this.#talk = new Conversation(place, { creatorPid: options.creatorPid, subject: this });
     this.#job = new AnchorJob({ engine: options.engine, talk: this.#talk });
     this.#order = options.order;
@@ -309,11 +309,6 @@ class Anchor implements Subject {
       // nobody reads any more
     }
   }
-}
-
-/** For the container, beside 0, 1 and 2. */
-function fdsOf({ given }: CreateOrder): number[] {
-  return Array.from({ length: preservedFds(given) }, (_, index) => 3 + index);
 }
 
 /** create has to give the engine a terminal, or a network namespace that comes with the container only. */

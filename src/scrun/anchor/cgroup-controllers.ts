@@ -2,9 +2,10 @@
  * Whether the real runtime can limit a container by a cgroup controller, told by the tree as the runtime is going to find it: nothing is tried, and
  * in doubt the answer is no, because a runtime that cannot apply a limit makes no container. Version 1, version 2, and systemd's own.
  */
-import { accessSync, constants, existsSync, readFileSync } from "node:fs";
+import { constants, existsSync, readFileSync } from "node:fs";
 import { dirname, join } from "node:path";
 import { isObject, type JsonObject } from "#container/json.ts";
+import { canAccess } from "#platform/directories.ts";
 import { realUserId } from "#platform/users.ts";
 
 export type Controller = "memory" | "cpu";
@@ -100,12 +101,7 @@ function wordsOf(file: string): ReadonlySet<string> {
 }
 
 function isWritable(path: string): boolean {
-  try {
-    accessSync(path, constants.W_OK);
-    return true;
-  } catch {
-    return false;
-  }
+  return canAccess(path, constants.W_OK);
 }
 
 function readText(path: string): string {

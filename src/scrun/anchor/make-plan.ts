@@ -158,7 +158,7 @@ function createOptions({ given }: CreateOrder, runtime: string): string[] {
   if (consoleSocket !== undefined && consoleSocket !== "") options.push("--console-socket", consoleSocket);
   for (const name of ["no-pivot", "no-new-keyring"]) if (has(given, name)) options.push(`--${name}`);
   if (has(given, "no-subreaper") && runtime.endsWith("/crun")) options.push("--no-subreaper");
-  const preserved = preservedFds(given);
+  const preserved = preservedFds(given).length;
   if (preserved > 0) options.push("--preserve-fds", String(preserved));
   return options;
 }

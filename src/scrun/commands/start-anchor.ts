@@ -11,7 +11,6 @@ import { callersVariables } from "../caller.ts";
 import { preservedFds, type Given } from "../command-line.ts";
 import { checkId, ContainerPlace } from "../place.ts";
 
-const FIRST_PRESERVED = 3;
 const SIGKILL = 9;
 const WATCH_MS = 5;
 
@@ -54,10 +53,8 @@ function startAnchor(
   { given, argv }: { readonly given: readonly Given[]; readonly argv: readonly string[] },
   creator: ProcessIdentity,
 ): AnchorProcess {
-  const preserved = preservedFds(given);
-  const extra = Array.from({ length: preserved }, (_, index) => FIRST_PRESERVED + index);
   const { pid, exited } = spawnWithFiles(selfCommand("scrun", "anchor", place.dir, String(creator.pid), ...argv), {
-    files: [0, 1, 2, ...extra],
+    files: [0, 1, 2, ...preservedFds(given)],
     env: callersVariables(),
     cwd: process.cwd(),
     argv0: "scrun-anchor",

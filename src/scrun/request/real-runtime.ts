@@ -1,10 +1,10 @@
 /** The OCI runtime that does what scrun stands for: the one that oci.conf names, else the one that works here. */
-import { accessSync, constants } from "node:fs";
-import { basename, join } from "node:path";
+import { basename } from "node:path";
 import { DEFAULT_PATH } from "#container/environment.ts";
 import { findOciConf, readOciConf } from "#container/oci-conf.ts";
 import { chooseRuntime } from "#container/runtime-choice.ts";
 import { directories, ensurePrivateDir, SITE_CONFIG_DIR } from "#platform/directories.ts";
+import { findProgram } from "#platform/find-program.ts";
 
 /** Runtimes whose command line is runc's: an oci.conf that names another one is for the nodes only. */
 const LIKE_RUNC = /^(runc|crun|youki|nvidia-container-runtime)$/;
@@ -17,22 +17,12 @@ export async function findRealRuntime({ signal }: { readonly signal: AbortSignal
     const { operations } = await readOciConf(file);
     const [first] = operations.create ?? operations.run ?? [];
     const [name = ""] = typeof first === "string" ? first.trim().split(/\s+/) : [];
-    const path = LIKE_RUNC.test(basename(name)) ? findProgram(name) : undefined;
+    const path = LIKE_RUNC.test(basename(name)) ? pathOf(name) : undefined;
     if (path !== undefined) return path;
   }
   return (await chooseRuntime(ensurePrivateDir(state), { signal })).path;
 }
 
-function findProgram(name: string): string | undefined {
-  if (name.startsWith("/")) return name;
-  for (const dir of `${process.env["PATH"] ?? ""}:${DEFAULT_PATH}`.split(":")) {
-    const path = join(dir, name);
-    try {
-      accessSync(path, constants.X_OK);
-      return path;
-    } catch {
-      // not there
-    }
-  }
-  return undefined;
+function pathOf(name: string): string | undefined {
+  return name.startsWith("/") ? name : findProgram(name, `${process.env["PATH"] ?? ""}:${DEFAULT_PATH}`);
 }

@@ -1,8 +1,10 @@
 /** What of this host decides how podman and docker are to be set up. */
-import { accessSync, constants, existsSync, readFileSync, realpathSync } from "node:fs";
+import { constants, existsSync, readFileSync, realpathSync } from "node:fs";
 import { dirname, join } from "node:path";
 import { BerthError } from "#job/errors.ts";
 import { targetOfLauncher } from "../launcher/launcher.ts";
+import { canAccess } from "#platform/directories.ts";
+import { findProgram, isProgram } from "#platform/find-program.ts";
 import { selfPath } from "#platform/self.ts";
 import { ownAccount } from "#platform/users.ts";
 
@@ -40,7 +42,8 @@ export function lookAtHost(options: {
   const hasServiceManager = isSystem ? existsSync("/run/systemd/system") : existsSync(join(runtimeDir, "systemd/private"));
   return {
     scrun: findScrun(options.scrun),
-    hasSlirp: canUse("/dev/net/tun") && findInPath("slirp4netns") !== undefined,
+    hasSlirp:
+      canAccess("/dev/net/tun", constants.R_OK | constants.W_OK) && findProgram("slirp4netns", process.env["PATH"] ?? "") !== undefined,
     hasServiceManager,
     hasJournal: existsSync("/run/systemd/journal/socket"),
     endsWithSession: !isSystem && hasServiceManager && !existsSync(join("/var/lib/systemd/linger", ownAccount().name)),
@@ -54,7 +57,7 @@ export function lookAtHost(options: {
 function findScrun(wanted: string | undefined): string {
   const self = selfPath();
   if (wanted !== undefined) {
-    if (!wanted.startsWith("/") || !canRun(wanted))
+    if (!wanted.startsWith("/") || !isProgram(wanted))
       throw new BerthError("SETUP_SCRUN", `Cannot use "${wanted}" as scrun: it is not the absolute path of a program`, {
         hint: "make one: berth link DIR",
       });
@@ -64,7 +67,7 @@ function findScrun(wanted: string | undefined): string {
   const found = dirs
     .filter((dir) => dir.startsWith("/"))
     .map((dir) => join(dir, "scrun"))
-    .find((path) => self !== undefined && canRun(path) && isSame(targetOfLauncher(path) ?? path, self));
+    .find((path) => self !== undefined && isProgram(path) && isSame(targetOfLauncher(path) ?? path, self));
   if (found === undefined)
     throw new BerthError("SETUP_SCRUN", "Cannot find a scrun in PATH that is this berth", {
       hint: "make one with berth link DIR, and name it: --scrun DIR/scrun",
@@ -86,28 +89,4 @@ export function networkFileSystemOf(path: string, mounts: string): string | unde
     if (at !== "" && isAbove && at.length >= best.at.length) best = { at, type };
   }
   return NETWORK_FILE_SYSTEM.test(best.type) ? best.type : undefined;
-}
-
-function findInPath(name: string): string | undefined {
-  return (process.env["PATH"] ?? "")
-    .split(":")
-    .map((dir) => join(dir, name))
-    .find(canRun);
-}
-
-function canRun(path: string): boolean {
-  return canAccess(path, constants.X_OK);
-}
-
-function canUse(path: string): boolean {
-  return canAccess(path, constants.R_OK | constants.W_OK);
-}
-
-function canAccess(path: string, mode: number): boolean {
-  try {
-    accessSync(path, mode);
-    return true;
-  } catch {
-    return false;
-  }
 }

@@ -1,8 +1,9 @@
 /** A site's scrun.lua, and an interpreter for it. */
-import { accessSync, constants, statSync, type Stats } from "node:fs";
+import { constants, statSync, type Stats } from "node:fs";
 import { dirname, isAbsolute, join } from "node:path";
 import { BerthError } from "#job/errors.ts";
-import { directories, SITE_CONFIG_DIR } from "#platform/directories.ts";
+import { canAccess, directories, SITE_CONFIG_DIR } from "#platform/directories.ts";
+import { findProgram } from "#platform/find-program.ts";
 
 const NAME = "scrun.lua";
 const SLURM_CONFIG_DIR = "/etc/slurm";
@@ -20,10 +21,8 @@ export function findScrunLua(env: Readonly<Record<string, string | undefined>>):
 /** An absolute path; of a site's several, the one that Slurm of today is built for. @param path as PATH */
 export function findInterpreter(path: string): string | undefined {
   for (const name of ["lua5.4", "lua5.3", "lua54", "lua53", "lua"]) {
-    for (const dir of path.split(":")) {
-      const program = join(dir, name);
-      if (isAbsolute(dir) && isExecutable(program)) return program;
-    }
+    const program = findProgram(name, path);
+    if (program !== undefined) return program;
   }
   return undefined;
 }
@@ -39,19 +38,6 @@ function isScript(path: string): boolean {
   const refuse = (why: string) =>
     new BerthError("SCRUN_LUA", `Cannot use ${path}: ${why}`, { hint: "mend it, or remove it if containers need no staging" });
   if (!stat.isFile()) throw refuse("it is no file");
-  try {
-    accessSync(path, constants.R_OK);
-  } catch {
-    throw refuse("permission denied");
-  }
+  if (!canAccess(path, constants.R_OK)) throw refuse("permission denied");
   return true;
-}
-
-function isExecutable(path: string): boolean {
-  try {
-    accessSync(path, constants.X_OK);
-    return true;
-  } catch {
-    return false;
-  }
 }
