@@ -10,7 +10,6 @@
  * Nobody can take the id while its directory is there, so that nothing new can be removed. A container that was staged, or ran on a node, is left.
  */
 import { existsSync, rmSync, statSync } from "node:fs";
-import { join } from "node:path";
 import { isAlive, type ProcessIdentity } from "#platform/process-tree.ts";
 import { listPlaces, type ContainerPlace } from "./place.ts";
 
@@ -31,7 +30,7 @@ export function sweepOrphans(root: string, own: Monitor): void {
 }
 
 function isOrphan(place: ContainerPlace, own: Monitor): boolean {
-  if (!existsSync(join(place.dir, "over")) || existsSync(join(place.runtimeRoot, place.id))) return false;
+  if (!existsSync(place.overFile) || place.hasRuntimeContainer()) return false;
   const state = place.read();
   if (state?.monitor == null || state.monitor.mountNamespace !== own.mountNamespace) return false;
   return !isAlive(state.anchor) && !isAlive(state.monitor.process) && isGone(state.bundle);

@@ -13,7 +13,18 @@
  *
  * ROOT (spec: scrun §5.1): --root, $XDG_RUNTIME_DIR/scrun, /run/user/UID/scrun, $TMPDIR/UID/scrun, /tmp/berth-UID/scrun. All of it is 0700.
  */
-import { closeSync, constants, mkdirSync, openSync, readdirSync, readFileSync, renameSync, rmSync, writeFileSync } from "node:fs";
+import {
+  closeSync,
+  constants,
+  existsSync,
+  mkdirSync,
+  openSync,
+  readdirSync,
+  readFileSync,
+  renameSync,
+  rmSync,
+  writeFileSync,
+} from "node:fs";
 import { join, resolve } from "node:path";
 import type { RemotePlace } from "#engine/remote-containers.ts";
 import { BerthError } from "#job/errors.ts";
@@ -79,6 +90,10 @@ export class ContainerPlace {
   get endFifo(): string {
     return join(this.dir, "end");
   }
+  /** There when the anchor has put everything else away (launcher/quick-start.ts). */
+  get overFile(): string {
+    return join(this.dir, "over");
+  }
   get spool(): string {
     return join(this.dir, "spool");
   }
@@ -133,6 +148,11 @@ export class ContainerPlace {
   /** Undefined when there is no such container, or its create has not come so far. */
   read(): ContainerState | undefined {
     return readOwn(this.stateFile) as ContainerState | undefined;
+  }
+
+  /** Whether the real runtime has it. */
+  hasRuntimeContainer(): boolean {
+    return existsSync(join(this.runtimeRoot, this.id));
   }
 
   standIn(): number | undefined {

@@ -1,5 +1,5 @@
 /**
- * What an anchor says and hears (anchor-wire.ts), wherever its container runs: the plan that create leaves, commands at its socket,
+ * What an anchor says and hears (anchor-wire.ts), wherever its container runs: that create has taken the id, commands at its socket,
  * signals to its pid, and whether create is still there to be answered.
  *
  *   creator ─► taken           create has taken the id

@@ -7,7 +7,7 @@ import { BerthError } from "#job/errors.ts";
 import { shellCode } from "#job/outcome.ts";
 import { spawnWithFiles } from "#platform/spawn.ts";
 import { lastValue, type Given } from "../command-line.ts";
-import { findContainer, hasRuntimeContainer, passOn, refuseWhileQueued, type RuntimeCall } from "./existing-container.ts";
+import { findContainer, passOn, refuseWhileQueued, type RuntimeCall } from "./existing-container.ts";
 import { callersVariables } from "../caller.ts";
 
 /**
@@ -26,7 +26,7 @@ export async function execIn(
       throw new BerthError("NOT_SUPPORTED", "the container is on a cluster, and this engine is not: see berth info");
     return await (await import("./remote-exec.ts")).execRemotely({ ...call, state, remote });
   }
-  if (processFile === undefined || !hasRuntimeContainer(place)) return passOn(call);
+  if (processFile === undefined || !place.hasRuntimeContainer()) return passOn(call);
   const extended = join(place.dir, `exec-${process.pid}.json`);
   if (!extendProcess(processFile, extended, join(place.bundle, "config.json"))) return passOn(call);
   try {

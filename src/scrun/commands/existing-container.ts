@@ -1,6 +1,5 @@
 /** The commands that find a container by its id: start, state, kill, delete, list, and what the real runtime does for us. */
 import { existsSync } from "node:fs";
-import { join } from "node:path";
 import { BerthError } from "#job/errors.ts";
 import { shellCode } from "#job/outcome.ts";
 import { parseSignal } from "#options/signals.ts";
@@ -47,11 +46,7 @@ export async function statusOf(place: ContainerPlace): Promise<LiveStatus> {
   using client = await AnchorClient.find(place);
   const answer = await client?.ask({ op: "state" });
   if (answer?.event === "state") return answer;
-  return { status: "stopped", isMade: hasRuntimeContainer(place), waiting: null };
-}
-
-export function hasRuntimeContainer(place: ContainerPlace): boolean {
-  return existsSync(join(place.runtimeRoot, place.id));
+  return { status: "stopped", isMade: place.hasRuntimeContainer(), waiting: null };
 }
 
 /** Waits for the job, and says so; not for longer than it should (start-wait.ts), unless `isPatient`. Ctrl-C withdraws it. */
@@ -184,7 +179,7 @@ async function endAnchor(place: ContainerPlace): Promise<void> {
 /** Its record, its cgroup, and what is left in there; poststop hooks. */
 async function deleteReal(place: ContainerPlace, log: Log): Promise<void> {
   const state = place.read();
-  if (state === undefined || !hasRuntimeContainer(place)) return;
+  if (state === undefined || !place.hasRuntimeContainer()) return;
   const result = await runChild([state.runtime, "--root", place.runtimeRoot, ...state.runtimeOptions, "delete", "--force", place.id], {
     env: runtimeVariables(),
     cwd: "/",
@@ -192,7 +187,7 @@ async function deleteReal(place: ContainerPlace, log: Log): Promise<void> {
     timeoutMs: RUNTIME_MS,
   });
   // The anchor's own may have been faster.
-  if (shellCode(result.status) !== 0 && hasRuntimeContainer(place))
+  if (shellCode(result.status) !== 0 && place.hasRuntimeContainer())
     log.error(`${state.runtime} delete: ${lastError(result.stderr) ?? result.stderr.trim()}`);
 }
 
@@ -225,7 +220,7 @@ export async function refuseWhileQueued(place: ContainerPlace): Promise<void> {
 
 /** In runc's words, which engines look for: the anchor may have deleted the record of a container that has ended. @throws BerthError CONTAINER_STOPPED */
 export function requireRuntimeContainer(place: ContainerPlace, state: ContainerState, word: string): void {
-  if (hasRuntimeContainer(place)) return;
+  if (place.hasRuntimeContainer()) return;
   let words = `container with id ${place.id} is not running`;
   if (isAlive(state.anchor)) words = "the container is not made yet";
   else if (word === "exec") words = "cannot exec in a stopped container";

@@ -73,7 +73,7 @@ export function quickStartFailure(place: ContainerPlace): Extract<FromAnchor, { 
 /** The anchor's last act, when everything else of the container has been put away. */
 export function markOver(place: ContainerPlace): void {
   try {
-    writeFileSync(join(place.dir, "over"), "", OWNER_ONLY);
+    writeFileSync(place.overFile, "", OWNER_ONLY);
   } catch {
     // deleted already
   }
