@@ -187,9 +187,10 @@ describe.skipIf(site === undefined)("containers on a real Slurm", () => {
     const start = async (node: string, name: string) => {
       const running = on.start([BERTH, "srun", "-w", node, "-J", name, "--container", on.bundle, "sleep", "1000"]);
       const id = await jobNamed(name);
-      await until(() => taskDirs().some((dir) => dir.startsWith(`${id}.`)) && runtimesBelow(on).length > 0);
       const said = Promise.all([running.exited, new Response(running.stderr).text()]);
-      return { id, said, dir: taskDirs().find((dir) => dir.startsWith(`${id}.`)) ?? "" };
+      const dirOf = () => taskDirs().find((dir) => dir.startsWith(`${id}.`)) ?? "";
+      await until(() => dirOf() !== "" && runtimesBelow(on, dirOf()).length > 0); // so its owner is on record, too
+      return { id, said, dir: dirOf() };
     };
     const lost = await start("c4", "lost"); // its slurmd and step daemon
     const dead = await start("c3", "dead"); // its task too, which cannot notice
@@ -224,14 +225,14 @@ function killNodes(site: SlurmSite, nodes: readonly string[], task: number): voi
   for (const pid of [task, ...daemons, ...steps]) process.kill(pid, "SIGKILL");
 }
 
-/** Container runtimes and what is below them, of this site alone. */
-function runtimesBelow(site: SlurmSite): number[] {
+/** Container runtimes and what is below them, of this site alone: of all tasks, or of the one that has this directory. */
+function runtimesBelow(site: SlurmSite, taskDir = ""): number[] {
   return readdirSync("/proc")
     .filter((entry) => /^\d+$/.test(entry))
     .map(Number)
     .filter((pid) => {
       try {
-        return readFileSync(`/proc/${pid}/cmdline`, "utf8").includes(join(site.runtime, "berth/node/tasks"));
+        return readFileSync(`/proc/${pid}/cmdline`, "utf8").includes(join(site.runtime, "berth/node/tasks", taskDir));
       } catch {
         return false;
       }

@@ -86,7 +86,7 @@ async function sweep(path: string): Promise<boolean> {
   try {
     fd = openSync(join(path, "owner.json"), "r");
   } catch {
-    return false; // being made, or being removed
+    return sweepUnowned(path);
   }
   try {
     const owner = JSON.parse(readFileSync(fd, "utf8")) as Owner; // our own file in our own 0700 directory
@@ -99,6 +99,14 @@ async function sweep(path: string): Promise<boolean> {
   } finally {
     closeSync(fd);
   }
+}
+
+/** Without an owner on record there is no container: the directory is being made or removed, or its task was killed in between. */
+function sweepUnowned(path: string): boolean {
+  const maker = identify(Number(path.slice(path.lastIndexOf("-") + 1)));
+  if (maker !== undefined && isAlive(maker)) return false;
+  rmSync(path, { recursive: true, force: true });
+  return true;
 }
 
 async function endContainer({ step, localId }: Owner): Promise<void> {
