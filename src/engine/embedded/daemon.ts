@@ -39,7 +39,8 @@ export async function runController(): Promise<number> {
     const daemon = spawnDaemon(selfCommand("stepd", paths.socket), { logFd, env: daemonEnvironment(), argv0: "berth-stepd" });
     void daemon.exited.then(() => pool.lost());
   });
-  const config = readConfig(paths.configDirs);
+  const config = readConfig();
+  for (const warning of config.warnings) log("config.warning", { warning });
   const outside = outsideIds();
   const controller = new Controller({ config, paths, store, pool, log, isConfined: outside !== undefined });
   becomeSubreaper();
