@@ -133,6 +133,15 @@ describe.skipIf(!havePeers("runc", "busybox"))(`scrun's processes killed, as uid
     const deadline = Date.now() + 20_000;
     while ((await site.run(["squeue", "-h"])).stdout !== "" && Date.now() < deadline) await Bun.sleep(50);
     expect((await site.run(["squeue", "-h"])).stdout).toBe("");
+    // Nobody else will: an id whose create was killed is free for the next one.
+    expect(await site.scrun(["list", "-q"])).toEqual({ code: 0, stdout: "", stderr: "" });
+    for (let round = 0; round < 12; round++) {
+      const id = `k${round}`;
+      if (!existsSync(join(site.root, id))) continue;
+      await until(`${id} to be free`, async () => (await site.scrun(["create", "--bundle", ".", id])).code === 0);
+      expect((await site.scrun(["delete", "--force", id])).code).toBe(0);
+    }
+    expect(readdirSync(site.root)).toEqual([]);
   });
 
   test("who makes a step his own and never listens ends it with himself, also when the job has ended before", async () => {

@@ -85,6 +85,7 @@ export class Conversation implements Startable, Disposable {
     for (const deadline = performance.now() + TAKE_MS; !this.#place.isOf(this.#creatorProcess); await Bun.sleep(TAKE_POLL_MS)) {
       if (!isAlive(this.#creatorProcess) || performance.now() > deadline) this.#giveUp();
     }
+    if (!this.#place.hold()) this.#giveUp();
     this.#isTaken = true;
     this.#place.furnish();
     this.#server = listenFrames(this.#place.socket(), (connection) => this.#welcome(connection));
