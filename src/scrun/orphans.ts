@@ -42,7 +42,7 @@ function isOrphan(place: ContainerPlace, own: Monitor): boolean {
 }
 
 /** Not what only cannot be looked at. */
-function isGone(path: string): boolean {
+export function isGone(path: string): boolean {
   try {
     return statSync(path, { throwIfNoEntry: false }) === undefined;
   } catch {

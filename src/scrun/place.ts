@@ -130,10 +130,25 @@ export class ContainerPlace {
 
   /** Whether it is this create that has the id. */
   isOf(creator: ProcessIdentity): boolean {
+    return this.#creator() === nameOf(creator);
+  }
+
+  /**
+   * Whether another create has the id by now: somebody has emptied the runtime directory, and the directory here is no longer the one that we hold.
+   * Nothing in it is ours then.
+   */
+  get isLost(): boolean {
+    const found = this.#creator();
+    return this.#held !== undefined && found !== undefined && found !== "" && found !== this.#held;
+  }
+  #held: string | undefined;
+
+  /** Undefined when nobody has signed yet. */
+  #creator(): string | undefined {
     try {
-      return readFileSync(this.creatorFile, "latin1") === nameOf(creator);
+      return readFileSync(this.creatorFile, "latin1");
     } catch {
-      return false; // not made yet
+      return undefined;
     }
   }
 
@@ -145,6 +160,7 @@ export class ContainerPlace {
   hold(): boolean {
     try {
       const fd = openSync(this.creatorFile, "r"); // the kernel drops the lock with the process
+      this.#held = readFileSync(fd, "latin1");
       return tryLock(fd) && fstatSync(fd).nlink > 0;
     } catch (error) {
       if ((error as NodeJS.ErrnoException).code === "ENOENT") return false;

@@ -98,6 +98,17 @@ describe.skipIf(!havePeers("runc", "busybox"))(`scrun's processes killed, as uid
     expect(existsSync(join(site.root, "a3"))).toBe(false);
   });
 
+  test("wiped, and created again under the same id: the first container ends, the second has the id", async () => {
+    site.program("sleep 1000");
+    const first = await start("a5");
+    rmSync(join(site.root, "a5"), { recursive: true });
+    const second = await start("a5");
+    await until("the first one's end", () => isGone(first.anchor) && isGone(first.init));
+    await site.untilOver(first.jobId);
+    expect(await site.state("a5")).toMatchObject({ status: "running", pid: second.anchor, jobId: second.jobId });
+    expect((await site.scrun(["delete", "--force", "a5"])).code).toBe(0);
+  });
+
   test("a create that is killed leaves a whole container, or nothing that runs", async () => {
     site.program("sleep 1000");
     const random = seeded("create-kills");
