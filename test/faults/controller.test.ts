@@ -92,6 +92,21 @@ describe("kill -9 of the controller", () => {
   );
 
   test(
+    "while it starts, three times in a row: the command that has started it starts another one",
+    async () => {
+      const command = site.start(["squeue", "-h"]);
+      const killed = new Set<number>();
+      await until("three controllers to be killed", () => {
+        for (const pid of controllers()) if (!killed.has(pid) && kill(pid)) killed.add(pid);
+        return killed.size >= 3;
+      });
+      const { status, stderr } = await command.outcome;
+      expect({ status, stderr }).toEqual({ status: 0, stderr: "" });
+    },
+    LONG_MS,
+  );
+
+  test(
     "jobs that ended while there was no controller are accounted as they ended",
     async () => {
       const ids = await Promise.all(
