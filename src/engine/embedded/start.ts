@@ -8,6 +8,8 @@ import type { Paths } from "./paths.ts";
 
 /** A controller that finds many jobs to take up needs a while; after this something is wrong. */
 const START_MS = 30_000;
+/** One that is killed while it starts gets successors; so many that are have a reason, and their log says more. */
+const MAX_KILLED = 10;
 /** A controller that lost the race for the lock leaves at once. The winner could be killed before it listens. */
 const NEXT_START_MS = 1000;
 
@@ -19,13 +21,16 @@ export async function connectToController(paths: Paths, onStart: () => Promise<v
   const first = await findConnection(paths);
   if (first !== undefined) return first;
   let exitCode: number | undefined;
+  let killed = 0;
   let startedAt = performance.now();
   const start = () => {
     exitCode = undefined;
     startedAt = performance.now();
     if (!mayStartController()) return;
     void startController().exited.then((status) => {
-      exitCode = status.kind === "exited" ? status.code : 1;
+      if (status.kind === "exited") exitCode = status.code;
+      else if (++killed < MAX_KILLED) start();
+      else exitCode = 1;
     });
   };
   start();
