@@ -1,6 +1,7 @@
 /** Printing: data to stdout, everything else to stderr with the command's name in front (commands.md §1.1). */
 import { writeSync } from "node:fs";
 import { BerthError } from "#job/errors.ts";
+import { printable } from "#job/printable.ts";
 import { UsageError } from "#options/usage-error.ts";
 import { errnoWords } from "./errno.ts";
 
@@ -44,7 +45,7 @@ export function printLines(lines: readonly string[]): void {
 
 /** Complete lines for stderr. */
 export function complain(...lines: readonly string[]): void {
-  if (lines.length > 0) writeAll(2, `${lines.join("\n")}\n`);
+  if (lines.length > 0) writeAll(2, `${printable(lines.join("\n"))}\n`);
 }
 
 export interface ErrorStyle {

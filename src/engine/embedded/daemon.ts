@@ -24,6 +24,7 @@ import { Store } from "./store.ts";
 
 export async function runController(): Promise<number> {
   const paths = enginePaths();
+  process.umask(0o077); // ours; a task gets its submitter's
   for (const dir of [paths.state, paths.runtime, paths.spool, paths.stepSockets, paths.runtimeRoot]) ensurePrivateDir(dir);
   const lockFd = openSync(paths.lock, "a", 0o600);
   if (!tryLock(lockFd)) return 0; // another one is the controller: whoever started us finds that one
