@@ -36,10 +36,13 @@ export async function runController(): Promise<number> {
   log("controller.starting", { pid: process.pid, version: VERSION });
   const store = new Store(paths.database);
   const logFd = openSync(logPath(paths.state), "a", 0o600);
-  const pool: DaemonPool = new DaemonPool(() => {
-    const daemon = spawnDaemon(selfCommand("stepd", paths.socket), { logFd, env: daemonEnvironment(), argv0: "berth-stepd" });
-    void daemon.exited.then(() => pool.lost());
-  });
+  const pool: DaemonPool = new DaemonPool(
+    () => {
+      const daemon = spawnDaemon(selfCommand("stepd", paths.socket), { logFd, env: daemonEnvironment(), argv0: "berth-stepd" });
+      void daemon.exited.then(() => pool.lost());
+    },
+    (error) => log("daemon.notStarted", { error: error instanceof Error ? error.message : String(error) }),
+  );
   const config = readConfig(paths.configDirs);
   const outside = outsideIds();
   const controller = new Controller({ config, paths, store, pool, log, isConfined: outside !== undefined });
