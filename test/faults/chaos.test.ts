@@ -6,13 +6,14 @@ import { join } from "node:path";
 import { launcherFor } from "#scrun/launcher/launcher.ts";
 import { seeded, Site } from "../e2e/site.ts";
 import { canRunPodman, IMAGE, PodmanSite } from "../peers/podman.ts";
-import { Chaos, type ChaosReport } from "./chaos.ts";
+import { Chaos, type ChaosOptions, type ChaosReport } from "./chaos.ts";
 
 const asked = process.env["BERTH_CHAOS_SECONDS"];
 const seconds = Number(asked ?? 5);
+const PODMAN_MS = 120_000;
 const LIMIT_MS = seconds * 1000 + 200_000;
 
-async function expectOrder(site: Site, more: { readonly podman?: (script: string) => Promise<number> } = {}): Promise<void> {
+async function expectOrder(site: Site, more: Pick<ChaosOptions, "podman"> = {}): Promise<void> {
   const startedAt = performance.now();
   const log = (line: string) => console.error(`${((performance.now() - startedAt) / 1000).toFixed(2)} ${line}`);
   const isTold = process.env["BERTH_CHAOS_LOG"] === "1";
@@ -37,7 +38,12 @@ test.skipIf(asked === undefined || !canRunPodman)(
   async () => {
     await using site = await PodmanSite.open();
     await expectOrder(site, {
-      podman: async (script) => (await site.podman(["run", "--rm", IMAGE, "sh", "-c", script], { timeoutMs: 120_000 })).status,
+      podman: async (script) => {
+        const command = site.startPodman(["run", "--rm", IMAGE, "sh", "-c", script]);
+        const ended = await Promise.race([command.outcome, Bun.sleep(PODMAN_MS)]);
+        command.kill("SIGKILL");
+        if (ended === undefined) throw new Error(`did not end within ${PODMAN_MS} ms: ${command.stderrSoFar}`);
+      },
     });
     // Containers whose engine was killed are the engine's to remove.
     await site.podman(["rm", "-f", "-a", "-t", "0"], { timeoutMs: 120_000 });

@@ -9,8 +9,8 @@ import { accounted, canRunContainers, exitText, kill, processesOf, type Site, un
 export interface ChaosOptions {
   readonly random: () => number;
   readonly seconds: number;
-  /** `podman run` through scrun, where there is one: gives the exit status. */
-  readonly podman?: ((script: string) => Promise<number>) | undefined;
+  /** `podman run` through scrun, where there is one. */
+  readonly podman?: ((script: string) => Promise<unknown>) | undefined;
   readonly log?: (line: string) => void;
 }
 
@@ -35,11 +35,11 @@ function kindOf(command: string): string {
     ["step daemon", /^berth-stepd /],
     ["anchor", /^scrun-anchor|scrun anchor /],
     ["stand-in", /scrun-container/],
+    ["engine", /^(\S*\/)?(podman|conmon) /],
     ["launcher", /\/bin\/scrun /],
     ["scrun", /scrun /],
     ["runtime", /^(\S*\/)?(runc|crun) /],
     ["command", /^(\S*\/)?(srun|sbatch|salloc|scancel) /],
-    ["engine", /^(\S*\/)?(podman|conmon) /],
   ];
   return kinds.find(([, pattern]) => pattern.test(command))?.[0] ?? "task";
 }
