@@ -10,22 +10,29 @@ export const SPARE_DAEMONS = 2;
 /** With none left the next step would wait for a start; with one left the taken daemon may be back before it is missed. */
 const REFILL_EMPTY_MS = 20;
 const REFILL_MS = 500;
+/** Where daemons cannot be started, or end before they can connect (no more processes, no memory), that is tried less and less often. */
+const MAX_REFILL_MS = 5000;
 
 export class DaemonPool {
   readonly #start: () => void;
+  readonly #onFailure: (error: unknown) => void;
   readonly #spares: FrameConnection[] = [];
   readonly #takers: ((daemon: FrameConnection) => void)[] = [];
   #starting = 0;
+  /** Starts that came to nothing, since one came to something. */
+  #failures = 0;
   #refill: ReturnType<typeof setTimeout> | undefined;
   #isStopped = false;
 
-  /** @param start starts a daemon, which will connect and be handed to `add` */
-  constructor(start: () => void) {
+  /** @param start starts a daemon, which will connect and be handed to `add`; what it throws is told, and it is called again */
+  constructor(start: () => void, onFailure: (error: unknown) => void = () => undefined) {
     this.#start = start;
+    this.#onFailure = onFailure;
   }
 
   add(daemon: FrameConnection): void {
     this.#starting = Math.max(0, this.#starting - 1);
+    this.#failures = 0;
     const taker = this.#takers.shift();
     if (taker !== undefined) {
       taker(daemon);
@@ -57,6 +64,7 @@ export class DaemonPool {
 
   /** A daemon has ended; maybe before it could connect, and then somebody may wait for it. */
   lost(): void {
+    if (this.#starting > 0) this.#failures++;
     this.#starting = Math.max(0, this.#starting - 1);
     if (this.#takers.length > 0) this.#scheduleRefill();
   }
@@ -65,8 +73,15 @@ export class DaemonPool {
     if (this.#isStopped) return;
     const wanted = SPARE_DAEMONS + this.#takers.length - this.#spares.length - this.#starting;
     for (let i = 0; i < wanted; i++) {
-      this.#starting++;
-      this.#start();
+      try {
+        this.#start();
+        this.#starting++;
+      } catch (error) {
+        this.#failures++;
+        this.#onFailure(error);
+        this.#scheduleRefill();
+        return;
+      }
     }
   }
 
@@ -76,7 +91,7 @@ export class DaemonPool {
         this.#refill = undefined;
         this.fill();
       },
-      this.#spares.length === 0 ? REFILL_EMPTY_MS : REFILL_MS,
+      Math.min((this.#spares.length === 0 ? REFILL_EMPTY_MS : REFILL_MS) * 2 ** this.#failures, MAX_REFILL_MS),
     );
   }
 

@@ -25,6 +25,7 @@ import { Store } from "./store.ts";
 
 export async function runController(): Promise<number> {
   const paths = enginePaths();
+  process.umask(0o077); // ours; a task gets its submitter's
   for (const dir of [paths.state, paths.runtime, paths.spool, paths.stepSockets, paths.runtimeRoot]) ensurePrivateDir(dir);
   const lockFd = openSync(paths.lock, "a", 0o600);
   if (!tryLock(lockFd)) return 0; // another one is the controller: whoever started us finds that one
@@ -36,10 +37,13 @@ export async function runController(): Promise<number> {
   log("controller.starting", { pid: process.pid, version: VERSION });
   const store = new Store(paths.database);
   const logFd = openSync(logPath(paths.state), "a", 0o600);
-  const pool: DaemonPool = new DaemonPool(() => {
-    const daemon = spawnDaemon(selfCommand("stepd", paths.socket), { logFd, env: daemonEnvironment(), argv0: "berth-stepd" });
-    void daemon.exited.then(() => pool.lost());
-  });
+  const pool: DaemonPool = new DaemonPool(
+    () => {
+      const daemon = spawnDaemon(selfCommand("stepd", paths.socket), { logFd, env: daemonEnvironment(), argv0: "berth-stepd" });
+      void daemon.exited.then(() => pool.lost());
+    },
+    (error) => log("daemon.notStarted", { error: error instanceof Error ? error.message : String(error) }),
+  );
   const config = readConfig();
   for (const warning of config.warnings) log("config.warning", { warning });
   const outside = outsideIds();
