@@ -1,6 +1,6 @@
 // Containers on a real Slurm of four nodes through the user's own commands, as whoever runs the tests.
 import { afterAll, describe, expect, test } from "bun:test";
-import { existsSync, readdirSync, readFileSync, writeFileSync } from "node:fs";
+import { chmodSync, copyFileSync, existsSync, mkdirSync, readdirSync, readFileSync, writeFileSync } from "node:fs";
 import { join } from "node:path";
 import { processesWithFilesIn } from "#platform/marked-processes.ts";
 import { descendants } from "#platform/process-tree.ts";
@@ -166,6 +166,38 @@ describe.skipIf(site === undefined)("containers on a real Slurm", () => {
     }
     expect(existsSync(witness)).toBe(false);
   }, 30_000);
+
+  test("a node without a place for the task, a bundle that only others read: said in words", async () => {
+    const elsewhere = join(on.dir, "no-place");
+    mkdirSync(join(elsewhere, "berth/node"), { recursive: true, mode: 0o700 });
+    writeFileSync(join(elsewhere, "berth/node/tasks"), ""); // stands for a full disk
+    const full = await on.run([BERTH, "srun", "--container", on.bundle, "true"], { env: { XDG_RUNTIME_DIR: elsewhere } });
+    expect([full.code, full.stderr]).toEqual([1, expect.stringContaining("Cannot write the task's directory") as unknown as string]);
+    expect(full.stderr).not.toContain("bug");
+    if (process.getuid?.() === 0) return; // he reads everything
+    const closed = join(on.dir, "closed");
+    mkdirSync(join(closed, "rootfs"), { recursive: true });
+    copyFileSync(join(on.bundle, "config.json"), join(closed, "config.json"));
+    chmodSync(join(closed, "rootfs"), 0);
+    const refused = await on.berth("srun", "--container", closed, "true");
+    chmodSync(join(closed, "rootfs"), 0o700);
+    expect([refused.code, refused.stderr]).toEqual([
+      2,
+      expect.stringContaining(`Cannot open bundle "${closed}": Permission denied: ${join(closed, "rootfs")}`) as unknown as string,
+    ]);
+  }, 60_000);
+
+  test.skipIf(slurmMajor() >= 26)(
+    "srun killed with -9 takes the site's srun with it, and so the job",
+    async () => {
+      const srun = on.start([BERTH, "srun", "--job-name=orphaned", "--container", on.bundle, "sleep", "1000"]);
+      const id = await jobNamed("orphaned");
+      await until(() => taskDirs().some((name) => name.startsWith(`${id}.0.`)));
+      srun.kill("SIGKILL");
+      await until(async () => /JobState=(CANCELLED|FAILED|COMPLETED)/.test(await on.show(id)));
+    },
+    90_000,
+  );
 
   test("everything else passes through: words, exit codes, output", async () => {
     const pairs = [
