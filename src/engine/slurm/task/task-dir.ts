@@ -15,6 +15,7 @@ import type { ContainerStep } from "#container/step-container.ts";
 import { BerthError } from "#job/errors.ts";
 import { tryLock } from "#platform/libc.ts";
 import { identify, isAlive, type ProcessIdentity } from "#platform/process-tree.ts";
+import { removeBox } from "../cache/box.ts";
 import type { NodeDirs } from "../node-dirs.ts";
 
 export interface Owner {
@@ -112,6 +113,7 @@ async function sweep(path: string): Promise<boolean> {
     const owner = JSON.parse(readFileSync(fd, "utf8")) as Owner; // our own file in our own 0700 directory
     if (isAlive(owner.process) || !tryLock(fd)) return false;
     await endContainer(owner);
+    removeBox(owner.step.bundle);
     rmSync(path, { recursive: true, force: true });
     return true;
   } catch {
