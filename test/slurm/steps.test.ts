@@ -157,6 +157,9 @@ describe.skipIf(site === undefined)("containers on a real Slurm", () => {
       [["srun", "--multi-prog", "--container", on.bundle, "conf"], "--multi-prog cannot be combined with --container"],
       [["srun", "--container-id", "x", "touch", witness], "--container-id without --container"],
       [["srun", "--native", "--container", on.bundle, "touch", witness], "This site's Slurm has no container support"],
+      [["sbatch", "-n1", "--container", on.bundle, ":", "-n1", "--wrap", `touch ${witness}`], "more than one component"],
+      [["sbatch", "-n1", ":", "-n1", "--container", on.bundle, "--wrap", `touch ${witness}`], "more than one component"],
+      [["salloc", "-n1", "--container", on.bundle, ":", "-n1", "touch", witness], "more than one component"],
       [["salloc", "--no-shell", "--container", on.bundle], "--no-shell runs nothing"],
     ];
     for (const [words, says] of rows) {
@@ -198,6 +201,17 @@ describe.skipIf(site === undefined)("containers on a real Slurm", () => {
     },
     90_000,
   );
+
+  test("a heterogeneous step: each component in a container of its own, or in none", async () => {
+    const say = (status: number) => ["sh", "-c", `echo $SLURM_PROCID $(hostname) $SLURM_CONTAINER; exit ${status}`];
+    const contained = ["-n1", "--container", on.bundle];
+    const ran = await on.berth("srun", ...contained, ...say(0), ":", ...contained, ...say(4), ":", "-n1", ...say(0));
+    const lines = ran.stdout.trim().split("\n").sort();
+    expect(ran.code).toBe(4);
+    expect(lines).toEqual([`0 box ${on.bundle}`, `1 box ${on.bundle}`, expect.stringMatching(/^2 (?!box)\S+$/) as unknown as string]);
+    const jobs = (await on.run(["scontrol", "-o", "show", "job"])).stdout.split("\n").filter((line) => / HetJobOffset=/.test(line));
+    expect(jobs.map((line) => line.includes(`berth:{"container":"${on.bundle}"}`))).toEqual([true, true, false]);
+  }, 60_000);
 
   test("everything else passes through: words, exit codes, output", async () => {
     const pairs = [
