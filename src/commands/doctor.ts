@@ -1,7 +1,8 @@
 /** `berth doctor`: will container jobs run here, and what is in the way. */
 import { examine } from "#container/doctor/doctor.ts";
 import { findOciConf } from "#container/oci-conf.ts";
-import { directories, ensurePrivateDir, shortHostName, SITE_CONFIG_DIR } from "#platform/directories.ts";
+import { directories, shortHostName, SITE_CONFIG_DIR } from "#platform/directories.ts";
+import { ensurePrivateDir } from "#platform/private-directory.ts";
 import { complain, printLines } from "./terminal.ts";
 
 const USAGE = `Usage: berth doctor [--json]

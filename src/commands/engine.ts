@@ -1,9 +1,9 @@
 /** The one place that picks an engine. */
-import { existsSync, readFileSync } from "node:fs";
-import { basename, join } from "node:path";
 import { BerthError } from "#job/errors.ts";
 import type { Engine } from "#engine/engine.ts";
+import { baseName } from "#options/path.ts";
 import { directories, SITE_CONFIG_DIR } from "#platform/directories.ts";
+import { ACCESS, canAccess, inDirectory, readTextFile } from "#platform/system.ts";
 import { findRestAddress } from "#engine/slurm/rest/access.ts";
 import { findSiteProgram } from "#engine/slurm/programs.ts";
 
@@ -27,16 +27,16 @@ export function chooseEngine(): EngineChoice {
   const configured = wanted === "auto" ? undefined : configuredEngine();
   if (configured !== undefined) return configured;
   const conf = process.env["SLURM_CONF"];
-  const rest = basename(conf ?? "") === "berth.conf" ? undefined : findRestAddress();
+  const rest = baseName(conf ?? "") === "berth.conf" ? undefined : findRestAddress();
   if (rest !== undefined) return { engine: "slurm", reason: rest.reason };
   // Jobs of the embedded engine have SLURM_CONF too: it names berth.conf.
   if (conf !== undefined && conf !== "") {
-    if (basename(conf) === "berth.conf") return { engine: "embedded", reason: "SLURM_CONF names a berth.conf" };
+    if (baseName(conf) === "berth.conf") return { engine: "embedded", reason: "SLURM_CONF names a berth.conf" };
     if (findSiteProgram("srun") === undefined)
       return { engine: "embedded", reason: "SLURM_CONF is set, but Slurm's commands are not installed" };
     return { engine: "slurm", reason: `SLURM_CONF=${conf}` };
   }
-  if (!existsSync(SITE_CONF)) return { engine: "embedded", reason: "the default: no Slurm is configured here" };
+  if (!canAccess(SITE_CONF, ACCESS.exists)) return { engine: "embedded", reason: "the default: no Slurm is configured here" };
   if (findSiteProgram("srun") === undefined)
     return { engine: "embedded", reason: `${SITE_CONF} exists, but Slurm's commands are not installed` };
   return { engine: "slurm", reason: `${SITE_CONF} exists and Slurm's commands are installed` };
@@ -49,10 +49,10 @@ function known(name: string, where: string): EngineChoice["engine"] {
 
 function configuredEngine(): EngineChoice | undefined {
   for (const dir of [directories().config, SITE_CONFIG_DIR]) {
-    const file = join(dir, "berth.conf");
+    const file = inDirectory(dir, "berth.conf");
     let text: string;
     try {
-      text = readFileSync(file, "utf8");
+      text = readTextFile(file);
     } catch {
       continue; // none there
     }
@@ -70,7 +70,7 @@ function configuredEngine(): EngineChoice | undefined {
  */
 export function checkSlurmConf(): void {
   const conf = process.env["SLURM_CONF"];
-  if (conf === undefined || conf === "" || existsSync(conf)) return;
+  if (conf === undefined || conf === "" || canAccess(conf, ACCESS.exists)) return;
   throw new BerthError("SLURM_CONFIG", `SLURM_CONF names ${conf}, which is not there`, {
     hint: "unset SLURM_CONF, or set it to a cluster's; a private cluster: berth cluster up",
   });
@@ -83,7 +83,7 @@ export async function openEngine(): Promise<Engine> {
     if (address !== undefined) {
       const [{ RestEngine }, { readToken }] = await Promise.all([
         import("#engine/slurm/rest/client.ts"),
-        import("#engine/slurm/rest/access.ts"),
+        import("#engine/slurm/rest/token.ts"),
       ]);
       return new RestEngine(address, readToken());
     }

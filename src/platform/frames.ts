@@ -10,7 +10,7 @@
  * sends a longer frame than MAX_FRAME is closed.
  */
 import { orDie } from "./fail-fast.ts";
-import { peerCredentials, type PeerCredentials } from "./libc.ts";
+import { peerCredentials, type PeerCredentials } from "./system.ts";
 
 export const JSON_FRAME = 0;
 const HEADER = 5;

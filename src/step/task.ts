@@ -5,7 +5,7 @@ import type { PreparedTask, StepContainer } from "#container/step-container.ts";
 import { taskVariables } from "#job/environment.ts";
 import { BerthError } from "#job/errors.ts";
 import { shellCode, type ExitStatus } from "#job/outcome.ts";
-import { setSoftLimits } from "#platform/libc.ts";
+import { setSoftLimits } from "#platform/system.ts";
 import { spawnTask } from "#platform/spawn.ts";
 import type { ProcessIdentity } from "#platform/process-tree.ts";
 import { startCreated, type TaskLife } from "./created-container.ts";

@@ -4,7 +4,8 @@
  */
 import { closeSync, openSync, readFileSync, rmSync, writeSync } from "node:fs";
 import { VERSION } from "#job/version.ts";
-import { ensurePrivateDir, shortHostName } from "#platform/directories.ts";
+import { shortHostName } from "#platform/directories.ts";
+import { ensurePrivateDir } from "#platform/private-directory.ts";
 import { failFast } from "#platform/fail-fast.ts";
 import { inodeOf } from "#platform/lasting-listener.ts";
 import { becomeSubreaper, tryLock } from "#platform/libc.ts";

@@ -1,6 +1,7 @@
 /** What an anchor is before anything else, wherever its container runs. */
 import { failFast } from "#platform/fail-fast.ts";
-import { becomeSubreaper, leadSession, sessionId } from "#platform/libc.ts";
+import { becomeSubreaper, leadSession } from "#platform/libc.ts";
+import { sessionId } from "#platform/system.ts";
 
 /** Where create was called. */
 export interface Surroundings {
