@@ -194,8 +194,7 @@ export class Task {
     } else {
       const prepared = await this.#prepareContainer(container, command, env);
       if ("kind" in prepared) return prepared;
-      ({ argv, env: taskEnv } = prepared);
-      [path] = argv;
+      ({ argv, env: taskEnv, executable: path } = prepared);
       if (prepared.usesConsoleSocket) this.stdio.openForCreate();
       else this.stdio.closeConsole();
     }

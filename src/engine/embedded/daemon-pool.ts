@@ -3,8 +3,8 @@
  * they come back when their step is over. A new one is started a moment after one was taken, so that it does not compete
  * with the step's own start.
  */
-import type { FrameConnection } from "#platform/frames.ts";
-import type { ToDaemon } from "#step/wire.ts";
+import { parseJsonFrame, type FrameConnection } from "#platform/frames.ts";
+import type { FromDaemon, ToDaemon } from "#step/wire.ts";
 
 export const SPARE_DAEMONS = 2;
 /** With none left the next step would wait for a start; with one left the taken daemon may be back before it is missed. */
@@ -13,15 +13,20 @@ const REFILL_MS = 500;
 
 export class DaemonPool {
   readonly #start: () => void;
+  readonly #onRuntime: (path: string) => void;
   readonly #spares: FrameConnection[] = [];
   readonly #takers: ((daemon: FrameConnection) => void)[] = [];
   #starting = 0;
   #refill: ReturnType<typeof setTimeout> | undefined;
   #isStopped = false;
 
-  /** @param start starts a daemon, which will connect and be handed to `add` */
-  constructor(start: () => void) {
+  /**
+   * @param start starts a daemon, which will connect and be handed to `add`
+   * @param onRuntime hears from a spare which runtime containers will run with
+   */
+  constructor(start: () => void, onRuntime: (path: string) => void = () => undefined) {
     this.#start = start;
+    this.#onRuntime = onRuntime;
   }
 
   add(daemon: FrameConnection): void {
@@ -37,7 +42,10 @@ export class DaemonPool {
     }
     this.#spares.push(daemon);
     daemon.handle({
-      frame: () => undefined,
+      frame: (_type, payload) => {
+        const message = parseJsonFrame(payload) as FromDaemon;
+        if (message.event === "runtime") this.#onRuntime(message.path);
+      },
       closed: () => {
         const index = this.#spares.indexOf(daemon);
         if (index >= 0) this.#spares.splice(index, 1);

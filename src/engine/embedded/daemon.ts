@@ -3,6 +3,7 @@
  * with the process. It takes up what its predecessor left, then says `ready` by making its socket.
  */
 import { closeSync, openSync, readFileSync, rmSync, writeSync } from "node:fs";
+import { RuntimeCopyKeeper } from "#container/runtime-copy.ts";
 import { VERSION } from "#job/version.ts";
 import { shortHostName } from "#platform/directories.ts";
 import { ensurePrivateDir } from "#platform/private-directory.ts";
@@ -36,13 +37,17 @@ export async function runController(): Promise<number> {
   log("controller.starting", { pid: process.pid, version: VERSION });
   const store = new Store(paths.database);
   const logFd = openSync(logPath(paths.state), "a", 0o600);
-  const pool: DaemonPool = new DaemonPool(() => {
-    const daemon = spawnDaemon(selfCommand("stepd", paths.socket), { logFd, env: daemonEnvironment(), argv0: "berth-stepd" });
-    void daemon.exited.then(() => pool.lost());
-  });
+  const runtimeCopies = new RuntimeCopyKeeper();
+  const pool: DaemonPool = new DaemonPool(
+    () => {
+      const daemon = spawnDaemon(selfCommand("stepd", paths.socket), { logFd, env: daemonEnvironment(), argv0: "berth-stepd" });
+      void daemon.exited.then(() => pool.lost());
+    },
+    (path) => runtimeCopies.keep(path),
+  );
   const config = readConfig(paths.configDirs);
   const outside = outsideIds();
-  const controller = new Controller({ config, paths, store, pool, log, isConfined: outside !== undefined });
+  const controller = new Controller({ config, paths, store, pool, runtimeCopies, log, isConfined: outside !== undefined });
   becomeSubreaper();
   new OrphanReaper((orphan) => controller.orphanReaped(orphan));
   const done = Promise.withResolvers<void>();
