@@ -101,7 +101,7 @@ describe.skipIf(!hasRuntime)(`containers as uid ${process.geteuid?.()}`, () => {
   test("the runtime runs from the copy in memory that a controller keeps, under its own name, until it is another program", async () => {
     const { path, name } = await chooseRuntime(place.step().stateDir, { signal });
     const keeper = new RuntimeCopyKeeper();
-    keeper.keep(path);
+    await keeper.keep(path);
     useRuntimeCopy(keeper.current);
     try {
       const step = place.step();

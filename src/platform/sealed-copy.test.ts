@@ -29,6 +29,12 @@ test("a copy runs when its file is gone, nobody can write to it, and it goes wit
   expect(openSealedCopy(path)).toBeUndefined();
 });
 
+test("a script is not copied", () => {
+  const file = join(dir, "tool");
+  writeFileSync(file, "#!/bin/sh\necho hello\n", { mode: 0o755 });
+  expect(() => makeSealedCopy(file)).toThrow("is no program in the kernel's own format");
+});
+
 test("a file that can be changed is no copy", () => {
   const file = join(dir, "tool");
   writeFileSync(file, "x");

@@ -8,6 +8,7 @@ import { closeFd, errno, findStatus, OPEN, openFd, SystemError } from "./system.
 const { symbols } = dlopen("libc.so.6", {
   fcntl: { args: ["i32", "i32", "i32"], returns: "i32" },
   memfd_create: { args: ["ptr", "u32"], returns: "i32" },
+  pread: { args: ["i32", "ptr", "u64", "i64"], returns: "i64" },
   sendfile: { args: ["i32", "i32", "ptr", "u64"], returns: "i64" },
 });
 
@@ -27,11 +28,15 @@ export interface SealedCopy extends Disposable {
   readonly path: string;
 }
 
-/** @throws SystemError when the file cannot be read, or this kernel allows no such copy */
+/**
+ * @throws SystemError when the file cannot be read, or this kernel allows no such copy
+ * @throws Error when it is a script: its interpreter would look for it in vain, by a descriptor that is closed then
+ */
 export function makeSealedCopy(file: string): SealedCopy {
   const source = openFd(file, OPEN.read);
   let writable: number | undefined;
   try {
+    if (!startsWith(source, ELF)) throw new Error(`${file} is no program in the kernel's own format`);
     writable = createFile(file.slice(file.lastIndexOf("/") + 1));
     for (let sent = 1n; sent > 0n; ) {
       sent = BigInt(symbols.sendfile(writable, source, null, PART_BYTES));
@@ -44,6 +49,14 @@ export function makeSealedCopy(file: string): SealedCopy {
     if (writable !== undefined) closeFd(writable);
     closeFd(source);
   }
+}
+
+/** elf(5). */
+const ELF = Buffer.from("\x7fELF", "latin1");
+
+function startsWith(fd: number, bytes: Buffer): boolean {
+  const found = Buffer.alloc(bytes.byteLength);
+  return Number(symbols.pread(fd, ptr(found), BigInt(found.byteLength), 0n)) === bytes.byteLength && found.equals(bytes);
 }
 
 function createFile(name: string): number {

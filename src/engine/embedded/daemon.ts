@@ -43,7 +43,7 @@ export async function runController(): Promise<number> {
       const daemon = spawnDaemon(selfCommand("stepd", paths.socket), { logFd, env: daemonEnvironment(), argv0: "berth-stepd" });
       void daemon.exited.then(() => pool.lost());
     },
-    (path) => runtimeCopies.keep(path),
+    (path) => void runtimeCopies.keep(path),
   );
   const config = readConfig(paths.configDirs);
   const outside = outsideIds();
