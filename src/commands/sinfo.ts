@@ -9,7 +9,7 @@ import { openEngine } from "./engine.ts";
 import { informationAction } from "./information.ts";
 import { isAllowed } from "./job-filter.ts";
 import { findCluster, printLoadError, printMachineOutput, repeat, timeFormat, UNTIL_ENDED } from "./query.ts";
-import { complain, printLines } from "./terminal.ts";
+import { complain, printRows } from "./terminal.ts";
 
 const CALL = "slurm_load_partitions";
 
@@ -36,7 +36,7 @@ interface Query {
 
 async function show({ line, argv, cluster }: Query, engine: Engine): Promise<number> {
   if (line.reservations) {
-    printLines(["No reservations in the system"]); // no engine has any
+    printRows(["No reservations in the system"]); // no engine has any
     return 0;
   }
   let partitions: readonly PartitionRecord[];
@@ -73,7 +73,7 @@ async function show({ line, argv, cluster }: Query, engine: Engine): Promise<num
     showEmptyPartitions: line.nodes === null || !hasNamed,
   });
   complain(...errors);
-  printLines(lines);
+  printRows(lines);
   return 0;
 }
 

@@ -11,7 +11,7 @@ import { findUserId, ownUserId, shortHostName } from "./identity.ts";
 import { informationAction } from "./information.ts";
 import { ANY_JOB, isAllowed, isInStates, isOnNodes, isTargetJob, isTargetStep, LIVE_STATES } from "./job-filter.ts";
 import { findCluster, printLoadError, printMachineOutput, repeat, timeFormat, UNTIL_ENDED } from "./query.ts";
-import { complain, printLines } from "./terminal.ts";
+import { complain, printRows } from "./terminal.ts";
 
 const CALL = "slurm_load_jobs error";
 
@@ -101,7 +101,7 @@ async function show(query: Query, engine: Engine): Promise<number> {
     clusterLine: query.cluster,
   });
   complain(...errors);
-  printLines(lines);
+  printRows(lines);
   return isFailed ? 1 : 0;
 }
 

@@ -168,14 +168,11 @@ async function command(globals: readonly Given[], words: readonly string[], scen
     case "exec":
       return await (await import("./commands/exec.ts")).execIn({ ...call, given, args, openEngine: () => scene.host.openEngine() });
     case "ps":
-      return await (await import("./commands/ps.ts")).listProcesses(call, {
-        isJson: lastValue(given, "format") === "json",
-        psArgs: args,
-        print: (text) => scene.host.print(text),
-      });
     case "events":
-    case "update":
-      return await (await import("./commands/existing-container.ts")).passOnWhenItRuns(call);
+    case "update": {
+      const { ask } = await import("./commands/ask.ts");
+      return await ask(word, { ...call, given, args, openEngine: () => scene.host.openEngine(), print: (text) => scene.host.print(text) });
+    }
     case "list":
     case "features":
     case "spec":

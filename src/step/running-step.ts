@@ -153,11 +153,13 @@ export class RunningStep {
     }
     for (const task of this.#tasks) {
       const wasLaunched = this.#past.some((entry) => entry.kind === "launching" && entry.task === task.place.rank);
-      const process = task.isAdopted || !wasLaunched ? undefined : findUnwritten(task.place, this.#spoolDir);
+      if (task.isAdopted || !wasLaunched) continue;
+      // Also when its process has ended: there may be a record of its container.
+      this.#containers.of(task.place.node.name)?.adoptTask(task.place.localId);
+      const process = findUnwritten(task.place, this.#spoolDir);
       if (process === undefined) continue;
       this.#journal.append({ kind: "started", task: task.place.rank, process });
       task.adopt(adoptProcess(process, this.#spoolDir));
-      this.#containers.of(task.place.node.name)?.adoptTask(task.place.localId);
       adopted.push(process);
     }
     this.#adopted = adopted;

@@ -248,6 +248,7 @@ describe.skipIf(!canRunPodman)("podman through scrun", () => {
       ["--annotation", "slurm.partition=nowhere", "nvalid partition"],
       ["--annotation", "slurm.time=soon", 'Invalid --time specification (from annotation slurm.time: "soon")'],
       ["--annotation", "slurm.nonsense=1", 'unrecognized option "nonsense" (from annotation slurm.nonsense)'],
+      ["--annotation", "slurm.mem=9000G", "cannot be met: 9000G of memory on a node (--mem); partition "],
       ["-e", "SCRUN_MEM_PER_NODE=lots", 'Invalid --mem specification (from SCRUN_MEM_PER_NODE: "lots")'],
     ];
     for (const [option, wish, reason] of refusals) {

@@ -45,7 +45,8 @@ export async function runController(): Promise<number> {
     },
     (path) => void runtimeCopies.keep(path),
   );
-  const config = readConfig(paths.configDirs);
+  const config = readConfig();
+  for (const warning of config.warnings) log("config.warning", { warning });
   const outside = outsideIds();
   const controller = new Controller({ config, paths, store, pool, runtimeCopies, log, isConfined: outside !== undefined });
   becomeSubreaper();

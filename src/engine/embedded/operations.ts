@@ -124,5 +124,6 @@ function statusOf({ controller, logFile }: OperationsOptions): DaemonStatus {
     stateDir: controller.paths.state,
     logFile,
     passes: controller.passes.times,
+    configWarnings: controller.config.warnings,
   };
 }

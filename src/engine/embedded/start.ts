@@ -7,6 +7,8 @@ import type { Paths } from "./paths.ts";
 
 /** A controller that finds many jobs to take up needs a while; after this something is wrong. */
 const START_MS = 30_000;
+/** One that is killed while it starts gets successors; so many that are have a reason, and their log says more. */
+const MAX_KILLED = 10;
 /** A controller that lost the race for the lock leaves at once. The winner could be killed before it listens. */
 const NEXT_START_MS = 1000;
 
@@ -14,18 +16,21 @@ const NEXT_START_MS = 1000;
  * A process that may not start one waits for somebody else's: its spare daemons bring a controller back.
  * @throws BerthError CONTROLLER_DOWN with the controller's own last words
  */
-export async function connectToController(paths: Paths): Promise<FrameConnection> {
+export async function connectToController(paths: Paths, onStart: () => Promise<void>): Promise<FrameConnection> {
   const first = await findConnection(paths);
   if (first !== undefined) return first;
   const { logPath, startController } = await import("#platform/start-controller.ts");
   let exitCode: number | undefined;
+  let killed = 0;
   let startedAt = performance.now();
   const start = () => {
     exitCode = undefined;
     startedAt = performance.now();
     if (!mayStartController()) return;
     void startController().exited.then((status) => {
-      exitCode = status.kind === "exited" ? status.code : 1;
+      if (status.kind === "exited") exitCode = status.code;
+      else if (++killed < MAX_KILLED) start();
+      else exitCode = 1;
     });
   };
   start();
@@ -33,7 +38,10 @@ export async function connectToController(paths: Paths): Promise<FrameConnection
   for (let waitMs = 2; performance.now() < deadline; waitMs = Math.min(waitMs * 1.5, 50)) {
     await Bun.sleep(waitMs);
     const connection = await findConnection(paths);
-    if (connection !== undefined) return connection;
+    if (connection !== undefined) {
+      if (mayStartController()) await onStart();
+      return connection;
+    }
     if (exitCode !== undefined && exitCode !== 0) break;
     if (exitCode === 0 && performance.now() - startedAt > NEXT_START_MS) start();
   }

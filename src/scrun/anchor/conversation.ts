@@ -13,10 +13,10 @@ import { join } from "node:path";
 import type { JsonObject } from "#container/json.ts";
 import { BerthError } from "#job/errors.ts";
 import type { JobId } from "#job/id.ts";
-import { listenFrames, parseJsonFrame, type FrameConnection } from "#platform/frames.ts";
+import { listenFrames, type FrameConnection } from "#platform/frames.ts";
 import { makeNetworkNamespace } from "#platform/namespaces.ts";
 import { identify, isAlive, type ProcessIdentity } from "#platform/process-tree.ts";
-import type { ContainerStatus, FromAnchor, JobPlan, ToAnchor } from "../anchor-wire.ts";
+import { parseToAnchor, type ContainerStatus, type FromAnchor, type JobPlan, type ToAnchor } from "../anchor-wire.ts";
 import { failureOf } from "./failures.ts";
 import { explainRefusal } from "../request/asked-devices.ts";
 import type { ContainerPlace, ContainerState } from "../place.ts";
@@ -145,7 +145,11 @@ export class Conversation implements Startable, Disposable {
 
   #welcome(connection: FrameConnection): void {
     connection.handle({
-      frame: (_type, payload) => void this.#hear(connection, parseJsonFrame(payload) as ToAnchor),
+      frame: (_type, payload) => {
+        const message = parseToAnchor(payload);
+        if (message === undefined) connection.close();
+        else void this.#hear(connection, message);
+      },
       closed: () => {
         this.#starts.forget(connection);
         // create was killed: nobody will ever ask for this container.

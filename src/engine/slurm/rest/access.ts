@@ -1,7 +1,7 @@
 /** Where slurmrestd is. Every command asks, to know its engine. */
 import { BerthError } from "#job/errors.ts";
-import { directories, SITE_CONFIG_DIR } from "#platform/directories.ts";
-import { inDirectory, readTextFile } from "#platform/system.ts";
+import { settingIn } from "#options/conf-lines.ts";
+import { findBerthConf } from "#platform/berth-conf.ts";
 
 export interface RestAddress {
   /** `https://host:6820` or `unix:/path`. */
@@ -16,18 +16,9 @@ type Env = Readonly<Record<string, string | undefined>>;
 export function findRestAddress(env: Env = process.env): RestAddress | undefined {
   const wanted = env["BERTH_SLURM_REST"];
   if (wanted !== undefined) return wanted === "" ? undefined : { url: checked(wanted), reason: `BERTH_SLURM_REST=${wanted}` };
-  for (const dir of [directories().config, SITE_CONFIG_DIR]) {
-    const file = inDirectory(dir, "berth.conf");
-    let text: string;
-    try {
-      text = readTextFile(file);
-    } catch {
-      continue; // none there
-    }
-    const url = /^[ \t]*SlurmRest[ \t]*=[ \t]*(\S+)/im.exec(text)?.[1];
-    if (url !== undefined) return { url: checked(url), reason: `SlurmRest=${url} in ${file}` };
-  }
-  return undefined;
+  const { file, text } = findBerthConf(env);
+  const url = settingIn(text, "SlurmRest");
+  return url === undefined ? undefined : { url: checked(url), reason: `SlurmRest=${url} in ${file}` };
 }
 
 function checked(url: string): string {
