@@ -24,13 +24,16 @@ import {
   readFileSync,
   renameSync,
   rmSync,
+  statSync,
   writeFileSync,
 } from "node:fs";
 import { join, resolve } from "node:path";
 import type { RemotePlace } from "#engine/remote-containers.ts";
 import { BerthError } from "#job/errors.ts";
-import { canAccess, ensurePrivateDir, isUsableRuntimeDir } from "#platform/directories.ts";
+import { isUsableRuntimeDir } from "#platform/directories.ts";
 import { tryLock } from "#platform/libc.ts";
+import { canAccess } from "#platform/system.ts";
+import { ensurePrivateDir } from "#platform/private-directory.ts";
 import { unmountBelow } from "#platform/mounts-below.ts";
 import type { ProcessIdentity } from "#platform/process-tree.ts";
 import type { Monitor } from "./orphans.ts";
@@ -225,9 +228,13 @@ function readOwn(path: string): unknown {
 /** sun_path has 108 bytes with its zero. */
 const SUN_PATH = 107;
 
+/** Of one file: the id is the name of a directory. */
+const NAME_MAX = 255;
+
 /** As runc's. @throws BerthError CONTAINER_ID */
 export function checkId(id: string | undefined): string {
   if (id === undefined || id === "") throw new BerthError("CONTAINER_ID", "container id cannot be empty");
+  if (Buffer.byteLength(id) > NAME_MAX) throw new BerthError("CONTAINER_ID", `container id is longer than ${NAME_MAX} bytes`);
   if (!/^[\w+.-]+$/.test(id) || id === "." || id === "..") throw new BerthError("CONTAINER_ID", `invalid container id format: "${id}"`);
   return id;
 }
@@ -240,6 +247,7 @@ export function findRoot(given: string | undefined): string {
     } catch (error) {
       throw directoryError(given, error);
     }
+    refuseForeignRoot(given);
     return resolve(given);
   }
   const env = process.env;
@@ -253,6 +261,17 @@ export function findRoot(given: string | undefined): string {
   for (const base of bases)
     if (isUsableRuntimeDir(base, own) && canAccess(base, constants.R_OK | constants.W_OK)) return ensurePrivateDir(join(base, "scrun"));
   return ensurePrivateDir(join(ensurePrivateDir(`/tmp/berth-${uid}`), "scrun"));
+}
+
+/** Whoever may write there says which program is run as the runtime of a container. */
+function refuseForeignRoot(path: string): void {
+  const { uid, mode } = statSync(path);
+  const own = process.getuid?.() ?? 0;
+  if (uid === own && (mode & 0o002) === 0) return;
+  const what = uid === own ? "may be written to by everybody" : `belongs to uid ${uid}, not to ${own}`;
+  throw new BerthError("DIRECTORY_UNSAFE", `${path} ${what}`, {
+    hint: "containers are recorded in a directory of your own: name another --root",
+  });
 }
 
 function directoryError(path: string, cause: unknown): BerthError {

@@ -234,7 +234,8 @@ describe.skipIf(!canRunPodman)("podman through scrun", () => {
   test("podman build: each RUN step is a job", async () => {
     const context = site.path("context");
     mkdirSync(context);
-    writeFileSync(`${context}/Containerfile`, `FROM ${IMAGE}\nRUN echo built by $SLURM_JOB_ID > /made\nRUN cat /made\n`);
+    // One step reads to the end of its input.
+    writeFileSync(`${context}/Containerfile`, `FROM ${IMAGE}\nRUN echo built by $SLURM_JOB_ID > /made\nRUN cat\nRUN cat /made\n`);
     const built = await site.podman(["build", "-q", "--isolation", "oci", "-t", "built", context]);
     expect(built).toMatchObject({ status: 0 });
     expect(await run("built", "cat", "/made")).toMatchObject({ status: 0, stdout: expect.stringMatching(/^built by [0-9]+\n$/) });
