@@ -52,7 +52,8 @@ const EXTRA: Readonly<Record<string, readonly string[]>> = {
   "commands/generate.ts": ["scrun/setup", "platform"], // sets up container engines, outside any engine of ours
   "commands/stepd.ts": ["step"], // is the step daemon's process
   "commands/context.ts": ["platform"], // who asks, from where: user, groups, working directory
-  "commands/doctor.ts": ["container", "platform"], // looks at the host, outside any engine
+  "commands/doctor.ts": ["container", "platform", "scrun/launcher"], // looks at the host, outside any engine
+  "commands/doctor-engine.ts": ["engine/embedded", "engine/slurm", "container", "platform"], // asks the engine in use, whichever it is
   "commands/oci.ts": ["container", "platform"], // about oci.conf itself, outside any engine
   "commands/bundle.ts": ["container", "platform"], // about bundles themselves, outside any engine
   "commands/completion.ts": ["platform"], // names the executable that runs
@@ -74,7 +75,7 @@ const RESERVED: readonly { readonly module: RegExp; readonly rooms: readonly str
 ];
 
 /** What every command needs; all else is loaded by the command that was asked for. */
-const LOADED_ALWAYS = ["commands/dispatch.ts", "commands/terminal.ts"];
+const LOADED_ALWAYS = ["commands/dispatch.ts", "commands/terminal.ts", "commands/deleted-directory.ts"];
 
 /** A file that says so in its first line is part of the tests, and only tests may import it. */
 const TEST_SUPPORT = /^(\/\*\*|\/\/) (For tests|Fixtures)\b/;

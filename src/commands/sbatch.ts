@@ -110,7 +110,11 @@ async function tryJob(engine: Engine, request: JobRequest): Promise<number> {
     return 0;
   } catch (error) {
     if (!(error instanceof BerthError)) throw error;
-    complain(...error.before.map((text) => `sbatch: ${text}`), `allocation failure: ${error.message}`);
+    complain(
+      ...error.before.map((text) => `sbatch: ${text}`),
+      `allocation failure: ${error.message}`,
+      ...(error.hint === undefined ? [] : [`sbatch: ${error.hint}`]),
+    );
     return errorExit();
   }
 }

@@ -1,7 +1,7 @@
 /** Printing: data to stdout, everything else to stderr with the command's name in front (commands.md §1.1). */
 import { writeSync } from "node:fs";
 import { BerthError } from "#job/errors.ts";
-import { printable } from "#job/printable.ts";
+import { hasControls, printable, withoutControls } from "#job/printable.ts";
 import { UsageError } from "#options/usage-error.ts";
 import { errnoWords } from "./errno.ts";
 
@@ -38,9 +38,23 @@ export function writeAll(fd: 1 | 2, data: string | Uint8Array): void {
   }
 }
 
+/** Text of several lines, too. A terminal gets no control characters: they would be others' (job/printable.ts). */
 export function printLines(lines: readonly string[]): void {
   // One write for many lines, but not one string for a hundred thousand of them.
-  for (let start = 0; start < lines.length; start += 2000) writeAll(1, `${lines.slice(start, start + 2000).join("\n")}\n`);
+  for (let start = 0; start < lines.length; start += 2000) {
+    printText(`${lines.slice(start, start + 2000).join("\n")}\n`);
+  }
+}
+
+/** The same for text as it is. */
+export function printText(text: string): void {
+  writeAll(1, hasControls(text) && process.stdout.isTTY ? withoutControls(text) : text);
+}
+
+/** The same, each of them one line at a terminal: a line end in somebody's data would forge a row. */
+export function printRows(rows: readonly string[]): void {
+  const isForged = (row: string) => row.includes("\n");
+  printLines(rows.some(isForged) && process.stdout.isTTY ? rows.map((row) => row.replaceAll("\n", "?")) : rows);
 }
 
 /** Complete lines for stderr. */

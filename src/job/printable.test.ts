@@ -1,7 +1,14 @@
 import { expect, test } from "bun:test";
-import { printable } from "./printable.ts";
+import { hasControls, printable, withoutControls } from "./printable.ts";
 
-test("only line ends and tabs reach the terminal", () => {
-  expect(printable("a\tb\nä €")).toBe("a\tb\nä €");
-  expect(printable("\u001b]0;x\u0007\r\u009b2J\u007f\u0000")).toBe("\\x1b]0;x\\x07\\x0d\\x9b2J\\x7f\\x00");
+test.each([
+  ["plain text, tab\tand\nlines", "plain text, tab\tand\nlines", "plain text, tab\tand\nlines"],
+  ["é 語 😀", "é 語 😀", "é 語 😀"],
+  ["\x1b]52;c;AAAA\x07", "?]52;c;AAAA?", "\\x1b]52;c;AAAA\\x07"],
+  ["a\x7f\x00b\r\x0bc", "a??b??c", "a\\x7f\\x00b\\x0d\\x0bc"],
+  ["\x9b2J \x90q\x9c", "?2J ?q?", "\\x9b2J \\x90q\\x9c"],
+])("%j: %j as data, %j in a message", (text, asData, inMessage) => {
+  expect(withoutControls(text)).toBe(asData);
+  expect(printable(text)).toBe(inMessage);
+  expect(hasControls(text)).toBe(text !== asData);
 });

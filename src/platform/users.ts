@@ -1,5 +1,5 @@
 /** Names of users and groups, through the system's own databases (getent(1) knows LDAP and the like). */
-import { readFileSync } from "node:fs";
+import { existsSync, readFileSync } from "node:fs";
 
 const cache = new Map<string, string>();
 
@@ -88,5 +88,22 @@ export function asRealUser(): string[] {
   const uid = realUserId();
   if (uid === process.getuid?.()) return [];
   const gid = Number(/^\s*0\s+(\d+)/.exec(readFileSync("/proc/self/gid_map", "latin1"))?.[1] ?? uid);
-  return ["/usr/bin/unshare", "--user", `--map-user=${uid}`, `--map-group=${gid}`, "--"];
+  return [UNSHARE, "--user", `--map-user=${uid}`, `--map-group=${gid}`, "--"];
+}
+
+const UNSHARE = "/usr/bin/unshare";
+const CAP_SETFCAP = 1n << 31n;
+
+/**
+ * Whether a program run `asRealUser` would start. Since Linux 5.12 giving a namespace's root another number takes CAP_SETFCAP there
+ * (user_namespaces(7)), which podman and docker leave to a container's root and a bare bundle mostly does not; older kernels have to be tried.
+ */
+export function canBecomeRealUser(): "yes" | "no unshare" | "not permitted" {
+  const words = asRealUser();
+  if (words.length === 0) return "yes";
+  if (!existsSync(UNSHARE)) return "no unshare";
+  const effective = /^CapEff:\s*([0-9a-f]+)/m.exec(readFileSync("/proc/self/status", "latin1"))?.[1] ?? "0";
+  if ((BigInt(`0x${effective}`) & CAP_SETFCAP) !== 0n) return "yes";
+  const tried = Bun.spawnSync([...words, "/bin/sh", "-c", ":"], { stdin: "ignore", stdout: "ignore", stderr: "ignore", timeout: 10_000 });
+  return tried.success ? "yes" : "not permitted";
 }

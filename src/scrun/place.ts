@@ -17,6 +17,7 @@ import {
   closeSync,
   constants,
   existsSync,
+  fstatSync,
   mkdirSync,
   openSync,
   readdirSync,
@@ -30,6 +31,7 @@ import { join, resolve } from "node:path";
 import type { RemotePlace } from "#engine/remote-containers.ts";
 import { BerthError } from "#job/errors.ts";
 import { canAccess, ensurePrivateDir, isUsableRuntimeDir } from "#platform/directories.ts";
+import { tryLock } from "#platform/libc.ts";
 import { unmountBelow } from "#platform/mounts-below.ts";
 import type { ProcessIdentity } from "#platform/process-tree.ts";
 import type { Monitor } from "./orphans.ts";
@@ -119,7 +121,7 @@ export class ContainerPlace {
       if ((error as NodeJS.ErrnoException).code !== "EEXIST") throw directoryError(this.dir, error);
       throw new BerthError("CONTAINER_EXISTS", "container with given ID already exists");
     }
-    writeFileSync(this.#creatorFile, nameOf(creator), { mode: 0o600 });
+    writeFileSync(this.creatorFile, nameOf(creator), { mode: 0o600 });
   }
 
   /** What its anchor works in. */
@@ -129,15 +131,42 @@ export class ContainerPlace {
 
   /** Whether it is this create that has the id. */
   isOf(creator: ProcessIdentity): boolean {
+    return this.#creator() === nameOf(creator);
+  }
+
+  /**
+   * Whether another create has the id by now: somebody has emptied the runtime directory, and the directory here is no longer the one that we hold.
+   * Nothing in it is ours then.
+   */
+  get isLost(): boolean {
+    const found = this.#creator();
+    return this.#held !== undefined && found !== undefined && found !== "" && found !== this.#held;
+  }
+  #held: string | undefined;
+
+  /** Undefined when nobody has signed yet. */
+  #creator(): string | undefined {
     try {
-      return readFileSync(this.#creatorFile, "latin1") === nameOf(creator);
+      return readFileSync(this.creatorFile, "latin1");
     } catch {
-      return false; // not made yet
+      return undefined;
     }
   }
 
-  get #creatorFile(): string {
+  get creatorFile(): string {
     return join(this.dir, "creator");
+  }
+
+  /** For the anchor's life: nobody takes the directory for an abandoned one (abandoned.ts). False when somebody just does. */
+  hold(): boolean {
+    try {
+      const fd = openSync(this.creatorFile, "r"); // the kernel drops the lock with the process
+      this.#held = readFileSync(fd, "latin1");
+      return tryLock(fd) && fstatSync(fd).nlink > 0;
+    } catch (error) {
+      if ((error as NodeJS.ErrnoException).code === "ENOENT") return false;
+      throw error;
+    }
   }
 
   write(state: ContainerState): void {

@@ -168,14 +168,11 @@ async function command(globals: readonly Given[], words: readonly string[], scen
     case "exec":
       return await (await import("./commands/exec.ts")).execIn({ ...call, given, args, openEngine: () => scene.host.openEngine() });
     case "ps":
-      return await (await import("./commands/ps.ts")).listProcesses(call, {
-        isJson: lastValue(given, "format") === "json",
-        psArgs: args,
-        print: (text) => scene.host.print(text),
-      });
     case "events":
-    case "update":
-      return await (await import("./commands/existing-container.ts")).passOnWhenItRuns(call);
+    case "update": {
+      const { ask } = await import("./commands/ask.ts");
+      return await ask(word, { ...call, given, args, openEngine: () => scene.host.openEngine(), print: (text) => scene.host.print(text) });
+    }
     case "list":
     case "features":
     case "spec":
@@ -226,6 +223,8 @@ async function anchor([dir = "", pid = "", ...argv]: readonly string[], host: Sc
   const id = basename(dir);
   const order = readOrder(argv, { id, isRemote: host.isRemote() });
   if (order === undefined) return 1;
+  const { closeCallersFiles } = await import("./anchor/become-anchor.ts");
+  closeCallersFiles(order.given);
   const { ContainerPlace } = await import("./place.ts");
   const { runAnchor } = await import("./anchor/anchor.ts");
   const place = new ContainerPlace(dir.slice(0, -id.length - 1), id);

@@ -45,7 +45,12 @@ const CANCEL_MS = 10_000;
 
 export class EmbeddedEngine implements Engine {
   readonly name = "embedded";
-  readonly #calls = new ControllerCalls();
+  readonly #calls: ControllerCalls;
+
+  /** `onStart`: a controller had to be started for the first call. */
+  constructor(options: { readonly onStart?: () => Promise<void> } = {}) {
+    this.#calls = new ControllerCalls(options.onStart);
+  }
 
   async info(options: Cancellable): Promise<EngineInfo> {
     return (await this.#calls.call("info", {}, options)) as EngineInfo;

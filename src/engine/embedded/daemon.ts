@@ -17,6 +17,7 @@ import { readConfig } from "./config.ts";
 import { Controller } from "./controller.ts";
 import { DaemonPool } from "./daemon-pool.ts";
 import { lockState, publishSocket } from "./controller-place.ts";
+import { watchPlace } from "./lost-place.ts";
 import { enginePaths } from "./paths.ts";
 import { Server } from "./server.ts";
 import { sweepSpools } from "./step-spools.ts";
@@ -43,7 +44,8 @@ export async function runController(): Promise<number> {
     },
     (error) => log("daemon.notStarted", { error: error instanceof Error ? error.message : String(error) }),
   );
-  const config = readConfig(paths.configDirs);
+  const config = readConfig();
+  for (const warning of config.warnings) log("config.warning", { warning });
   const outside = outsideIds();
   const controller = new Controller({ config, paths, store, pool, log, isConfined: outside !== undefined });
   becomeSubreaper();
@@ -84,8 +86,18 @@ export async function runController(): Promise<number> {
   recovered.resolve();
   pool.fill();
   log("controller.ready", { liveJobs: controller.book.liveJobs });
+  using _place = watchPlace({
+    database: paths.database,
+    socket: paths.socket,
+    isNeeded: () => server.isAsked || controller.book.hasRunningJobs,
+    onLost: () => {
+      log("controller.lost", { state: paths.state, runtime: paths.runtime, waitingJobs: controller.book.liveJobs });
+      void stop({ cancelJobs: false, by: process.getuid?.() ?? 0 });
+    },
+  });
   await done.promise;
-  server.stop();
+  // It removes whatever is at its path, which may be a successor's by now (lost-place.ts).
+  if ((inodeOf(paths.socket) ?? listening) === listening) server.stop();
   pool.stop();
   store[Symbol.dispose]();
   log("controller.stopped", {});

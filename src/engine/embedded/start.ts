@@ -17,7 +17,7 @@ const NEXT_START_MS = 1000;
  * A process that may not start one waits for somebody else's: its spare daemons bring a controller back.
  * @throws BerthError CONTROLLER_DOWN with the controller's own last words
  */
-export async function connectToController(paths: Paths): Promise<FrameConnection> {
+export async function connectToController(paths: Paths, onStart: () => Promise<void>): Promise<FrameConnection> {
   const first = await findConnection(paths);
   if (first !== undefined) return first;
   let exitCode: number | undefined;
@@ -38,7 +38,10 @@ export async function connectToController(paths: Paths): Promise<FrameConnection
   for (let waitMs = 2; performance.now() < deadline; waitMs = Math.min(waitMs * 1.5, 50)) {
     await Bun.sleep(waitMs);
     const connection = await findConnection(paths);
-    if (connection !== undefined) return connection;
+    if (connection !== undefined) {
+      if (mayStartController()) await onStart();
+      return connection;
+    }
     if (exitCode !== undefined && exitCode !== 0) break;
     if (exitCode === 0 && performance.now() - startedAt > NEXT_START_MS) start();
   }

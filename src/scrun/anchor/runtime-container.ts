@@ -165,6 +165,10 @@ export class RuntimeContainer {
   }
 
   async freeze(isFrozen: boolean): Promise<void> {
+    if (this.#place.isLost) {
+      this.stopAll(isFrozen);
+      return;
+    }
     const plan = this.#madePlan();
     const log = join(this.#place.dir, "pause.log");
     const result = await runChild([...this.#runtime(plan, log), isFrozen ? "pause" : "resume", plan.id], {

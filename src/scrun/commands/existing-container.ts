@@ -1,5 +1,6 @@
 /** The commands that find a container by its id: start, state, kill, delete, list, and what the real runtime does for us. */
 import { existsSync } from "node:fs";
+import { isWithoutCgroup } from "#container/running-container.ts";
 import { BerthError } from "#job/errors.ts";
 import { shellCode } from "#job/outcome.ts";
 import { parseSignal } from "#options/signals.ts";
@@ -203,11 +204,6 @@ export function runtimeVariables(): Record<string, string> {
   };
 }
 
-/** crun's and runc's words where the engine could not make a cgroup for the container. */
-export function isWithoutCgroup(reason: string): boolean {
-  return /without a cgroup|not using cgroups|cgroup.*(not|no) /i.test(reason);
-}
-
 export interface RuntimeCall {
   readonly root: string;
   readonly id: string | undefined;
@@ -245,12 +241,6 @@ export function passOn(call: RuntimeCall): never {
     [state.runtime, "--root", place.runtimeRoot, ...call.globals, ...state.runtimeOptions, ...call.words],
     callersVariables(),
   );
-}
-
-/** @throws BerthError CONTAINER_STOPPED while its job waits */
-export async function passOnWhenItRuns(call: RuntimeCall): Promise<never> {
-  await refuseWhileQueued(findContainer(call.root, call.id).place);
-  return passOn(call);
 }
 
 /** pause and resume: the container first, then its job. */

@@ -2,7 +2,9 @@
 import { closeSync, constants, fstatSync, openSync, readFileSync } from "node:fs";
 import { join } from "node:path";
 import { BerthError } from "#job/errors.ts";
-import { directories, SITE_CONFIG_DIR } from "#platform/directories.ts";
+import { settingIn } from "#options/conf-lines.ts";
+import { findBerthConf } from "#platform/berth-conf.ts";
+import { directories } from "#platform/directories.ts";
 
 export interface RestAddress {
   /** `https://host:6820` or `unix:/path`. */
@@ -17,18 +19,9 @@ type Env = Readonly<Record<string, string | undefined>>;
 export function findRestAddress(env: Env = process.env): RestAddress | undefined {
   const wanted = env["BERTH_SLURM_REST"];
   if (wanted !== undefined) return wanted === "" ? undefined : { url: checked(wanted), reason: `BERTH_SLURM_REST=${wanted}` };
-  for (const dir of [directories().config, SITE_CONFIG_DIR]) {
-    const file = join(dir, "berth.conf");
-    let text: string;
-    try {
-      text = readFileSync(file, "utf8");
-    } catch {
-      continue; // none there
-    }
-    const url = /^[ \t]*SlurmRest[ \t]*=[ \t]*(\S+)/im.exec(text)?.[1];
-    if (url !== undefined) return { url: checked(url), reason: `SlurmRest=${url} in ${file}` };
-  }
-  return undefined;
+  const { file, text } = findBerthConf(env);
+  const url = settingIn(text, "SlurmRest");
+  return url === undefined ? undefined : { url: checked(url), reason: `SlurmRest=${url} in ${file}` };
 }
 
 function checked(url: string): string {
