@@ -8,6 +8,7 @@ import { AnchorClient } from "./anchor-client.ts";
 import type { FromAnchor, StandInPlan } from "../anchor-wire.ts";
 import { lastValue, type Given } from "../command-line.ts";
 import type { Log } from "../log.ts";
+import { killLeftovers } from "./leftover-processes.ts";
 import type { ContainerPlace } from "../place.ts";
 import { stageOutLeftovers } from "../staging/staged-record.ts";
 import { startEarlyStandIn } from "../stand-in/early.ts";
@@ -49,6 +50,7 @@ export async function createContainer(
     return place;
   } catch (error) {
     await stopAnchor(place, anchor);
+    await killLeftovers(place);
     await stageOutLeftovers(place, call.log);
     place.remove();
     throw error;

@@ -159,6 +159,7 @@ export async function deleteContainer(
   if (status === "stopped") thawStandIn(place);
   else await endAnchor(place);
   await deleteReal(place, options.log);
+  if (place.hasRuntimeContainer()) await (await import("./leftover-processes.ts")).killLeftovers(place);
   await stageOutLeftovers(place, options.log);
   place.remove();
   return 0;
