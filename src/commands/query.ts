@@ -3,10 +3,16 @@ import { BerthError } from "#job/errors.ts";
 import { nowMs } from "#job/id.ts";
 import type { MachineOutput } from "#options/said.ts";
 import type { Engine } from "#engine/engine.ts";
+import { ownUserId } from "./identity.ts";
 import { complain, printError, printText, writeAll } from "./terminal.ts";
 
 /** A query is given up by ending the command. */
 export const UNTIL_ENDED = { signal: new AbortController().signal } as const;
+
+/** Slurm lists hidden partitions and their jobs (slurm.conf(5), Hidden) for root always, for others with -a, or when they are named. */
+export function skipsHidden(all: boolean): boolean {
+  return !all && ownUserId() !== 0;
+}
 
 /** SLURM_TIME_FORMAT, for the renderers. */
 export function timeFormat(): string | null {

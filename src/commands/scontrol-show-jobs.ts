@@ -9,7 +9,7 @@ import { nodesText } from "#format/nodes-text.ts";
 import { renderShowJobs, renderShowSteps } from "#format/scontrol.ts";
 import { longDuration, seconds, timeFormatter } from "#format/times.ts";
 import { ANY_JOB, isTargetJob, isTargetStep, targetText } from "./job-filter.ts";
-import { printMachineOutput, timeFormat, UNTIL_ENDED } from "./query.ts";
+import { printMachineOutput, skipsHidden, timeFormat, UNTIL_ENDED } from "./query.ts";
 import { missing, say } from "./scontrol-answers.ts";
 import type { ScontrolSession } from "./scontrol-session.ts";
 import { printRows } from "./terminal.ts";
@@ -20,7 +20,8 @@ export async function showJobs(text: string | undefined, session: ScontrolSessio
   let known: readonly JobRecord[];
   try {
     const engine = await session.engine();
-    known = await engine.jobs({ ...ANY_JOB, jobIds: targets?.map(({ jobId }) => jobId) ?? null }, UNTIL_ENDED);
+    const jobIds = targets?.map(({ jobId }) => jobId) ?? null;
+    known = await engine.jobs({ ...ANY_JOB, jobIds, skipsHidden: jobIds === null && skipsHidden(session.all) }, UNTIL_ENDED);
   } catch (error) {
     return session.failToLoad("slurm_load_jobs error", error);
   }

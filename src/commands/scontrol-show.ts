@@ -5,7 +5,7 @@ import { expandHostlist } from "#options/hostlist.ts";
 import { renderPing, renderShowConfig, renderShowNodes, renderShowPartitions } from "#format/scontrol.ts";
 import { ANY_JOB } from "./job-filter.ts";
 import { shortHostName } from "./identity.ts";
-import { printMachineOutput, timeFormat, UNTIL_ENDED } from "./query.ts";
+import { printMachineOutput, skipsHidden, timeFormat, UNTIL_ENDED } from "./query.ts";
 import { missing, say } from "./scontrol-answers.ts";
 import { splitPair } from "./scontrol-hostlist.ts";
 import type { ScontrolSession } from "./scontrol-session.ts";
@@ -83,7 +83,9 @@ async function showPartitions(name: string | undefined, session: ScontrolSession
   try {
     const engine = await session.engine();
     const all = await engine.partitions(UNTIL_ENDED);
-    const partitions = all.filter((partition) => (name === undefined ? session.all || !partition.isHidden : partition.name === name));
+    const partitions = all.filter(
+      (partition) => (name === undefined || partition.name === name) && !(partition.isHidden && skipsHidden(session.all)),
+    );
     if (session.machine !== null) {
       await printMachineOutput(session.machine, { command: "scontrol", argv: session.argv, engine }, (json, request) =>
         json.partitionsJson(partitions, request),

@@ -8,7 +8,7 @@ import { renderSinfo, type SinfoFormat } from "#format/sinfo.ts";
 import { openEngine } from "./engine.ts";
 import { informationAction } from "./information.ts";
 import { isAllowed } from "./job-filter.ts";
-import { findCluster, printLoadError, printMachineOutput, repeat, timeFormat, UNTIL_ENDED } from "./query.ts";
+import { findCluster, printLoadError, printMachineOutput, repeat, skipsHidden, timeFormat, UNTIL_ENDED } from "./query.ts";
 import { complain, printRows } from "./terminal.ts";
 
 const CALL = "slurm_load_partitions";
@@ -47,7 +47,7 @@ async function show({ line, argv, cluster }: Query, engine: Engine): Promise<num
     return printLoadError("sinfo", CALL, error);
   }
   partitions = partitions.filter((partition) =>
-    line.partitions === null ? line.all || !partition.isHidden : isAllowed(partition.name, line.partitions),
+    line.partitions === null ? !(partition.isHidden && skipsHidden(line.all)) : isAllowed(partition.name, line.partitions),
   );
   const hasNamed = nodes.some((node) => isAllowed(node.name, line.nodes));
   nodes = nodes.filter((node) => isAllowed(node.name, line.nodes) && isInStates(node, line) && !line.dead);

@@ -1,8 +1,8 @@
 /** Printing: data to stdout, everything else to stderr with the command's name in front (commands.md §1.1). */
 import { BerthError } from "#job/errors.ts";
+import { hasControls, printable, withoutControls } from "#job/printable.ts";
 import { UsageError } from "#options/usage-error.ts";
 import { writeFd } from "#platform/system.ts";
-import { hasControls, withoutControls } from "#format/visible.ts";
 import { errnoWords } from "./errno.ts";
 
 /** A full disk or the like behind standard output. The work may be done already: it is not the command's work that failed. */
@@ -38,7 +38,7 @@ export function writeAll(fd: 1 | 2, data: string | Uint8Array): void {
   }
 }
 
-/** Text of several lines, too. A terminal gets no control characters: they would be others' (format/visible.ts). */
+/** Text of several lines, too. A terminal gets no control characters: they would be others' (job/printable.ts). */
 export function printLines(lines: readonly string[]): void {
   // One write for many lines, but not one string for a hundred thousand of them.
   for (let start = 0; start < lines.length; start += 2000) {
@@ -59,9 +59,7 @@ export function printRows(rows: readonly string[]): void {
 
 /** Complete lines for stderr. */
 export function complain(...lines: readonly string[]): void {
-  if (lines.length === 0) return;
-  const text = `${lines.join("\n")}\n`;
-  writeAll(2, hasControls(text) && process.stderr.isTTY ? withoutControls(text) : text);
+  if (lines.length > 0) writeAll(2, `${printable(lines.join("\n"))}\n`);
 }
 
 export interface ErrorStyle {

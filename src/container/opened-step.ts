@@ -1,6 +1,7 @@
 /** A step's containers, once oci.conf, bundle and runtime are known (step-container.ts): files for each task, and what its container needs. */
-import { readFileSync, rmSync, symlinkSync } from "node:fs";
+import { accessSync, constants, readFileSync, rmSync, symlinkSync } from "node:fs";
 import { basename, join } from "node:path";
+import { BerthError } from "#job/errors.ts";
 import { shellCode } from "#job/outcome.ts";
 import { readAnnotations, type Bundle } from "./bundle.ts";
 import { excludeVariables, mergeEnvironment, printEnvFile, type Environment } from "./environment.ts";
@@ -173,6 +174,7 @@ export class OpenedStep implements StepContainer {
     bundle: Bundle,
     task: { readonly args: readonly string[]; readonly env: Environment; readonly hasTerminal: boolean },
   ): string {
+    refuseUnreadable(bundle);
     // Made with the first task: the batch step's files exist by then.
     this.#config ??= new StepConfig(bundle, {
       batch: this.#step.batch,
@@ -223,6 +225,19 @@ export class OpenedStep implements StepContainer {
 
   calls(localId: number, process: TaskProcess): RuntimeCalls {
     return this.#operations.calls(this.#tasks.get(localId) as TaskRecord, process);
+  }
+}
+
+/** The runtime's own words tell neither which directory nor whose: "fork/exec /proc/self/exe: permission denied". */
+function refuseUnreadable({ path, rootfs }: Bundle): void {
+  try {
+    accessSync(rootfs, constants.X_OK);
+  } catch (cause) {
+    if ((cause as NodeJS.ErrnoException).code !== "EACCES") return; // for the runtime to say
+    throw new BerthError("BUNDLE_MISSING", `Cannot open bundle ${JSON.stringify(path)}: Permission denied: ${rootfs}`, {
+      hint: "make the bundle readable for the job's user",
+      cause,
+    });
   }
 }
 

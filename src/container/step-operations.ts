@@ -156,8 +156,8 @@ export class StepOperations {
 
   /** Kill and delete what is left of the task's container. @throws BerthError RUNTIME_CLEANUP */
   async finish(task: OperatedTask, { pid, hasEnded }: TaskProcess & { readonly hasEnded: boolean }): Promise<void> {
-    if (this.#bundle === undefined) await this.#stopUnknown(task, { pid });
-    else if (this.#runtime !== undefined) await this.#deleteChosen(task);
+    if (this.#runtime !== undefined) await this.#deleteChosen(task);
+    else if (this.#bundle === undefined) await this.#stopUnknown(task, { pid });
     else if (!this.#hasNoRecord(task, { pid })) await this.calls(task, { pid }).stop(NEVER, { hasEnded });
   }
 

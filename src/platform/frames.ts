@@ -9,6 +9,7 @@
  * peer's user id (SO_PEERCRED): the directory is private already, this is the second lock. A connection that
  * sends a longer frame than MAX_FRAME is closed.
  */
+import { BerthError } from "#job/errors.ts";
 import { orDie } from "./fail-fast.ts";
 import { peerCredentials, type PeerCredentials } from "./system.ts";
 
@@ -231,7 +232,7 @@ export function listenFrames(path: string, onConnection: (connection: FrameConne
   return { stop: () => server.stop() };
 }
 
-/** @throws the system's error (ENOENT, ECONNREFUSED) when nobody listens at `path` */
+/** @throws the system's error (ENOENT, ECONNREFUSED) when nobody listens at `path`; BerthError DIRECTORY_UNSAFE when somebody else does */
 export async function connectFrames(path: string): Promise<FrameConnection> {
   let connection: FrameConnection | undefined;
   await Bun.connect<SocketState>({
@@ -243,6 +244,9 @@ export async function connectFrames(path: string): Promise<FrameConnection> {
       },
     },
   });
-  if (connection === undefined) throw new Error(`${path} belongs to another user`);
+  if (connection === undefined)
+    throw new BerthError("DIRECTORY_UNSAFE", `Who listens at ${path} is another user`, {
+      hint: "have it removed, or set XDG_RUNTIME_DIR to a directory of your own",
+    });
   return connection;
 }

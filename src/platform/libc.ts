@@ -36,7 +36,7 @@ export function tryLock(fd: number): boolean {
 
 /** mkfifo(3). Mode is subject to the umask. */
 export function makeFifo(path: string, mode: number): void {
-  if (symbols.mkfifo(ptr(Buffer.from(`${path}\0`)), mode) !== 0) throw new SystemError(`mkfifo ${path}`, errno());
+  if (symbols.mkfifo(Buffer.from(`${path}\0`), mode) !== 0) throw new SystemError(`mkfifo ${path}`, errno());
 }
 
 /** PR_SET_CHILD_SUBREAPER (prctl(2)): orphaned descendants become our children instead of init's. */

@@ -62,8 +62,8 @@ function startsWith(fd: number, bytes: Buffer): boolean {
 function createFile(name: string): number {
   const flags = MFD_CLOEXEC | MFD_ALLOW_SEALING;
   const bytes = Buffer.from(`${name}\0`);
-  let fd = symbols.memfd_create(ptr(bytes), flags | MFD_EXEC);
-  if (fd < 0 && errno() === EINVAL) fd = symbols.memfd_create(ptr(bytes), flags);
+  let fd = symbols.memfd_create(bytes, flags | MFD_EXEC);
+  if (fd < 0 && errno() === EINVAL) fd = symbols.memfd_create(bytes, flags);
   if (fd < 0) throw new SystemError("memfd_create", errno());
   return fd;
 }

@@ -27,6 +27,10 @@ test("what node:fs says of a file, we say", () => {
   expect(findStatus(join(dir, "link"))?.identity).toBe(findStatus(file)?.identity ?? "none");
   expect(findStatus(join(dir, "link"), { ofLink: true })?.kind).toBe("other");
   expect(findStatus(join(dir, "missing"))).toBeUndefined();
+  for (const path of [`${file}\0more`, "\0", ""]) {
+    expect([canAccess(path, ACCESS.exists), findStatus(path)]).toEqual([false, undefined]);
+    expect(() => openFd(path, OPEN.read)).toThrow(SystemError);
+  }
   const fd = openFd(file, OPEN.read);
   expect(findStatus(fd)).toEqual(findStatus(file) ?? expect.unreachable());
   closeFd(fd);

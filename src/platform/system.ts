@@ -68,8 +68,9 @@ function uninterrupted(what: string, call: () => number): number {
   }
 }
 
-function pathBytes(path: string): Pointer {
-  return ptr(Buffer.from(`${path}\0`));
+/** For a call that gets the buffer itself, so that it lives as long. No file has a NUL in its path: an empty one is ENOENT. */
+function pathBytes(path: string): Buffer {
+  return Buffer.from(path.includes("\0") ? "\0" : `${path}\0`);
 }
 
 /** A file's path in a directory's. */
@@ -93,7 +94,7 @@ export function closeFd(fd: number): void {
 /** write(2): how many bytes were taken. @throws SystemError */
 export function writeFd(fd: number, bytes: Uint8Array): number {
   if (bytes.byteLength === 0) return 0;
-  return uninterrupted("write", () => Number(symbols.write(fd, ptr(bytes), BigInt(bytes.byteLength))));
+  return uninterrupted("write", () => Number(symbols.write(fd, bytes, BigInt(bytes.byteLength))));
 }
 
 const PART_BYTES = 64 * 1024;
@@ -105,7 +106,7 @@ export function readTextFile(path: string): string {
     const parts: Buffer[] = [];
     for (;;) {
       const part = Buffer.allocUnsafe(PART_BYTES);
-      const count = uninterrupted(`read ${path}`, () => Number(symbols.read(fd, ptr(part), BigInt(PART_BYTES))));
+      const count = uninterrupted(`read ${path}`, () => Number(symbols.read(fd, part, BigInt(PART_BYTES))));
       if (count === 0) break;
       parts.push(part.subarray(0, count));
     }

@@ -1,6 +1,6 @@
 // Runtimes are killed, too: while they run a container, and while they delete one. No record of a container stays behind.
 import { afterEach, beforeEach, describe, expect, test } from "bun:test";
-import { existsSync, readFileSync, writeFileSync } from "node:fs";
+import { existsSync, readFileSync, renameSync, writeFileSync } from "node:fs";
 import { join } from "node:path";
 import { accounted, canRunContainers, kill, processesOf, Site, until } from "../e2e/site.ts";
 
@@ -63,4 +63,28 @@ describe.skipIf(!canRunContainers)("kill -9 of a runtime", () => {
     },
     LONG_MS,
   );
+
+  for (const isGone of [false, true])
+    test(
+      `and of all of its step${isGone ? ", whose bundle is taken away" : " that is cancelled before another daemon has it"}`,
+      async () => {
+        const id = await site.sbatch("#!/bin/sh\necho up; exec sleep 1000\n", "--container", site.bundle);
+        await site.written(`slurm-${id}.out`, "up");
+        const daemon = await site.stepDaemon(id, "batch");
+        const spares = processesOf(site.dir).flatMap(({ pid, command }) =>
+          command.startsWith("berth-stepd ") && pid !== daemon ? [pid] : [],
+        );
+        for (const pid of spares) process.kill(pid, "SIGSTOP");
+        const runtime = await site.task(id, "batch");
+        for (const pid of [daemon, runtime]) kill(pid);
+        if (isGone) renameSync(site.bundle, `${site.bundle}.gone`);
+        else await site.run(["scancel", String(id)]);
+        for (const pid of spares) process.kill(pid, "SIGCONT");
+        await using engine = await site.engine();
+        await engine.waitForEnd(id, { signal: AbortSignal.timeout(30_000) });
+        expect((await accounted(engine)).get(id)?.state).toBe(isGone ? "NODE_FAIL" : "CANCELLED");
+        expect(await site.leftovers()).toEqual([]);
+      },
+      LONG_MS,
+    );
 });

@@ -54,6 +54,8 @@ describe.skipIf(site === undefined)("scrun on a cluster", () => {
     return dir;
   }
 
+  const boxes = () => readdirSync(env.BERTH_NODE_CACHE).filter((name) => name.startsWith("box-"));
+
   /** Streams are files: whoever holds a pipe of ours would keep us waiting. */
   function shell(script: string, more: Record<string, string> = {}): Promise<Ran> {
     return on.run(["/bin/sh", "-c", script], { env: { ...env, ...more } });
@@ -72,7 +74,7 @@ describe.skipIf(site === undefined)("scrun on a cluster", () => {
     expect(job).toContain("ExitCode=7:0");
     expect(job).toContain(`Container=${dir} ContainerID=c-run`);
     expect(readdirSync(join(on.runtime, "scrun"))).toEqual([]);
-    expect(readdirSync(env.BERTH_NODE_CACHE).filter((name) => name.startsWith("bundle-"))).toEqual([]); // the node has it: nothing was copied
+    expect(readdirSync(env.BERTH_NODE_CACHE).filter((name) => /^(bundle|box)-/.test(name))).toEqual([]); // the node has it: nothing was copied
   }, 90_000);
 
   test("create, start, exec, pause, kill, delete, as an engine calls them", async () => {
@@ -154,6 +156,8 @@ describe.skipIf(site === undefined)("scrun on a cluster", () => {
     expect((await scrun("delete", "--force", "c-kill")).code).toBe(0);
     await noJobs();
     expect(readdirSync(join(on.runtime, "berth/node/tasks"))).toEqual([]);
+    expect((await on.berth("srun", "--container", on.bundle, "true")).code).toBe(0); // which sweeps what a killed task has left
+    expect(boxes()).toEqual([]);
   }, 90_000);
 
   test("a root file system that only this namespace sees is sent, once", async () => {

@@ -103,7 +103,7 @@ describe("parseConfig", () => {
         warnings: [
           expect.stringMatching(/:3: unknown key "maxcores" changes nothing: .* Berth reads ClusterName, KillWait, .*PartitionName$/),
           expect.stringMatching(/:4: unknown key "colour" changes nothing: .* on a NodeName line Berth reads NodeName, .*Feature$/),
-          expect.stringMatching(/:5: unknown key "owner" changes nothing: .* on a PartitionName line Berth reads PartitionName, .*Tier$/),
+          expect.stringMatching(/:5: unknown key "owner" changes nothing: .* on a PartitionName line Berth reads PartitionName, .*Hidden$/),
         ],
       },
     ],

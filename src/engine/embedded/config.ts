@@ -39,6 +39,8 @@ export interface PartitionConfig {
   readonly minNodes: number;
   readonly maxNodes: number | null;
   readonly priorityTier: number;
+  /** Hidden=YES: not listed unless it is asked for. */
+  readonly isHidden: boolean;
 }
 
 const MPI_DEFAULTS = ["pmi2", "pmix", "pmix_v4"] as const;
@@ -233,6 +235,10 @@ function parseNode(name: string, pairs: Pairs, fail: Fail): NodeConfig {
   };
 }
 
+function isYes(pairs: Pairs, key: string): boolean {
+  return (pairs.get(key) ?? "NO").toUpperCase() === "YES";
+}
+
 function parsePartition(name: string, pairs: Pairs, fail: Fail): PartitionConfig {
   const minutes = (key: string): number | null => {
     const value = pairs.get(key);
@@ -248,7 +254,8 @@ function parsePartition(name: string, pairs: Pairs, fail: Fail): PartitionConfig
   return {
     name,
     state,
-    isDefault: (pairs.get("default") ?? "NO").toUpperCase() === "YES",
+    isDefault: isYes(pairs, "default"),
+    isHidden: isYes(pairs, "hidden"),
     nodes: expandHostlist(pairs.get("nodes") ?? "ALL"),
     maxTimeMinutes: minutes("maxtime"),
     defaultTimeMinutes: minutes("defaulttime"),

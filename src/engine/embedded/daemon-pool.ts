@@ -10,27 +10,37 @@ export const SPARE_DAEMONS = 2;
 /** With none left the next step would wait for a start; with one left the taken daemon may be back before it is missed. */
 const REFILL_EMPTY_MS = 20;
 const REFILL_MS = 500;
+/** Where daemons cannot be started, or end before they can connect (no more processes, no memory), that is tried less and less often. */
+const MAX_REFILL_MS = 5000;
 
 export class DaemonPool {
   readonly #start: () => void;
+  readonly #onFailure: (error: unknown) => void;
   readonly #onRuntime: (path: string) => void;
   readonly #spares: FrameConnection[] = [];
   readonly #takers: ((daemon: FrameConnection) => void)[] = [];
   #starting = 0;
+  /** Starts that came to nothing, since one came to something. */
+  #failures = 0;
   #refill: ReturnType<typeof setTimeout> | undefined;
   #isStopped = false;
 
   /**
-   * @param start starts a daemon, which will connect and be handed to `add`
-   * @param onRuntime hears from a spare which runtime containers will run with
+   * @param start starts a daemon, which will connect and be handed to `add`; what it throws is told, and it is called again
+   * @param hears.onRuntime is told by a spare which runtime containers will run with
    */
-  constructor(start: () => void, onRuntime: (path: string) => void = () => undefined) {
+  constructor(
+    start: () => void,
+    hears: { readonly onFailure?: (error: unknown) => void; readonly onRuntime?: (path: string) => void } = {},
+  ) {
     this.#start = start;
-    this.#onRuntime = onRuntime;
+    this.#onFailure = hears.onFailure ?? (() => undefined);
+    this.#onRuntime = hears.onRuntime ?? (() => undefined);
   }
 
   add(daemon: FrameConnection): void {
     this.#starting = Math.max(0, this.#starting - 1);
+    this.#failures = 0;
     const taker = this.#takers.shift();
     if (taker !== undefined) {
       taker(daemon);
@@ -65,6 +75,7 @@ export class DaemonPool {
 
   /** A daemon has ended; maybe before it could connect, and then somebody may wait for it. */
   lost(): void {
+    if (this.#starting > 0) this.#failures++;
     this.#starting = Math.max(0, this.#starting - 1);
     if (this.#takers.length > 0) this.#scheduleRefill();
   }
@@ -73,8 +84,15 @@ export class DaemonPool {
     if (this.#isStopped) return;
     const wanted = SPARE_DAEMONS + this.#takers.length - this.#spares.length - this.#starting;
     for (let i = 0; i < wanted; i++) {
-      this.#starting++;
-      this.#start();
+      try {
+        this.#start();
+        this.#starting++;
+      } catch (error) {
+        this.#failures++;
+        this.#onFailure(error);
+        this.#scheduleRefill();
+        return;
+      }
     }
   }
 
@@ -84,7 +102,7 @@ export class DaemonPool {
         this.#refill = undefined;
         this.fill();
       },
-      this.#spares.length === 0 ? REFILL_EMPTY_MS : REFILL_MS,
+      Math.min((this.#spares.length === 0 ? REFILL_EMPTY_MS : REFILL_MS) * 2 ** this.#failures, MAX_REFILL_MS),
     );
   }
 

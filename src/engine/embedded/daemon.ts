@@ -19,6 +19,7 @@ import { readConfig } from "./config.ts";
 import { Controller } from "./controller.ts";
 import { DaemonPool } from "./daemon-pool.ts";
 import { lockState, publishSocket } from "./controller-place.ts";
+import { watchPlace } from "./lost-place.ts";
 import { enginePaths } from "./paths.ts";
 import { Server } from "./server.ts";
 import { sweepSpools } from "./step-spools.ts";
@@ -26,6 +27,7 @@ import { Store } from "./store.ts";
 
 export async function runController(): Promise<number> {
   const paths = enginePaths();
+  process.umask(0o077); // ours; a task gets its submitter's
   for (const dir of [paths.state, paths.runtime, paths.spool, paths.stepSockets, paths.runtimeRoot]) ensurePrivateDir(dir);
   const lockFd = openSync(paths.lock, "a", 0o600);
   if (!tryLock(lockFd)) return 0; // another one is the controller: whoever started us finds that one
@@ -43,7 +45,10 @@ export async function runController(): Promise<number> {
       const daemon = spawnDaemon(selfCommand("stepd", paths.socket), { logFd, env: daemonEnvironment(), argv0: "berth-stepd" });
       void daemon.exited.then(() => pool.lost());
     },
-    (path) => void runtimeCopies.keep(path),
+    {
+      onFailure: (error) => log("daemon.notStarted", { error: error instanceof Error ? error.message : String(error) }),
+      onRuntime: (path) => void runtimeCopies.keep(path),
+    },
   );
   const config = readConfig();
   for (const warning of config.warnings) log("config.warning", { warning });
@@ -87,8 +92,18 @@ export async function runController(): Promise<number> {
   recovered.resolve();
   pool.fill();
   log("controller.ready", { liveJobs: controller.book.liveJobs });
+  using _place = watchPlace({
+    database: paths.database,
+    socket: paths.socket,
+    isNeeded: () => server.isAsked || controller.book.hasRunningJobs,
+    onLost: () => {
+      log("controller.lost", { state: paths.state, runtime: paths.runtime, waitingJobs: controller.book.liveJobs });
+      void stop({ cancelJobs: false, by: process.getuid?.() ?? 0 });
+    },
+  });
   await done.promise;
-  server.stop();
+  // It removes whatever is at its path, which may be a successor's by now (lost-place.ts).
+  if ((inodeOf(paths.socket) ?? listening) === listening) server.stop();
   pool.stop();
   store[Symbol.dispose]();
   log("controller.stopped", {});

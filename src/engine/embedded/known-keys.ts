@@ -8,7 +8,7 @@
 /** As slurm.conf(5) writes them. Those of each kind of line are told apart by what they stand beside. */
 const OURS = {
   nodename: "NodeName Sockets CoresPerSocket ThreadsPerCore CPUs Procs Gres State RealMemory TmpDisk Weight Features Feature".split(" "),
-  partitionname: "PartitionName State MaxNodes MinNodes Default Nodes MaxTime DefaultTime PriorityTier".split(" "),
+  partitionname: "PartitionName State MaxNodes MinNodes Default Nodes MaxTime DefaultTime PriorityTier Hidden".split(" "),
   global: (
     "ClusterName KillWait MinJobAge MaxArraySize FirstJobId JobRequeue TaskPlugin TaskProlog TaskEpilog SrunProlog SrunEpilog MpiDefault Licenses " +
     "Engine SlurmRest NodeName PartitionName"
@@ -23,7 +23,7 @@ const SLURMS = {
   ).split(" "),
   partitionname: (
     "AllocNodes AllowAccounts AllowGroups AllowQos Alternate CpuBind DefCpuPerGPU DefMemPerCPU DefMemPerGPU DefMemPerNode DenyAccounts DenyQos " +
-    "DisableRootJobs ExclusiveUser ExclusiveTopo GraceTime Hidden JobDefaults LLN MaxCPUsPerNode MaxCPUsPerSocket MaxMemPerCPU MaxMemPerNode " +
+    "DisableRootJobs ExclusiveUser ExclusiveTopo GraceTime JobDefaults LLN MaxCPUsPerNode MaxCPUsPerSocket MaxMemPerCPU MaxMemPerNode " +
     "OverSubscribe OverTimeLimit PowerDownOnIdle PreemptMode Priority PriorityJobFactor QOS ReqResv ResumeTimeout RootOnly SelectTypeParameters " +
     "Shared SuspendTime SuspendTimeout Topology TRESBillingWeights"
   ).split(" "),
