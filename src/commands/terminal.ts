@@ -1,5 +1,5 @@
 /** Printing: data to stdout, everything else to stderr with the command's name in front (commands.md §1.1). */
-import { BerthError } from "#job/errors.ts";
+import { BerthError, shortageHint } from "#job/errors.ts";
 import { hasControls, printable, withoutControls } from "#job/printable.ts";
 import { UsageError } from "#options/usage-error.ts";
 import { writeFd } from "#platform/system.ts";
@@ -88,7 +88,8 @@ export function printError(command: string, error: unknown, style: ErrorStyle = 
     return errorExit();
   }
   const text = error instanceof Error ? error.message : String(error);
-  complain(`${command}: error: ${text}`, `${command}: this is a bug in Berth; BERTH_DEBUG=1 shows where`);
+  const shortage = shortageHint(error);
+  complain(`${command}: error: ${text}`, `${command}: ${shortage ?? "this is a bug in Berth; BERTH_DEBUG=1 shows where"}`);
   if (process.env["BERTH_DEBUG"] === "1" && error instanceof Error) complain(error.stack ?? "");
   return style.exitStatus ?? errorExit();
 }

@@ -123,7 +123,12 @@ export class ContainerPlace {
       if ((error as NodeJS.ErrnoException).code !== "EEXIST") throw directoryError(this.dir, error);
       throw new BerthError("CONTAINER_EXISTS", "container with given ID already exists");
     }
-    writeFileSync(this.creatorFile, nameOf(creator), { mode: 0o600 });
+    try {
+      writeFileSync(this.creatorFile, nameOf(creator), { mode: 0o600 });
+    } catch (error) {
+      rmSync(this.dir, { recursive: true, force: true }); // a full disk must not keep the id
+      throw error;
+    }
   }
 
   /** What its anchor works in. */

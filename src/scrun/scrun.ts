@@ -1,7 +1,7 @@
 /** `scrun`: an OCI runtime whose containers are jobs (spec: scrun). Which command, with which options; nothing else. */
 import { basename } from "node:path";
 import type { Engine } from "#engine/engine.ts";
-import { BerthError } from "#job/errors.ts";
+import { BerthError, shortageHint } from "#job/errors.ts";
 import { VERSION } from "#job/version.ts";
 import {
   COMMAND_OPTIONS,
@@ -81,7 +81,9 @@ export async function scrun(words: readonly string[], host: ScrunHost): Promise<
       else log.error(error.message, error.hint);
       return failed;
     }
-    log.error(error instanceof Error ? error.message : String(error), "this is a bug in Berth; BERTH_DEBUG=1 shows where");
+    const shortage = shortageHint(error);
+    log.error(error instanceof Error ? error.message : String(error), shortage ?? "this is a bug in Berth; BERTH_DEBUG=1 shows where");
+    if (shortage !== undefined) return failed;
     if (process.env["BERTH_DEBUG"] === "1" && error instanceof Error) log.error(error.stack ?? "");
     return 1;
   }
