@@ -27,7 +27,7 @@ export function unmountBelow(dir: string): string[] {
   if (mounts.length === 0) return [];
   const { symbols } = dlopen("libc.so.6", { umount2: { args: ["ptr", "i32"], returns: "i32" } });
   for (const path of mounts) {
-    if (symbols.umount2(ptr(Buffer.from(`${path}\0`)), MNT_DETACH) === 0) continue;
+    if (symbols.umount2(Buffer.from(`${path}\0`), MNT_DETACH) === 0) continue;
     for (const program of ["fusermount3", "fusermount"] as const) outputOf([program, "-u", "-z", path]);
   }
   return mountsBelow(real);

@@ -223,6 +223,8 @@ async function anchor([dir = "", pid = "", ...argv]: readonly string[], host: Sc
   const id = basename(dir);
   const order = readOrder(argv, { id, isRemote: host.isRemote() });
   if (order === undefined) return 1;
+  const { closeCallersFiles } = await import("./anchor/become-anchor.ts");
+  closeCallersFiles(order.given);
   const { ContainerPlace } = await import("./place.ts");
   const { runAnchor } = await import("./anchor/anchor.ts");
   const place = new ContainerPlace(dir.slice(0, -id.length - 1), id);

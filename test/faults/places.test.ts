@@ -128,6 +128,29 @@ describe("one controller for the jobs of a state directory", () => {
   );
 
   test(
+    "state and runtime directory are deleted: what runs is served to its end, then the controller goes, and its successor stays",
+    async () => {
+      const step = site.start(["srun", "sh", "-c", "echo up; while [ ! -e go ]; do sleep 0.05; done; exit 5"]);
+      await until("srun's step", () => step.stdoutSoFar.includes("up"));
+      await site.sbatch("#!/bin/sh\n", "-H");
+      const before = (await site.status())?.pid;
+      for (const name of ["run", "state"]) {
+        rmSync(join(site.dir, name), { recursive: true });
+        mkdirSync(join(site.dir, name), { mode: 0o700 });
+      }
+      expect(await site.run(["squeue", "-h"])).toEqual({ status: 0, stdout: "", stderr: "" });
+      const successor = (await site.status())?.pid;
+      expect(successor).not.toBe(before);
+      writeFileSync(site.path("go"), "");
+      expect((await step.outcome).status).toBe(5);
+      const controllers = () => processesOf(site.dir).flatMap(({ pid, command }) => (command.startsWith("berthd ") ? [pid] : []));
+      await until("the old controller to be gone", () => !controllers().includes(before ?? 0));
+      expect((await site.status())?.pid).toBe(successor);
+    },
+    LONG_MS,
+  );
+
+  test(
     "podman lets others pass through the runtime directory: the controller stays the same",
     async () => {
       await site.run(["squeue", "-h"]);

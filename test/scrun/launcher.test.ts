@@ -1,6 +1,6 @@
 // scrun as `berth link` makes it: the same answers as Berth itself gives, by every shell that may be /bin/sh, and mostly without starting it.
 import { afterAll, afterEach, beforeAll, describe, expect, setDefaultTimeout, test } from "bun:test";
-import { chmodSync, existsSync, mkdirSync, readdirSync, readFileSync, rmSync, symlinkSync, writeFileSync } from "node:fs";
+import { chmodSync, existsSync, mkdirSync, readdirSync, readFileSync, readlinkSync, rmSync, symlinkSync, writeFileSync } from "node:fs";
 import { join } from "node:path";
 import { launcherFor, targetOfLauncher } from "#scrun/launcher/launcher.ts";
 import { kill } from "../e2e/site.ts";
@@ -71,6 +71,28 @@ describe.skipIf(!havePeers("runc", "busybox"))(`scrun's launcher, as uid ${proce
     expect(await site.accounted(jobId)).toContain(`${jobId}|FAILED|7:0`);
   });
 
+  test("what its caller has open does not stay open", async () => {
+    // buildah's pipes are such files: its program would never see the end of its input.
+    const lock = join(site.dir, "lock");
+    mkdirSync(site.root, { recursive: true, mode: 0o700 });
+    const created = await site.call(["flock", lock, "/bin/sh", launcher, "--root", site.root, "create", "--bundle", ".", "c1"]);
+    expect(created).toEqual({ code: 0, stdout: "", stderr: "" });
+    expect((await site.call(["flock", "-n", lock, "true"])).code).toBe(0);
+  });
+
+  // Where the container has no user namespace of its own, as engines' have none: nobody else may join its network.
+  test.skipIf(process.geteuid?.() !== 0)("buildah finds the network by the pid that it gets, before the start", async () => {
+    mkdirSync(site.root, { recursive: true, mode: 0o700 });
+    site.program("sleep 1000", (config) => config["linux"].namespaces.push({ type: "network" }));
+    const pidFile = join(site.dir, "buildah.pid");
+    const create = ["/bin/sh", launcher, "--root", site.root, "create", "--bundle", ".", "--pid-file", pidFile, "c1"];
+    const asBuildah = `exec -a buildah-oci-runtime /bin/sh -c '"$@"; exit $?' sh "$@"`;
+    expect(await site.call(["bash", "-c", asBuildah, "bash", ...create])).toEqual({ code: 0, stdout: "", stderr: "" });
+    const networkOf = (file: string) => readlinkSync(`/proc/${readFileSync(file, "utf8").trim()}/ns/net`);
+    expect(networkOf(pidFile)).toBe(networkOf(join(dir("c1"), "init.pid")));
+    expect(networkOf(pidFile)).not.toBe(readlinkSync("/proc/self/ns/net"));
+  });
+
   test.each(SHELLS.map((shell) => [shell.join(" "), shell] as const))("%s: a killed anchor is not waited for", async (_name, shell) => {
     await create(...(shell as [string]));
     const [pid = ""] = readFileSync(join(dir("c1"), "anchor"), "utf8").split(" ");
@@ -79,6 +101,31 @@ describe.skipIf(!havePeers("runc", "busybox"))(`scrun's launcher, as uid ${proce
     expect(code).toBe(1);
     expect(stderr).toContain("cannot start a container that has stopped");
     expect((await launch(["delete", "c1"], shell)).code).toBe(0);
+  });
+
+  test.each(SHELLS.map((shell) => [shell.join(" "), shell] as const))("%s: a caller's directory that was deleted", async (_name, shell) => {
+    mkdirSync(site.root, { recursive: true, mode: 0o700 });
+    const gone = join(site.dir, "gone");
+    const nowhere = (...words: readonly string[]) =>
+      site.call([
+        "/bin/sh",
+        "-c",
+        'mkdir "$0" && cd "$0" && rmdir "$0" && exec "$@"',
+        gone,
+        ...shell,
+        launcher,
+        "--root",
+        site.root,
+        ...words,
+      ]);
+    for (const words of [
+      ["create", "--bundle", site.bundle, "c1"],
+      ["start", "c1"],
+      ["kill", "c1", "KILL"],
+    ])
+      expect({ words, code: (await nowhere(...words)).code }).toEqual({ words, code: 0 });
+    await site.untilStatus("c1", "stopped");
+    expect((await nowhere("delete", "c1")).code).toBe(0);
   });
 
   test("an anchor that is killed while it is asked sends the launcher the long way", async () => {

@@ -1,6 +1,17 @@
 /** What an anchor is before anything else, wherever its container runs. */
 import { failFast } from "#platform/fail-fast.ts";
-import { becomeSubreaper, leadSession, sessionId } from "#platform/libc.ts";
+import { closeInherited } from "#platform/inherited-files.ts";
+import { becomeSubreaper, leadSession } from "#platform/libc.ts";
+import { sessionId } from "#platform/system.ts";
+import { preservedFds, type Given } from "../command-line.ts";
+
+/**
+ * First of all. An anchor of the launcher has whatever create's caller has open, and lives longer than create: a pipe would not end (buildah's do
+ * not close in what it starts), a lock would stay taken.
+ */
+export function closeCallersFiles(given: readonly Given[]): void {
+  closeInherited({ keep: preservedFds(given) });
+}
 
 /** Where create was called. */
 export interface Surroundings {

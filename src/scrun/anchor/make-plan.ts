@@ -8,7 +8,7 @@ import { BerthError } from "#job/errors.ts";
 import { nowMs, parseJobId } from "#job/id.ts";
 import type { JobRequest, SubmitContext } from "#job/request.ts";
 import type { AnchorPlan, JobPlan, WaitingNetwork } from "../anchor-wire.ts";
-import { callersVariables, isCalledByContainerd, monitorOf } from "../caller.ts";
+import { callersVariables, configuresNetworkOf, monitorOf } from "../caller.ts";
 import { has, lastValue, preservedFds, type Given } from "../command-line.ts";
 import { readConfig, type BundleConfig } from "../config.ts";
 import { jobRequestOf } from "../request/job-request.ts";
@@ -97,7 +97,7 @@ function makePlan(order: CreateOrder, { place, creatorPid, surroundings }: Circu
     staging: planStaging(environment, told),
     follows: follows.map((place) => place.id),
     startWait: readStartWait(told),
-    network: isCalledByContainerd(creatorPid) ? waitingNetworkOf(config) : null,
+    network: configuresNetworkOf(creatorPid) ? waitingNetworkOf(config) : null,
     logLevel: order.logLevel,
     standIn: monitor === null ? null : { hasPidNamespace, rootfs: order.isRemote ? place.runtimeRoot : config.rootfs },
     monitor,
@@ -132,7 +132,7 @@ function after(places: readonly ContainerPlace[], request: JobRequest): JobReque
   return { ...request, options: { ...request.options, dependency } };
 }
 
-/** podman makes it itself, and names it; containerd's other clients do that too, or run a hook when the container is there. */
+/** podman run makes it itself, and names it; containerd's other clients do that too, or run a hook when the container is there. */
 function waitingNetworkOf({ namespaces }: BundleConfig): WaitingNetwork | null {
   if (!namespaces.some(({ type, path }) => type === "network" && path === undefined)) return null;
   return namespaces.some(({ type }) => type === "user") ? "withContainer" : "early";

@@ -6,6 +6,7 @@ import { existsSync, writeFileSync } from "node:fs";
 import { BerthError } from "#job/errors.ts";
 import { AnchorClient } from "./anchor-client.ts";
 import type { FromAnchor, StandInPlan } from "../anchor-wire.ts";
+import { callersVariables } from "../caller.ts";
 import { lastValue, type Given } from "../command-line.ts";
 import type { Log } from "../log.ts";
 import type { ContainerPlace } from "../place.ts";
@@ -49,6 +50,9 @@ export async function createContainer(
     return place;
   } catch (error) {
     await stopAnchor(place, anchor);
+    const { endHalfMade } = await import("./half-made.ts");
+    const trouble = await endHalfMade(place, callersVariables());
+    if (trouble !== undefined) call.log.error(trouble);
     await stageOutLeftovers(place, call.log);
     place.remove();
     throw error;

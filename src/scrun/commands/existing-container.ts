@@ -157,8 +157,12 @@ export async function deleteContainer(
   if (!options.isForced && (status === "running" || status === "paused")) {
     throw new BerthError("CONTAINER_RUNNING", `cannot delete container ${place.id} that is not stopped: ${status}`);
   }
-  if (status === "stopped") thawStandIn(place);
-  else await endAnchor(place);
+  if (status === "stopped") {
+    thawStandIn(place);
+    const { endHalfMade } = await import("./half-made.ts");
+    const trouble = await endHalfMade(place, runtimeVariables());
+    if (trouble !== undefined) options.log.error(trouble);
+  } else await endAnchor(place);
   await deleteReal(place, options.log);
   await stageOutLeftovers(place, options.log);
   place.remove();
