@@ -1,6 +1,6 @@
 /** What is mounted below a directory of ours: to be taken away before the directory is, or its files would be removed too. */
 import { readFileSync, realpathSync } from "node:fs";
-import { dlopen, ptr } from "bun:ffi";
+import { dlopen } from "bun:ffi";
 import { outputOf } from "./run-tool.ts";
 
 const MNT_DETACH = 2;
