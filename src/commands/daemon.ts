@@ -47,8 +47,9 @@ const signal = new AbortController().signal;
 
 async function start(): Promise<number> {
   await using engine = new EmbeddedEngine();
-  const { pid } = await engine.status({ signal });
+  const { pid, configWarnings = [] } = await engine.status({ signal });
   printLines([`The controller runs as process ${pid}`]);
+  complain(...configWarnings.map((warning) => `berth: warning: ${warning}`));
   return 0;
 }
 
@@ -93,6 +94,7 @@ async function status(asJson: boolean): Promise<number> {
     `Scheduler:   ${found.passes.count} passes, the last ${found.passes.lastMs.toFixed(1)} ms, the longest ${found.passes.longestMs.toFixed(1)} ms`,
     `State:       ${found.stateDir}`,
     `Log:         ${found.logFile}`,
+    ...(found.configWarnings ?? []).map((warning) => `Warning:     ${warning}`),
   ]);
   return 0;
 }

@@ -2,7 +2,7 @@
  * One executable, many commands. A link named `srun` and `berth srun` do the same. Each command's module is loaded only
  * when it is the one: start-up time is a feature.
  */
-import { basename } from "node:path";
+import { baseName } from "#options/path.ts";
 import { printError } from "./terminal.ts";
 
 /** Gives the exit status. */
@@ -49,7 +49,7 @@ const OWN_COMMANDS: Readonly<Record<string, () => Promise<CommandRun>>> = {
 export const LINK_NAMES: readonly string[] = [...Object.keys(SLURM_COMMANDS), RUNTIME_PROXY];
 
 export async function runCommand(call: { readonly calledAs: string; readonly argv: readonly string[] }): Promise<number> {
-  const name = basename(call.calledAs);
+  const name = baseName(call.calledAs);
   if (LINK_NAMES.includes(name)) return await run(name, takeEngine(call.argv));
   const [word = "", ...rest] = takeEngine(call.argv);
   if (lookUp(word) !== undefined) return await run(word, takeEngine(rest));

@@ -1,9 +1,11 @@
 /** The one place that picks an engine. */
-import { existsSync, readFileSync } from "node:fs";
-import { basename, join } from "node:path";
 import { BerthError } from "#job/errors.ts";
 import type { Engine } from "#engine/engine.ts";
-import { directories, SITE_CONFIG_DIR } from "#platform/directories.ts";
+import { settingIn } from "#options/conf-lines.ts";
+import { baseName } from "#options/path.ts";
+import { findBerthConf } from "#platform/berth-conf.ts";
+import { ACCESS, canAccess } from "#platform/system.ts";
+import { complain } from "./terminal.ts";
 import { findRestAddress } from "#engine/slurm/rest/access.ts";
 import { findSiteProgram } from "#engine/slurm/programs.ts";
 
@@ -18,7 +20,7 @@ const SITE_CONF = "/etc/slurm/slurm.conf";
 /**
  * BERTH_ENGINE (`--engine` sets it), then `Engine=` in berth.conf, then what is there: a configured Slurm with commands of
  * its own, else the embedded engine. Cheap: every command asks.
- * @throws BerthError ENGINE_UNKNOWN
+ * @throws BerthError ENGINE_UNKNOWN, CONFIG
  */
 export function chooseEngine(): EngineChoice {
   const wanted = process.env["BERTH_ENGINE"];
@@ -27,16 +29,16 @@ export function chooseEngine(): EngineChoice {
   const configured = wanted === "auto" ? undefined : configuredEngine();
   if (configured !== undefined) return configured;
   const conf = process.env["SLURM_CONF"];
-  const rest = basename(conf ?? "") === "berth.conf" ? undefined : findRestAddress();
+  const rest = baseName(conf ?? "") === "berth.conf" ? undefined : findRestAddress();
   if (rest !== undefined) return { engine: "slurm", reason: rest.reason };
   // Jobs of the embedded engine have SLURM_CONF too: it names berth.conf.
   if (conf !== undefined && conf !== "") {
-    if (basename(conf) === "berth.conf") return { engine: "embedded", reason: "SLURM_CONF names a berth.conf" };
+    if (baseName(conf) === "berth.conf") return { engine: "embedded", reason: "SLURM_CONF names a berth.conf" };
     if (findSiteProgram("srun") === undefined)
       return { engine: "embedded", reason: "SLURM_CONF is set, but Slurm's commands are not installed" };
     return { engine: "slurm", reason: `SLURM_CONF=${conf}` };
   }
-  if (!existsSync(SITE_CONF)) return { engine: "embedded", reason: "the default: no Slurm is configured here" };
+  if (!canAccess(SITE_CONF, ACCESS.exists)) return { engine: "embedded", reason: "the default: no Slurm is configured here" };
   if (findSiteProgram("srun") === undefined)
     return { engine: "embedded", reason: `${SITE_CONF} exists, but Slurm's commands are not installed` };
   return { engine: "slurm", reason: `${SITE_CONF} exists and Slurm's commands are installed` };
@@ -48,20 +50,11 @@ function known(name: string, where: string): EngineChoice["engine"] {
 }
 
 function configuredEngine(): EngineChoice | undefined {
-  for (const dir of [directories().config, SITE_CONFIG_DIR]) {
-    const file = join(dir, "berth.conf");
-    let text: string;
-    try {
-      text = readFileSync(file, "utf8");
-    } catch {
-      continue; // none there
-    }
-    const name = /^[ \t]*Engine[ \t]*=[ \t]*(\w+)/im.exec(text)?.[1]?.toLowerCase();
-    return name === undefined || name === "auto"
-      ? undefined
-      : { engine: known(name, `Engine in ${file}`), reason: `Engine=${name} in ${file}` };
-  }
-  return undefined;
+  const { file, text } = findBerthConf();
+  const name = settingIn(text, "Engine")?.toLowerCase();
+  return name === undefined || name === "auto"
+    ? undefined
+    : { engine: known(name, `Engine in ${file}`), reason: `Engine=${name} in ${file}` };
 }
 
 /**
@@ -70,7 +63,7 @@ function configuredEngine(): EngineChoice | undefined {
  */
 export function checkSlurmConf(): void {
   const conf = process.env["SLURM_CONF"];
-  if (conf === undefined || conf === "" || existsSync(conf)) return;
+  if (conf === undefined || conf === "" || canAccess(conf, ACCESS.exists)) return;
   throw new BerthError("SLURM_CONFIG", `SLURM_CONF names ${conf}, which is not there`, {
     hint: "unset SLURM_CONF, or set it to a cluster's; a private cluster: berth cluster up",
   });
@@ -83,7 +76,7 @@ export async function openEngine(): Promise<Engine> {
     if (address !== undefined) {
       const [{ RestEngine }, { readToken }] = await Promise.all([
         import("#engine/slurm/rest/client.ts"),
-        import("#engine/slurm/rest/access.ts"),
+        import("#engine/slurm/rest/token.ts"),
       ]);
       return new RestEngine(address, readToken());
     }
@@ -91,7 +84,17 @@ export async function openEngine(): Promise<Engine> {
     return new SlurmEngine();
   }
   const { EmbeddedEngine } = await import("#engine/embedded/client.ts");
-  return new EmbeddedEngine();
+  return new EmbeddedEngine({ onStart: warnOfConfig });
+}
+
+/** The controller has read berth.conf in the background, where nobody hears it: whoever made it start does. */
+async function warnOfConfig(): Promise<void> {
+  const { readConfig } = await import("#engine/embedded/config.ts");
+  try {
+    complain(...readConfig().warnings.map((warning) => `berth: warning: ${warning}`));
+  } catch {
+    // changed this very moment; the controller has read another one
+  }
 }
 
 /** The same for what must not start a controller. */

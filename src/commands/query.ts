@@ -3,10 +3,16 @@ import { BerthError } from "#job/errors.ts";
 import { nowMs } from "#job/id.ts";
 import type { MachineOutput } from "#options/said.ts";
 import type { Engine } from "#engine/engine.ts";
-import { complain, printError, writeAll } from "./terminal.ts";
+import { ownUserId } from "./identity.ts";
+import { complain, printError, printText, writeAll } from "./terminal.ts";
 
 /** A query is given up by ending the command. */
 export const UNTIL_ENDED = { signal: new AbortController().signal } as const;
+
+/** Slurm lists hidden partitions and their jobs (slurm.conf(5), Hidden) for root always, for others with -a, or when they are named. */
+export function skipsHidden(all: boolean): boolean {
+  return !all && ownUserId() !== 0;
+}
 
 /** SLURM_TIME_FORMAT, for the renderers. */
 export function timeFormat(): string | null {
@@ -64,8 +70,8 @@ export async function printMachineOutput(
       clusterName,
     },
   });
-  if (output.kind === "json") writeAll(1, `${json.jsonText(value)}\n`);
-  else writeAll(1, (await import("#format/yaml.ts")).yamlText(value));
+  if (output.kind === "json") printText(`${json.jsonText(value)}\n`);
+  else printText((await import("#format/yaml.ts")).yamlText(value));
 }
 
 /** `-i`: again and again, an empty line behind each block, until a signal ends the command; else once. */

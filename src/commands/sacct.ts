@@ -14,7 +14,7 @@ import { findUserId, ownUserId } from "./identity.ts";
 import { informationAction } from "./information.ts";
 import { isAllowed, isOnNodes, isTargetJob, pendingTasks } from "./job-filter.ts";
 import { findCluster, printMachineOutput, timeFormat, UNTIL_ENDED } from "./query.ts";
-import { complain, printError, printLines } from "./terminal.ts";
+import { complain, printError, printLines, printRows } from "./terminal.ts";
 
 export async function sacct(argv: readonly string[]): Promise<number> {
   const now = nowMs();
@@ -83,7 +83,7 @@ async function print(query: Query, engine: Engine): Promise<number> {
     await printMachineOutput(line.machine, { command: "sacct", argv, engine }, (json, request) => json.accountingJson(jobs, request));
     return 0;
   }
-  printLines(
+  printRows(
     renderSacct({
       jobs,
       format: formatOf(line),

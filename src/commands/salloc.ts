@@ -127,18 +127,20 @@ async function runHere(
   // Ctrl-C is the command's: it is in the same foreground group. The others end the allocation (commands.md §4.3).
   const onSignal = (name: NodeJS.Signals) => {
     if (name === "SIGINT" || name === "SIGQUIT") return;
-    if (name === "SIGTERM" || name === "SIGHUP") void held.release({ code: 0, signal: 0 });
+    if (name === "SIGTERM" || name === "SIGHUP") held.release({ code: 0, signal: 0 }).catch(() => undefined); // it is tried again at the end
     if (child !== undefined) sendSignal(child.pid, SIGNAL_NUMBERS[name] ?? 15);
   };
   for (const signal of signals) process.on(signal, onSignal);
   let killed = false;
-  void held.ended.then(() => {
+  const onEnd = () => {
     revoke();
     if (line.killCommand !== null && child !== undefined) {
       killed = true;
       sendSignal(child.pid, line.killCommand);
     }
-  });
+  };
+  // No controller can be had any more: the command goes on, and the allocation with it.
+  held.ended.then(onEnd, () => undefined);
   try {
     // The name as it was said, not where it was found: Open MPI's mpirun takes a path for its --prefix, and would look there for srun.
     child = spawnForeground([path, ...argv.slice(1)], { ...submit.environment, ...info.environment }, argv[0]);

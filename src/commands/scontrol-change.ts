@@ -9,7 +9,7 @@ import { errnoWords } from "./errno.ts";
 import { ANY_JOB, isTargetJob, LIVE_STATES } from "./job-filter.ts";
 import { UNTIL_ENDED } from "./query.ts";
 import type { ScontrolSession } from "./scontrol-session.ts";
-import { printLines, writeAll } from "./terminal.ts";
+import { printLines, printText } from "./terminal.ts";
 
 type Words = readonly string[];
 type Change = (target: JobTarget, engine: Engine) => Promise<void>;
@@ -154,7 +154,7 @@ export async function write([what = "", id = "", file]: Words, session: Scontrol
     return session.failToLoad("job script retrieval failed", error);
   }
   if (file === "-") {
-    writeAll(1, script);
+    printText(script);
     return 0;
   }
   const path = file ?? `slurm-${id}.sh`;

@@ -9,10 +9,10 @@ import { nodesText } from "#format/nodes-text.ts";
 import { renderShowJobs, renderShowSteps } from "#format/scontrol.ts";
 import { longDuration, seconds, timeFormatter } from "#format/times.ts";
 import { ANY_JOB, isTargetJob, isTargetStep, targetText } from "./job-filter.ts";
-import { printMachineOutput, timeFormat, UNTIL_ENDED } from "./query.ts";
+import { printMachineOutput, skipsHidden, timeFormat, UNTIL_ENDED } from "./query.ts";
 import { missing, say } from "./scontrol-answers.ts";
 import type { ScontrolSession } from "./scontrol-session.ts";
-import { printLines } from "./terminal.ts";
+import { printRows } from "./terminal.ts";
 
 export async function showJobs(text: string | undefined, session: ScontrolSession): Promise<number> {
   const targets = text === undefined ? null : jobTargets(text);
@@ -20,7 +20,8 @@ export async function showJobs(text: string | undefined, session: ScontrolSessio
   let known: readonly JobRecord[];
   try {
     const engine = await session.engine();
-    known = await engine.jobs({ ...ANY_JOB, jobIds: targets?.map(({ jobId }) => jobId) ?? null }, UNTIL_ENDED);
+    const jobIds = targets?.map(({ jobId }) => jobId) ?? null;
+    known = await engine.jobs({ ...ANY_JOB, jobIds, skipsHidden: jobIds === null && skipsHidden(session.all) }, UNTIL_ENDED);
   } catch (error) {
     return session.failToLoad("slurm_load_jobs error", error);
   }
@@ -37,7 +38,7 @@ export async function showJobs(text: string | undefined, session: ScontrolSessio
     );
     return 0;
   }
-  printLines(renderShowJobs(jobs, session.showOptions()));
+  printRows(renderShowJobs(jobs, session.showOptions()));
   if (targets === null) return jobs.length > 0 || session.quiet ? 0 : say("No jobs in the system");
   let status = 0;
   for (const target of targets) {
@@ -66,7 +67,7 @@ export async function showCompleting(session: ScontrolSession): Promise<number> 
   }
   const now = nowMs();
   const time = timeFormatter(timeFormat(), now);
-  printLines(
+  printRows(
     jobs.map((job) => {
       const endedAt = job.endedAt ?? now;
       return (
@@ -107,7 +108,7 @@ export async function showSteps(text: string | undefined, session: ScontrolSessi
     );
     return 0;
   }
-  printLines(renderShowSteps(found, session.showOptions(), jobs));
+  printRows(renderShowSteps(found, session.showOptions(), jobs));
   if (found.length > 0) return 0;
   if (containerId !== undefined) return missing(`Container ${containerId} not found`, session);
   if (target === null) return session.quiet ? 0 : say("No job steps in the system");

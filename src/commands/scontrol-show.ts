@@ -5,12 +5,12 @@ import { expandHostlist } from "#options/hostlist.ts";
 import { renderPing, renderShowConfig, renderShowNodes, renderShowPartitions } from "#format/scontrol.ts";
 import { ANY_JOB } from "./job-filter.ts";
 import { shortHostName } from "./identity.ts";
-import { printMachineOutput, timeFormat, UNTIL_ENDED } from "./query.ts";
+import { printMachineOutput, skipsHidden, timeFormat, UNTIL_ENDED } from "./query.ts";
 import { missing, say } from "./scontrol-answers.ts";
 import { splitPair } from "./scontrol-hostlist.ts";
 import type { ScontrolSession } from "./scontrol-session.ts";
 import { showJobs, showSteps } from "./scontrol-show-jobs.ts";
-import { complain, printLines } from "./terminal.ts";
+import { complain, printRows } from "./terminal.ts";
 
 // Beside `show`, so that scontrol loads one file for either.
 export { showCompleting } from "./scontrol-show-jobs.ts";
@@ -70,7 +70,7 @@ async function showNodes(text: string | undefined, session: ScontrolSession): Pr
       await printMachineOutput(session.machine, { command: "scontrol", argv: session.argv, engine }, (json, request) =>
         json.nodesJson(nodes, request),
       );
-    } else printLines(renderShowNodes(nodes, session.showOptions()));
+    } else printRows(renderShowNodes(nodes, session.showOptions()));
     let status = 0;
     for (const name of wanted ?? []) if (!all.some((node) => node.name === name)) status = missing(`Node ${name} not found`, session);
     return status;
@@ -83,12 +83,14 @@ async function showPartitions(name: string | undefined, session: ScontrolSession
   try {
     const engine = await session.engine();
     const all = await engine.partitions(UNTIL_ENDED);
-    const partitions = all.filter((partition) => (name === undefined ? session.all || !partition.isHidden : partition.name === name));
+    const partitions = all.filter(
+      (partition) => (name === undefined || partition.name === name) && !(partition.isHidden && skipsHidden(session.all)),
+    );
     if (session.machine !== null) {
       await printMachineOutput(session.machine, { command: "scontrol", argv: session.argv, engine }, (json, request) =>
         json.partitionsJson(partitions, request),
       );
-    } else printLines(renderShowPartitions(partitions, session.showOptions()));
+    } else printRows(renderShowPartitions(partitions, session.showOptions()));
     if (partitions.length > 0) return 0;
     return name === undefined ? 0 : missing(`Partition ${name} not found`, session);
   } catch (error) {
@@ -114,7 +116,7 @@ export async function ping(session: ScontrolSession): Promise<number> {
     return say(renderPing(host, true));
   } catch (error) {
     if (!(error instanceof BerthError)) throw error;
-    printLines([renderPing(shortHostName(), false)]);
+    printRows([renderPing(shortHostName(), false)]);
     if (error.hint !== undefined) complain(`scontrol: ${error.message}`, `scontrol: ${error.hint}`);
     return 1;
   }

@@ -8,8 +8,8 @@ import { renderSinfo, type SinfoFormat } from "#format/sinfo.ts";
 import { openEngine } from "./engine.ts";
 import { informationAction } from "./information.ts";
 import { isAllowed } from "./job-filter.ts";
-import { findCluster, printLoadError, printMachineOutput, repeat, timeFormat, UNTIL_ENDED } from "./query.ts";
-import { complain, printLines } from "./terminal.ts";
+import { findCluster, printLoadError, printMachineOutput, repeat, skipsHidden, timeFormat, UNTIL_ENDED } from "./query.ts";
+import { complain, printRows } from "./terminal.ts";
 
 const CALL = "slurm_load_partitions";
 
@@ -36,7 +36,7 @@ interface Query {
 
 async function show({ line, argv, cluster }: Query, engine: Engine): Promise<number> {
   if (line.reservations) {
-    printLines(["No reservations in the system"]); // no engine has any
+    printRows(["No reservations in the system"]); // no engine has any
     return 0;
   }
   let partitions: readonly PartitionRecord[];
@@ -47,7 +47,7 @@ async function show({ line, argv, cluster }: Query, engine: Engine): Promise<num
     return printLoadError("sinfo", CALL, error);
   }
   partitions = partitions.filter((partition) =>
-    line.partitions === null ? line.all || !partition.isHidden : isAllowed(partition.name, line.partitions),
+    line.partitions === null ? !(partition.isHidden && skipsHidden(line.all)) : isAllowed(partition.name, line.partitions),
   );
   const hasNamed = nodes.some((node) => isAllowed(node.name, line.nodes));
   nodes = nodes.filter((node) => isAllowed(node.name, line.nodes) && isInStates(node, line) && !line.dead);
@@ -73,7 +73,7 @@ async function show({ line, argv, cluster }: Query, engine: Engine): Promise<num
     showEmptyPartitions: line.nodes === null || !hasNamed,
   });
   complain(...errors);
-  printLines(lines);
+  printRows(lines);
   return 0;
 }
 

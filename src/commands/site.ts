@@ -9,14 +9,18 @@ import { getSiteProgram } from "#engine/slurm/programs.ts";
 import type { SbatchCall } from "#engine/slurm/site/sbatch.ts";
 import type { SrunCall } from "#engine/slurm/site/srun.ts";
 import type { SiteCall } from "#engine/slurm/site/site-call.ts";
+import { BerthError } from "#job/errors.ts";
 import { shellCode } from "#job/outcome.ts";
 import { directories } from "#platform/directories.ts";
 import { restoreFileLimit, replaceProcess } from "#platform/exec.ts";
+import { selfOnDisk } from "#platform/self.ts";
+import { asRealUser, canBecomeRealUser, realUserId } from "#platform/users.ts";
 
 type Env = Readonly<Record<string, string>>;
 
 export async function runOnSite(name: string, argv: readonly string[]): Promise<number> {
   const env = Object.fromEntries(Object.entries(process.env).filter((entry): entry is [string, string] => entry[1] !== undefined));
+  becomeRealUser(name, argv, env);
   const asIs: SiteCall = { program: getSiteProgram(name), argv: [name, ...argv], env };
   switch (name) {
     case "srun":
@@ -44,6 +48,28 @@ export async function runOnSite(name: string, argv: readonly string[]): Promise<
       return await shown(name, asIs, argv);
   }
   return become(asIs);
+}
+
+/** What Slurm refuses to root of a container, whose user is another outside. Queries are answered to anybody. */
+const ONLY_OF_THE_USER: ReadonlySet<string> = new Set(["srun", "sbatch", "salloc", "sbcast", "sattach"]);
+
+/**
+ * In a container whose root the user is: once more, as himself, because munge says so outside. Returns where nothing is to be done.
+ * @throws BerthError NAMESPACE
+ */
+function becomeRealUser(name: string, argv: readonly string[], env: Env): void {
+  const words = asRealUser();
+  const [unshare, ...options] = words;
+  if (unshare === undefined) return;
+  const can = canBecomeRealUser();
+  if (can === "yes") replaceProcess(unshare, [unshare, ...options, ...selfOnDisk(name, ...argv)], env);
+  if (!ONLY_OF_THE_USER.has(name)) return;
+  throw new BerthError("NAMESPACE", `${name} cannot be called here: Slurm knows the root of this container as user ${realUserId()}`, {
+    hint:
+      can === "no unshare"
+        ? "install unshare (util-linux) in the image, so that it can run as that user"
+        : "give the container the capability CAP_SETFCAP, as podman and docker do, so that it can run as that user",
+  });
 }
 
 /** Whoever looks at his jobs expects them to get on. */

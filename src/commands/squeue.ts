@@ -10,8 +10,8 @@ import { openEngine } from "./engine.ts";
 import { findUserId, ownUserId, shortHostName } from "./identity.ts";
 import { informationAction } from "./information.ts";
 import { ANY_JOB, isAllowed, isInStates, isOnNodes, isTargetJob, isTargetStep, LIVE_STATES } from "./job-filter.ts";
-import { findCluster, printLoadError, printMachineOutput, repeat, timeFormat, UNTIL_ENDED } from "./query.ts";
-import { complain, printLines } from "./terminal.ts";
+import { findCluster, printLoadError, printMachineOutput, repeat, skipsHidden, timeFormat, UNTIL_ENDED } from "./query.ts";
+import { complain, printRows } from "./terminal.ts";
 
 const CALL = "slurm_load_jobs error";
 
@@ -101,7 +101,7 @@ async function show(query: Query, engine: Engine): Promise<number> {
     clusterLine: query.cluster,
   });
   complain(...errors);
-  printLines(lines);
+  printRows(lines);
   return isFailed ? 1 : 0;
 }
 
@@ -144,7 +144,9 @@ async function loadJobs(query: Query, engine: Engine): Promise<JobRecord[]> {
     return known.filter((job) => targets.some((target) => isTargetJob(target, job)) && isWanted(job, states, query));
   }
   const { names, partitions } = line;
-  const jobs = await engine.jobs({ jobIds: null, userIds, states, names, partitions }, UNTIL_ENDED);
+  const isNamed = partitions !== null;
+  const filter = { jobIds: null, userIds, states, names, partitions, skipsHidden: !isNamed && skipsHidden(line.all) };
+  const jobs = await engine.jobs(filter, UNTIL_ENDED);
   return jobs.filter((job) => isWanted(job, states, query));
 }
 
@@ -177,12 +179,15 @@ async function loadSteps(query: Query, engine: Engine): Promise<[jobs: readonly 
     engine.steps({ jobId: null }, UNTIL_ENDED),
   ]);
   const byId = new Map<number, JobRecord>(jobs.map((job) => [job.jobId, job]));
+  const isListed = line.partitions === null && targets.length === 0 && skipsHidden(line.all);
+  const hidden = isListed ? (await engine.partitions(UNTIL_ENDED)).filter(({ isHidden }) => isHidden) : [];
   const isMeant = (step: StepRecord) => targets.every((list) => list.some((target) => isTargetStep(target, step, byId.get(step.jobId))));
   return [
     jobs,
     steps.filter(
       (step) =>
         isMeant(step) &&
+        !hidden.some(({ name }) => name === step.partition) &&
         (userIds === null || userIds.includes(step.userId)) &&
         !(line.notMe && step.userId === ownUserId()) &&
         isAllowed(step.name, line.names) &&

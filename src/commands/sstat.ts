@@ -9,14 +9,14 @@ import { openEngine } from "./engine.ts";
 import { informationAction } from "./information.ts";
 import { ANY_JOB, isTargetStep, targetText } from "./job-filter.ts";
 import { timeFormat, UNTIL_ENDED } from "./query.ts";
-import { complain, printError, printLines } from "./terminal.ts";
+import { complain, printError, printRows } from "./terminal.ts";
 
 export async function sstat(argv: readonly string[]): Promise<number> {
   const line = parseSstat(argv);
   const status = await informationAction("sstat", line.action);
   if (status !== undefined) return status;
   if (line.helpFormat) {
-    printLines(sstatHelpFormat());
+    printRows(sstatHelpFormat());
     return 0;
   }
   await using engine = await openEngine();
@@ -36,7 +36,7 @@ async function print(line: SstatLine, engine: Engine): Promise<number> {
   );
   const byId = new Map<number, JobRecord>(jobs.map((job) => [job.jobId, job]));
   const found = line.jobs.map((target) => chosenSteps(target, steps, byId, line));
-  printLines(
+  printRows(
     renderSstat({
       steps: found.flat().flatMap((step) => {
         const use = uses.find(({ jobId, stepKey }) => jobId === step.jobId && stepKey === step.stepKey) ?? null;

@@ -9,7 +9,7 @@ import { complain } from "./terminal.ts";
 const USAGE = "Usage: berth task --bundle DIR [--batch INTERPRETER-LINE] [--of job] [--env clean] -- COMMAND [ARGUMENTS]";
 
 export async function task(argv: readonly string[]): Promise<number> {
-  if (argv[0] === "--exec" || argv[0] === "--kill") return await inContainer(argv[0], argv.slice(1));
+  if (argv[0] === "--exec" || argv[0] === "--kill" || argv[0] === "--ask") return await inContainer(argv[0], argv.slice(1));
   const { bundle, batch, isJobs, isClean, command } = read(argv);
   const node = process.env["SLURMD_NODENAME"] ?? "";
   try {
@@ -57,9 +57,13 @@ const SIGNALS: Readonly<Record<number, NodeJS.Signals>> = {
   15: "SIGTERM",
 };
 
-/** `--exec JOB.STEP PROCESS`, `--kill JOB.STEP SIGNAL`: what scrun wants of a container on this node. */
-async function inContainer(what: "--exec" | "--kill", [step = "", word = ""]: readonly string[]): Promise<number> {
+/** `--exec JOB.STEP PROCESS`, `--kill JOB.STEP SIGNAL`, `--ask JOB.STEP QUESTION`: what scrun wants of a container on this node. */
+async function inContainer(what: "--exec" | "--kill" | "--ask", [step = "", word = ""]: readonly string[]): Promise<number> {
   try {
+    if (what === "--ask") {
+      const { askContainer } = await import("#engine/slurm/task/ask-container.ts");
+      return endAs(await askContainer(step, word, (line) => console.log(line)));
+    }
     const { execInTask, signalTask } = await import("#engine/slurm/task/exec-in-task.ts");
     return endAs(await (what === "--exec" ? execInTask(step, word) : signalTask(step, word)));
   } catch (error) {

@@ -1,7 +1,8 @@
 /** Printing: data to stdout, everything else to stderr with the command's name in front (commands.md §1.1). */
-import { writeSync } from "node:fs";
-import { BerthError } from "#job/errors.ts";
+import { BerthError, shortageHint } from "#job/errors.ts";
+import { hasControls, printable, withoutControls } from "#job/printable.ts";
 import { UsageError } from "#options/usage-error.ts";
+import { writeFd } from "#platform/system.ts";
 import { errnoWords } from "./errno.ts";
 
 /** A full disk or the like behind standard output. The work may be done already: it is not the command's work that failed. */
@@ -24,7 +25,7 @@ export function writeAll(fd: 1 | 2, data: string | Uint8Array): void {
   let bytes = typeof data === "string" ? Buffer.from(data) : data;
   while (bytes.byteLength > 0) {
     try {
-      bytes = bytes.subarray(writeSync(fd, bytes));
+      bytes = bytes.subarray(writeFd(fd, bytes));
     } catch (error) {
       const { code } = error as NodeJS.ErrnoException;
       if (code === "EAGAIN") Atomics.wait(new Int32Array(new SharedArrayBuffer(4)), 0, 0, 5);
@@ -37,14 +38,28 @@ export function writeAll(fd: 1 | 2, data: string | Uint8Array): void {
   }
 }
 
+/** Text of several lines, too. A terminal gets no control characters: they would be others' (job/printable.ts). */
 export function printLines(lines: readonly string[]): void {
   // One write for many lines, but not one string for a hundred thousand of them.
-  for (let start = 0; start < lines.length; start += 2000) writeAll(1, `${lines.slice(start, start + 2000).join("\n")}\n`);
+  for (let start = 0; start < lines.length; start += 2000) {
+    printText(`${lines.slice(start, start + 2000).join("\n")}\n`);
+  }
+}
+
+/** The same for text as it is. */
+export function printText(text: string): void {
+  writeAll(1, hasControls(text) && process.stdout.isTTY ? withoutControls(text) : text);
+}
+
+/** The same, each of them one line at a terminal: a line end in somebody's data would forge a row. */
+export function printRows(rows: readonly string[]): void {
+  const isForged = (row: string) => row.includes("\n");
+  printLines(rows.some(isForged) && process.stdout.isTTY ? rows.map((row) => row.replaceAll("\n", "?")) : rows);
 }
 
 /** Complete lines for stderr. */
 export function complain(...lines: readonly string[]): void {
-  if (lines.length > 0) writeAll(2, `${lines.join("\n")}\n`);
+  if (lines.length > 0) writeAll(2, `${printable(lines.join("\n"))}\n`);
 }
 
 export interface ErrorStyle {
@@ -73,7 +88,8 @@ export function printError(command: string, error: unknown, style: ErrorStyle = 
     return errorExit();
   }
   const text = error instanceof Error ? error.message : String(error);
-  complain(`${command}: error: ${text}`, `${command}: this is a bug in Berth; BERTH_DEBUG=1 shows where`);
+  const shortage = shortageHint(error);
+  complain(`${command}: error: ${text}`, `${command}: ${shortage ?? "this is a bug in Berth; BERTH_DEBUG=1 shows where"}`);
   if (process.env["BERTH_DEBUG"] === "1" && error instanceof Error) complain(error.stack ?? "");
   return style.exitStatus ?? errorExit();
 }

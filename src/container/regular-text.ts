@@ -8,13 +8,13 @@ const MAX_BYTES = 8 << 20;
 export class NoTextError extends Error {}
 
 /** @throws NoTextError, or the system's error */
-export function readRegularText(file: string): string {
+export function readRegularText(file: string, maxBytes = MAX_BYTES): string {
   // O_NONBLOCK: a FIFO of that name must not hang us.
   const fd = openSync(file, constants.O_RDONLY | constants.O_NONBLOCK | constants.O_NOCTTY);
   try {
     const stat = fstatSync(fd);
     if (!stat.isFile()) throw new NoTextError("it is not a regular file");
-    if (stat.size > MAX_BYTES) throw new NoTextError(`${stat.size} bytes, and ${MAX_BYTES} is the limit`);
+    if (stat.size > maxBytes) throw new NoTextError(`${stat.size} bytes, and ${maxBytes} is the limit`);
     const bytes = readFileSync(fd);
     if (!isUtf8(bytes)) throw new NoTextError("it is not UTF-8 text");
     return bytes.toString("utf8");

@@ -8,6 +8,7 @@ import {
   lstatSync,
   mkdirSync,
   openSync,
+  realpathSync,
   rmdirSync,
   unlinkSync,
   writeSync,
@@ -44,11 +45,35 @@ export function spoolPath(parent: string, stepKey: StepKey, level: "step" | "tas
 export function makeSpoolDir(path: string, owner: Owner): void {
   if (!makeDir(path, owner)) {
     const stat = lstatSync(path);
-    if (!stat.isDirectory() || (stat.uid !== owner.uid && stat.uid !== (process.geteuid?.() ?? 0) && stat.uid !== 0)) {
+    if (!stat.isDirectory() || !isTrusted(stat.uid, owner)) {
       throw new BerthError("SPOOL", `Cannot use spool directory ${path}: it belongs to uid ${stat.uid} or is no directory`, {
         hint: "remove it, or set ContainerPath in oci.conf to a place of each user's own, as with %u",
       });
     }
+  }
+  refuseTrap(path, owner);
+}
+
+function isTrusted(uid: number, owner: Owner): boolean {
+  return uid === owner.uid || uid === (process.geteuid?.() ?? 0) || uid === 0;
+}
+
+/**
+ * Whoever may rename a directory around it gives the runtime another config.json: nobody else may write there, and what lies in a place like
+ * /tmp, where everybody may make directories, has to be one's own.
+ */
+function refuseTrap(path: string, owner: Owner): void {
+  let around = realpathSync(path);
+  for (let stat = lstatSync(around); around !== "/"; ) {
+    const outer = dirname(around);
+    const outside = lstatSync(outer);
+    const isForAll = (outside.mode & 0o002) !== 0;
+    if (isForAll && ((outside.mode & 0o1000) === 0 || !isTrusted(stat.uid, owner))) {
+      throw new BerthError("SPOOL", `Cannot use spool directory ${path}: others may replace ${around}`, {
+        hint: "set ContainerPath in oci.conf to a place that only its user, or root, may write to",
+      });
+    }
+    [around, stat] = [outer, outside];
   }
 }
 

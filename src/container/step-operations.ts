@@ -2,7 +2,7 @@
  * The runtime's operations for the tasks of one step on one node: as oci.conf has them, or of the runtime that was chosen, and what
  * has to be done with them before a container's life and after it.
  */
-import { lstatSync, readFileSync } from "node:fs";
+import { lstatSync, readFileSync, rmSync } from "node:fs";
 import { join } from "node:path";
 import { stepNumber } from "#job/id.ts";
 import { shellCode } from "#job/outcome.ts";
@@ -145,8 +145,7 @@ export class StepOperations {
 
   /** A record of the same id is from a life of this step that crashed: job, step, node and task are unique. */
   async deleteStale(task: OperatedTask): Promise<void> {
-    if (this.#runtime !== undefined && exists(join(this.#step.runtimeRoot, this.#containerId(task))))
-      await this.calls(task, { pid: null }).delete(NEVER);
+    if (this.#runtime !== undefined) await this.#deleteChosen(task);
   }
 
   /** Kill, unless the process that it names can be another's. */
@@ -157,17 +156,22 @@ export class StepOperations {
 
   /** Kill and delete what is left of the task's container. @throws BerthError RUNTIME_CLEANUP */
   async finish(task: OperatedTask, { pid, hasEnded }: TaskProcess & { readonly hasEnded: boolean }): Promise<void> {
-    if (this.#bundle === undefined) await this.#stopUnknown(task, { pid });
-    else if (this.#runtime !== undefined) await this.#deleteChosen(task);
+    if (this.#runtime !== undefined) await this.#deleteChosen(task);
+    else if (this.#bundle === undefined) await this.#stopUnknown(task, { pid });
     else if (!this.#hasNoRecord(task, { pid })) await this.calls(task, { pid }).stop(NEVER, { hasEnded });
   }
 
-  /** A runtime that ended by itself removed its record, so that no process needs to be asked. */
+  /**
+   * A runtime that ended by itself removed its record, so that no process needs to be asked. A delete that is killed is repeated. Of a container
+   * whose making was killed there may be half a record, which no runtime takes for one.
+   */
   async #deleteChosen(task: OperatedTask): Promise<void> {
     const record = join(this.#step.runtimeRoot, this.#containerId(task));
-    if (!exists(record)) return;
-    const result = await this.calls(task, { pid: null }).delete(NEVER);
-    if (result !== undefined && shellCode(result.status) !== 0 && exists(record)) throw cleanupError(result);
+    for (let attempt = 1; exists(record); attempt++) {
+      const result = await this.calls(task, { pid: null }).delete(NEVER);
+      if (result === undefined || shellCode(result.status) === 0) rmSync(record, { recursive: true, force: true });
+      else if ((result.status.kind !== "signaled" || attempt === DELETE_ATTEMPTS) && exists(record)) throw cleanupError(result);
+    }
   }
 
   #hasNoRecord(task: OperatedTask, process: TaskProcess): boolean {
@@ -194,6 +198,8 @@ export class StepOperations {
 function portableKill(command: string): string {
   return command.replace(/^(\s*kill -s )SIG([A-Z0-9]+ [0-9]+\s*)$/, "$1$2");
 }
+
+const DELETE_ATTEMPTS = 5;
 
 /** Clean-up is bounded by time, and is not called off. */
 const NEVER = new AbortController().signal;

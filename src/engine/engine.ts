@@ -30,6 +30,8 @@ export interface JobFilter {
   readonly states: readonly AnyState[] | null;
   readonly names: readonly string[] | null;
   readonly partitions: readonly string[] | null;
+  /** Without those of hidden partitions. A site's Slurm does so by itself. */
+  readonly skipsHidden?: boolean;
 }
 
 /** sacct's window: jobs that were in one of `states` (any, when null) at some time between the two. */

@@ -11,9 +11,24 @@ export interface RemoteContainers {
   start(request: RemoteContainerRequest, options: Cancellable): Promise<RemoteContainer>;
   /** The command that runs a process in it, on its caller's streams. */
   execCommand(container: RemotePlace, process: string, options: { readonly hasTerminal: boolean }): RemoteCommand;
+  /** The command that asks the container's runtime on its node; answer and error are its streams'. */
+  askCommand(container: RemotePlace, question: ContainerQuestion): RemoteCommand;
   /** One signal to every process of it. */
   signal(place: RemotePlace, signal: number): Promise<void>;
 }
+
+/** What the runtime on the node is asked for, in its own words. */
+export type ContainerQuestion =
+  | {
+      readonly op: "ps";
+      readonly format: string;
+      readonly psArgs: readonly string[];
+      /** Where the answer's numbers are to mean something (hostKey); null: on the node. */
+      readonly numbersOf: string | null;
+    }
+  | { readonly op: "events"; readonly shownId: string; readonly isOnce: boolean; readonly intervalMs: number }
+  /** `resources`: an OCI resources object, as JSON. */
+  | { readonly op: "update"; readonly options: readonly string[]; readonly resources: string | null };
 
 /** Enough to find it again from another process. */
 export interface RemotePlace {

@@ -67,3 +67,19 @@ export class BerthError extends Error {
 export function slurmError(code: SlurmErrorCode, options: BerthErrorOptions = {}): BerthError {
   return new BerthError(code, SLURM_ERRORS[code][1], options);
 }
+
+const SHORTAGES: Readonly<Record<string, string>> = {
+  ENOSPC: "make room there",
+  EDQUOT: "make room there, or ask for a larger quota",
+  EROFS: "the file system is mounted read-only",
+  EMFILE: "too many files are open: see ulimit -n",
+  ENFILE: "too many files are open on this machine",
+  EAGAIN: "too many processes: see ulimit -u",
+  ENOMEM: "the machine has no more memory",
+};
+
+/** What to do about it, when the machine has no more of something: no bug of ours, wherever it comes up. */
+export function shortageHint(error: unknown): string | undefined {
+  if (!(error instanceof Error) || !("code" in error) || typeof error.code !== "string") return undefined;
+  return Object.hasOwn(SHORTAGES, error.code) ? SHORTAGES[error.code] : undefined;
+}

@@ -24,8 +24,6 @@ export const QUIET_INFORMATION_ROWS: readonly QueryRow[] = INFORMATION_ROWS.map(
   row.name === "verbose" ? { ...row, idle: "there is nothing more to say" } : row,
 );
 
-/** Slurm too shows them to root and to SlurmUser, and this engine belongs to who uses it. */
-export const HIDDEN_IDLE = "hidden partitions are always shown to their owner";
 export const PATTERN_IDLE = "file names are shown as Slurm 22.05 shows them";
 
 /** An option of the query commands cannot be read: exit status 1, and all but sacct and sstat name their help. */

@@ -1,6 +1,5 @@
 /** scontrol's options; the words that follow are its own language (commands.md §8). */
 import {
-  HIDDEN_IDLE,
   QUIET_INFORMATION_ROWS,
   isSet,
   MACHINE_ROWS,
@@ -13,12 +12,12 @@ import {
 import type { Env } from "./site.ts";
 
 export const SCONTROL_ROWS: readonly QueryRow[] = [
-  { name: "all", short: "a", idle: HIDDEN_IDLE, help: "show hidden partitions too" },
+  { name: "all", short: "a", help: "show hidden partitions too" },
   { name: "clusters", short: "M", aliases: ["cluster"], takes: "NAMES", help: "cluster to talk to" },
   { name: "details", short: "d", help: "show more of each record" },
   { name: "federation", idle: "there is no federation", help: "all clusters of the federation" },
   { name: "future", short: "F", idle: "every node exists", help: "nodes that are yet to come" },
-  { name: "hide", idle: HIDDEN_IDLE, help: "do not show hidden partitions" },
+  { name: "hide", help: "do not show hidden partitions" },
   { name: "local", idle: "there is no federation", help: "this cluster only" },
   { name: "oneliner", short: "o", help: "one line for each record" },
   { name: "quiet", short: "Q", help: "print errors only" },

@@ -1,7 +1,6 @@
 /** sinfo's command line (commands.md §7). */
 import { expandHostlist } from "./hostlist.ts";
 import {
-  HIDDEN_IDLE,
   formatOf,
   INFORMATION_ROWS,
   isSet,
@@ -19,7 +18,7 @@ import type { Env } from "./site.ts";
 import { UsageError } from "./usage-error.ts";
 
 export const SINFO_ROWS: readonly QueryRow[] = [
-  { name: "all", short: "a", idle: HIDDEN_IDLE, help: "show hidden partitions too" },
+  { name: "all", short: "a", help: "show hidden partitions too" },
   { name: "clusters", short: "M", aliases: ["cluster"], takes: "NAMES", help: "clusters to ask" },
   { name: "dead", short: "d", help: "nodes that do not answer" },
   { name: "exact", short: "e", help: "do not group nodes of different size" },
@@ -27,7 +26,7 @@ export const SINFO_ROWS: readonly QueryRow[] = [
   { name: "format", short: "o", takes: "TEXT", help: "columns by letter, %[.][WIDTH]LETTER" },
   { name: "Format", short: "O", takes: "LIST", help: "columns by name, NAME[:[.]WIDTH[SUFFIX]],…" },
   { name: "future", isLater: true, short: "F", idle: "every node exists", help: "nodes that are yet to come" },
-  { name: "hide", idle: HIDDEN_IDLE, help: "do not show hidden partitions" },
+  { name: "hide", help: "do not show hidden partitions" },
   { name: "iterate", short: "i", takes: "SECONDS", help: "print again and again" },
   { name: "list-reasons", short: "R", help: "why nodes are down, drained or failing" },
   { name: "local", idle: "there is no federation", help: "this cluster only" },

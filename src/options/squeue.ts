@@ -3,7 +3,6 @@ import type { JobTarget } from "#engine/engine.ts";
 import { type STATE_FLAGS, STATES, type AnyState } from "#job/state.ts";
 import { expandHostlist } from "./hostlist.ts";
 import {
-  HIDDEN_IDLE,
   PATTERN_IDLE,
   formatOf,
   INFORMATION_ROWS,
@@ -25,7 +24,7 @@ import { UsageError } from "./usage-error.ts";
 
 export const SQUEUE_ROWS: readonly QueryRow[] = [
   { name: "account", short: "A", aliases: ["accounts"], takes: "LIST", help: "jobs of these accounts" },
-  { name: "all", short: "a", idle: HIDDEN_IDLE, help: "show hidden partitions too" },
+  { name: "all", short: "a", help: "show hidden partitions too" },
   { name: "array", short: "r", help: "one line for each pending array task" },
   { name: "array-unique", help: "one line for each array task, with its own id" },
   { name: "clusters", short: "M", aliases: ["cluster"], takes: "NAMES", help: "clusters to ask" },
@@ -33,7 +32,7 @@ export const SQUEUE_ROWS: readonly QueryRow[] = [
   { name: "federation", idle: "there is no federation", help: "all clusters of the federation" },
   { name: "format", short: "o", takes: "TEXT", help: "columns by letter, %[.][WIDTH]LETTER" },
   { name: "Format", short: "O", takes: "LIST", help: "columns by name, NAME[:[.]WIDTH[SUFFIX]],…" },
-  { name: "hide", idle: HIDDEN_IDLE, help: "do not show hidden partitions" },
+  { name: "hide", help: "do not show hidden partitions" },
   { name: "iterate", short: "i", takes: "SECONDS", help: "print again and again" },
   { name: "jobs", short: "j", mayTake: "LIST", help: "these jobs" },
   { name: "licenses", short: "L", takes: "LIST", help: "jobs that use these licences" },

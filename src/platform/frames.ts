@@ -9,8 +9,9 @@
  * peer's user id (SO_PEERCRED): the directory is private already, this is the second lock. A connection that
  * sends a longer frame than MAX_FRAME is closed.
  */
+import { BerthError } from "#job/errors.ts";
 import { orDie } from "./fail-fast.ts";
-import { peerCredentials, type PeerCredentials } from "./libc.ts";
+import { peerCredentials, type PeerCredentials } from "./system.ts";
 
 export const JSON_FRAME = 0;
 const HEADER = 5;
@@ -33,7 +34,10 @@ export class FrameConnection {
   readonly peer: PeerCredentials;
   readonly #socket: Socket;
   #handlers: FrameHandlers | undefined;
-  #input: Buffer = Buffer.alloc(0);
+  /** What came of a frame that is not whole yet: put together once, when `#needed` bytes are there. */
+  #input: Buffer[] = [];
+  #inputBytes = 0;
+  #needed = HEADER;
   #output: Uint8Array[] = [];
   #outputBytes = 0;
   #isClosed = false;
@@ -120,20 +124,28 @@ export class FrameConnection {
   }
 
   onData(chunk: Buffer): void {
-    // Bun owns `chunk` only for this call, so what is kept beyond it is copied.
-    let input = this.#input.byteLength === 0 ? chunk : Buffer.concat([this.#input, chunk]);
+    this.#inputBytes += chunk.byteLength;
+    if (this.#inputBytes < this.#needed) {
+      this.#input.push(Buffer.from(chunk)); // a copy: Bun owns `chunk` only for this call
+      return;
+    }
+    let input = this.#input.length === 0 ? chunk : Buffer.concat([...this.#input.splice(0), chunk]);
+    this.#needed = HEADER;
     while (input.byteLength >= HEADER) {
       const length = input.readUInt32LE(0);
       if (length > MAX_FRAME) {
         this.close();
         return;
       }
-      if (input.byteLength < HEADER + length) break;
+      this.#needed = HEADER + length;
+      if (input.byteLength < this.#needed) break;
       this.#deliver(input.readUInt8(4), input.subarray(HEADER, HEADER + length));
-      input = input.subarray(HEADER + length);
+      input = input.subarray(this.#needed);
+      this.#needed = HEADER;
       if (this.#isClosed) return;
     }
-    this.#input = input.byteLength === 0 ? Buffer.alloc(0) : Buffer.from(input);
+    this.#inputBytes = input.byteLength;
+    if (input.byteLength > 0) this.#input.push(Buffer.from(input));
   }
 
   #deliver(type: number, payload: Uint8Array): void {
@@ -144,6 +156,7 @@ export class FrameConnection {
   onClose(): void {
     if (this.#isClosed) return;
     this.#isClosed = true;
+    this.#input = [];
     this.#output = [];
     this.#outputBytes = 0;
     for (const resolve of this.#waiters.splice(0)) resolve();
@@ -154,6 +167,24 @@ export class FrameConnection {
 /** The bytes of a JSON frame. @throws SyntaxError when they are no JSON */
 export function parseJsonFrame(payload: Uint8Array): unknown {
   return JSON.parse(Buffer.from(payload.buffer, payload.byteOffset, payload.byteLength).toString());
+}
+
+/** What came over a socket: no key of it is known to be there, or to be of any type. */
+export type UnknownMessage = Readonly<Record<string, unknown>>;
+
+/** The JSON object of a frame. Undefined: there is none in it, so that its sender is not one of us. */
+export function parseMessage(payload: Uint8Array): UnknownMessage | undefined {
+  try {
+    const message = parseJsonFrame(payload);
+    return typeof message === "object" && message !== null && !Array.isArray(message) ? (message as UnknownMessage) : undefined;
+  } catch {
+    return undefined;
+  }
+}
+
+/** A number of kill(2); 0 asks whether there is somebody. */
+export function isSignalNumber(value: unknown): value is number {
+  return Number.isInteger(value) && (value as number) >= 0 && (value as number) <= 64;
 }
 
 function isFriend(peer: PeerCredentials): boolean {
@@ -201,7 +232,7 @@ export function listenFrames(path: string, onConnection: (connection: FrameConne
   return { stop: () => server.stop() };
 }
 
-/** @throws the system's error (ENOENT, ECONNREFUSED) when nobody listens at `path` */
+/** @throws the system's error (ENOENT, ECONNREFUSED) when nobody listens at `path`; BerthError DIRECTORY_UNSAFE when somebody else does */
 export async function connectFrames(path: string): Promise<FrameConnection> {
   let connection: FrameConnection | undefined;
   await Bun.connect<SocketState>({
@@ -213,6 +244,9 @@ export async function connectFrames(path: string): Promise<FrameConnection> {
       },
     },
   });
-  if (connection === undefined) throw new Error(`${path} belongs to another user`);
+  if (connection === undefined)
+    throw new BerthError("DIRECTORY_UNSAFE", `Who listens at ${path} is another user`, {
+      hint: "have it removed, or set XDG_RUNTIME_DIR to a directory of your own",
+    });
   return connection;
 }

@@ -9,12 +9,16 @@ const PAGE_KIB = 4;
 
 /** Undefined when the process is gone. */
 export function measureTree(root: number): ProcessUse | undefined {
-  const pids = [
+  return measureProcesses([
     root,
     ...descendants(root)
       .filter(({ isZombie }) => !isZombie)
       .map(({ pid }) => pid),
-  ];
+  ]);
+}
+
+/** Sums; undefined when all are gone. Pages that several share count for each. */
+export function measureProcesses(pids: readonly number[]): ProcessUse | undefined {
   const uses = pids.flatMap((pid) => measure(pid) ?? []);
   if (uses.length === 0) return undefined;
   const sum = (pick: (use: ProcessUse) => number) => uses.reduce((total, use) => total + pick(use), 0);

@@ -104,11 +104,17 @@ export function sendSignal(pid: number, signal: number): void {
   }
 }
 
+/** `isReadOnly`: it is open for reading and nothing else. */
+export interface ProcessMark {
+  argument(text: string): boolean;
+  openFile(path: string, isReadOnly: () => boolean): boolean;
+}
+
 /**
  * The uppermost of our user's processes that has such an argument or such an open file, ourselves left out: where a
  * process is that nobody wrote down.
  */
-export function findProcess(mark: { argument(text: string): boolean; openFile(path: string): boolean }): ProcessIdentity | undefined {
+export function findProcess(mark: ProcessMark): ProcessIdentity | undefined {
   const marked = new Map<number, Stat>();
   for (const name of readdirSync("/proc")) {
     const pid = Number(name);
@@ -120,7 +126,7 @@ export function findProcess(mark: { argument(text: string): boolean; openFile(pa
   return undefined;
 }
 
-function isMarked(pid: number, mark: Parameters<typeof findProcess>[0]): boolean {
+function isMarked(pid: number, mark: ProcessMark): boolean {
   try {
     if (
       readFileSync(`/proc/${pid}/cmdline`, "utf8")
@@ -128,10 +134,16 @@ function isMarked(pid: number, mark: Parameters<typeof findProcess>[0]): boolean
         .some((text) => mark.argument(text))
     )
       return true;
-    return readdirSync(`/proc/${pid}/fd`).some((fd) => mark.openFile(readlinkSync(`/proc/${pid}/fd/${fd}`)));
+    return readdirSync(`/proc/${pid}/fd`).some((fd) => mark.openFile(readlinkSync(`/proc/${pid}/fd/${fd}`), () => isReadOnly(pid, fd)));
   } catch {
     return false; // gone, or somebody else's
   }
+}
+
+/** proc(5), fdinfo: the flags are octal, and the access mode is their last two bits. */
+function isReadOnly(pid: number, fd: string): boolean {
+  const flags = /^flags:\s*([0-7]+)$/m.exec(readFileSync(`/proc/${pid}/fdinfo/${fd}`, "latin1"))?.[1] ?? "";
+  return (Number.parseInt(flags, 8) & 3) === 0;
 }
 
 /** The processes of a container: those in its pid namespace when it has one of its own, else its first one and all below it. */

@@ -5,6 +5,7 @@
  */
 import type { ExitStatus } from "#job/outcome.ts";
 import { registerChild } from "./orphans.ts";
+import { identify } from "./process-tree.ts";
 import { spawnWithFiles } from "./spawn.ts";
 
 export interface TiedProcess {
@@ -46,6 +47,33 @@ while [ "$rounds" -lt 1000 ]; do
 done
 kill -s KILL -- "-$1"
 `;
+
+/**
+ * A child of ours gets a signal when we end without having called `dispose`, even by -9. For one that would otherwise go on for nobody,
+ * and knows what to do then.
+ */
+export function signalAtOurEnd(pid: number, signal: "TERM" | "KILL"): Disposable {
+  // Its number is another's only when it has ended and was reaped, which is ours to do while we live, and init's afterwards.
+  const started = identify(pid)?.startTicks ?? 0;
+  const script = `read -r _; read -r line < "/proc/$1/stat" && set -- "$1" \${line##*) } && [ "\${21}" = ${started} ] && kill -s ${signal} "$1"`;
+  const watcher = Bun.spawn(["/bin/sh", "-c", script, "berth-watch", String(pid)], {
+    stdin: "pipe", // never written to
+    stdout: "ignore",
+    stderr: "ignore",
+    cwd: "/",
+    env: {},
+    detached: true,
+  });
+  watcher.unref();
+  watchers.add(watcher);
+  registerChild(watcher, "tool");
+  return {
+    [Symbol.dispose]: () => {
+      watchers.delete(watcher);
+      watcher.kill("SIGKILL");
+    },
+  };
+}
 
 /** @throws ErrnoException when it cannot be executed */
 export function spawnTied(

@@ -96,9 +96,15 @@ export const WITHOUT_CGROUPS = ["--cgroup-manager", "disabled"] as const;
 
 const FIRST_PRESERVED = 3;
 
-/** Fds that are the container's, beside 0, 1 and 2. */
+/** More than any engine hands on, and few enough to be listed. */
+const MAX_PRESERVED = 1024;
+
+/** Fds that are the container's, beside 0, 1 and 2. @throws BerthError USAGE */
 export function preservedFds(given: readonly Given[]): number[] {
-  const count = Number(lastValue(given, "preserve-fds") || "0");
+  const text = lastValue(given, "preserve-fds") || "0";
+  const count = /^[0-9]{1,4}$/.test(text) ? Number(text) : Number.NaN;
+  if (!(count <= MAX_PRESERVED))
+    throw new BerthError("USAGE", `Invalid --preserve-fds "${text}"`, { hint: `a number, 0 to ${MAX_PRESERVED}` });
   return Array.from({ length: count }, (_, index) => FIRST_PRESERVED + index);
 }
 

@@ -4,6 +4,7 @@
  */
 import { appendFileSync, writeSync } from "node:fs";
 import { BerthError } from "#job/errors.ts";
+import { printable } from "#job/printable.ts";
 
 export type LogFormat = "json" | "text";
 export type Level = "error" | "warning" | "info" | "debug";
@@ -79,7 +80,7 @@ export class Log {
 
 function print(line: string): void {
   try {
-    writeSync(2, `${line}\n`);
+    writeSync(2, `${printable(line)}\n`);
   } catch {
     // nobody reads any more
   }

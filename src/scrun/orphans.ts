@@ -8,9 +8,11 @@
  *                                  Looked for where the create was, in the same mount namespace
  *
  * Nobody can take the id while its directory is there, so that nothing new can be removed. A container that was staged, or ran on a node, is left.
+ * What a killed create has left (abandoned.ts) goes too.
  */
 import { existsSync, rmSync, statSync } from "node:fs";
 import { isAlive, type ProcessIdentity } from "#platform/process-tree.ts";
+import { sweepAbandoned } from "./abandoned.ts";
 import { listPlaces, type ContainerPlace } from "./place.ts";
 
 /** Of an engine: conmon, containerd-shim. */
@@ -23,7 +25,10 @@ export interface Monitor {
 /** @param own whose mount namespace the caller's files are in */
 export function sweepOrphans(root: string, own: Monitor): void {
   try {
-    for (const place of listPlaces(root)) if (isOrphan(place, own)) rmSync(place.dir, { recursive: true, force: true });
+    for (const place of listPlaces(root)) {
+      if (isOrphan(place, own)) rmSync(place.dir, { recursive: true, force: true });
+      else sweepAbandoned(place);
+    }
   } catch {
     // somebody else has been faster
   }
@@ -37,7 +42,7 @@ function isOrphan(place: ContainerPlace, own: Monitor): boolean {
 }
 
 /** Not what only cannot be looked at. */
-function isGone(path: string): boolean {
+export function isGone(path: string): boolean {
   try {
     return statSync(path, { throwIfNoEntry: false }) === undefined;
   } catch {

@@ -17,18 +17,23 @@ import {
   closeSync,
   constants,
   existsSync,
+  fstatSync,
   mkdirSync,
   openSync,
   readdirSync,
   readFileSync,
   renameSync,
   rmSync,
+  statSync,
   writeFileSync,
 } from "node:fs";
 import { join, resolve } from "node:path";
 import type { RemotePlace } from "#engine/remote-containers.ts";
 import { BerthError } from "#job/errors.ts";
-import { canAccess, ensurePrivateDir, isUsableRuntimeDir } from "#platform/directories.ts";
+import { isUsableRuntimeDir } from "#platform/directories.ts";
+import { tryLock } from "#platform/libc.ts";
+import { canAccess } from "#platform/system.ts";
+import { ensurePrivateDir } from "#platform/private-directory.ts";
 import { unmountBelow } from "#platform/mounts-below.ts";
 import type { ProcessIdentity } from "#platform/process-tree.ts";
 import type { Monitor } from "./orphans.ts";
@@ -118,7 +123,12 @@ export class ContainerPlace {
       if ((error as NodeJS.ErrnoException).code !== "EEXIST") throw directoryError(this.dir, error);
       throw new BerthError("CONTAINER_EXISTS", "container with given ID already exists");
     }
-    writeFileSync(this.#creatorFile, nameOf(creator), { mode: 0o600 });
+    try {
+      writeFileSync(this.creatorFile, nameOf(creator), { mode: 0o600 });
+    } catch (error) {
+      rmSync(this.dir, { recursive: true, force: true }); // a full disk must not keep the id
+      throw error;
+    }
   }
 
   /** What its anchor works in. */
@@ -128,15 +138,42 @@ export class ContainerPlace {
 
   /** Whether it is this create that has the id. */
   isOf(creator: ProcessIdentity): boolean {
+    return this.#creator() === nameOf(creator);
+  }
+
+  /**
+   * Whether another create has the id by now: somebody has emptied the runtime directory, and the directory here is no longer the one that we hold.
+   * Nothing in it is ours then.
+   */
+  get isLost(): boolean {
+    const found = this.#creator();
+    return this.#held !== undefined && found !== undefined && found !== "" && found !== this.#held;
+  }
+  #held: string | undefined;
+
+  /** Undefined when nobody has signed yet. */
+  #creator(): string | undefined {
     try {
-      return readFileSync(this.#creatorFile, "latin1") === nameOf(creator);
+      return readFileSync(this.creatorFile, "latin1");
     } catch {
-      return false; // not made yet
+      return undefined;
     }
   }
 
-  get #creatorFile(): string {
+  get creatorFile(): string {
     return join(this.dir, "creator");
+  }
+
+  /** For the anchor's life: nobody takes the directory for an abandoned one (abandoned.ts). False when somebody just does. */
+  hold(): boolean {
+    try {
+      const fd = openSync(this.creatorFile, "r"); // the kernel drops the lock with the process
+      this.#held = readFileSync(fd, "latin1");
+      return tryLock(fd) && fstatSync(fd).nlink > 0;
+    } catch (error) {
+      if ((error as NodeJS.ErrnoException).code === "ENOENT") return false;
+      throw error;
+    }
   }
 
   write(state: ContainerState): void {
@@ -196,9 +233,13 @@ function readOwn(path: string): unknown {
 /** sun_path has 108 bytes with its zero. */
 const SUN_PATH = 107;
 
+/** Of one file: the id is the name of a directory. */
+const NAME_MAX = 255;
+
 /** As runc's. @throws BerthError CONTAINER_ID */
 export function checkId(id: string | undefined): string {
   if (id === undefined || id === "") throw new BerthError("CONTAINER_ID", "container id cannot be empty");
+  if (Buffer.byteLength(id) > NAME_MAX) throw new BerthError("CONTAINER_ID", `container id is longer than ${NAME_MAX} bytes`);
   if (!/^[\w+.-]+$/.test(id) || id === "." || id === "..") throw new BerthError("CONTAINER_ID", `invalid container id format: "${id}"`);
   return id;
 }
@@ -211,6 +252,7 @@ export function findRoot(given: string | undefined): string {
     } catch (error) {
       throw directoryError(given, error);
     }
+    refuseForeignRoot(given);
     return resolve(given);
   }
   const env = process.env;
@@ -224,6 +266,17 @@ export function findRoot(given: string | undefined): string {
   for (const base of bases)
     if (isUsableRuntimeDir(base, own) && canAccess(base, constants.R_OK | constants.W_OK)) return ensurePrivateDir(join(base, "scrun"));
   return ensurePrivateDir(join(ensurePrivateDir(`/tmp/berth-${uid}`), "scrun"));
+}
+
+/** Whoever may write there says which program is run as the runtime of a container. */
+function refuseForeignRoot(path: string): void {
+  const { uid, mode } = statSync(path);
+  const own = process.getuid?.() ?? 0;
+  if (uid === own && (mode & 0o002) === 0) return;
+  const what = uid === own ? "may be written to by everybody" : `belongs to uid ${uid}, not to ${own}`;
+  throw new BerthError("DIRECTORY_UNSAFE", `${path} ${what}`, {
+    hint: "containers are recorded in a directory of your own: name another --root",
+  });
 }
 
 function directoryError(path: string, cause: unknown): BerthError {

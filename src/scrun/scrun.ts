@@ -1,7 +1,7 @@
 /** `scrun`: an OCI runtime whose containers are jobs (spec: scrun). Which command, with which options; nothing else. */
 import { basename } from "node:path";
 import type { Engine } from "#engine/engine.ts";
-import { BerthError } from "#job/errors.ts";
+import { BerthError, shortageHint } from "#job/errors.ts";
 import { VERSION } from "#job/version.ts";
 import {
   COMMAND_OPTIONS,
@@ -82,7 +82,9 @@ export async function scrun(words: readonly string[], host: ScrunHost): Promise<
       else log.error(error.message, error.hint);
       return failed;
     }
-    log.error(error instanceof Error ? error.message : String(error), "this is a bug in Berth; BERTH_DEBUG=1 shows where");
+    const shortage = shortageHint(error);
+    log.error(error instanceof Error ? error.message : String(error), shortage ?? "this is a bug in Berth; BERTH_DEBUG=1 shows where");
+    if (shortage !== undefined) return failed;
     if (process.env["BERTH_DEBUG"] === "1" && error instanceof Error) log.error(error.stack ?? "");
     return 1;
   }
@@ -169,14 +171,11 @@ async function command(globals: readonly Given[], words: readonly string[], scen
     case "exec":
       return await (await import("./commands/exec.ts")).execIn({ ...call, given, args, openEngine: () => scene.host.openEngine() });
     case "ps":
-      return await (await import("./commands/ps.ts")).listProcesses(call, {
-        isJson: lastValue(given, "format") === "json",
-        psArgs: args,
-        print: (text) => scene.host.print(text),
-      });
     case "events":
-    case "update":
-      return await (await import("./commands/existing-container.ts")).passOnWhenItRuns(call);
+    case "update": {
+      const { ask } = await import("./commands/ask.ts");
+      return await ask(word, { ...call, given, args, openEngine: () => scene.host.openEngine(), print: (text) => scene.host.print(text) });
+    }
     case "list":
     case "features":
     case "spec":

@@ -66,12 +66,15 @@ async function waitForEnd(
   }
 }
 
+const OUTPUT = /\.(out|err)\.fifo$/;
+
 /** The process of a task whose daemon was killed between making it and writing it down. */
 export function findUnwritten({ rank, localId }: TaskPlace, spoolDir: string): ProcessIdentity | undefined {
   return findProcess({
     // A batch script's own path, or the task's configuration that the runtime was given.
     argument: (text) =>
       text === join(spoolDir, SCRIPT_FILE) || (text.includes(`${spoolDir}/`) && new RegExp(`/task-${localId}(?![0-9])`).test(text)),
-    openFile: (path) => path.startsWith(join(spoolDir, `${rank}.`)), // its streams
+    // Its streams. Who only reads its output is the controller, which keeps it for us (held-output.ts): never to be taken for the task, and ended for it.
+    openFile: (path, isReadOnly) => path.startsWith(join(spoolDir, `${rank}.`)) && !(OUTPUT.test(path) && isReadOnly()),
   });
 }

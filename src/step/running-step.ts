@@ -38,6 +38,8 @@ const SIGKILL = 9;
 /** How long a task's output may lag behind its end before its end is told all the same. */
 const OUTPUT_LAG_MS = 50;
 
+const never = new AbortController().signal;
+
 export class RunningStep {
   readonly plan: StepPlan;
   readonly #spoolDir: string;
@@ -89,23 +91,38 @@ export class RunningStep {
         spoolDir: this.#spoolDir,
         onAbort: () => this.terminate("cancelled", true),
       });
-      await this.#containers.open({ signal: this.#abort.signal });
+      // A take-over is not called off: what the daemon before us has left has to be cleaned up.
+      await this.#containers.open({ signal: this.isTakeOver ? never : this.#abort.signal });
       return undefined;
     } catch (error) {
-      if (this.#abort.signal.aborted) return undefined; // `start` sees that the step was ended
+      if (!this.isTakeOver && this.#abort.signal.aborted) return undefined; // `start` sees that the step was ended
       if (!(error instanceof BerthError)) throw error;
-      return this.#launchFailed(error);
+      if (!this.isTakeOver) return this.#launchFailed(error);
+      // Its bundle has gone, say: nothing more can be made of it than an end.
+      this.#sayInBatchOutput(error);
+      await this.#openToFinish();
+      this.terminate("nodeFailure", true);
+      return undefined;
+    }
+  }
+
+  async #openToFinish(): Promise<void> {
+    try {
+      await this.#containers.openToFinish();
+    } catch (error) {
+      if (!(error instanceof BerthError)) throw error; // not even a runtime: its processes are killed all the same
     }
   }
 
   #launchFailed(error: BerthError): StepResult {
     const errno = error.code === "BUNDLE_MISSING" ? 2 : 1;
-    if (this.plan.isBatch) this.#sayInBatchOutput(error);
+    this.#sayInBatchOutput(error);
     return this.#conclude({ code: errno, signal: 0 }, { message: error.message, errno, hint: error.hint ?? null });
   }
 
   /** A batch job has nobody to tell but its output file. */
   #sayInBatchOutput(error: BerthError): void {
+    if (!this.plan.isBatch) return;
     const task = new Task({ ...this.#host(), container: () => null, plan: { ...this.plan, commands: [] } }, placeOf(this.plan, 0));
     task.sayWithoutRunning([
       `slurmstepd: error: ${error.message}`,
@@ -153,11 +170,13 @@ export class RunningStep {
     }
     for (const task of this.#tasks) {
       const wasLaunched = this.#past.some((entry) => entry.kind === "launching" && entry.task === task.place.rank);
-      const process = task.isAdopted || !wasLaunched ? undefined : findUnwritten(task.place, this.#spoolDir);
+      if (task.isAdopted || !wasLaunched) continue;
+      // Also when its process has ended: there may be a record of its container.
+      this.#containers.of(task.place.node.name)?.adoptTask(task.place.localId);
+      const process = findUnwritten(task.place, this.#spoolDir);
       if (process === undefined) continue;
       this.#journal.append({ kind: "started", task: task.place.rank, process });
       task.adopt(adoptProcess(process, this.#spoolDir));
-      this.#containers.of(task.place.node.name)?.adoptTask(task.place.localId);
       adopted.push(process);
     }
     this.#adopted = adopted;
@@ -227,7 +246,7 @@ export class RunningStep {
     const result: StepResult = {
       exit,
       launchFailure,
-      usage: usageOfStep(this.#tasks.map((task) => ({ place: task.place, usage: this.#usageOf(task) }))),
+      usage: usageOfStep(this.#tasks.map((task) => ({ place: task.place, usage: this.#usageOf(task), sampled: this.#peaks.useOf(task) }))),
       endedAt: nowMs(),
       terminated: this.#terminated,
       outOfMemory: false,

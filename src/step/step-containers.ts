@@ -23,6 +23,15 @@ export class StepContainers {
     for (const { name } of facts.nodes) this.#byNode.set(name, await openStepContainer(this.#onNode(name, container), options));
   }
 
+  /** What a daemon before us has prepared, to be ended: no task can be started in them. @throws BerthError */
+  async openToFinish(): Promise<void> {
+    const { container, facts } = this.#plan;
+    if (container === null) return;
+    const options = { signal: new AbortController().signal, isToFinish: true };
+    for (const { name } of facts.nodes)
+      if (!this.#byNode.has(name)) this.#byNode.set(name, await openStepContainer(this.#onNode(name, container), options));
+  }
+
   of(node: string): StepContainer | undefined {
     return this.#byNode.get(node);
   }

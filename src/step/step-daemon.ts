@@ -9,14 +9,25 @@
  * directory goes. A daemon that nobody acknowledges leaves the spool behind and ends; the next controller reads it.
  */
 import { existsSync, rmSync } from "node:fs";
-import { JSON_FRAME, parseJsonFrame, type FrameConnection } from "#platform/frames.ts";
+import type { RuntimeCopy } from "#container/runtime-copy.ts";
+import { JSON_FRAME, type FrameConnection } from "#platform/frames.ts";
 import { LastingListener } from "#platform/lasting-listener.ts";
 import type { StepResult } from "./journal.ts";
 import { Observers } from "./observers.ts";
 import { readPlan } from "./plan.ts";
 import { RunningStep } from "./running-step.ts";
 import type { StepLock } from "./step-lock.ts";
-import { ERROR_FRAME, INPUT_FRAME, OUTPUT_FRAME, parseTaskFrame, taskFrame, type FromDaemon, type ToDaemon } from "./wire.ts";
+import {
+  ERROR_FRAME,
+  INPUT_FRAME,
+  OUTPUT_FRAME,
+  parseTaskFrame,
+  parseToDaemon,
+  TASK_HEADER,
+  taskFrame,
+  type FromDaemon,
+  type ToDaemon,
+} from "./wire.ts";
 
 /** How long srun may take to attach before its step is given up. */
 const ATTACH_MS = 60_000;
@@ -31,6 +42,7 @@ const LOOK_FOR_SPOOL_MS = 200;
 
 export interface Orders {
   readonly spoolDir: string;
+  readonly runtimeCopy: RuntimeCopy | null;
   /** What the controller said after "run", before the step could hear it: a job may be cancelled as soon as it runs. */
   readonly early: readonly ToDaemon[];
 }
@@ -153,12 +165,12 @@ export class StepDaemon {
   #welcome(connection: FrameConnection): void {
     connection.handle({
       frame: (type, payload) => {
-        if (type !== JSON_FRAME) return;
-        const message = parseJsonFrame(payload) as ToDaemon;
-        if (message.op === "preparing") this.#preparing = connection;
+        const message = type === JSON_FRAME ? parseToDaemon(payload) : undefined;
+        if (message === undefined) connection.close();
+        else if (message.op === "preparing") this.#preparing = connection;
         else if (message.op === "control") this.#adopt(connection);
         else if (message.op === "observe") this.#show(connection);
-        else if (message.op === "attach" && this.#client === undefined) this.#serve(connection);
+        else if (message.op === "attach" && this.#client === undefined && !this.#step.plan.isBatch) this.#serve(connection);
         else connection.close();
       },
       closed: () => {
@@ -170,7 +182,11 @@ export class StepDaemon {
   #adopt(connection: FrameConnection): void {
     this.#controllers.add(connection);
     connection.handle({
-      frame: (_type, payload) => this.#obey(parseJsonFrame(payload) as ToDaemon),
+      frame: (_type, payload) => {
+        const message = parseToDaemon(payload);
+        if (message === undefined) connection.close();
+        else this.#obey(message);
+      },
       closed: () => {
         this.#controllers.delete(connection);
       },
@@ -206,7 +222,7 @@ export class StepDaemon {
     this.#client = connection;
     this.#served.resolve();
     connection.handle({
-      frame: (type, payload) => this.#takeFrame(type, payload),
+      frame: (type, payload) => this.#takeFrame(connection, type, payload),
       closed: () => {
         this.#clientGone.resolve();
         // srun is gone: nobody wants the step any more (lifecycle §10).
@@ -219,7 +235,7 @@ export class StepDaemon {
 
   #show(connection: FrameConnection): void {
     connection.handle({
-      frame: (type, payload) => this.#takeFrame(type, payload),
+      frame: (type, payload) => this.#takeFrame(connection, type, payload),
       closed: () => this.#observers.remove(connection),
     });
     this.#observers.add(connection, this.#step.replay());
@@ -229,9 +245,11 @@ export class StepDaemon {
   }
 
   /** Of srun, or of one that looks on. */
-  #takeFrame(type: number, payload: Uint8Array): void {
-    if (type === INPUT_FRAME) this.#takeInput(payload);
-    else if (type === JSON_FRAME) this.#listenTo(parseJsonFrame(payload) as ToDaemon);
+  #takeFrame(connection: FrameConnection, type: number, payload: Uint8Array): void {
+    const message = type === JSON_FRAME ? parseToDaemon(payload) : undefined;
+    if (message !== undefined) this.#listenTo(message);
+    else if (type === INPUT_FRAME && payload.byteLength >= TASK_HEADER) this.#takeInput(payload);
+    else connection.close();
   }
 
   #listenTo(message: ToDaemon): void {

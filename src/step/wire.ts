@@ -1,7 +1,8 @@
 /**
  * What a step daemon says and hears, in frames (platform/frames.ts).
  *
- *   controller ─ run ──────────────► spare daemon                 (on the connection the spare opened)
+ *   controller ◄─ spare, runtime ─── spare daemon                 (on the connection the spare opened)
+ *   controller ─ run ──────────────► spare daemon
  *   controller ◄─ ready | ended ──── daemon                       `ready`: srun may attach at the step's socket
  *   controller ─ terminate, signal ► daemon
  *   controller ─ acknowledged ─────► daemon                       the result is committed: the spool may go
@@ -16,7 +17,9 @@
  * After a controller was killed, its successor connects to the step's socket and says `control`; the daemon
  * answers with its present state, `ended` included, and goes on as before.
  */
+import type { RuntimeCopy } from "#container/runtime-copy.ts";
 import type { ExitStatus } from "#job/outcome.ts";
+import { isSignalNumber, parseMessage, type UnknownMessage } from "#platform/frames.ts";
 import type { StepResult, TerminateReason } from "./journal.ts";
 
 export { JSON_FRAME } from "#platform/frames.ts";
@@ -27,7 +30,7 @@ export const OUTPUT_FRAME = 2;
 export const ERROR_FRAME = 3;
 
 export type ToDaemon =
-  | { readonly op: "run"; readonly spoolDir: string }
+  | { readonly op: "run"; readonly spoolDir: string; readonly runtimeCopy: RuntimeCopy | null }
   /** To a spare: there are enough, or the controller stops on purpose. Without it a closed connection means a killed controller. */
   | { readonly op: "dismiss" }
   | { readonly op: "control" }
@@ -47,6 +50,8 @@ export type ToDaemon =
 
 export type FromDaemon =
   | { readonly event: "spare"; readonly pid: number }
+  /** From a spare: the path of what container steps will run. */
+  | { readonly event: "runtime"; readonly path: string }
   | { readonly event: "ready" }
   | {
       readonly event: "launchFailed";
@@ -61,6 +66,45 @@ export type FromDaemon =
   | { readonly event: "message"; readonly text: string }
   | { readonly event: "ended"; readonly result: StepResult };
 
+const REASONS: Readonly<Record<TerminateReason, true>> = {
+  cancelled: true,
+  timeLimit: true,
+  nodeFailure: true,
+  badExit: true,
+  jobEnded: true,
+  clientLost: true,
+  requeued: true,
+};
+
+const isLength = (value: unknown) => Number.isInteger(value) && (value as number) >= 0 && (value as number) <= 0xffff;
+const nothing = () => true;
+/** Whether a message has what its `op` needs. */
+const CHECKS: { readonly [Op in ToDaemon["op"]]: (message: UnknownMessage) => boolean } = {
+  run: ({ spoolDir }) => typeof spoolDir === "string",
+  dismiss: nothing,
+  control: nothing,
+  preparing: nothing,
+  attach: nothing,
+  observe: nothing,
+  eof: ({ task }) => task === undefined || task === null || Number.isInteger(task),
+  resize: ({ rows, columns }) => isLength(rows) && isLength(columns),
+  signal: ({ signal, scope }) => isSignalNumber(signal) && (scope === "batch" || scope === "full" || scope === "steps"),
+  terminate: ({ reason, hard }) => typeof reason === "string" && Object.hasOwn(REASONS, reason) && typeof hard === "boolean",
+  message: ({ text }) => typeof text === "string",
+  acknowledged: nothing,
+};
+
+/** Undefined: it is no message to a daemon, so that its sender is not one of us, and the connection is to be closed. */
+export function parseToDaemon(payload: Uint8Array): ToDaemon | undefined {
+  const message = parseMessage(payload);
+  const op = message?.["op"];
+  if (message === undefined || typeof op !== "string" || !Object.hasOwn(CHECKS, op)) return undefined;
+  return CHECKS[op as ToDaemon["op"]](message) ? (message as unknown as ToDaemon) : undefined;
+}
+
+/** The bytes before those of a task. */
+export const TASK_HEADER = 4;
+
 export function taskFrame(task: number, bytes: Uint8Array): Uint8Array {
   const frame = Buffer.allocUnsafe(4 + bytes.byteLength);
   frame.writeInt32LE(task, 0);
@@ -70,5 +114,5 @@ export function taskFrame(task: number, bytes: Uint8Array): Uint8Array {
 
 export function parseTaskFrame(payload: Uint8Array): { readonly task: number; readonly bytes: Uint8Array } {
   const view = new DataView(payload.buffer, payload.byteOffset, payload.byteLength);
-  return { task: view.getInt32(0, true), bytes: payload.subarray(4) };
+  return { task: view.getInt32(0, true), bytes: payload.subarray(TASK_HEADER) };
 }

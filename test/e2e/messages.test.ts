@@ -17,8 +17,15 @@ const NO_SUCH_SHAPE = "Socket, core and/or thread specification can not be satis
 const NO_SUCH_DISK = "Temporary disk specification can not be satisfied";
 const OUT_OF_RANGE = "Invalid --nice value, out of range (+/- 2147483645)";
 const UNAVAILABLE = "Requested node configuration is not available";
-const refusedJob = (why: string) => `srun: error: ${why}\nsrun: error: Unable to allocate resources: ${UNAVAILABLE}\n`;
-const refusedBatch = (why: string) => `sbatch: error: ${why}\nsbatch: error: Batch job submission failed: ${UNAVAILABLE}\n`;
+/** Slurm's two lines, and ours: which wish cannot be met, and what there is. */
+const refusedJob = (why: string, hint: string) =>
+  `srun: error: ${why}\nsrun: error: Unable to allocate resources: ${UNAVAILABLE}\nsrun: cannot be met: ${hint}\n`;
+const refusedBatch = (why: string, hint: string) =>
+  `sbatch: error: ${why}\nsbatch: error: Batch job submission failed: ${UNAVAILABLE}\nsbatch: cannot be met: ${hint}\n`;
+const shape = (sockets: string, cores: string, threads: string) =>
+  `${sockets} sockets, ${cores} cores per socket, ${threads} threads per core on a node; partition "debug" has 4:1:1`;
+const disk = (wanted: string) => `${wanted} of temporary disk on a node (--tmp); partition "debug" has 100M at most`;
+const MEMORY = 'partition "debug" has 6026M on a node at most (c1)';
 const QUEUE_TITLES = "             JOBID PARTITION     NAME     USER ST       TIME  NODES NODELIST(REASON)\n";
 const unsortable = (letter: string) => `squeue: error: Invalid sort specification: ${letter}\n`;
 
@@ -48,13 +55,27 @@ const ROWS: readonly (readonly [line: string, status: number, stderr: string, st
   ["srun --nice=99999999999 true", 255, `srun: error: ${OUT_OF_RANGE}\n`],
   ["sbatch --nice=2147483646 --wrap true", 255, `sbatch: error: ${OUT_OF_RANGE}\n`],
   ["salloc --nice=-2147483646 true", 255, `salloc: error: ${OUT_OF_RANGE}\n`],
-  ["srun -B 9 true", 1, refusedJob(NO_SUCH_SHAPE)],
-  ["srun --cores-per-socket=99 true", 1, refusedJob(NO_SUCH_SHAPE)],
-  ["sbatch -n1 -B 9 --wrap true", 1, refusedBatch(NO_SUCH_SHAPE)],
-  ["sbatch --threads-per-core=9 --wrap true", 1, refusedBatch(NO_SUCH_SHAPE)],
+  ["srun -B 9 true", 1, refusedJob(NO_SUCH_SHAPE, shape("9", "any", "any"))],
+  ["srun --cores-per-socket=99 true", 1, refusedJob(NO_SUCH_SHAPE, shape("any", "99", "any"))],
+  ["sbatch -n1 -B 9 --wrap true", 1, refusedBatch(NO_SUCH_SHAPE, shape("9", "any", "any"))],
+  ["sbatch --threads-per-core=9 --wrap true", 1, refusedBatch(NO_SUCH_SHAPE, shape("any", "any", "9"))],
   ["srun -n2 --sockets-per-node=2 echo ran", 0, "", "ran\nran\n"],
-  ["srun --tmp=999999999 true", 1, refusedJob(NO_SUCH_DISK)],
-  ["sbatch --tmp=9T --wrap true", 1, refusedBatch(NO_SUCH_DISK)],
+  ["srun --tmp=999999999 true", 1, refusedJob(NO_SUCH_DISK, disk("999999999M"))],
+  ["sbatch --tmp=9T --wrap true", 1, refusedBatch(NO_SUCH_DISK, disk("9216G"))],
+  ["srun --mem=900G true", 1, refusedJob("Memory specification can not be satisfied", `900G of memory on a node (--mem); ${MEMORY}`)],
+  [
+    "sbatch -c9 --wrap true",
+    1,
+    refusedBatch(
+      "CPU count per node can not be satisfied",
+      '9 CPUs for a task (--cpus-per-task); partition "debug" has 4 on a node at most (c1)',
+    ),
+  ],
+  [
+    "sbatch --test-only -N3 --wrap true",
+    1,
+    `allocation failure: ${UNAVAILABLE}\nsbatch: cannot be met: 3 nodes (--nodes); partition "debug" has 2\n`,
+  ],
   ["srun --tmp=100 echo ran", 0, "", "ran\n"],
   ["sinfo -h -n nosuch", 0, "", "debug*       up   infinite      0    n/a \n"],
   ["sinfo -h -n nosuch,c1", 0, "", "debug*       up   infinite      1   idle c1\n"],

@@ -1,4 +1,5 @@
 // The controller is killed at bad moments. What it accepted is never lost, never run twice, and ends with its true result.
+import { Database } from "bun:sqlite";
 import { afterEach, beforeEach, describe, expect, test } from "bun:test";
 import { existsSync, mkdirSync, readdirSync, readlinkSync, rmSync, writeFileSync } from "node:fs";
 import { join } from "node:path";
@@ -7,6 +8,7 @@ import { findResult } from "#step/journal.ts";
 import {
   accounted,
   canRunContainers,
+  DEFAULT_CONF,
   exitText,
   isRunning,
   kill,
@@ -87,6 +89,49 @@ describe("kill -9 of the controller", () => {
       expect(await endsOf(ids)).toEqual(ids.map((id, code) => `${id} ${code === 0 ? "COMPLETED" : "FAILED"} ${code}:0`));
       for (const id of ids) expect(site.read(`slurm-${id}.out`)).toBe("up\nover\n");
       await expectNothingLeft();
+    },
+    LONG_MS,
+  );
+
+  test(
+    "while it starts, three times in a row: the command that has started it starts another one",
+    async () => {
+      const command = site.start(["squeue", "-h"]);
+      const killed = new Set<number>();
+      await until("three controllers to be killed", () => {
+        for (const pid of controllers()) if (!killed.has(pid) && kill(pid)) killed.add(pid);
+        return killed.size >= 3;
+      });
+      const { status, stderr } = await command.outcome;
+      expect({ status, stderr }).toEqual({ status: 0, stderr: "" });
+    },
+    LONG_MS,
+  );
+
+  test(
+    "a job that the next one cannot read is ended, and keeps nobody from his own",
+    async () => {
+      // Of a partition that is taken away, of an empty dependency, and two that are garbled.
+      writeFileSync(join(site.dir, "config/berth/berth.conf"), `${DEFAULT_CONF}PartitionName=other Nodes=ALL\n`);
+      const ids = [
+        await site.sbatch("#!/bin/sh\n", "--hold", "--partition=other"),
+        await site.sbatch("#!/bin/sh\n", "--hold", "--dependency="),
+        await site.sbatch("#!/bin/sh\n", "--hold", "--comment=garble"),
+        await site.sbatch("#!/bin/sh\n", "--hold", "--comment=lose"),
+        await site.sbatch("#!/bin/sh\n", "--hold"),
+      ];
+      await site.run(["berth", "daemon", "stop"]);
+      {
+        using database = new Database(join(site.stateDir, "berth.db"));
+        database.run(`UPDATE requests SET request = '{"kind":"batch","options":{}}' WHERE job_id = ${ids[2]}`);
+        database.run(`DELETE FROM requests WHERE job_id = ${ids[3]}`);
+      }
+      writeFileSync(join(site.dir, "config/berth/berth.conf"), DEFAULT_CONF);
+      expect((await site.run(["scontrol", "release", ...[ids[1], ids[4]].map(String)])).stderr).toBe("");
+      await until("their ends", async () => !/ (RUNNING|COMPLETING)/.test((await site.run(["squeue", "-h", "-o", "%A %T"])).stdout));
+      const jobs = (await site.run(["sacct", "-nXP", "-o", "jobid,state"])).stdout.trimEnd().split("\n");
+      expect(jobs.slice(1)).toEqual([`${ids[1]}|COMPLETED`, `${ids[2]}|FAILED`, `${ids[3]}|FAILED`, `${ids[4]}|COMPLETED`]);
+      expect((await site.run(["srun", "echo", "ran"])).stdout).toBe("ran\n");
     },
     LONG_MS,
   );

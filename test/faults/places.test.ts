@@ -1,9 +1,10 @@
 // Directories that cannot be written, a full disk, and other users: a clear error, nothing half-written, nothing told.
 import { afterEach, beforeEach, describe, expect, test } from "bun:test";
-import { chmodSync, lstatSync, mkdirSync, readdirSync, rmSync, writeFileSync } from "node:fs";
+import { chmodSync, existsSync, lstatSync, mkdirSync, readdirSync, readFileSync, rmSync, writeFileSync } from "node:fs";
 import { dirname, join } from "node:path";
 import { connectFrames, listenFrames } from "#platform/frames.ts";
-import { accounted, isRoot, processesOf, Site, until } from "../e2e/site.ts";
+import { launcherFor } from "#scrun/launcher/launcher.ts";
+import { accounted, canRunContainers, isRoot, processesOf, Site, until } from "../e2e/site.ts";
 
 const LONG_MS = 60_000;
 const NOBODY = 65534;
@@ -123,6 +124,29 @@ describe("one controller for the jobs of a state directory", () => {
       await site.run(["scancel", extra.stdout.trim()], { env });
       await finishWork(work);
       await until("the old controller to be gone", () => !processesOf(site.dir).some(({ pid }) => pid === before));
+    },
+    LONG_MS,
+  );
+
+  test(
+    "state and runtime directory are deleted: what runs is served to its end, then the controller goes, and its successor stays",
+    async () => {
+      const step = site.start(["srun", "sh", "-c", "echo up; while [ ! -e go ]; do sleep 0.05; done; exit 5"]);
+      await until("srun's step", () => step.stdoutSoFar.includes("up"));
+      await site.sbatch("#!/bin/sh\n", "-H");
+      const before = (await site.status())?.pid;
+      for (const name of ["run", "state"]) {
+        rmSync(join(site.dir, name), { recursive: true });
+        mkdirSync(join(site.dir, name), { mode: 0o700 });
+      }
+      expect(await site.run(["squeue", "-h"])).toEqual({ status: 0, stdout: "", stderr: "" });
+      const successor = (await site.status())?.pid;
+      expect(successor).not.toBe(before);
+      writeFileSync(site.path("go"), "");
+      expect((await step.outcome).status).toBe(5);
+      const controllers = () => processesOf(site.dir).flatMap(({ pid, command }) => (command.startsWith("berthd ") ? [pid] : []));
+      await until("the old controller to be gone", () => !controllers().includes(before ?? 0));
+      expect((await site.status())?.pid).toBe(successor);
     },
     LONG_MS,
   );
@@ -363,4 +387,39 @@ describe("other users", () => {
     expect([connection.peer.uid, ...seen]).toEqual([process.getuid?.() ?? -1, process.getuid?.() ?? -1]);
     server.stop();
   });
+});
+
+describe.skipIf(!canMount || !canRunContainers)("a full runtime directory", () => {
+  test(
+    "makes no container and says why; those that are there can be deleted",
+    async () => {
+      const dir = join(site.dir, "run");
+      must("mount", "-t", "tmpfs", "-o", "size=2m,mode=700", "none", dir);
+      unmountLater(dir);
+      writeFileSync(join(site.dir, "bin/scrun"), launcherFor(join(site.dir, "bin/berth")), { mode: 0o755 });
+      const config = JSON.parse(readFileSync(join(site.bundle, "config.json"), "utf8"));
+      Object.assign(config.process, { terminal: false, args: ["/bin/sleep", "1000"] });
+      writeFileSync(join(site.bundle, "config.json"), JSON.stringify(config));
+      await site.run(["berth", "daemon", "start"]);
+      const scrun = (...words: string[]) => {
+        const said = join(site.dir, "said");
+        const argv = ["/bin/sh", "-c", 'out=$1; shift; exec "$@" >/dev/null 2>"$out"', "sh", said, join(site.dir, "bin/scrun"), ...words];
+        const ran = Bun.spawnSync(argv, { env: site.env, cwd: site.bundle, stdio: ["ignore", "ignore", "ignore"], timeout: 30_000 });
+        return { status: ran.exitCode, text: readFileSync(said, "utf8") };
+      };
+      expect(scrun("create", "made")).toEqual({ status: 0, text: "" });
+      expect(scrun("start", "made")).toEqual({ status: 0, text: "" });
+      Bun.spawnSync(["dd", "if=/dev/zero", `of=${join(dir, "filler")}`, "bs=512"], { stderr: "ignore", timeout: 20_000 });
+      const refused = scrun("create", "late");
+      expect(refused.status).toBe(1);
+      expect(refused.text).toMatch(/no space left[^]*make room/);
+      expect(existsSync(join(dir, "scrun/late"))).toBe(false);
+      expect(scrun("delete", "--force", "made")).toEqual({ status: 0, text: "" });
+      rmSync(join(dir, "filler"));
+      expect(scrun("create", "late")).toEqual({ status: 0, text: "" });
+      expect(scrun("delete", "--force", "late")).toEqual({ status: 0, text: "" });
+      await until("the jobs' ends", async () => (await site.run(["squeue", "-h"])).stdout === "");
+    },
+    LONG_MS,
+  );
 });

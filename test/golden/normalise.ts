@@ -21,6 +21,7 @@ const NOISE: readonly RegExp[] = [
   /cgroups in hybrid mode not supported/, // crun, likewise
   /^(\d+: )?SLURM_CONF=/,
   /^(\d+: )?SLURM_TOPOLOGY_ADDR(_PATTERN)?=/,
+  /^(sbatch|srun|salloc): cannot be met: /, // our line after Slurm's: which wish, and what there is (engine/embedded/unmet-wish.ts)
   /^(\d+: )?SLURM_WORKING_CLUSTER=/, // address and port of the recorder's controller
 ];
 

@@ -136,7 +136,68 @@ describe.skipIf(!havePeers("runc", "busybox", "tar"))("Berth's own commands arou
     const { works, diagnoses } = JSON.parse(stdout);
     expect({ code, works }).toEqual({ code: 0, works: true });
     expect(diagnoses.at(-1)).toMatchObject({ name: "container jobs", state: "ok" });
+    const of = (name: string) => diagnoses.find((diagnosis: { name: string }) => diagnosis.name === name);
+    expect(of("engine")).toMatchObject({ state: "info", found: "embedded: BERTH_ENGINE=embedded" });
+    expect(of("berth.conf")).toMatchObject({ state: "ok", found: `${site.dir}/berth/berth.conf: 1 node, 1 partition` });
+    expect(of("state directory").found).toMatch(/^\/.*state\/berth\/.* free$/);
+    expect(of("controller")).toMatchObject({
+      state: "ok",
+      found: expect.stringMatching(/^process \d+ .*answers: 0 live jobs, 0 running steps/),
+    });
     expect(new Set(diagnoses.map((diagnosis: { name: string }) => diagnosis.name)).size).toBe(diagnoses.length);
+  });
+  test("doctor: an engine that cannot work, and what to do", async () => {
+    noConf();
+    const doctor = async (env: Record<string, string> = {}) => {
+      const { code, stdout, stderr } = await site.run(["doctor", "--json"], { env });
+      expect(stderr).toBe("");
+      const { diagnoses } = JSON.parse(stdout) as { diagnoses: { name: string; state: string; found: string; cure: string | null }[] };
+      return { code, of: (name: string) => diagnoses.find((diagnosis) => diagnosis.name === name) };
+    };
+    const stateless = await doctor({ XDG_STATE_HOME: "/proc/none" });
+    expect(stateless.code).toBe(1);
+    expect(stateless.of("state directory")).toMatchObject({ state: "error", cure: expect.stringContaining("set XDG_STATE_HOME") });
+    expect([stateless.of("controller"), stateless.of("container jobs")]).toEqual([undefined, undefined]);
+    expect((await doctor({ BERTH_ENGINE: "pbs" })).of("engine")).toMatchObject({
+      state: "error",
+      found: 'There is no engine "pbs" (BERTH_ENGINE)',
+      cure: "engines: embedded, slurm, auto",
+    });
+    const absent = await doctor({
+      BERTH_ENGINE: "slurm",
+      SLURM_CONF: "/no/such/slurm.conf",
+      BERTH_SLURM_REST: "unix:/no/such.socket",
+      SLURM_JWT: "a.b.c",
+    });
+    expect(absent.code).toBe(1);
+    expect(absent.of("slurmrestd")).toMatchObject({ state: "error", cure: expect.stringContaining("BERTH_SLURM_REST") });
+    // A controller that runs already has not read what is wrong now: the file is looked at, too.
+    site.berthConf("KillWait=2\nMaxCores=4\n");
+    expect((await doctor()).of("berth.conf")).toMatchObject({
+      state: "warning",
+      found: expect.stringContaining(':2: unknown key "maxcores"'),
+    });
+    site.berthConf("KillWait=2\nKillWeit=4\n");
+    expect((await doctor()).of("berth.conf")).toMatchObject({ state: "error", found: expect.stringContaining("KillWait is one") });
+    site.berthConf("KillWait=2\n");
+  });
+  test("doctor: podman's configuration names a scrun that is not there", async () => {
+    for (const name of ["podman", "docker"]) {
+      writeFileSync(join(site.bin, name), "#!/bin/sh\n");
+      chmodSync(join(site.bin, name), 0o755);
+    }
+    mkdirSync(join(site.dir, "containers/containers.conf.d"), { recursive: true });
+    const file = join(site.dir, "containers/containers.conf.d/50-berth.conf");
+    writeFileSync(file, '[engine.runtimes]\nscrun = ["/no/such/scrun"]\n');
+    const { diagnoses } = JSON.parse((await site.run(["doctor", "--json"])).stdout) as { diagnoses: { name: string }[] };
+    expect(diagnoses.find(({ name }) => name === "podman")).toMatchObject({
+      state: "warning",
+      found: `${join(site.bin, "podman")}; ${file} names /no/such/scrun, which is not a program that you may run`,
+      cure: expect.stringContaining("berth generate podman --scrun"),
+    });
+    expect(diagnoses.find(({ name }) => name === "docker")).toMatchObject({ state: "info", cure: "berth generate docker" });
+    for (const name of ["podman", "docker"]) rmSync(join(site.bin, name));
+    rmSync(join(site.dir, "containers"), { recursive: true });
   });
   test("doctor: one where they do not, and why", async () => {
     conf({ RunTimeRun: "norun" });

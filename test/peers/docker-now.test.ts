@@ -40,7 +40,11 @@ describe.skipIf(!canRunDocker || !isNew)("docker 28 through scrun", () => {
 
   test.each([
     ["a partition", ["--annotation", "slurm.partition=nowhere"], "Invalid partition name specified"],
-    ["memory", ["--annotation", "slurm.mem=900G"], "Requested node configuration is not available"],
+    [
+      "memory",
+      ["--annotation", "slurm.mem=900G"],
+      "Requested node configuration is not available (cannot be met: 900G of memory on a node",
+    ],
     ["a device", ["--annotation", "slurm.gres=gpu:3"], "Requested node configuration is not available"],
   ])("%s that is not there is docker's error", async (_title, options, reason) => {
     const { status, stderr } = await site.dockerRun(["--rm", ...options, IMAGE, "true"]);

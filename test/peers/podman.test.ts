@@ -1,6 +1,7 @@
 // What podman's users do, done by a real rootless podman through scrun: each container is a job, and podman cannot tell.
 import { afterAll, afterEach, beforeAll, describe, expect, test } from "bun:test";
-import { existsSync, mkdirSync, readFileSync, writeFileSync } from "node:fs";
+import { existsSync, mkdirSync, readdirSync, readFileSync, rmSync, writeFileSync } from "node:fs";
+import { join } from "node:path";
 import { isAnchor, kill, processesOf, until } from "../e2e/site.ts";
 import { canRunPodman, IMAGE, PodmanSite } from "./podman.ts";
 import { resizeTerminal } from "./terminal.ts";
@@ -204,6 +205,23 @@ describe.skipIf(!canRunPodman)("podman through scrun", () => {
     expect((await site.podman(["rm", "-f", "-t", "0", "kept"])).status).toBe(0);
   });
 
+  test("the runtime directory is emptied: podman forgets what runs, and rm ends its job", async () => {
+    const own = await PodmanSite.open();
+    try {
+      const id = await own.podman(["run", "-d", "--name", "wiped", IMAGE, "sleep", "1000"]);
+      expect(id.status).toBe(0);
+      // As systemd-logind does at the end of a user's last session.
+      for (const name of readdirSync(join(own.dir, "run"))) rmSync(join(own.dir, "run", name), { recursive: true });
+      const queue = async () => (await own.run(["squeue", "-h", "-o", "%j %t"])).stdout;
+      expect(await queue()).toBe("wiped R\n");
+      expect((await own.podman(["rm", "-f", "wiped"])).status).toBe(0);
+      await until("the job to end", async () => (await queue()) === "");
+      expect((await own.run(["sacct", "-nXP", "--name", "wiped", "-o", "state,exitcode"])).stdout).toMatch(/^(FAILED|CANCELLED.*)\|0:9\n$/);
+    } finally {
+      await own[Symbol.asyncDispose]();
+    }
+  }, 120_000);
+
   test("scancel ends the container, and podman sees it", async () => {
     await startDetached("cancelled");
     await site.run(["scancel", "--name", "cancelled"]);
@@ -249,6 +267,7 @@ describe.skipIf(!canRunPodman)("podman through scrun", () => {
       ["--annotation", "slurm.partition=nowhere", "nvalid partition"],
       ["--annotation", "slurm.time=soon", 'Invalid --time specification (from annotation slurm.time: "soon")'],
       ["--annotation", "slurm.nonsense=1", 'unrecognized option "nonsense" (from annotation slurm.nonsense)'],
+      ["--annotation", "slurm.mem=9000G", "cannot be met: 9000G of memory on a node (--mem); partition "],
       ["-e", "SCRUN_MEM_PER_NODE=lots", 'Invalid --mem specification (from SCRUN_MEM_PER_NODE: "lots")'],
     ];
     for (const [option, wish, reason] of refusals) {

@@ -118,6 +118,17 @@ describe.skipIf(!havePeers("runc", "busybox"))(`scrun's processes killed, as uid
     expect(existsSync(join(site.root, "a3"))).toBe(false);
   });
 
+  test("wiped, and created again under the same id: the first container ends, the second has the id", async () => {
+    site.program("sleep 1000");
+    const first = await start("a5");
+    rmSync(join(site.root, "a5"), { recursive: true });
+    const second = await start("a5");
+    await until("the first one's end", () => isGone(first.anchor) && isGone(first.init));
+    await site.untilOver(first.jobId);
+    expect(await site.state("a5")).toMatchObject({ status: "running", pid: second.anchor, jobId: second.jobId });
+    expect((await site.scrun(["delete", "--force", "a5"])).code).toBe(0);
+  });
+
   test("a create that is killed leaves a whole container, or nothing that runs", async () => {
     site.program("sleep 1000");
     const random = seeded("create-kills");
@@ -153,6 +164,15 @@ describe.skipIf(!havePeers("runc", "busybox"))(`scrun's processes killed, as uid
     const deadline = Date.now() + 20_000;
     while ((await site.run(["squeue", "-h"])).stdout !== "" && Date.now() < deadline) await Bun.sleep(50);
     expect((await site.run(["squeue", "-h"])).stdout).toBe("");
+    // Nobody else will: an id whose create was killed is free for the next one.
+    expect(await site.scrun(["list", "-q"])).toEqual({ code: 0, stdout: "", stderr: "" });
+    for (let round = 0; round < 12; round++) {
+      const id = `k${round}`;
+      if (!existsSync(join(site.root, id))) continue;
+      await until(`${id} to be free`, async () => (await site.scrun(["create", "--bundle", ".", id])).code === 0);
+      expect((await site.scrun(["delete", "--force", id])).code).toBe(0);
+    }
+    expect(readdirSync(site.root)).toEqual([]);
   });
 
   test("who makes a step his own and never listens ends it with himself, also when the job has ended before", async () => {

@@ -103,6 +103,31 @@ describe.skipIf(!havePeers("runc", "busybox"))(`scrun's launcher, as uid ${proce
     expect((await launch(["delete", "c1"], shell)).code).toBe(0);
   });
 
+  test.each(SHELLS.map((shell) => [shell.join(" "), shell] as const))("%s: a caller's directory that was deleted", async (_name, shell) => {
+    mkdirSync(site.root, { recursive: true, mode: 0o700 });
+    const gone = join(site.dir, "gone");
+    const nowhere = (...words: readonly string[]) =>
+      site.call([
+        "/bin/sh",
+        "-c",
+        'mkdir "$0" && cd "$0" && rmdir "$0" && exec "$@"',
+        gone,
+        ...shell,
+        launcher,
+        "--root",
+        site.root,
+        ...words,
+      ]);
+    for (const words of [
+      ["create", "--bundle", site.bundle, "c1"],
+      ["start", "c1"],
+      ["kill", "c1", "KILL"],
+    ])
+      expect({ words, code: (await nowhere(...words)).code }).toEqual({ words, code: 0 });
+    await site.untilStatus("c1", "stopped");
+    expect((await nowhere("delete", "c1")).code).toBe(0);
+  });
+
   test("an anchor that is killed while it is asked sends the launcher the long way", async () => {
     await create();
     const [pid = ""] = readFileSync(join(dir("c1"), "anchor"), "utf8").split(" ");

@@ -275,7 +275,7 @@ describe.skipIf(!havePeers("runc", "busybox"))(`scrun and runc, as uid ${process
     };
     await fails({ SCRUN_PARTITION: "nowhere" }, "Invalid partition name specified");
     await fails({ SCRUN_TIMELIMIT: "soon" }, 'Invalid --time specification (from SCRUN_TIMELIMIT: "soon")');
-    await fails({ SCRUN_CPUS_PER_TASK: "100000" }, "");
+    await fails({ SCRUN_CPUS_PER_TASK: "100000" }, "(cannot be met: 100000 CPUs for a task (--cpus-per-task); partition ");
     site.program("true", (config) => {
       config["root"].path = 7;
     });

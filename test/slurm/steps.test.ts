@@ -1,6 +1,6 @@
 // Containers on a real Slurm of four nodes through the user's own commands, as whoever runs the tests.
 import { afterAll, describe, expect, test } from "bun:test";
-import { existsSync, readdirSync, readFileSync, writeFileSync } from "node:fs";
+import { chmodSync, copyFileSync, existsSync, mkdirSync, readdirSync, readFileSync, writeFileSync } from "node:fs";
 import { join } from "node:path";
 import { processesWithFilesIn } from "#platform/marked-processes.ts";
 import { descendants } from "#platform/process-tree.ts";
@@ -157,6 +157,9 @@ describe.skipIf(site === undefined)("containers on a real Slurm", () => {
       [["srun", "--multi-prog", "--container", on.bundle, "conf"], "--multi-prog cannot be combined with --container"],
       [["srun", "--container-id", "x", "touch", witness], "--container-id without --container"],
       [["srun", "--native", "--container", on.bundle, "touch", witness], "This site's Slurm has no container support"],
+      [["sbatch", "-n1", "--container", on.bundle, ":", "-n1", "--wrap", `touch ${witness}`], "more than one component"],
+      [["sbatch", "-n1", ":", "-n1", "--container", on.bundle, "--wrap", `touch ${witness}`], "more than one component"],
+      [["salloc", "-n1", "--container", on.bundle, ":", "-n1", "touch", witness], "more than one component"],
       [["salloc", "--no-shell", "--container", on.bundle], "--no-shell runs nothing"],
     ];
     for (const [words, says] of rows) {
@@ -166,6 +169,49 @@ describe.skipIf(site === undefined)("containers on a real Slurm", () => {
     }
     expect(existsSync(witness)).toBe(false);
   }, 30_000);
+
+  test("a node without a place for the task, a bundle that only others read: said in words", async () => {
+    const elsewhere = join(on.dir, "no-place");
+    mkdirSync(join(elsewhere, "berth/node"), { recursive: true, mode: 0o700 });
+    writeFileSync(join(elsewhere, "berth/node/tasks"), ""); // stands for a full disk
+    const full = await on.run([BERTH, "srun", "--container", on.bundle, "true"], { env: { XDG_RUNTIME_DIR: elsewhere } });
+    expect([full.code, full.stderr]).toEqual([1, expect.stringContaining("Cannot write the task's directory") as unknown as string]);
+    expect(full.stderr).not.toContain("bug");
+    if (process.getuid?.() === 0) return; // he reads everything
+    const closed = join(on.dir, "closed");
+    mkdirSync(join(closed, "rootfs"), { recursive: true });
+    copyFileSync(join(on.bundle, "config.json"), join(closed, "config.json"));
+    chmodSync(join(closed, "rootfs"), 0);
+    const refused = await on.berth("srun", "--container", closed, "true");
+    chmodSync(join(closed, "rootfs"), 0o700);
+    expect([refused.code, refused.stderr]).toEqual([
+      2,
+      expect.stringContaining(`Cannot open bundle "${closed}": Permission denied: ${join(closed, "rootfs")}`) as unknown as string,
+    ]);
+  }, 60_000);
+
+  test.skipIf(slurmMajor() >= 26)(
+    "srun killed with -9 takes the site's srun with it, and so the job",
+    async () => {
+      const srun = on.start([BERTH, "srun", "--job-name=orphaned", "--container", on.bundle, "sleep", "1000"]);
+      const id = await jobNamed("orphaned");
+      await until(() => taskDirs().some((name) => name.startsWith(`${id}.0.`)));
+      srun.kill("SIGKILL");
+      await until(async () => /JobState=(CANCELLED|FAILED|COMPLETED)/.test(await on.show(id)));
+    },
+    90_000,
+  );
+
+  test("a heterogeneous step: each component in a container of its own, or in none", async () => {
+    const say = (status: number) => ["sh", "-c", `echo $SLURM_PROCID $(hostname) $SLURM_CONTAINER; exit ${status}`];
+    const contained = ["-n1", "--container", on.bundle];
+    const ran = await on.berth("srun", ...contained, ...say(0), ":", ...contained, ...say(4), ":", "-n1", ...say(0));
+    const lines = ran.stdout.trim().split("\n").sort();
+    expect(ran.code).toBe(4);
+    expect(lines).toEqual([`0 box ${on.bundle}`, `1 box ${on.bundle}`, expect.stringMatching(/^2 (?!box)\S+$/) as unknown as string]);
+    const jobs = (await on.run(["scontrol", "-o", "show", "job"])).stdout.split("\n").filter((line) => / HetJobOffset=/.test(line));
+    expect(jobs.map((line) => line.includes(`berth:{"container":"${on.bundle}"}`))).toEqual([true, true, false]);
+  }, 60_000);
 
   test("everything else passes through: words, exit codes, output", async () => {
     const pairs = [

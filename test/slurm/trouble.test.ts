@@ -22,6 +22,12 @@ describe.skipIf(site === undefined)("a site in trouble", () => {
     process.kill(pid, "SIGKILL");
   };
 
+  /** What `berth doctor` says of one thing. */
+  const diagnosis = async (name: string): Promise<unknown> => {
+    const { diagnoses } = JSON.parse((await on.berth("doctor", "--json")).stdout) as { diagnoses: { name: string }[] };
+    return diagnoses.find((found) => found.name === name);
+  };
+
   test("berth info says which engine and why, and a job's reason in words", async () => {
     const ran = await on.berth("info", "--json");
     expect(JSON.parse(ran.stdout)).toMatchObject({ engine: "slurm", reason: "BERTH_ENGINE=slurm", cluster: "berth-private" });
@@ -29,6 +35,8 @@ describe.skipIf(site === undefined)("a site in trouble", () => {
     expect((await on.berth("info", stdout.trim())).stdout).toContain("you hold it: scontrol release lets it go");
     const auto = await on.run([BERTH, "--engine", "auto", "info"]);
     expect(auto.stdout).toContain(`SLURM_CONF=${on.env["SLURM_CONF"]}`);
+    expect(await diagnosis("slurm.conf")).toMatchObject({ state: "ok", found: `${on.env["SLURM_CONF"]} (SLURM_CONF)` });
+    expect(await diagnosis("slurmctld")).toMatchObject({ state: "ok", found: expect.stringContaining("is UP") });
   }, 30_000);
 
   test("an engine that does not exist is named", async () => {
@@ -57,6 +65,7 @@ describe.skipIf(site === undefined)("a site in trouble", () => {
     expect(ran.code).toBe(1);
     expect(ran.stdout).toContain("Unable to contact slurm controller");
     expect(ran.stdout).toContain("it may be restarting, so try again later");
+    expect(await diagnosis("slurmctld")).toMatchObject({ state: "error", cure: expect.stringContaining("it may be restarting") });
     const engine = on.engine();
     expect(
       await rejectionOf(

@@ -8,7 +8,8 @@ import { checkConf } from "../conf-check.ts";
 import { Host, type Diagnosis } from "./host.ts";
 import { cgroups, userNamespaces } from "./kernel.ts";
 import { devices, fileSystems } from "./places.ts";
-import { otherEngines, programs, slurm } from "./programs.ts";
+import { otherEngines } from "./other-engines.ts";
+import { programs, slurm } from "./programs.ts";
 import { runtimeDirectory, subordinateIds } from "./user.ts";
 
 export interface DoctorOptions {
@@ -16,6 +17,10 @@ export interface DoctorOptions {
   readonly stateDir: string;
   readonly nodeName: string;
   readonly signal: AbortSignal;
+  /** Whether the engine can be had: without its directories no container can be tried. */
+  readonly triesContainers: boolean;
+  /** The executable behind a launcher of scrun (scrun/launcher). */
+  readonly targetOfLauncher: (path: string) => string | undefined;
 }
 
 /** In the order in which a site sets a host up. Never throws for what is wrong with the host. */
@@ -29,9 +34,9 @@ export async function examine(options: DoctorOptions): Promise<readonly Diagnosi
     ...(await programs(host)),
     ...fileSystems(options.stateDir),
     ...devices(),
-    ...otherEngines(host),
+    ...otherEngines(host, options.targetOfLauncher),
     ...(await slurm(host)),
-    await containerJobs(options),
+    ...(options.triesContainers ? [await containerJobs(options)] : []),
   ];
 }
 

@@ -1,8 +1,6 @@
 /** What is installed: runtimes, image tools, other container engines, Slurm. */
 import { existsSync, lstatSync } from "node:fs";
-import { homedir } from "node:os";
-import { join } from "node:path";
-import { read, type Diagnosis, type Host } from "./host.ts";
+import type { Diagnosis, Host } from "./host.ts";
 
 const PROGRAMS: readonly (readonly [name: string, why: string, cure: string])[] = [
   ["crun", "runs containers; Berth's first choice", "sudo apt-get install crun"],
@@ -41,36 +39,6 @@ export async function programs(host: Host): Promise<Diagnosis[]> {
         cure: `berth oci init --runtime ${name === "ch-run" ? "charliecloud" : name}`,
       });
   }
-  return found;
-}
-
-export function otherEngines(host: Host): Diagnosis[] {
-  const found: Diagnosis[] = [];
-  const look = (name: string, files: readonly string[], why: string, cure: string) => {
-    const path = host.find(name);
-    if (path === undefined) return;
-    const conf = files.find((file) => read(file)?.includes("scrun") === true);
-    found.push({
-      name,
-      state: "info",
-      found: conf === undefined ? `${path}, not set up for scrun` : `${path}, scrun in ${conf}`,
-      why,
-      cure: conf === undefined ? cure : null,
-    });
-  };
-  const home = homedir();
-  look(
-    "podman",
-    [join(home, ".config/containers/containers.conf"), "/etc/containers/containers.conf"],
-    "podman run can be a job, through scrun",
-    "berth generate podman",
-  );
-  look(
-    "docker",
-    [join(home, ".config/docker/daemon.json"), "/etc/docker/daemon.json"],
-    "docker run can be a job, through scrun",
-    "berth generate docker",
-  );
   return found;
 }
 

@@ -85,7 +85,7 @@ export function partitionRecords(config: ClusterConfig): PartitionRecord[] {
       minNodes: partition.minNodes,
       maxNodes: partition.maxNodes,
       maxCpusPerNode: null,
-      isHidden: false,
+      isHidden: partition.isHidden,
       isRootOnly: false,
       oversubscribe: "NO",
       priorityTier: partition.priorityTier,

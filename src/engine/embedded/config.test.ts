@@ -90,14 +90,27 @@ describe("parseConfig", () => {
       { killWaitSeconds: 2, minJobAgeSeconds: 10, maxArraySize: 5, jobRequeue: false, licenses: { a: 3, b: 1 } },
     ],
     [
-      "unknown keys are kept",
+      "Slurm's keys are kept",
       "SlurmctldHost=head\nProctrackType=proctrack/cgroup",
-      { others: { slurmctldhost: "head", proctracktype: "proctrack/cgroup" } },
+      { others: { slurmctldhost: "head", proctracktype: "proctrack/cgroup" }, warnings: [] },
+    ],
+    [
+      "what nobody knows is warned of, with its place and what there is",
+      "KillWait=2\n\nMaxCores=4\nNodeName=n1 CPUs=1 Colour=red\nPartitionName=p Nodes=n1 Owner=me",
+      {
+        killWaitSeconds: 2,
+        nodes: [{ cpus: 1 }],
+        warnings: [
+          expect.stringMatching(/:3: unknown key "maxcores" changes nothing: .* Berth reads ClusterName, KillWait, .*PartitionName$/),
+          expect.stringMatching(/:4: unknown key "colour" changes nothing: .* on a NodeName line Berth reads NodeName, .*Feature$/),
+          expect.stringMatching(/:5: unknown key "owner" changes nothing: .* on a PartitionName line Berth reads PartitionName, .*Hidden$/),
+        ],
+      },
     ],
     [
       "Slurm's keys that mean nothing here, beside ours",
-      "NodeName=n1 CPUs=1 CpuSpecList=0 Boards=1\nPartitionName=p Nodes=n1 AllowGroups=all MaxMemPerNode=5\nTaskPluginParam=none\nMinNodes=1",
-      { nodes: [{ cpus: 1 }], partitions: [{ nodes: ["n1"] }] },
+      "NodeName=n1 CPUs=1 CpuSpecList=0 Boards=1\nPartitionName=p Nodes=n1 AllowGroups=all MaxMemPerNode=5\nTaskPluginParam=none\nDownNodes=n1 State=UP Reason=x",
+      { warnings: [], nodes: [{ cpus: 1 }], partitions: [{ nodes: ["n1"] }] },
     ],
     ["lines that end with CR", "NodeName=n1 CPUs=2\r\nKillWait=4\r\n", { nodes: [{ cpus: 2 }], killWaitSeconds: 4 }],
   ];

@@ -1,16 +1,16 @@
 /**
  * `berth.conf`: the cluster that this machine plays, in slurm.conf's syntax (slurm.conf(5)). Without the file there
  * is one node, this host, and one partition. Keys that mean something only to a real cluster are kept for
- * `scontrol show config` and change nothing; what is one letter off a key of ours is refused.
+ * `scontrol show config` and change nothing; what is one letter off a key of ours is refused; what nobody knows is warned of.
  */
-import { existsSync, readFileSync } from "node:fs";
 import { availableParallelism, totalmem } from "node:os";
-import { join } from "node:path";
 import { BerthError } from "#job/errors.ts";
+import { readConfLines, type Pairs } from "#options/conf-lines.ts";
 import { parseDuration } from "#options/duration.ts";
 import { expandHostlist } from "#options/hostlist.ts";
+import { findBerthConf } from "#platform/berth-conf.ts";
 import { shortHostName } from "#platform/directories.ts";
-import { meantKey } from "./misspelt-key.ts";
+import { judgeKey } from "./known-keys.ts";
 
 export interface NodeConfig {
   readonly name: string;
@@ -39,6 +39,8 @@ export interface PartitionConfig {
   readonly minNodes: number;
   readonly maxNodes: number | null;
   readonly priorityTier: number;
+  /** Hidden=YES: not listed unless it is asked for. */
+  readonly isHidden: boolean;
 }
 
 const MPI_DEFAULTS = ["pmi2", "pmix", "pmix_v4"] as const;
@@ -66,14 +68,14 @@ export interface ClusterConfig {
   readonly partitions: readonly PartitionConfig[];
   /** Everything else that the file says, in its own words. */
   readonly others: Readonly<Record<string, string>>;
+  /** What is wrong with the file and may stay so, with its place. */
+  readonly warnings: readonly string[];
 }
 
-type Pairs = Map<string, string>;
-
 /** @throws BerthError CONFIG with file and line */
-export function readConfig(configDirs: readonly string[]): ClusterConfig {
-  const file = configDirs.map((dir) => join(dir, "berth.conf")).find((path) => existsSync(path));
-  return parseConfig(file === undefined ? "" : readFileSync(file, "utf8"), file ?? join(configDirs[0] ?? "/etc/berth", "berth.conf"));
+export function readConfig(): ClusterConfig {
+  const { file, text } = findBerthConf();
+  return parseConfig(text, file);
 }
 
 export function parseConfig(text: string, file: string): ClusterConfig {
@@ -82,14 +84,18 @@ export function parseConfig(text: string, file: string): ClusterConfig {
   const partitions: PartitionConfig[] = [];
   let nodeDefaults: Pairs = new Map();
   let partitionDefaults: Pairs = new Map();
-  for (const { line, pairs } of readLines(text, file)) {
+  const warnings: string[] = [];
+  for (const { line, pairs, rest } of readConfLines(text)) {
     const fail = (message: string): never => {
       throw new BerthError("CONFIG", `${file}:${line}: ${message}`);
     };
+    if (rest !== "")
+      throw new BerthError("CONFIG", `${file}:${line}: cannot read "${rest}"`, { hint: "write Key=Value pairs, as in slurm.conf" });
     const [[kind = ""] = []] = pairs;
     for (const key of pairs.keys()) {
-      const meant = meantKey(kind, key);
-      if (meant !== undefined) fail(`unknown key "${key}": ${meant} is one`);
+      const judged = judgeKey(kind, key);
+      if (judged.kind === "misspelt") fail(`unknown key "${key}": ${judged.meant} is one`);
+      if (judged.kind === "unknown") warnings.push(`${file}:${line}: unknown key "${key}" changes nothing: ${judged.known}`);
     }
     if (kind === "nodename") {
       const name = pairs.get("nodename") ?? "";
@@ -127,7 +133,7 @@ export function parseConfig(text: string, file: string): ClusterConfig {
         },
       ),
     );
-  return finish({ file, globals, nodes, partitions });
+  return { ...finish({ file, globals, nodes, partitions }), warnings };
 }
 
 function finish(parsed: {
@@ -135,7 +141,7 @@ function finish(parsed: {
   readonly globals: Pairs;
   readonly nodes: readonly NodeConfig[];
   readonly partitions: readonly PartitionConfig[];
-}): ClusterConfig {
+}): Omit<ClusterConfig, "warnings"> {
   const { globals, nodes, file } = parsed;
   const names = nodes.map((node) => node.name);
   const partitions = parsed.partitions.map((partition) => {
@@ -191,28 +197,6 @@ function parseMpiDefault(value: string, file: string): MpiDefault | null {
   return known;
 }
 
-/** Lines as key → value with keys in lower case; comments, continuation lines and quotes as slurm.conf has them. */
-function* readLines(text: string, file: string): Generator<{ line: number; pairs: Pairs }> {
-  const physical = text.split("\n");
-  for (let i = 0; i < physical.length; i++) {
-    const line = i + 1;
-    let logical = (physical[i] ?? "").replace(/(^|[^\\])#.*$/, "$1");
-    while (/\\\s*$/.test(logical) && i + 1 < physical.length)
-      logical = logical.replace(/\\\s*$/, " ") + (physical[++i] ?? "").replace(/(^|[^\\])#.*$/, "$1");
-    const pairs: Pairs = new Map();
-    const rest = logical.replace(
-      /\s*([A-Za-z][A-Za-z0-9_]*)\s*=\s*("([^"]*)"|\S+)/g,
-      (_all, key: string, raw: string, quoted: string | undefined) => {
-        pairs.set(key.toLowerCase(), quoted ?? raw);
-        return "";
-      },
-    );
-    if (rest.trim() !== "")
-      throw new BerthError("CONFIG", `${file}:${line}: cannot read "${rest.trim()}"`, { hint: "write Key=Value pairs, as in slurm.conf" });
-    if (pairs.size > 0) yield { line, pairs };
-  }
-}
-
 type Fail = (message: string) => never;
 
 function count(pairs: Pairs, key: string, fail: Fail): number | undefined {
@@ -251,6 +235,10 @@ function parseNode(name: string, pairs: Pairs, fail: Fail): NodeConfig {
   };
 }
 
+function isYes(pairs: Pairs, key: string): boolean {
+  return (pairs.get(key) ?? "NO").toUpperCase() === "YES";
+}
+
 function parsePartition(name: string, pairs: Pairs, fail: Fail): PartitionConfig {
   const minutes = (key: string): number | null => {
     const value = pairs.get(key);
@@ -266,7 +254,8 @@ function parsePartition(name: string, pairs: Pairs, fail: Fail): PartitionConfig
   return {
     name,
     state,
-    isDefault: (pairs.get("default") ?? "NO").toUpperCase() === "YES",
+    isDefault: isYes(pairs, "default"),
+    isHidden: isYes(pairs, "hidden"),
     nodes: expandHostlist(pairs.get("nodes") ?? "ALL"),
     maxTimeMinutes: minutes("maxtime"),
     defaultTimeMinutes: minutes("defaulttime"),

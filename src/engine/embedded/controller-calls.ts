@@ -77,6 +77,13 @@ export class ControllerCalls implements Disposable {
   #nextId = 1;
   #isDisposed = false;
 
+  readonly #onStart: () => Promise<void>;
+
+  /** `onStart`: a controller had to be started first. */
+  constructor(onStart: () => Promise<void> = () => Promise.resolve()) {
+    this.#onStart = onStart;
+  }
+
   /** Found once: an anchor's host name changes when it stands in its container's namespaces. */
   #paths: Paths | undefined;
 
@@ -86,7 +93,7 @@ export class ControllerCalls implements Disposable {
 
   async #connect(): Promise<FrameConnection> {
     this.#paths ??= enginePaths();
-    const connection = await connectToController(this.#paths);
+    const connection = await connectToController(this.#paths, this.#onStart);
     this.#established = connection;
     if (this.#isDisposed) connection.end();
     connection.handle({

@@ -73,6 +73,26 @@ describe("DaemonPool", () => {
     expect(await taken).toBe(daemon.connection);
     pool.stop();
   });
+  test("a taker is served when no daemon could be started at first", async () => {
+    const failures: unknown[] = [];
+    let isPossible = false;
+    let starts = 0;
+    const pool = new DaemonPool(
+      () => {
+        if (!isPossible) throw new Error("EAGAIN");
+        starts++;
+      },
+      { onFailure: (error) => failures.push(error) },
+    );
+    const taken = pool.take();
+    await until("a second attempt", () => failures.length > 1);
+    isPossible = true;
+    await until("a start", () => starts > 0);
+    const daemon = new FakeDaemon();
+    pool.add(daemon.connection);
+    expect(await taken).toBe(daemon.connection);
+    pool.stop();
+  });
   test("more than are wanted are sent away", () => {
     const pool = new DaemonPool(() => undefined);
     const daemons = Array.from({ length: SPARE_DAEMONS + 1 }, () => new FakeDaemon());

@@ -3,8 +3,10 @@
  * with the process. It takes up what its predecessor left, then says `ready` by making its socket.
  */
 import { closeSync, openSync, readFileSync, rmSync, writeSync } from "node:fs";
+import { RuntimeCopyKeeper } from "#container/runtime-copy.ts";
 import { VERSION } from "#job/version.ts";
-import { ensurePrivateDir, shortHostName } from "#platform/directories.ts";
+import { shortHostName } from "#platform/directories.ts";
+import { ensurePrivateDir } from "#platform/private-directory.ts";
 import { failFast } from "#platform/fail-fast.ts";
 import { inodeOf } from "#platform/lasting-listener.ts";
 import { becomeSubreaper, tryLock } from "#platform/libc.ts";
@@ -17,6 +19,7 @@ import { readConfig } from "./config.ts";
 import { Controller } from "./controller.ts";
 import { DaemonPool } from "./daemon-pool.ts";
 import { lockState, publishSocket } from "./controller-place.ts";
+import { watchPlace } from "./lost-place.ts";
 import { enginePaths } from "./paths.ts";
 import { Server } from "./server.ts";
 import { sweepSpools } from "./step-spools.ts";
@@ -24,6 +27,7 @@ import { Store } from "./store.ts";
 
 export async function runController(): Promise<number> {
   const paths = enginePaths();
+  process.umask(0o077); // ours; a task gets its submitter's
   for (const dir of [paths.state, paths.runtime, paths.spool, paths.stepSockets, paths.runtimeRoot]) ensurePrivateDir(dir);
   const lockFd = openSync(paths.lock, "a", 0o600);
   if (!tryLock(lockFd)) return 0; // another one is the controller: whoever started us finds that one
@@ -35,13 +39,21 @@ export async function runController(): Promise<number> {
   log("controller.starting", { pid: process.pid, version: VERSION });
   const store = new Store(paths.database);
   const logFd = openSync(logPath(paths.state), "a", 0o600);
-  const pool: DaemonPool = new DaemonPool(() => {
-    const daemon = spawnDaemon(selfCommand("stepd", paths.socket), { logFd, env: daemonEnvironment(), argv0: "berth-stepd" });
-    void daemon.exited.then(() => pool.lost());
-  });
-  const config = readConfig(paths.configDirs);
+  const runtimeCopies = new RuntimeCopyKeeper();
+  const pool: DaemonPool = new DaemonPool(
+    () => {
+      const daemon = spawnDaemon(selfCommand("stepd", paths.socket), { logFd, env: daemonEnvironment(), argv0: "berth-stepd" });
+      void daemon.exited.then(() => pool.lost());
+    },
+    {
+      onFailure: (error) => log("daemon.notStarted", { error: error instanceof Error ? error.message : String(error) }),
+      onRuntime: (path) => void runtimeCopies.keep(path),
+    },
+  );
+  const config = readConfig();
+  for (const warning of config.warnings) log("config.warning", { warning });
   const outside = outsideIds();
-  const controller = new Controller({ config, paths, store, pool, log, isConfined: outside !== undefined });
+  const controller = new Controller({ config, paths, store, pool, runtimeCopies, log, isConfined: outside !== undefined });
   becomeSubreaper();
   new OrphanReaper((orphan) => controller.orphanReaped(orphan));
   const done = Promise.withResolvers<void>();
@@ -80,8 +92,18 @@ export async function runController(): Promise<number> {
   recovered.resolve();
   pool.fill();
   log("controller.ready", { liveJobs: controller.book.liveJobs });
+  using _place = watchPlace({
+    database: paths.database,
+    socket: paths.socket,
+    isNeeded: () => server.isAsked || controller.book.hasRunningJobs,
+    onLost: () => {
+      log("controller.lost", { state: paths.state, runtime: paths.runtime, waitingJobs: controller.book.liveJobs });
+      void stop({ cancelJobs: false, by: process.getuid?.() ?? 0 });
+    },
+  });
   await done.promise;
-  server.stop();
+  // It removes whatever is at its path, which may be a successor's by now (lost-place.ts).
+  if ((inodeOf(paths.socket) ?? listening) === listening) server.stop();
   pool.stop();
   store[Symbol.dispose]();
   log("controller.stopped", {});

@@ -179,6 +179,11 @@ export class JobBook {
     return this.live.size;
   }
 
+  /** Whether jobs hold something, or are on their way out. */
+  get hasRunningJobs(): boolean {
+    return this.live.values().some(({ record }) => record.state !== "PENDING");
+  }
+
   *runningSteps(): Generator<{ readonly run: JobRun; readonly stepKey: StepKey }> {
     for (const job of this.live.values()) if (job.hasSteps) for (const stepKey of job.steps.keys()) yield { run: job.record, stepKey };
   }

@@ -6,6 +6,7 @@ import type { AccountingFilter, EngineInfo } from "../engine.ts";
 import { matches } from "../job-matches.ts";
 import type { Caller } from "./caller.ts";
 import { describeConfig, nodeRecords, partitionRecords } from "./cluster-view.ts";
+import type { ClusterConfig } from "./config.ts";
 import type { Controller } from "./controller.ts";
 import { LiveJob } from "./live-job.ts";
 import { measureSteps } from "./measure-steps.ts";
@@ -78,7 +79,10 @@ export function operationsFor(caller: Caller, options: OperationsOptions): Handl
       controller.cluster.updatePartition(name, changes);
       controller.requestPass();
     },
-    jobs: (filter) => controller.book.records(filter.jobIds).filter((job) => matches(job, filter)),
+    jobs: (filter) => {
+      const hidden = filter.skipsHidden === true ? hiddenPartitions(controller.config) : [];
+      return controller.book.records(filter.jobIds).filter((job) => matches(job, filter) && !hidden.includes(job.partition));
+    },
     steps: ({ jobId }) => [...controller.book.stepRecords()].filter((step) => jobId === null || step.jobId === jobId),
     processes: ({ jobId }) => stepProcesses(controller.paths, controller.book.live.values(), jobId),
     nodes: () => nodeRecords(controller),
@@ -92,6 +96,10 @@ export function operationsFor(caller: Caller, options: OperationsOptions): Handl
       await options.onStop({ cancelJobs, by: caller.uid });
     },
   };
+}
+
+function hiddenPartitions({ partitions }: ClusterConfig): readonly string[] {
+  return partitions.flatMap(({ name, isHidden }) => (isHidden ? [name] : []));
 }
 
 function accounting(controller: Controller, filter: AccountingFilter): readonly JobRecord[] {
@@ -124,5 +132,6 @@ function statusOf({ controller, logFile }: OperationsOptions): DaemonStatus {
     stateDir: controller.paths.state,
     logFile,
     passes: controller.passes.times,
+    configWarnings: controller.config.warnings,
   };
 }

@@ -12,11 +12,11 @@
 import { nowMs } from "#job/id.ts";
 import { exitPair } from "#job/outcome.ts";
 import type { JobRecord, StepRecord } from "#job/record.ts";
-import { parseJsonFrame, type FrameConnection } from "#platform/frames.ts";
+import type { FrameConnection } from "#platform/frames.ts";
 import { LastingListener } from "#platform/lasting-listener.ts";
 import type { ProcessIdentity } from "#platform/process-tree.ts";
 import { Journal, type StepResult, type TerminateReason } from "#step/journal.ts";
-import type { FromDaemon, ToDaemon } from "#step/wire.ts";
+import { parseToDaemon, type FromDaemon, type ToDaemon } from "#step/wire.ts";
 import type { OwnStep, OwnStepEnd, OwnStepOrder } from "../own-step.ts";
 import type { CreatedOwnStep } from "./wire.ts";
 
@@ -93,7 +93,11 @@ export class EmbeddedOwnStep implements OwnStep {
 
   #welcome(connection: FrameConnection): void {
     connection.handle({
-      frame: (_type, payload) => this.#obey(connection, parseJsonFrame(payload) as ToDaemon),
+      frame: (_type, payload) => {
+        const message = parseToDaemon(payload);
+        if (message === undefined) connection.close();
+        else this.#obey(connection, message);
+      },
       closed: () => {
         if (this.#controllers.delete(connection)) this.#listener.renew(); // the next one has to find us
       },

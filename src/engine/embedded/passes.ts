@@ -148,7 +148,11 @@ export class Passes {
       depth: 1,
     });
     const placements = start?.placements ?? total.starts[0]?.placements;
-    if (placements === undefined) throw slurmError("NODE_CONFIG_UNAVAILABLE");
+    if (placements === undefined) {
+      const partition = partitionOf(this.#config, record.partition);
+      const hint = `cannot be met: ${ask.nodesMin} nodes (--nodes); partition "${partition.name}" has ${Math.min(partition.nodes.length, partition.maxNodes ?? Infinity)}`;
+      throw slurmError("NODE_CONFIG_UNAVAILABLE", { hint });
+    }
     return {
       jobId,
       partition: record.partition,

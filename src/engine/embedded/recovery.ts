@@ -72,19 +72,36 @@ export class Recovery {
   }
 
   async #recoverJob(record: JobRecord, isSameBoot: boolean): Promise<void> {
-    const request = this.#store.request(record.jobId) ?? this.#store.request(record.array?.jobId ?? record.jobId);
-    if (request === undefined) {
-      this.#log("job.unreadable", { job: record.jobId });
-      return;
-    }
-    const { dependency } = request.options;
-    const job = this.#book.liveJob(record, request, dependency === null ? null : parseDependency(dependency));
+    const job = this.#read(record);
+    if (job === undefined) return;
     this.#book.add(job);
     const holder = this.#store.holder(job.id);
     if (holder !== undefined) this.#expectHolder(job, holder);
     await this.#recoverState(job, isSameBoot);
     // Not earlier: what a holder that is gone has written down about its end counts more than its absence.
     this.#holders.disconnected(job);
+  }
+
+  /** Undefined for one that cannot be read: it must not keep the others from theirs. It is ended, because nobody will ever run it. */
+  #read(record: JobRecord): LiveJob | undefined {
+    try {
+      const request = this.#store.request(record.jobId) ?? this.#store.request(record.array?.jobId ?? record.jobId);
+      if (request === undefined) throw new Error("its request is not in the store");
+      const { dependency } = request.options;
+      // An empty one is none, as in Slurm.
+      return this.#book.liveJob(record, request, dependency === null || dependency === "" ? null : parseDependency(dependency));
+    } catch (error) {
+      this.#log("job.unreadable", { job: record.jobId, error: error instanceof Error ? error.message : String(error) });
+      const endedAt = nowMs();
+      const ended = { ...record, state: "FAILED", reason: "SystemFailure", flags: [], endedAt } as const;
+      this.#store.transaction(() => {
+        for (const step of this.#store.steps(record.jobId))
+          if (!isTerminal(step.state)) this.#store.saveStep({ ...step, state: "FAILED", endedAt });
+        this.#store.saveJob(ended);
+      });
+      this.#book.remember(ended);
+      return undefined;
+    }
   }
 
   async #recoverState(job: LiveJob, isSameBoot: boolean): Promise<void> {

@@ -20,10 +20,16 @@ export interface ServerOptions extends OperationsOptions {
 export class Server {
   readonly #options: ServerOptions;
   readonly #listener: { stop(): void };
+  readonly #askers = new Set<Client>();
 
   constructor(options: ServerOptions) {
     this.#options = options;
     this.#listener = listenFrames(options.socketPath, (connection) => this.#welcome(connection));
+  }
+
+  /** Whether commands are connected. */
+  get isAsked(): boolean {
+    return this.#askers.size > 0;
   }
 
   stop(): void {
@@ -42,9 +48,15 @@ export class Server {
           return;
         }
         if (isSpare(message)) this.#options.controller.pool.add(connection);
-        else client.take(message);
+        else {
+          this.#askers.add(client);
+          client.take(message);
+        }
       },
-      closed: () => client.closed(),
+      closed: () => {
+        this.#askers.delete(client);
+        client.closed();
+      },
     });
   }
 }

@@ -1,6 +1,7 @@
 /** Where a step's tasks go inside its job's allocation (commands.md §2.4; lifecycle §9). Pure. */
 import { slurmError } from "#job/errors.ts";
 import type { NodeShare } from "#job/record.ts";
+import { compressHostlist } from "#options/hostlist.ts";
 import { asksForDevices, chooseDevices, type Devices } from "./step-gres.ts";
 import type { StepRequest } from "../engine.ts";
 
@@ -133,10 +134,14 @@ function chooseShares(request: StepRequest, facts: LayoutFacts): readonly NodeSh
   const { resources, options } = request;
   const wanted = resources.nodeList ?? [];
   let shares = facts.shares.filter(({ node }) => resources.excludeNodes?.includes(node) !== true);
-  if (wanted.some((name) => !shares.some(({ node }) => node === name))) throw slurmError("NODE_CONFIG_UNAVAILABLE");
+  const held = compressHostlist(shares.map(({ node }) => node));
+  const unmet = (wish: string) =>
+    slurmError("NODE_CONFIG_UNAVAILABLE", { hint: `cannot be met: ${wish}; the job has ${held || "none left"}` });
+  const missing = wanted.filter((name) => !shares.some(({ node }) => node === name));
+  if (missing.length > 0) throw unmet(`node ${compressHostlist(missing)} (--nodelist)`);
   if (options.relativeNode !== null) shares = shares.slice(options.relativeNode);
   const least = resources.nodesMin ?? 1;
-  if (shares.length === 0 || least > shares.length) throw slurmError("NODE_CONFIG_UNAVAILABLE");
+  if (shares.length === 0 || least > shares.length) throw unmet(`${least} ${least === 1 ? "node" : "nodes"} for the step`);
   const named = new Set(wanted);
   if (resources.nodesMin === null) return named.size === 0 ? shares : shares.filter(({ node }) => named.has(node));
   const count = Math.max(named.size, resources.nodesMax ?? resources.nodesMin);
@@ -154,7 +159,10 @@ function layOutByHost(request: StepRequest, hosts: readonly string[], facts: Lay
     byNode.set(host, [...(byNode.get(host) ?? []), rank]);
   }
   const shares = facts.shares.filter(({ node }) => byNode.has(node));
-  if (shares.length < byNode.size) throw slurmError("NODE_CONFIG_UNAVAILABLE");
+  if (shares.length < byNode.size) {
+    const hint = `cannot be met: the nodes of the host list; the job has ${compressHostlist(facts.shares.map(({ node }) => node))}`;
+    throw slurmError("NODE_CONFIG_UNAVAILABLE", { hint });
+  }
   const places = shares.map((share) => ({ share, ranks: byNode.get(share.node) ?? [] }));
   const cpusPerTask = resources.cpusPerTask ?? 1;
   const free = places.map(({ share, ranks }) => {

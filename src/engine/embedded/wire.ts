@@ -118,6 +118,8 @@ export interface DaemonStatus {
   readonly logFile: string;
   /** Looks at the queue since it started, and what they took. */
   readonly passes: PassTimes;
+  /** What is wrong with berth.conf as it was read at the start; a controller of an older version does not say. */
+  readonly configWarnings?: readonly string[];
 }
 
 export interface PassTimes {

@@ -24,6 +24,12 @@ export async function findTrouble(signal: AbortSignal): Promise<BerthError | und
   }
 }
 
+/** A line for each controller, as `scontrol ping` has it. With one of several down it fails, and says the same. */
+export async function pingControllers(signal: AbortSignal): Promise<readonly string[]> {
+  const said = await new SiteCommands(process.env, { timeoutMs: PATIENCE_MS }).ask("scontrol", ["ping"], { signal });
+  return said.split("\n").filter((line) => line !== "");
+}
+
 /** Without munge Slurm's commands are silent for most of a minute, so it is looked for first. Sites may do without it. */
 async function findMungeTrouble(): Promise<BerthError | undefined> {
   let conf: string;

@@ -1,5 +1,5 @@
 import { afterAll, expect, test } from "bun:test";
-import { mkdtempSync, readdirSync, rmSync, utimesSync, writeFileSync } from "node:fs";
+import { mkdirSync, mkdtempSync, readdirSync, rmSync, utimesSync, writeFileSync } from "node:fs";
 import { tmpdir } from "node:os";
 import { join } from "node:path";
 import { directories } from "#platform/directories.ts";
@@ -29,4 +29,12 @@ test("the site is asked once, until what the answer hangs on changes or the answ
   utimesSync(join(directories().state, file), new Date(0), new Date(0));
   expect([get(), get(), get()]).toEqual(["", "four\n", "four\n"]);
   expect(asked).toBe(5);
+});
+
+test("what cannot be kept leaves nothing behind", () => {
+  const about = join(dir, "slurm.conf");
+  writeFileSync(about, "b");
+  mkdirSync(join(directories().state, "site-in-the-way"), { recursive: true, mode: 0o700 });
+  expect(keptAnswer("in-the-way", { about, maxAgeMs: 60_000, ask: () => "yes\n" })).toBe("yes\n");
+  expect(readdirSync(directories().state).filter((name) => name.includes("part"))).toEqual([]);
 });

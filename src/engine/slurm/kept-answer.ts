@@ -2,9 +2,10 @@
  * What the site was asked once and need not be asked with every command, because asking costs a process and a connection: one small file
  * for each question in the state directory. It is asked again when what the answer hangs on has changed, or when the answer is old.
  */
-import { readFileSync, renameSync, statSync, writeFileSync } from "node:fs";
+import { readFileSync, renameSync, rmSync, statSync, writeFileSync } from "node:fs";
 import { join } from "node:path";
-import { directories, ensurePrivateDir } from "#platform/directories.ts";
+import { directories } from "#platform/directories.ts";
+import { ensurePrivateDir } from "#platform/private-directory.ts";
 
 /** @param about a file that the answer hangs on; without it every answer is asked for */
 export function keptAnswer(
@@ -25,13 +26,13 @@ export function keptAnswer(
   }
   const answer = ask();
   if (answer.trim() === "") return answer; // it did not answer
+  const part = `${file}.part-${process.pid}`;
   try {
     ensurePrivateDir(directories().state);
-    const part = `${file}.part-${process.pid}`;
     writeFileSync(part, `${print}\n${answer}`, { mode: 0o600 });
     renameSync(part, file);
   } catch {
-    // Asked again the next time.
+    rmSync(part, { force: true }); // a full disk: asked again the next time
   }
   return answer;
 }

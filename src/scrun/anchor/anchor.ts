@@ -16,7 +16,7 @@ import { localTime } from "#job/local-time.ts";
 import { shellCode, type ExitStatus } from "#job/outcome.ts";
 import { killAll, OrphanReaper } from "#platform/orphans.ts";
 import type { SignalWatch } from "#platform/signal-watch.ts";
-import { leaveControllerToOthers } from "#platform/start-controller.ts";
+import { leaveControllerToOthers } from "#platform/controller-duty.ts";
 import { AnchorStaging } from "../staging/anchor-staging.ts";
 import type { AnchorPlan, JobPlan } from "../anchor-wire.ts";
 import { AnchorJob } from "./anchor-job.ts";
@@ -34,7 +34,7 @@ import type { ContainerPlace, ContainerState } from "../place.ts";
 import { RuntimeContainer } from "./runtime-container.ts";
 import { markOver } from "../launcher/quick-start.ts";
 import { bringIn } from "../stand-in/early.ts";
-import { makeEnd, tellStandIn } from "../stand-in/stand-in.ts";
+import { makeEnd, tellEnd, tellStandIn } from "../stand-in/stand-in.ts";
 import { printOnTerminalOf } from "./terminal.ts";
 
 const SIGTERM = 15;
@@ -221,6 +221,10 @@ class Anchor implements Subject {
 
   /** The last thing of all: who stands for us hears of the end, and what the real runtime has of the container is put away. */
   async sayEnd(code: number): Promise<void> {
+    if (this.#place.isLost) {
+      if (this.#endFd !== undefined) tellEnd(this.#endFd, code);
+      return;
+    }
     if (this.#endFd !== undefined && !(await tellStandIn(this.#place, this.#endFd, code))) return;
     this.#container.tidy();
     if (this.#plan?.staging === null) markOver(this.#place);

@@ -13,13 +13,14 @@ import { join } from "node:path";
 import type { JsonObject } from "#container/json.ts";
 import { BerthError } from "#job/errors.ts";
 import type { JobId } from "#job/id.ts";
-import { listenFrames, parseJsonFrame, type FrameConnection } from "#platform/frames.ts";
+import { listenFrames, type FrameConnection } from "#platform/frames.ts";
 import { makeNetworkNamespace } from "#platform/namespaces.ts";
 import { identify, isAlive, type ProcessIdentity } from "#platform/process-tree.ts";
-import type { ContainerStatus, FromAnchor, JobPlan, ToAnchor } from "../anchor-wire.ts";
+import { parseToAnchor, type ContainerStatus, type FromAnchor, type JobPlan, type ToAnchor } from "../anchor-wire.ts";
 import { failureOf } from "./failures.ts";
 import { explainRefusal } from "../request/asked-devices.ts";
 import type { ContainerPlace, ContainerState } from "../place.ts";
+import { isGone } from "../orphans.ts";
 import { Starts, type Startable, type WaitsFor } from "./starts.ts";
 
 const SIGTERM = 15;
@@ -31,6 +32,8 @@ const TAKE_MS = 60_000;
 const TAKE_POLL_MS = 0.5;
 /** How often an anchor looks whether its create, which has not called yet, is still there. */
 const WATCH_MS = 1000;
+/** How often one looks whether anybody knows its container any more: three looks at files. */
+const GUARD_MS = 5000;
 /** How long bad news wait for create's call, which comes at once. */
 const CREATOR_MS = 5000;
 
@@ -70,6 +73,7 @@ export class Conversation implements Startable, Disposable {
   #hasEarlyStandIn = false;
   #server: ReturnType<typeof listenFrames> | undefined;
   #watch: ReturnType<typeof setInterval> | undefined;
+  #guard: ReturnType<typeof setInterval> | undefined;
 
   constructor(place: ContainerPlace, options: { readonly creatorPid: number; readonly subject: Subject }) {
     this.#place = place;
@@ -85,6 +89,7 @@ export class Conversation implements Startable, Disposable {
     for (const deadline = performance.now() + TAKE_MS; !this.#place.isOf(this.#creatorProcess); await Bun.sleep(TAKE_POLL_MS)) {
       if (!isAlive(this.#creatorProcess) || performance.now() > deadline) this.#giveUp();
     }
+    if (!this.#place.hold()) this.#giveUp();
     this.#isTaken = true;
     this.#place.furnish();
     this.#server = listenFrames(this.#place.socket(), (connection) => this.#welcome(connection));
@@ -145,7 +150,11 @@ export class Conversation implements Startable, Disposable {
 
   #welcome(connection: FrameConnection): void {
     connection.handle({
-      frame: (_type, payload) => void this.#hear(connection, parseJsonFrame(payload) as ToAnchor),
+      frame: (_type, payload) => {
+        const message = parseToAnchor(payload);
+        if (message === undefined) connection.close();
+        else void this.#hear(connection, message);
+      },
       closed: () => {
         this.#starts.forget(connection);
         // create was killed: nobody will ever ask for this container.
@@ -210,7 +219,19 @@ export class Conversation implements Startable, Disposable {
     if (this.#plan?.network != null && this.#subject.initPid === undefined) this.#network = makeNetwork();
     this.status = "created";
     this.record();
+    this.#guard = setInterval(() => {
+      if (this.#isForsaken) this.cancel();
+    }, GUARD_MS);
     if (this.#creator !== undefined) this.#sayCreated(this.#creator);
+  }
+
+  /**
+   * An engine whose runtime directory was emptied has forgotten its containers, and ours with them. It calls no runtime any more when one is removed
+   * (`podman rm` then deletes the bundle) or made anew (another create takes the id). Until then what runs goes on.
+   */
+  get #isForsaken(): boolean {
+    if (this.#place.isLost) return true;
+    return this.#plan !== undefined && isGone(this.#place.dir) && isGone(this.#plan.bundle);
   }
 
   /** Nobody asks before it is created. */
@@ -267,6 +288,7 @@ export class Conversation implements Startable, Disposable {
   ended(): void {
     this.status = "stopped";
     clearInterval(this.#watch);
+    clearInterval(this.#guard);
     this.#starts.ended();
   }
 
@@ -285,7 +307,9 @@ export class Conversation implements Startable, Disposable {
   /** Commands find nobody any more: the container is over. */
   [Symbol.dispose](): void {
     clearInterval(this.#watch);
+    clearInterval(this.#guard);
     this.#starts.close();
+    if (this.#place.isLost) return;
     this.#server?.stop();
     rmSync(join(this.#place.dir, "anchor.sock"), { force: true });
   }

@@ -111,6 +111,7 @@ export class RuntimeContainer {
     const status = await spawnWithFiles(argv, { files, env: plan.environment, cwd: plan.bundle }).exited;
     if (status.kind !== "exited" || status.code !== 0) {
       const message = lastError(readText(place.runtimeLog)) ?? `${plan.runtime} create failed with status ${shellCode(status)}`;
+      await this.#deleteHalfMade(plan);
       throw new CreateFailure(message);
     }
     const pid = Number(readText(place.initPidFile));
@@ -124,6 +125,17 @@ export class RuntimeContainer {
     // and containerd-shim reads it to its end before it goes on.
     letGoOfStreams(plan.hasTerminal ? [0, 1, 2] : [0, 1]);
     for (const fd of this.#preserved) closeSync(fd);
+  }
+
+  /** Of a create that was killed: a container that nobody would ever start. */
+  async #deleteHalfMade(plan: AnchorPlan): Promise<void> {
+    if (!this.#place.hasRuntimeContainer()) return;
+    await runChild([...this.#runtime(plan, join(this.#place.dir, "delete.log")), "delete", "--force", plan.id], {
+      env: plan.environment,
+      cwd: "/",
+      signal: never,
+      timeoutMs: RUNTIME_MS,
+    });
   }
 
   #runtime(plan: AnchorPlan, log: string): [string, ...string[]] {
@@ -153,6 +165,10 @@ export class RuntimeContainer {
   }
 
   async freeze(isFrozen: boolean): Promise<void> {
+    if (this.#place.isLost) {
+      this.stopAll(isFrozen);
+      return;
+    }
     const plan = this.#madePlan();
     const log = join(this.#place.dir, "pause.log");
     const result = await runChild([...this.#runtime(plan, log), isFrozen ? "pause" : "resume", plan.id], {

@@ -6,9 +6,9 @@ import { existsSync, writeFileSync } from "node:fs";
 import { BerthError } from "#job/errors.ts";
 import { AnchorClient } from "./anchor-client.ts";
 import type { FromAnchor, StandInPlan } from "../anchor-wire.ts";
+import { callersVariables } from "../caller.ts";
 import { lastValue, type Given } from "../command-line.ts";
 import type { Log } from "../log.ts";
-import { killLeftovers } from "./leftover-processes.ts";
 import type { ContainerPlace } from "../place.ts";
 import { stageOutLeftovers } from "../staging/staged-record.ts";
 import { startEarlyStandIn } from "../stand-in/early.ts";
@@ -50,7 +50,10 @@ export async function createContainer(
     return place;
   } catch (error) {
     await stopAnchor(place, anchor);
-    await killLeftovers(place);
+    const [{ endHalfMade }, { killLeftovers }] = await Promise.all([import("./half-made.ts"), import("./leftover-processes.ts")]);
+    const trouble = await endHalfMade(place, callersVariables());
+    if (trouble !== undefined) call.log.error(trouble);
+    await killLeftovers(place); // what the runtime has no record of yet
     await stageOutLeftovers(place, call.log);
     place.remove();
     throw error;

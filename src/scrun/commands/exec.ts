@@ -6,7 +6,7 @@ import type { Engine } from "#engine/engine.ts";
 import { BerthError } from "#job/errors.ts";
 import { shellCode } from "#job/outcome.ts";
 import { spawnWithFiles } from "#platform/spawn.ts";
-import { lastValue, type Given } from "../command-line.ts";
+import { lastValue, preservedFds, type Given } from "../command-line.ts";
 import { findContainer, passOn, refuseWhileQueued, type RuntimeCall } from "./existing-container.ts";
 import { callersVariables } from "../caller.ts";
 
@@ -30,12 +30,11 @@ export async function execIn(
   const extended = join(place.dir, `exec-${process.pid}.json`);
   if (!extendProcess(processFile, extended, join(place.bundle, "config.json"))) return passOn(call);
   try {
-    const preserved = Number(lastValue(call.given, "preserve-fds") || "0");
     const argv = [
       ...[state.runtime, "--root", place.runtimeRoot, ...call.globals, ...state.runtimeOptions],
-      ...call.words.map((word) => (word === processFile ? extended : word.replace(`=${processFile}`, `=${extended}`))),
+      ...call.words.map((word) => (word === processFile ? extended : word.replace(`=${processFile}`, () => `=${extended}`))),
     ] as [string, ...string[]];
-    const files = [0, 1, 2, ...Array.from({ length: preserved }, (_, index) => 3 + index)];
+    const files = [0, 1, 2, ...preservedFds(call.given)];
     return shellCode(await spawnWithFiles(argv, { files, env: callersVariables(), cwd: process.cwd() }).exited);
   } finally {
     rmSync(extended, { force: true });

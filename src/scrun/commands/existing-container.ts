@@ -1,5 +1,6 @@
 /** The commands that find a container by its id: start, state, kill, delete, list, and what the real runtime does for us. */
 import { existsSync } from "node:fs";
+import { isWithoutCgroup } from "#container/running-container.ts";
 import { BerthError } from "#job/errors.ts";
 import { shellCode } from "#job/outcome.ts";
 import { parseSignal } from "#options/signals.ts";
@@ -156,8 +157,12 @@ export async function deleteContainer(
   if (!options.isForced && (status === "running" || status === "paused")) {
     throw new BerthError("CONTAINER_RUNNING", `cannot delete container ${place.id} that is not stopped: ${status}`);
   }
-  if (status === "stopped") thawStandIn(place);
-  else await endAnchor(place);
+  if (status === "stopped") {
+    thawStandIn(place);
+    const { endHalfMade } = await import("./half-made.ts");
+    const trouble = await endHalfMade(place, runtimeVariables());
+    if (trouble !== undefined) options.log.error(trouble);
+  } else await endAnchor(place);
   await deleteReal(place, options.log);
   if (place.hasRuntimeContainer()) await (await import("./leftover-processes.ts")).killLeftovers(place);
   await stageOutLeftovers(place, options.log);
@@ -200,11 +205,6 @@ export function runtimeVariables(): Record<string, string> {
   };
 }
 
-/** crun's and runc's words where the engine could not make a cgroup for the container. */
-export function isWithoutCgroup(reason: string): boolean {
-  return /without a cgroup|not using cgroups|cgroup.*(not|no) /i.test(reason);
-}
-
 export interface RuntimeCall {
   readonly root: string;
   readonly id: string | undefined;
@@ -242,12 +242,6 @@ export function passOn(call: RuntimeCall): never {
     [state.runtime, "--root", place.runtimeRoot, ...call.globals, ...state.runtimeOptions, ...call.words],
     callersVariables(),
   );
-}
-
-/** @throws BerthError CONTAINER_STOPPED while its job waits */
-export async function passOnWhenItRuns(call: RuntimeCall): Promise<never> {
-  await refuseWhileQueued(findContainer(call.root, call.id).place);
-  return passOn(call);
 }
 
 /** pause and resume: the container first, then its job. */

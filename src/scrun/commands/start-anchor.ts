@@ -7,6 +7,8 @@ import { identify, isAlive, sendSignal, type ProcessIdentity } from "#platform/p
 import { selfCommand } from "#platform/self.ts";
 import { spawnWithFiles } from "#platform/spawn.ts";
 import { shellCode } from "#job/outcome.ts";
+import { BerthError } from "#job/errors.ts";
+import { sweepAbandoned } from "../abandoned.ts";
 import { callersVariables } from "../caller.ts";
 import { preservedFds, type Given } from "../command-line.ts";
 import { checkId, ContainerPlace } from "../place.ts";
@@ -38,12 +40,22 @@ export function takeIdAndStartAnchor(call: {
   const place = new ContainerPlace(call.root, checkId(call.id));
   const creator = identify(process.pid);
   if (creator === undefined) throw new Error("no /proc");
-  place.make(creator);
+  takeId(place, creator);
   try {
     return { place, anchor: findLaunched(place, call.launched) ?? startAnchor(place, call, creator) };
   } catch (error) {
     place.remove();
     throw error;
+  }
+}
+
+/** Also one that a killed create has left. @throws BerthError CONTAINER_EXISTS, DIRECTORY */
+function takeId(place: ContainerPlace, creator: ProcessIdentity): void {
+  try {
+    place.make(creator);
+  } catch (error) {
+    if (!(error instanceof BerthError) || error.code !== "CONTAINER_EXISTS" || !sweepAbandoned(place)) throw error;
+    place.make(creator);
   }
 }
 

@@ -6,6 +6,11 @@
 #   delete   of a container that its anchor has put away: what is left is a directory
 # Whatever is not plain is done by Berth from its beginning.
 berth='@BERTH@'
+# Of a directory that has been deleted shells know no name, and Bun does not start in it.
+case $PWD in
+  /*) [ -d "$PWD" ] || cd / ;;
+  *) cd / ;;
+esac
 root='' command='' id='' taken='' status=''
 
 for word do

@@ -175,7 +175,7 @@ function annotated(annotations: Readonly<Record<string, string>>): Wish[] {
   return Object.entries(annotations).flatMap(([name, value]): Wish[] => {
     if (!name.startsWith("slurm.")) return [];
     const word = name.slice("slurm.".length).replaceAll("_", "-").toLowerCase();
-    const option = ANNOTATIONS[word] ?? word;
+    const option = (Object.hasOwn(ANNOTATIONS, word) ? ANNOTATIONS[word] : undefined) ?? word;
     if (NOT_FOR_ANNOTATIONS.has(option)) throw new BerthError("OPTION", `Annotation ${name} cannot be used here`);
     // getopt_long(3) takes "--nodefil" for "--nodefile": whole names only, or what is refused above comes in by a shorter one.
     if (!SALLOC_ROWS.some((row) => row.name === option))

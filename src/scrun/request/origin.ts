@@ -2,9 +2,9 @@
  * Which image a bundle was made of, and what the user calls the container. config.json does not say; the engine's own store beside the
  * bundle does. Only a name for show commands: whatever is not as expected is left out.
  */
-import { readFileSync } from "node:fs";
 import { dirname, join } from "node:path";
 import { isObject } from "#container/json.ts";
+import { readRegularText } from "#container/regular-text.ts";
 import type { BundleConfig } from "../config.ts";
 
 export interface Origin {
@@ -72,8 +72,7 @@ function isRecord(value: unknown): value is Record<string, unknown> {
 
 function readJson(path: string): unknown {
   try {
-    const text = readFileSync(path, "utf8");
-    return text.length > MAX_BYTES ? undefined : parse(text);
+    return parse(readRegularText(path, MAX_BYTES)); // its path is a bundle's, and the bundle may be anybody's
   } catch {
     return undefined;
   }

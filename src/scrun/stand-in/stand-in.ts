@@ -95,18 +95,24 @@ export async function startShell(
  */
 export async function tellStandIn(place: ContainerPlace, fd: number, code: number): Promise<boolean> {
   thawStandIn(place);
-  try {
-    writeSync(fd, `${code}\n`);
-    closeSync(fd);
-  } catch {
-    return true; // It was killed; its engine knows.
-  }
+  if (!tellEnd(fd, code)) return true; // It was killed; its engine knows.
   const pid = place.standIn();
   const self = pid === undefined ? undefined : identify(pid);
   for (const deadline = performance.now() + HEARING_MS; self !== undefined && isAlive(self); await Bun.sleep(1)) {
     if (performance.now() > deadline) return false;
   }
   return true;
+}
+
+/** The same without waiting. False when nobody hears it. */
+export function tellEnd(fd: number, code: number): boolean {
+  try {
+    writeSync(fd, `${code}\n`);
+    closeSync(fd);
+    return true;
+  } catch {
+    return false;
+  }
 }
 
 /** Cgroups of a process that are not ours; undefined when it has gone. */

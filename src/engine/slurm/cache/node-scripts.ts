@@ -11,14 +11,19 @@
 /** `%n` is the node's name, for nodes that share a file system. */
 const PLACE = `n=\${SLURMD_NODENAME:-$(hostname)}; c=$(printf %s "$1" | sed "s/%n/$n/g")`;
 
+/** Below /tmp anybody may have made the cache, or the directory around it, with a program in it that would be run as its user. */
+const OWN = `own() { [ ! -h "$1" ] && [ -O "$1" ] && [ "$(stat -c %a "$1" 2>/dev/null)" = 700 ]; }
+own_cache() { own "$c" && case $c in /tmp/berth-*) own "\${c%/*}";; esac; }`;
+
 /**
  * Prints `berth-cache NODE BUNDLE EXECUTABLE`, the last two each one of shared (the same files are at the same path), cached, lacks.
  * Arguments: cache, bundle path, rootfs path, SHA of config.json, bundle's SHA, executable's path, its "size mtime", its SHA.
  */
 export const PROBE = `${PLACE}
+${OWN}
 b=lacks; e=lacks
-[ -d "$c/bundle-$5" ] && b=cached
-[ -x "$c/berth-$8" ] && e=cached
+own_cache && [ -d "$c/bundle-$5" ] && b=cached
+own_cache && [ -x "$c/berth-$8" ] && e=cached
 [ -d "$3" ] && [ "$(sha256sum < "$2/config.json" 2>/dev/null)" = "$4  -" ] && b=shared
 [ -x "$6" ] && [ "$(stat -c '%s %Y' "$6" 2>/dev/null)" = "$7" ] && e=shared
 echo "berth-cache $n $b $e"`;
@@ -27,9 +32,9 @@ echo "berth-cache $n $b $e"`;
  * A cache that somebody else could have made is not used. What is still being sent is read to its end: srun loses a task's last words when it
  * writes to a task that has gone.
  */
-const CHECKED = `fail() { echo "berth: error: $n: $1" >&2; [ -z "$receives" ] || cat > /dev/null; exit 1; }
-check() { [ ! -h "$1" ] && [ -O "$1" ] && [ "$(stat -c %a "$1")" = 700 ] || fail "$1 is not a directory that only its user can enter: remove it"; }
-check_cache() { check "$c"; case $c in /tmp/berth-*) check "\${c%/*}";; esac; }`;
+const CHECKED = `${OWN}
+fail() { echo "berth: error: $n: $1" >&2; [ -z "$receives" ] || cat > /dev/null; exit 1; }
+check_cache() { own_cache || fail "$c is not a directory that only its user can enter, or the one around it is not: remove it"; }`;
 
 /** Standard input becomes an entry. Arguments: cache, kind (bundle or berth), SHA. */
 export const RECEIVE = `${PLACE}
@@ -56,9 +61,10 @@ fi`;
  * of its names and time, its SHA or "-", executable's path, its "size mtime", its SHA.
  */
 export const PROBE_ROOTFS = `${PLACE}
+${OWN}
 r=lacks; e=lacks
-[ "$4" != - ] && [ -d "$c/bundle-$4" ] && r=cached
-[ -x "$c/berth-$7" ] && e=cached
+own_cache && [ "$4" != - ] && [ -d "$c/bundle-$4" ] && r=cached
+own_cache && [ -x "$c/berth-$7" ] && e=cached
 [ "$( (cd "$2" 2>/dev/null && ls -A && stat -c %Y .) | sha256sum)" = "$3  -" ] && r=shared
 [ -x "$5" ] && [ "$(stat -c '%s %Y' "$5" 2>/dev/null)" = "$6" ] && e=shared
 echo "berth-box $n $c $r $e"`;
@@ -77,7 +83,9 @@ find "$c" -maxdepth 1 -name 'box-*' -mtime +1 -exec rm -rf {} + 2>/dev/null
 mkdir "$c/box-$2" && tar -x -f - --no-same-owner -C "$c/box-$2" || fail "cannot unpack to $c/box-$2"`;
 
 /** Runs a task from the cache. Arguments: cache, executable's SHA, bundle's SHA; then berth task's, and the program's. */
-export const START_CACHED = `${PLACE}; e=$2; b=$3; shift 3
+export const START_CACHED = `${PLACE}; e=$2; b=$3; receives=; shift 3
+${CHECKED}
+check_cache
 BERTH_TASK_NOFILE=$(ulimit -Sn) exec "$c/berth-$e" task --bundle "$c/bundle-$b" "$@"`;
 
 /**

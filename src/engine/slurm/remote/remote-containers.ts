@@ -10,13 +10,21 @@ import { join } from "node:path";
 import { BerthError } from "#job/errors.ts";
 import { shellCode, type ExitStatus } from "#job/outcome.ts";
 import { runChild } from "#platform/child.ts";
-import { directories, ensurePrivateDir } from "#platform/directories.ts";
+import { directories } from "#platform/directories.ts";
+import { ensurePrivateDir } from "#platform/private-directory.ts";
 import { linesOf } from "#platform/piped-process.ts";
 import { OWN_TERMINAL } from "#platform/pseudo-terminal.ts";
 import { selfOnDisk, selfPath } from "#platform/self.ts";
 import { captureOutput, spawnForeground, spawnOnStreams } from "#platform/spawn.ts";
 import { ownAccount } from "#platform/users.ts";
-import type { RemoteCommand, RemoteContainer, RemoteContainerRequest, RemoteContainers, RemotePlace } from "../../remote-containers.ts";
+import type {
+  ContainerQuestion,
+  RemoteCommand,
+  RemoteContainer,
+  RemoteContainerRequest,
+  RemoteContainers,
+  RemotePlace,
+} from "../../remote-containers.ts";
 import { writeFully } from "#platform/write-fully.ts";
 import { describeExecutable, rootfsArchiveCommand, rootfsSha } from "../cache/cargo.ts";
 import { PROBE_ROOTFS, UNBOX, WITNESS } from "../cache/node-scripts.ts";
@@ -62,6 +70,10 @@ export class SlurmRemoteContainers implements RemoteContainers {
   execCommand(place: RemotePlace, process: string, { hasTerminal }: { readonly hasTerminal: boolean }): RemoteCommand {
     const { argv, env } = besideIt(place, "exec", { options: hasTerminal ? ["--pty"] : [], task: ["--exec", place.step, process] });
     return { argv: hasTerminal ? [...OWN_TERMINAL, ...argv] : argv, env };
+  }
+
+  askCommand(place: RemotePlace, question: ContainerQuestion): RemoteCommand {
+    return besideIt(place, question.op, { options: ["--input=none"], task: ["--ask", place.step, JSON.stringify(question)] });
   }
 
   async signal(place: RemotePlace, signal: number): Promise<void> {

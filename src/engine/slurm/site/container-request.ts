@@ -3,6 +3,7 @@ import { existsSync } from "node:fs";
 import { dirname, join, resolve } from "node:path";
 import { BerthError } from "#job/errors.ts";
 import type { OptionRow } from "#options/getopt.ts";
+import type { TakenOptions } from "#options/take-options.ts";
 import { selfOnDisk } from "#platform/self.ts";
 import { shortHostName } from "#platform/directories.ts";
 import { AWAIT } from "../cache/node-scripts.ts";
@@ -56,6 +57,27 @@ export function containerRequest(
 }
 
 /**
+ * sbatch and salloc with several components: which of them the script or command would be in, no option says. Slurm would forget the request
+ * and run them on the bare node. @throws BerthError NOT_SUPPORTED
+ */
+export function refuseInComponents(
+  words: TakenOptions,
+  takeMore: (argv: readonly string[]) => TakenOptions,
+  isAskedInEnvironment: boolean,
+): void {
+  if (words.rest[0] !== ":") return;
+  let isAsked = isAskedInEnvironment;
+  for (let part = words; ; part = takeMore(part.rest.slice(1))) {
+    isAsked ||= part.taken.has("container") || part.taken.has("container-id");
+    if (part.rest[0] !== ":") break;
+  }
+  if (isAsked)
+    throw new BerthError("NOT_SUPPORTED", "--container cannot be combined with more than one component (:) here", {
+      hint: "give it to the srun in the script: srun takes it for each component",
+    });
+}
+
+/**
  * --native, or the user's wish for all commands: the site's own container support gets the request as it is. Where there is
  * none Slurm would forget the request and run the command on the bare node, so it is refused.
  * @throws BerthError NOT_SUPPORTED
@@ -74,15 +96,19 @@ export function isNative(taken: ReadonlyMap<string, string>, env: Env): boolean 
 
 /** The environment of the site's command: its own container support must not see the request a second time. */
 export function siteEnvironment(env: Env, request: ContainerRequest): Record<string, string> {
+  // A step's own, inside a job that has one too.
+  const kept = withoutContainer(env);
+  kept["SLURM_CONTAINER"] = request.bundle;
+  if (request.containerId !== null) kept["SLURM_CONTAINER_ID"] = request.containerId;
+  return kept;
+}
+
+export function withoutContainer(env: Env): Record<string, string> {
   const kept: Record<string, string> = { ...env };
-  for (const prefix of ["SRUN", "SBATCH", "SALLOC"]) {
+  for (const prefix of ["SRUN", "SBATCH", "SALLOC", "SLURM"]) {
     delete kept[`${prefix}_CONTAINER`];
     delete kept[`${prefix}_CONTAINER_ID`];
   }
-  // A step's own, inside a job that has one too.
-  kept["SLURM_CONTAINER"] = request.bundle;
-  if (request.containerId !== null) kept["SLURM_CONTAINER_ID"] = request.containerId;
-  else delete kept["SLURM_CONTAINER_ID"];
   return kept;
 }
 

@@ -4,7 +4,16 @@ import { SALLOC_ROWS } from "#options/salloc.ts";
 import { takeOptions } from "#options/take-options.ts";
 import { selfOnDisk } from "#platform/self.ts";
 import { getSiteProgram } from "../programs.ts";
-import { containerRequest, isNative, OWN_ROWS, requestComment, siteEnvironment, TAKEN, taskCommand } from "./container-request.ts";
+import {
+  containerRequest,
+  isNative,
+  OWN_ROWS,
+  refuseInComponents,
+  requestComment,
+  siteEnvironment,
+  TAKEN,
+  taskCommand,
+} from "./container-request.ts";
 import type { SiteCall } from "./site-call.ts";
 import { helpGuess } from "./site-help.ts";
 import { chooseTransfer } from "./transfer.ts";
@@ -15,8 +24,11 @@ export function siteSalloc(
   options: { readonly hasTerminal: boolean },
 ): SiteCall {
   const program = getSiteProgram("salloc");
-  const { kept, taken, given, rest } = takeOptions([...SALLOC_ROWS, ...OWN_ROWS], argv, { take: TAKEN, guess: helpGuess(program) });
+  const take = (words: readonly string[]) => takeOptions([...SALLOC_ROWS, ...OWN_ROWS], words, { take: TAKEN, guess: helpGuess(program) });
+  const words = take(argv);
+  const { kept, taken, given, rest } = words;
   if (isNative(taken, env)) return { program, argv: ["salloc", ...argv.filter((word) => word !== "--native")], env };
+  refuseInComponents(words, take, env["SALLOC_CONTAINER"] !== undefined);
   const asked = given.has("help") || given.has("version") || given.has("usage") ? undefined : containerRequest(taken, "SALLOC", env);
   if (asked === undefined) return { program, argv: ["salloc", ...argv], env };
   if (given.has("no-shell")) {
@@ -26,7 +38,7 @@ export function siteSalloc(
   }
   const request = { ...asked, isJobs: true };
   const command = rest.length > 0 ? rest : [env["SHELL"] ?? "/bin/sh"];
-  const words = ["--interactive", "--preserve-env", "--nodes=1", "--ntasks=1", "--mpi=none", ...(options.hasTerminal ? ["--pty"] : [])];
+  const stepWords = ["--interactive", "--preserve-env", "--nodes=1", "--ntasks=1", "--mpi=none", ...(options.hasTerminal ? ["--pty"] : [])];
   const transfer = chooseTransfer(request.bundle, taken, env);
   const step =
     transfer !== "none"
@@ -39,11 +51,11 @@ export function siteSalloc(
           "--of",
           "job",
           "--words",
-          String(words.length),
-          ...words,
+          String(stepWords.length),
+          ...stepWords,
           ...command,
         )
-      : [getSiteProgram("srun"), ...words, ...taskCommand(request, command)];
+      : [getSiteProgram("srun"), ...stepWords, ...taskCommand(request, command)];
   const comment = given.has("comment") ? [] : [`--comment=${requestComment(request)}`];
   return { program, argv: ["salloc", ...kept, ...comment, ...step], env: siteEnvironment(env, request) };
 }

@@ -13,6 +13,7 @@ import {
   batchTaskLine,
   containerRequest,
   isNative,
+  refuseInComponents,
   requestComment,
   siteEnvironment,
   TAKEN,
@@ -40,7 +41,8 @@ export async function siteSbatch(
 ): Promise<SbatchCall> {
   const program = getSiteProgram("sbatch");
   const guess = helpGuess(program);
-  const words = takeOptions(SBATCH_AND_OWN_ROWS, argv, { take: [...TAKEN, "wrap"], guess });
+  const take = (parts: readonly string[]) => takeOptions(SBATCH_AND_OWN_ROWS, parts, { take: [...TAKEN, "wrap"], guess });
+  const words = take(argv);
   const asIs = (words: readonly string[]): SbatchCall => ({
     program,
     argv: ["sbatch", ...words],
@@ -50,6 +52,7 @@ export async function siteSbatch(
   });
   if (isNative(words.taken, env)) return asIs(argv.filter((word) => word !== "--native"));
   if (["help", "version", "usage"].some((name) => words.given.has(name))) return asIs(argv);
+  refuseInComponents(words, take, env["SBATCH_CONTAINER"] !== undefined);
   const wrap = words.taken.get("wrap");
   const [name = null] = words.rest;
   const mayAsk = words.taken.has("container") || env["SBATCH_CONTAINER"] !== undefined;

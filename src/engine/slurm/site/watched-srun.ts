@@ -8,6 +8,7 @@ import { restoreFileLimit } from "#platform/exec.ts";
 import { sendSignal } from "#platform/process-tree.ts";
 import { outputOf } from "#platform/run-tool.ts";
 import { spawnOverheard } from "#platform/spawn.ts";
+import { signalAtOurEnd } from "#platform/tied-process.ts";
 import { writeFully } from "#platform/write-fully.ts";
 import { findSiteProgram } from "../programs.ts";
 import { isBefore, siteVersion } from "../site-version.ts";
@@ -26,6 +27,8 @@ export function forgetsNodeFailures(program: string): boolean {
 export async function runWatched({ program, argv, env }: SiteCall): Promise<number> {
   restoreFileLimit();
   const srun = spawnOverheard([program, ...argv.slice(1)], { env, stream: 2, calledAs: argv[0] });
+  // Killed with -9 we would leave it at work, and it the step.
+  using _tie = signalAtOurEnd(srun.pid, "TERM");
   for (const [name, number] of Object.entries(FORWARDED)) process.on(name, () => sendSignal(srun.pid, number));
   // What the keyboard sends reaches srun too: it is in our group. Twice would be the user's "really".
   for (const [name, number] of Object.entries(KEYBOARD))

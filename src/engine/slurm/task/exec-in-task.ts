@@ -36,17 +36,20 @@ export async function signalTask(step: string, signal: string): Promise<ExitStat
   return await spawnForeground([...call, "kill", id, signal], RUNTIME_ENVIRONMENT).exited;
 }
 
-const RUNTIME_ENVIRONMENT = { PATH: process.env["PATH"] ?? "/usr/bin:/bin" } as const;
+export const RUNTIME_ENVIRONMENT = { PATH: process.env["PATH"] ?? "/usr/bin:/bin" } as const;
 
-interface FoundContainer {
+export interface FoundContainer {
   /** The task's directory. */
   readonly path: string;
   /** The runtime with its global options. */
   readonly call: [string, ...string[]];
   readonly id: string;
+  /** Its first process, on this node. */
+  readonly initPid: number;
 }
 
-async function findContainer(step: string): Promise<FoundContainer> {
+/** Waits for one that is on its way. @throws BerthError */
+export async function findContainer(step: string): Promise<FoundContainer> {
   const { path, owner } = await findTask(step);
   if (owner.step.confFile !== null)
     throw new BerthError("NOT_SUPPORTED", "Cannot execute in a container of an oci.conf's runtime: oci.conf has no operation for it", {
@@ -56,8 +59,7 @@ async function findContainer(step: string): Promise<FoundContainer> {
   const { nodeName, userName, jobId, stepKey } = owner.step;
   const id = containerId({ nodeName, userName, jobId, stepId: stepNumber(stepKey), localId: owner.localId });
   const call: [string, ...string[]] = [runtime.path, "--root", owner.step.runtimeRoot];
-  await untilRunning([...call, "state", id]);
-  return { path, call, id };
+  return { path, call, id, initPid: await untilRunning([...call, "state", id]) };
 }
 
 async function findTask(step: string): Promise<{ readonly path: string; readonly owner: Owner }> {
@@ -70,10 +72,12 @@ async function findTask(step: string): Promise<{ readonly path: string; readonly
   }
 }
 
-async function untilRunning(state: readonly [string, ...string[]]): Promise<void> {
+/** Gives its first process. */
+async function untilRunning(state: readonly [string, ...string[]]): Promise<number> {
   for (const deadline = performance.now() + PATIENCE_MS; ; await Bun.sleep(20)) {
     const { status, stdout } = await runChild(state, { env: RUNTIME_ENVIRONMENT, cwd: "/", signal: never, timeoutMs: ASK_MS });
-    if (shellCode(status) === 0 && /"status":\s*"(?:running|paused)"/.test(stdout)) return;
+    const pid = Number(/"pid":\s*(\d+)/.exec(stdout)?.[1]);
+    if (shellCode(status) === 0 && pid > 1 && /"status":\s*"(?:running|paused)"/.test(stdout)) return pid;
     if (performance.now() > deadline) throw new BerthError("CONTAINER_STOPPED", "The container does not run");
   }
 }

@@ -15,13 +15,15 @@ import type { ContainerStep, PreparedTask, StepContainer } from "#container/step
 import { BerthError } from "#job/errors.ts";
 import { shellCode, type ExitStatus } from "#job/outcome.ts";
 import { directories, shortHostName, SITE_CONFIG_DIR } from "#platform/directories.ts";
-import { becomeSubreaper, isTerminal, setSoftLimits, signalOnParentDeath } from "#platform/libc.ts";
+import { becomeSubreaper, isTerminal, signalOnParentDeath } from "#platform/libc.ts";
+import { setSoftLimits } from "#platform/system.ts";
 import { OrphanReaper } from "#platform/orphans.ts";
 import { sendSignal } from "#platform/process-tree.ts";
 import { spawnForeground, type RunningProcess } from "#platform/spawn.ts";
 import { userName } from "#platform/users.ts";
 import { startCreated } from "#step/created-container.ts";
 import { ContainerRecords } from "../accounting/container-records.ts";
+import { boxOf } from "../cache/box.ts";
 import { evict, isCached, markUsed } from "../cache/evict.ts";
 import { nodeDirs } from "../node-dirs.ts";
 import { restoreScript } from "./batch-script.ts";
@@ -52,6 +54,7 @@ export async function runTask(request: TaskRequest): Promise<ExitStatus> {
   const dirs = nodeDirs();
   markUsed(request.bundle);
   await sweepLeftovers(dirs);
+  using _box = boxOf(request.bundle);
   using dir = new TaskDir(dirs, `${facts.jobId}.${facts.stepKey}.${facts.rank}`);
   const signals = new PassedSignals(request.batchFirstLine !== null);
   const step = describeStep(request, facts, { dir, stateDir: dirs.root });

@@ -12,8 +12,10 @@ import { closeSync, mkdirSync, openSync, readdirSync, readFileSync, rmSync, writ
 import { join } from "node:path";
 import { openStepContainer } from "#container/open-step-container.ts";
 import type { ContainerStep } from "#container/step-container.ts";
+import { BerthError } from "#job/errors.ts";
 import { tryLock } from "#platform/libc.ts";
 import { identify, isAlive, type ProcessIdentity } from "#platform/process-tree.ts";
+import { removeBox } from "../cache/box.ts";
 import type { NodeDirs } from "../node-dirs.ts";
 
 export interface Owner {
@@ -27,19 +29,38 @@ export class TaskDir implements Disposable {
   readonly spool: string;
   readonly runtimeRoot: string;
 
+  /** @throws BerthError SPOOL */
   constructor(dirs: NodeDirs, name: string) {
-    mkdirSync(dirs.tasks, { recursive: true, mode: 0o700 });
     this.path = join(dirs.tasks, `${name}-${process.pid}`);
-    rmSync(this.path, { recursive: true, force: true }); // of a process that had our number before
     this.spool = join(this.path, "spool");
     this.runtimeRoot = join(this.path, "oci");
-    for (const dir of [this.path, this.spool, this.runtimeRoot]) mkdirSync(dir, { mode: 0o700 });
+    this.#write(() => {
+      mkdirSync(dirs.tasks, { recursive: true, mode: 0o700 });
+      rmSync(this.path, { recursive: true, force: true }); // of a process that had our number before
+      for (const dir of [this.path, this.spool, this.runtimeRoot]) mkdirSync(dir, { mode: 0o700 });
+    });
   }
 
-  /** To be called before the container exists. */
+  /** To be called before the container exists. @throws BerthError SPOOL */
   own(step: ContainerStep, localId: number): void {
     const owner: Owner = { process: identify(process.pid) ?? { pid: process.pid, startTicks: 0 }, step, localId };
-    writeFileSync(join(this.path, "owner.json"), JSON.stringify(owner), { mode: 0o600 });
+    this.#write(() => writeFileSync(join(this.path, "owner.json"), JSON.stringify(owner), { mode: 0o600 }));
+  }
+
+  #write(write: () => void): void {
+    try {
+      write();
+    } catch (cause) {
+      try {
+        rmSync(this.path, { recursive: true, force: true });
+      } catch {
+        // Nothing could be made there: the first reason is the one to tell.
+      }
+      throw new BerthError("SPOOL", `Cannot write the task's directory ${this.path}: ${(cause as Error).message}`, {
+        hint: "make room on the node, or give Berth another place there: it is $XDG_RUNTIME_DIR/berth/node, else /tmp/berth-UID/node",
+        cause,
+      });
+    }
   }
 
   [Symbol.dispose](): void {
@@ -92,6 +113,7 @@ async function sweep(path: string): Promise<boolean> {
     const owner = JSON.parse(readFileSync(fd, "utf8")) as Owner; // our own file in our own 0700 directory
     if (isAlive(owner.process) || !tryLock(fd)) return false;
     await endContainer(owner);
+    removeBox(owner.step.bundle);
     rmSync(path, { recursive: true, force: true });
     return true;
   } catch {
