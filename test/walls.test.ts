@@ -58,6 +58,10 @@ const EXTRA: Readonly<Record<string, readonly string[]>> = {
   "commands/bundle.ts": ["container", "platform"], // about bundles themselves, outside any engine
   "commands/completion.ts": ["platform"], // names the executable that runs
   "commands/link.ts": ["platform", "scrun/launcher"], // links point at the executable that runs
+  "commands/terminal.ts": ["platform"], // writes
+  "commands/sbatch.ts": ["platform"], // reads the script
+  "commands/step-input.ts": ["platform"], // reads files, and writes them:
+  "commands/step-output.ts": ["platform"],
   "commands/identity.ts": ["platform"], // names of users and of this host
   "commands/login-environment.ts": ["platform"], // runs the user's login shell
   "commands/salloc.ts": ["platform"], // runs the user's command in the foreground
@@ -156,6 +160,25 @@ describe("the walls between rooms", () => {
     expect(complaintsAbout(file, imports, read(file))).toEqual([]);
     expect(imports.map(({ path }) => targetOf(file, path) ?? "").filter((target) => support.includes(target))).toEqual([]);
   });
+});
+
+/** node:fs takes 1.6 ms to load, the other two 0.4 ms each; short commands use platform/system.ts. */
+test.each(["srun", "sbatch", "squeue", "scancel"])("%s starts without node:fs", (command) => {
+  const transpiler = new Bun.Transpiler({ loader: "ts" });
+  const loaded = new Set<string>();
+  const slow: string[] = [];
+  const visit = (file: string): void => {
+    if (loaded.has(file)) return;
+    loaded.add(file);
+    for (const { path, kind } of transpiler.scanImports(readFileSync(join(SRC, file), "utf8"))) {
+      const target = kind === "import-statement" ? targetOf(file, path) : undefined;
+      if (target !== undefined) visit(target);
+      else if (kind === "import-statement" && /^(node:)?(fs|path|os)\b/.test(path)) slow.push(`${file} imports ${path}`);
+    }
+  };
+  for (const file of ["main.ts", "commands/engine.ts", "engine/embedded/client.ts", `commands/${command}.ts`]) visit(file);
+  expect(loaded.size).toBeGreaterThan(20);
+  expect(slow).toEqual([]);
 });
 
 test("no test blocks on a promise, where its time limit cannot end it (rejection.ts)", () => {

@@ -6,7 +6,8 @@ import { createBundle, type BundleSource } from "#container/bundle-create.ts";
 import { checkLifecycle } from "#container/lifecycle-check.ts";
 import { findOciConf } from "#container/oci-conf.ts";
 import { BerthError } from "#job/errors.ts";
-import { directories, ensurePrivateDir, SITE_CONFIG_DIR } from "#platform/directories.ts";
+import { directories, SITE_CONFIG_DIR } from "#platform/directories.ts";
+import { ensurePrivateDir } from "#platform/private-directory.ts";
 import { complain, printLines } from "./terminal.ts";
 
 const USAGE = `Usage: berth bundle create SOURCE DIR [--shared]

@@ -1,10 +1,9 @@
 /** What only commands may ask of the process: clock, directory, user, limits. */
-import { readFileSync } from "node:fs";
 import { nowMs } from "#job/id.ts";
 import type { SubmitContext } from "#job/request.ts";
 import type { ParseContext } from "#options/site.ts";
 import { shortHostName } from "#platform/directories.ts";
-import { readSoftLimits, sessionId } from "#platform/libc.ts";
+import { readSoftLimits, readTextFile, sessionId } from "#platform/system.ts";
 
 export function parseContext(): ParseContext {
   return {
@@ -13,7 +12,7 @@ export function parseContext(): ParseContext {
     isRoot: process.getuid?.() === 0,
     readFile: (path) => {
       try {
-        return readFileSync(path, "utf8");
+        return readTextFile(path);
       } catch {
         return undefined;
       }

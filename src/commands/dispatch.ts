@@ -2,7 +2,7 @@
  * One executable, many commands. A link named `srun` and `berth srun` do the same. Each command's module is loaded only
  * when it is the one: start-up time is a feature.
  */
-import { basename } from "node:path";
+import { baseName } from "#options/path.ts";
 import { leaveDeletedDirectory } from "./deleted-directory.ts";
 import { complain, printError } from "./terminal.ts";
 
@@ -53,7 +53,7 @@ const NEED_DIRECTORY: readonly string[] = ["srun", "sbatch", "salloc"];
 export const LINK_NAMES: readonly string[] = [...Object.keys(SLURM_COMMANDS), RUNTIME_PROXY];
 
 export async function runCommand(call: { readonly calledAs: string; readonly argv: readonly string[] }): Promise<number> {
-  const name = basename(call.calledAs);
+  const name = baseName(call.calledAs);
   const isHomeless = leaveDeletedDirectory();
   if (LINK_NAMES.includes(name)) return await run(name, takeEngine(call.argv), { isHomeless });
   const [word = "", ...rest] = takeEngine(call.argv);

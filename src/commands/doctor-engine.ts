@@ -8,7 +8,8 @@ import type { Diagnosis } from "#container/doctor/host.ts";
 import { BerthError } from "#job/errors.ts";
 import { VERSION } from "#job/version.ts";
 import { findBerthConf } from "#platform/berth-conf.ts";
-import { directories, ensurePrivateDir } from "#platform/directories.ts";
+import { directories } from "#platform/directories.ts";
+import { ensurePrivateDir } from "#platform/private-directory.ts";
 import { chooseEngine, type EngineChoice } from "./engine.ts";
 import { errnoWords } from "./errno.ts";
 
@@ -138,7 +139,10 @@ async function controller(signal: AbortSignal): Promise<Diagnosis> {
 // --- a site's Slurm ----------------------------------------------------------------------------------------------
 
 async function examineSite(signal: AbortSignal): Promise<Diagnosis[]> {
-  const { findRestAddress, readToken } = await import("#engine/slurm/rest/access.ts");
+  const [{ findRestAddress }, { readToken }] = await Promise.all([
+    import("#engine/slurm/rest/access.ts"),
+    import("#engine/slurm/rest/token.ts"),
+  ]);
   const address = findRestAddress();
   if (address !== undefined) {
     const name = "slurmrestd";

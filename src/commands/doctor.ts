@@ -2,7 +2,8 @@
 import { targetOfLauncher } from "#scrun/launcher/launcher.ts";
 import { examine } from "#container/doctor/doctor.ts";
 import { findOciConf } from "#container/oci-conf.ts";
-import { directories, ensurePrivateDir, shortHostName, SITE_CONFIG_DIR } from "#platform/directories.ts";
+import { directories, shortHostName, SITE_CONFIG_DIR } from "#platform/directories.ts";
+import { ensurePrivateDir } from "#platform/private-directory.ts";
 import { examineEngine } from "./doctor-engine.ts";
 import { complain, printLines } from "./terminal.ts";
 

@@ -1,10 +1,10 @@
 /** The one place that picks an engine. */
-import { existsSync } from "node:fs";
-import { basename } from "node:path";
 import { BerthError } from "#job/errors.ts";
 import type { Engine } from "#engine/engine.ts";
 import { settingIn } from "#options/conf-lines.ts";
+import { baseName } from "#options/path.ts";
 import { findBerthConf } from "#platform/berth-conf.ts";
+import { ACCESS, canAccess } from "#platform/system.ts";
 import { complain } from "./terminal.ts";
 import { findRestAddress } from "#engine/slurm/rest/access.ts";
 import { findSiteProgram } from "#engine/slurm/programs.ts";
@@ -29,16 +29,16 @@ export function chooseEngine(): EngineChoice {
   const configured = wanted === "auto" ? undefined : configuredEngine();
   if (configured !== undefined) return configured;
   const conf = process.env["SLURM_CONF"];
-  const rest = basename(conf ?? "") === "berth.conf" ? undefined : findRestAddress();
+  const rest = baseName(conf ?? "") === "berth.conf" ? undefined : findRestAddress();
   if (rest !== undefined) return { engine: "slurm", reason: rest.reason };
   // Jobs of the embedded engine have SLURM_CONF too: it names berth.conf.
   if (conf !== undefined && conf !== "") {
-    if (basename(conf) === "berth.conf") return { engine: "embedded", reason: "SLURM_CONF names a berth.conf" };
+    if (baseName(conf) === "berth.conf") return { engine: "embedded", reason: "SLURM_CONF names a berth.conf" };
     if (findSiteProgram("srun") === undefined)
       return { engine: "embedded", reason: "SLURM_CONF is set, but Slurm's commands are not installed" };
     return { engine: "slurm", reason: `SLURM_CONF=${conf}` };
   }
-  if (!existsSync(SITE_CONF)) return { engine: "embedded", reason: "the default: no Slurm is configured here" };
+  if (!canAccess(SITE_CONF, ACCESS.exists)) return { engine: "embedded", reason: "the default: no Slurm is configured here" };
   if (findSiteProgram("srun") === undefined)
     return { engine: "embedded", reason: `${SITE_CONF} exists, but Slurm's commands are not installed` };
   return { engine: "slurm", reason: `${SITE_CONF} exists and Slurm's commands are installed` };
@@ -63,7 +63,7 @@ function configuredEngine(): EngineChoice | undefined {
  */
 export function checkSlurmConf(): void {
   const conf = process.env["SLURM_CONF"];
-  if (conf === undefined || conf === "" || existsSync(conf)) return;
+  if (conf === undefined || conf === "" || canAccess(conf, ACCESS.exists)) return;
   throw new BerthError("SLURM_CONFIG", `SLURM_CONF names ${conf}, which is not there`, {
     hint: "unset SLURM_CONF, or set it to a cluster's; a private cluster: berth cluster up",
   });
@@ -76,7 +76,7 @@ export async function openEngine(): Promise<Engine> {
     if (address !== undefined) {
       const [{ RestEngine }, { readToken }] = await Promise.all([
         import("#engine/slurm/rest/client.ts"),
-        import("#engine/slurm/rest/access.ts"),
+        import("#engine/slurm/rest/token.ts"),
       ]);
       return new RestEngine(address, readToken());
     }

@@ -1,15 +1,12 @@
-import { constants } from "node:os";
-
 /** The system's words for an error, as strerror(3) says them. */
 export function errnoWords(error: unknown): string {
   const { code, message } = error as NodeJS.ErrnoException;
   return WORDS[code ?? ""] ?? message;
 }
 
-/** The same for a number; undefined when we have no words for it. */
-export function systemErrorText(errno: number): string | undefined {
-  const code = Object.entries(constants.errno).find(([, number]) => number === errno)?.[0];
-  return code === undefined ? undefined : WORDS[code];
+/** The same for the name of an error; undefined when we have no words for it. */
+export function wordsOfCode(code: string): string | undefined {
+  return WORDS[code];
 }
 
 const WORDS: Readonly<Record<string, string>> = {

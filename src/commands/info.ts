@@ -60,7 +60,10 @@ async function embeddedFacts(reason: string) {
 
 /** A site that does not answer is a fact too: what is wrong, and what to do. */
 async function slurmFacts(reason: string) {
-  const { findRestAddress, readToken } = await import("#engine/slurm/rest/access.ts");
+  const [{ findRestAddress }, { readToken }] = await Promise.all([
+    import("#engine/slurm/rest/access.ts"),
+    import("#engine/slurm/rest/token.ts"),
+  ]);
   const address = findRestAddress();
   if (address !== undefined) {
     const { RestEngine } = await import("#engine/slurm/rest/client.ts");

@@ -7,7 +7,8 @@ import { findOciConf, readOciConf } from "#container/oci-conf.ts";
 import { GUIDE_RUNTIME_ROOT, makePreset, PRESETS, type Flow, type PresetName } from "#container/presets.ts";
 import { chooseRuntime } from "#container/runtime-choice.ts";
 import { BerthError } from "#job/errors.ts";
-import { directories, ensurePrivateDir, isUsableRuntimeDir, shortHostName, SITE_CONFIG_DIR } from "#platform/directories.ts";
+import { directories, isUsableRuntimeDir, shortHostName, SITE_CONFIG_DIR } from "#platform/directories.ts";
+import { ensurePrivateDir } from "#platform/private-directory.ts";
 import { complain, printLines } from "./terminal.ts";
 
 const USAGE = `Usage: berth oci COMMAND

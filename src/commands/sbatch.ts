@@ -1,10 +1,10 @@
 /** `sbatch`: submits a script (commands.md §3). */
-import { accessSync, constants, fstatSync, readFileSync } from "node:fs";
-import { join, resolve } from "node:path";
 import type { Engine } from "#engine/engine.ts";
 import { BerthError } from "#job/errors.ts";
 import type { JobRecord } from "#job/record.ts";
 import type { BatchRequest, JobRequest } from "#job/request.ts";
+import { absolutePath } from "#options/path.ts";
+import { ACCESS, canAccess, inDirectory, readTextFile } from "#platform/system.ts";
 import { checkBatchScript, parseSbatchDirectives, wrapScript } from "#options/batch-script.ts";
 import { mergeSbatch, parseSbatch, type SbatchLine, type SbatchRequest } from "#options/sbatch.ts";
 import { environment, parseContext, submitContext } from "./context.ts";
@@ -12,7 +12,6 @@ import { openEngine } from "./engine.ts";
 import { batchEnvironment } from "./export-environment.ts";
 import { informationAction } from "./information.ts";
 import { containerVariables } from "./container-variables.ts";
-import { loginEnvironment } from "./login-environment.ts";
 import { optionVariables } from "./option-variables.ts";
 import { complain, errorExit, printError, printLines } from "./terminal.ts";
 
@@ -36,7 +35,7 @@ async function jobRequest(
   facts: { readonly argv: readonly string[]; readonly script: string; readonly path: string | null },
 ): Promise<JobRequest> {
   const batch: BatchRequest = { ...merged.batch, script: facts.script, scriptPath: facts.path };
-  const own = merged.exportFile === null ? environment() : readExportFile(merged.exportFile);
+  const own = merged.exportFile === null ? environment() : await readExportFile(merged.exportFile);
   const rule = merged.batch.export;
   const needsLogin = rule.kind === "list" || rule.kind === "none" || merged.getUserEnv !== null;
   const isTold = needsLogin || rule.kind === "nil" || (rule.kind === "all" && Object.keys(rule.set).length > 0);
@@ -44,7 +43,7 @@ async function jobRequest(
   const exported = batchEnvironment(
     rule,
     { ...own, ...containerVariables(merged), ...options },
-    needsLogin ? await loginEnvironment() : {},
+    needsLogin ? await (await import("./login-environment.ts")).loginEnvironment() : {},
   );
   const submitted = submitContext({ command: "sbatch", argv: facts.argv, chdir: merged.chdir, environment: exported });
   return { kind: "batch", options: merged.job, submit: submitted, batch, command: null };
@@ -56,7 +55,7 @@ async function readScript(line: SbatchLine): Promise<{ readonly script: string; 
   if (line.script === null) return { script: await Bun.stdin.text(), path: null };
   const path = findScript(line.script);
   try {
-    return { script: readFileSync(path, "utf8"), path };
+    return { script: readTextFile(path), path };
   } catch (error) {
     const { code } = error as NodeJS.ErrnoException;
     if (code === "EISDIR") return { script: "", path };
@@ -66,26 +65,18 @@ async function readScript(line: SbatchLine): Promise<{ readonly script: string; 
 
 /** A name without `/` is looked for here, then along PATH, where it must be executable. */
 function findScript(name: string): string {
-  const here = resolve(name);
-  if (name.includes("/") || isReadable(here, constants.R_OK)) return here;
+  const here = absolutePath(process.cwd(), name);
+  if (name.includes("/") || canAccess(here, ACCESS.read)) return here;
   for (const dir of (process.env["PATH"] ?? "").split(":")) {
-    const path = join(dir, name);
-    if (dir !== "" && isReadable(path, constants.X_OK)) return path;
+    const path = inDirectory(dir, name);
+    if (dir !== "" && canAccess(path, ACCESS.execute)) return path;
   }
   return here;
 }
 
-function isReadable(path: string, mode: number): boolean {
-  try {
-    accessSync(path, mode);
-    return true;
-  } catch {
-    return false;
-  }
-}
-
 /** NAME=value entries that end with a NUL, from a file or an open descriptor (--export-file). */
-function readExportFile(file: string): Record<string, string> {
+async function readExportFile(file: string): Promise<Record<string, string>> {
+  const { fstatSync, readFileSync } = await import("node:fs");
   let text: string;
   try {
     text = /^\d+$/.test(file) && fstatSync(Number(file)) !== undefined ? readFileSync(Number(file), "utf8") : readFileSync(file, "utf8");

@@ -1,11 +1,12 @@
 /** `scontrol listpids`, `pidinfo` and `errnumstr`. */
+import { constants } from "node:os";
 import type { StepProcess } from "#engine/engine.ts";
 import { BerthError, SLURM_ERRORS } from "#job/errors.ts";
 import { nowMs } from "#job/id.ts";
 import { parseJobTarget } from "#options/job-target.ts";
 import { ANY_JOB } from "./job-filter.ts";
 import { UNTIL_ENDED } from "./query.ts";
-import { systemErrorText } from "./errno.ts";
+import { wordsOfCode } from "./errno.ts";
 import type { ScontrolSession } from "./scontrol-session.ts";
 import { complain, printLines } from "./terminal.ts";
 
@@ -87,4 +88,10 @@ export function errorNumber([text = ""]: Words): number {
   const known = Object.values(SLURM_ERRORS).find(([errno]) => errno === number);
   printLines([number === 0 ? "No error" : (known?.[1] ?? systemErrorText(number) ?? `Unknown error ${number}`)]);
   return 0;
+}
+
+/** What strerror(3) says; undefined when we have no words for it. */
+function systemErrorText(errno: number): string | undefined {
+  const code = Object.entries(constants.errno).find(([, number]) => number === errno)?.[0];
+  return code === undefined ? undefined : wordsOfCode(code);
 }

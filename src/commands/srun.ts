@@ -6,7 +6,6 @@ import type { StepRecord } from "#job/record.ts";
 import type { JobRequest, StepOptions, SubmitContext } from "#job/request.ts";
 import { askedVariables, hintedBinding } from "#options/bind-variables.ts";
 import { parseSrun, type SrunLine } from "#options/srun.ts";
-import { makeTerminalRaw } from "#platform/libc.ts";
 import { allocate } from "./allocate.ts";
 import { containerVariables } from "./container-variables.ts";
 import { environment, parseContext, submitContext } from "./context.ts";
@@ -121,7 +120,7 @@ async function runStep(engine: Engine, line: SrunLine, place: Place): Promise<Se
   const onInterrupt = () => interrupt.abort(new BerthError("INTERRUPTED", "Cancelled pending job step with signal 2"));
   process.once("SIGINT", onInterrupt);
   let channel: Awaited<ReturnType<Engine["runStep"]>>;
-  const restore = hasTerminal === null ? undefined : makeTerminalRaw(0);
+  const restore = hasTerminal === null ? undefined : (await import("#platform/libc.ts")).makeTerminalRaw(0);
   try {
     channel = await engine.runStep(stepRequest(line, place, hasTerminal), {
       signal: interrupt.signal,

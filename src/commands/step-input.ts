@@ -1,7 +1,6 @@
 /** What the tasks of a step get to read: our own standard input, a file, or nothing (commands.md §2.5). */
-import { closeSync, fstatSync, read as readFile } from "node:fs";
-import { promisify } from "node:util";
 import type { StepChannel } from "#engine/engine.ts";
+import { closeFd, findStatus } from "#platform/system.ts";
 
 export type InputSource =
   | { readonly kind: "none" }
@@ -22,7 +21,7 @@ export class InputForwarder {
 
   async #forward(channel: StepChannel, source: Exclude<InputSource, { kind: "none" }>): Promise<void> {
     const fd = source.kind === "file" ? source.fd : 0;
-    const stream = fstatSync(fd).isFile() ? readOn(fd) : fd === 0 ? Bun.stdin.stream() : Bun.file(fd).stream();
+    const stream = findStatus(fd)?.kind === "file" ? readOn(fd) : fd === 0 ? Bun.stdin.stream() : Bun.file(fd).stream();
     try {
       for await (const bytes of stream) {
         if (this.#isStopped) return;
@@ -31,7 +30,7 @@ export class InputForwarder {
     } catch {
       // A closed or unreadable standard input is an empty one.
     } finally {
-      if (source.kind === "file") closeSync(source.fd);
+      if (source.kind === "file") closeFd(source.fd);
       // An srun that feeds one task leaves the others nothing to wait for; of sattach the others' input is none of its business.
       if (!this.#isStopped) channel.closeInput(source.kind === "own" && source.isShared === true ? source.task : null);
     }
@@ -44,6 +43,7 @@ export class InputForwarder {
 
 /** From where the file stands, which moves for everybody who has it open: Bun's streams begin at the start, and leave it there. */
 async function* readOn(fd: number): AsyncGenerator<Uint8Array> {
+  const [{ read: readFile }, { promisify }] = await Promise.all([import("node:fs"), import("node:util")]);
   const read = promisify(readFile);
   for (;;) {
     const { bytesRead, buffer } = await read(fd, Buffer.allocUnsafe(64 * 1024), 0, 64 * 1024, null);

@@ -2,9 +2,9 @@
  * What srun does with the output of tasks: whole lines, labelled on request, to its own streams or to files that it
  * opens itself (commands.md §2.5). Files with a task's or node's letter in their name are the step daemon's.
  */
-import { closeSync, constants, openSync, writeSync } from "node:fs";
-import { resolve } from "node:path";
 import { BerthError } from "#job/errors.ts";
+import { absolutePath } from "#options/path.ts";
+import { closeFd, OPEN, openFd, writeFd } from "#platform/system.ts";
 import { errnoWords } from "./errno.ts";
 import { writeAll } from "./terminal.ts";
 
@@ -87,13 +87,13 @@ export class StepOutput implements Disposable {
 
   #emit(stream: "stdout" | "stderr", bytes: Uint8Array): void {
     const target = this.#options[stream];
-    if (target.kind === "file") writeSync(target.fd, bytes);
+    if (target.kind === "file") writeFd(target.fd, bytes);
     else writeAll((target.kind === "task" ? target.fd : undefined) ?? (stream === "stdout" ? 1 : 2), bytes);
   }
 
   [Symbol.dispose](): void {
     const fds = new Set([this.#options.stdout, this.#options.stderr].flatMap((target) => (target.kind === "file" ? [target.fd] : [])));
-    for (const fd of fds) closeSync(fd);
+    for (const fd of fds) closeFd(fd);
   }
 }
 
@@ -102,12 +102,9 @@ export function openFile(
   path: string,
   options: { readonly cwd: string; readonly stream: "stdin" | "stdout" | "stderr"; readonly append: boolean },
 ): number {
-  const flags =
-    options.stream === "stdin"
-      ? constants.O_RDONLY
-      : constants.O_WRONLY | constants.O_CREAT | constants.O_APPEND | (options.append ? 0 : constants.O_TRUNC);
+  const flags = options.stream === "stdin" ? OPEN.read : OPEN.write | OPEN.create | OPEN.append | (options.append ? 0 : OPEN.truncate);
   try {
-    return openSync(resolve(options.cwd, path), flags, 0o666);
+    return openFd(absolutePath(options.cwd, path), flags);
   } catch (error) {
     throw new BerthError("STREAM", `Could not open ${options.stream} file: ${errnoWords(error)}`);
   }

@@ -1,8 +1,8 @@
 /** Printing: data to stdout, everything else to stderr with the command's name in front (commands.md §1.1). */
-import { writeSync } from "node:fs";
 import { BerthError, shortageHint } from "#job/errors.ts";
 import { hasControls, printable, withoutControls } from "#job/printable.ts";
 import { UsageError } from "#options/usage-error.ts";
+import { writeFd } from "#platform/system.ts";
 import { errnoWords } from "./errno.ts";
 
 /** A full disk or the like behind standard output. The work may be done already: it is not the command's work that failed. */
@@ -25,7 +25,7 @@ export function writeAll(fd: 1 | 2, data: string | Uint8Array): void {
   let bytes = typeof data === "string" ? Buffer.from(data) : data;
   while (bytes.byteLength > 0) {
     try {
-      bytes = bytes.subarray(writeSync(fd, bytes));
+      bytes = bytes.subarray(writeFd(fd, bytes));
     } catch (error) {
       const { code } = error as NodeJS.ErrnoException;
       if (code === "EAGAIN") Atomics.wait(new Int32Array(new SharedArrayBuffer(4)), 0, 0, 5);

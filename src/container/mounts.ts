@@ -11,7 +11,7 @@
 import { closeSync, constants, mkdirSync, openSync, readdirSync, rmSync, statSync } from "node:fs";
 import { release } from "node:os";
 import { join, normalize } from "node:path/posix";
-import { canAccess } from "#platform/directories.ts";
+import { canAccess } from "#platform/system.ts";
 import { findInRootfs } from "./rootfs.ts";
 import { isObject, toJson, type Json } from "./json.ts";
 

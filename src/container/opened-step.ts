@@ -1,6 +1,6 @@
 /** A step's containers, once oci.conf, bundle and runtime are known (step-container.ts): files for each task, and what its container needs. */
-import { accessSync, constants, readFileSync, rmSync } from "node:fs";
-import { join } from "node:path";
+import { accessSync, constants, readFileSync, rmSync, symlinkSync } from "node:fs";
+import { basename, join } from "node:path";
 import { BerthError } from "#job/errors.ts";
 import { shellCode } from "#job/outcome.ts";
 import { readAnnotations, type Bundle } from "./bundle.ts";
@@ -11,6 +11,7 @@ import { quoteCommand } from "./pattern.ts";
 import { resolveCommand } from "./rootfs.ts";
 import type { Ids } from "./rootless.ts";
 import { explain, type Argv, type RuntimeCalls, type RuntimeState } from "./runtime-calls.ts";
+import { runtimeCopyOf } from "./runtime-copy.ts";
 import type { ChosenRuntime } from "./runtime.ts";
 import { makeSpoolDir, removeDir, removeFile, writeSpoolFile, type Owner } from "./spool.ts";
 import type { ContainerStep, ContainerTask, PreparedTask, StartResult, StepContainer, TaskProcess } from "./step-container.ts";
@@ -20,7 +21,7 @@ import { subordinateIdsFor } from "./subordinate-ids.ts";
 import { StepConfig } from "./task-config.ts";
 
 interface TaskRecord extends OperatedTask {
-  readonly files: readonly string[];
+  readonly files: string[];
   isFinished: boolean;
 }
 
@@ -91,7 +92,24 @@ export class OpenedStep implements StepContainer {
     await this.#operations.deleteStale(record);
     const operations = this.#operations.of(record, { pid: null });
     const argv = onSocket ?? (this.flow === "run" ? operations.run : operations.create);
-    return { argv: argv as Argv, env: this.#operations.environment, spoolDir, usesConsoleSocket: onSocket !== undefined };
+    return {
+      argv: argv as Argv,
+      executable: this.#executable(argv as Argv, record),
+      env: this.#operations.environment,
+      spoolDir,
+      usesConsoleSocket: onSocket !== undefined,
+    };
+  }
+
+  /** A copy of the runtime's by a link of its name, which becomes the process's name (proc(5), comm). */
+  #executable([program]: Argv, { files, spoolDir }: TaskRecord): string {
+    const copy = this.#conf === undefined ? runtimeCopyOf(program) : undefined;
+    if (copy === undefined) return program;
+    const link = join(spoolDir, basename(program));
+    removeFile(link); // of a daemon before us
+    symlinkSync(copy, link);
+    files.push(link);
+    return link;
   }
 
   adoptTask(localId: number): void {
@@ -102,7 +120,7 @@ export class OpenedStep implements StepContainer {
       command: "",
       preserveFds: 0,
       isFinished: false,
-      files: [join(spoolDir, "config.json"), join(spoolDir, "environment")],
+      files: ["config.json", "environment", "crun", "runc"].map((name) => join(spoolDir, name)),
     });
   }
 

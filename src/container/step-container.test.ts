@@ -1,11 +1,12 @@
 /** Real containers: the runtime that is installed, a busybox bundle, whoever runs the tests. */
 import { afterAll, beforeAll, describe, expect, setDefaultTimeout, test } from "bun:test";
-import { chmodSync, existsSync, mkdirSync, readdirSync, readFileSync, rmSync, statSync, writeFileSync } from "node:fs";
+import { chmodSync, existsSync, mkdirSync, readdirSync, readFileSync, readlinkSync, rmSync, statSync, writeFileSync } from "node:fs";
 import { join } from "node:path";
 import type { BerthError } from "#job/errors.ts";
 import { BUSYBOX, Place } from "./busybox-bundle.ts";
 import { chooseRuntime } from "./runtime-choice.ts";
 import { openStepContainer } from "./open-step-container.ts";
+import { RuntimeCopyKeeper, useRuntimeCopy } from "./runtime-copy.ts";
 import type { ContainerStep, PreparedTask, StepContainer } from "./step-container.ts";
 import { rejectionOf } from "../../test/rejection.ts";
 
@@ -15,7 +16,8 @@ if (!hasRuntime && process.env["CI"] !== undefined) throw new Error("CI has to i
 setDefaultTimeout(60_000);
 
 function spawn(prepared: PreparedTask, cwd: string) {
-  return Bun.spawn([...prepared.argv], { env: prepared.env, cwd, stdin: "ignore", stdout: "pipe", stderr: "pipe" });
+  const [argv0, ...rest] = prepared.argv;
+  return Bun.spawn([prepared.executable, ...rest], { argv0, env: prepared.env, cwd, stdin: "ignore", stdout: "pipe", stderr: "pipe" });
 }
 
 async function run(step: ContainerStep, args: readonly string[], env: Record<string, string> = {}) {
@@ -95,6 +97,37 @@ describe.skipIf(!hasRuntime)(`containers as uid ${process.geteuid?.()}`, () => {
     await container.finishTask(2, { pid: child.pid });
     await container.finishTask(2, { pid: child.pid });
     expect(readdirSync(step.runtimeRoot).filter((name) => name.startsWith("n1"))).toEqual([]);
+  });
+  test("the runtime runs from the copy in memory that a controller keeps, under its own name, until it is another program", async () => {
+    const { path, name } = await chooseRuntime(place.step().stateDir, { signal });
+    const keeper = new RuntimeCopyKeeper();
+    await keeper.keep(path);
+    useRuntimeCopy(keeper.current);
+    try {
+      const step = place.step();
+      await using container = await openStepContainer(step, { signal });
+      const prepared = await container.prepareTask({
+        localId: 0,
+        globalId: 0,
+        args: ["sh", "-c", "echo up; read x"],
+        env: { PATH: "/bin" },
+      });
+      const [argv0, ...rest] = prepared.argv;
+      const child = Bun.spawn([prepared.executable, ...rest], { argv0, env: prepared.env, cwd: "/", stdin: "pipe", stdout: "pipe" });
+      await child.stdout.getReader().read(); // it runs
+      const isCopied = keeper.current !== null; // not on a host whose security modules go by the path
+      expect(readlinkSync(`/proc/${child.pid}/exe`)).toBe(isCopied ? `/memfd:${name} (deleted)` : path);
+      expect(readFileSync(`/proc/${child.pid}/comm`, "utf8")).toBe(`${name}\n`);
+      child.stdin.end();
+      await child.exited;
+      await container.finishTask(0, { pid: child.pid });
+      expect(existsSync(prepared.spoolDir)).toBe(false);
+      if (keeper.current !== null) useRuntimeCopy({ ...keeper.current, stamp: "of before an upgrade" });
+      const again = await container.prepareTask({ localId: 1, globalId: 1, args: ["true"], env: { PATH: "/bin" } });
+      expect(again.executable).toBe(path);
+    } finally {
+      useRuntimeCopy(null);
+    }
   });
   test("killTask ends a container that listens", async () => {
     await using container = await openStepContainer(place.step(), { signal });

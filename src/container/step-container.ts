@@ -58,6 +58,8 @@ export interface ContainerTask {
 
 export interface PreparedTask {
   readonly argv: Argv;
+  /** What to execute as argv. */
+  readonly executable: string;
   /** The runtime's own environment: nothing of the job's is in it. */
   readonly env: Readonly<Record<string, string>>;
   readonly spoolDir: string;

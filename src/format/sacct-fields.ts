@@ -43,6 +43,10 @@ function size(kib: number | null, context: SacctContext): string {
   return kib === 0 ? "0" : `${Math.round(kib)}K`;
 }
 
+function count(value: number | undefined): string {
+  return value === undefined ? "" : `${Math.round(value)}`;
+}
+
 /** A job that waits gets the limit of its partition, whichever that will be. */
 function noLimit(job: AccountedJob): string {
   return job.state === "PENDING" ? "Partition_Limit" : "UNLIMITED";
@@ -134,9 +138,13 @@ export const SACCT_FIELDS: readonly SacctField[] = [
   { name: "AveCPUFreq", width: 10, value: { step: () => "0" } },
   { name: "AveDiskRead", width: 14, value: NOTHING },
   { name: "AveDiskWrite", width: 14, value: NOTHING },
-  { name: "AvePages", width: 10, value: NOTHING },
-  { name: "AveRSS", width: 10, value: usage((used, step, context) => (step.tasks <= 1 ? size(used.maxRssKib, context) : "")) },
-  { name: "AveVMSize", width: 10, value: NOTHING },
+  { name: "AvePages", width: 10, value: usage((used) => count(used.pages?.average)) },
+  {
+    name: "AveRSS",
+    width: 10,
+    value: usage((used, step, context) => size(used.aveRssKib ?? (step.tasks <= 1 ? used.maxRssKib : null), context)),
+  },
+  { name: "AveVMSize", width: 10, value: usage((used, _step, context) => size(used.vmSize?.average ?? null, context)) },
   { name: "BlockID", width: 16, value: NOTHING },
   { name: "Cluster", width: 10, value: both((_job, context) => context.clusterName) },
   { name: "Comment", width: 14, value: jobOnly((job) => job.comment ?? "") },
@@ -181,15 +189,15 @@ export const SACCT_FIELDS: readonly SacctField[] = [
   { name: "MaxDiskWrite", width: 12, value: NOTHING },
   { name: "MaxDiskWriteNode", width: 16, value: NOTHING },
   { name: "MaxDiskWriteTask", width: 16, value: NOTHING },
-  { name: "MaxPages", width: 8, value: NOTHING },
-  { name: "MaxPagesNode", width: 12, value: NOTHING },
-  { name: "MaxPagesTask", width: 14, value: NOTHING },
+  { name: "MaxPages", width: 8, value: usage((used) => count(used.pages?.max)) },
+  { name: "MaxPagesNode", width: 12, value: usage((used) => used.pages?.node ?? "") },
+  { name: "MaxPagesTask", width: 14, value: usage((used) => count(used.pages?.task)) },
   { name: "MaxRSS", width: 10, value: usage((used, _step, context) => size(used.maxRssKib, context)) },
   { name: "MaxRSSNode", width: 10, value: usage((used) => used.maxRssNode ?? "") },
   { name: "MaxRSSTask", width: 10, value: usage((used) => `${used.maxRssTask ?? ""}`) },
-  { name: "MaxVMSize", width: 10, value: NOTHING },
-  { name: "MaxVMSizeNode", width: 14, value: NOTHING },
-  { name: "MaxVMSizeTask", width: 14, value: NOTHING },
+  { name: "MaxVMSize", width: 10, value: usage((used, _step, context) => size(used.vmSize?.max ?? null, context)) },
+  { name: "MaxVMSizeNode", width: 14, value: usage((used) => used.vmSize?.node ?? "") },
+  { name: "MaxVMSizeTask", width: 14, value: usage((used) => count(used.vmSize?.task)) },
   { name: "McsLabel", width: 12, value: NOTHING },
   { name: "MinCPU", width: 10, value: NOTHING },
   { name: "MinCPUNode", width: 10, value: NOTHING },

@@ -170,6 +170,17 @@ describe("sacct fields", () => {
       "472.batch|10724K||00:00.012|00:00.012|00:00:00|n1|0|00:00:00",
       "472.0|10724K||00:00.012|00:00.012|00:00:00|n1|1|00:00:00",
     ]));
+  test("usage of several tasks", () => {
+    const used = {
+      ...usage,
+      aveRssKib: 8000.4,
+      vmSize: { max: 20_000, task: 1, node: "n2", average: 15_000 },
+      pages: { max: 3, task: 0, node: "n1", average: 1.5 },
+    };
+    const jobs = [{ ...named, steps: [step({ id: 472, usage: used, tasks: 2 })] }];
+    const format = "AveRSS,AveVMSize,MaxVMSize,MaxVMSizeNode,MaxVMSizeTask,AvePages,MaxPages,MaxPagesNode,MaxPagesTask";
+    expect(show({ jobs, noHeader: true, parsable: "separated", format })).toEqual(["||||||||", "8000K|15000K|20000K|n2|1|2|3|n1|0"]);
+  });
   test("--units", () =>
     expect(
       show({ jobs: [named], noHeader: true, parsable: "separated", sizes: { unit: "M", noConvert: false }, format: "JobID,MaxRSS" })[1],

@@ -160,6 +160,19 @@ export interface StepUsage {
   readonly maxRssKib: number | null;
   readonly maxRssTask: number | null;
   readonly maxRssNode: string | null;
+  /** Of all tasks whose figure is known; records of earlier versions have none of these. */
+  readonly aveRssKib?: number | null;
+  /** Of the tasks that lived long enough to be looked at. */
+  readonly vmSize?: GreatestUse | null;
+  readonly pages?: GreatestUse | null;
+}
+
+/** One quantity of a step's tasks: the most that one of them had, whose it was, and the average. */
+export interface GreatestUse {
+  readonly max: number;
+  readonly task: number;
+  readonly node: string;
+  readonly average: number;
 }
 
 export interface StepRecord {

@@ -2,10 +2,9 @@
  * Which berth.conf counts, for every key and every reader alike: the file that BERTH_CONF names, or the user's; when that does not exist the
  * site's. One file, whole: nothing is put together from two, as Slurm reads one slurm.conf.
  */
-import { readFileSync } from "node:fs";
-import { basename, isAbsolute, join } from "node:path";
 import { BerthError } from "#job/errors.ts";
 import { directories, SITE_CONFIG_DIR } from "./directories.ts";
+import { inDirectory, readTextFile } from "./system.ts";
 
 const NAME = "berth.conf";
 
@@ -20,15 +19,15 @@ type Env = Readonly<Record<string, string | undefined>>;
 /** @throws BerthError CONFIG when BERTH_CONF cannot name one, or the file cannot be read */
 export function findBerthConf(env: Env = process.env, siteDir = SITE_CONFIG_DIR): BerthConf {
   const named = env["BERTH_CONF"] ?? "";
-  if (named !== "" && (!isAbsolute(named) || basename(named) !== NAME)) {
+  if (named !== "" && !(named.startsWith("/") && named.endsWith(`/${NAME}`))) {
     throw new BerthError("CONFIG", `BERTH_CONF is "${named}", which cannot be used`, {
       hint: `it wants the absolute path of a file called ${NAME}: jobs know the engine by that name`,
     });
   }
-  const files = [directories(env).config, siteDir].map((dir) => join(dir, NAME));
+  const files = [directories(env).config, siteDir].map((dir) => inDirectory(dir, NAME));
   for (const file of files) {
     try {
-      return { file, text: readFileSync(file, "utf8") };
+      return { file, text: readTextFile(file) };
     } catch (error) {
       const { code = "" } = error as NodeJS.ErrnoException;
       if (code === "ENOENT" || code === "ENOTDIR") continue;
@@ -38,5 +37,5 @@ export function findBerthConf(env: Env = process.env, siteDir = SITE_CONFIG_DIR)
       });
     }
   }
-  return { file: files[0] ?? join(siteDir, NAME), text: "" };
+  return { file: files[0] ?? inDirectory(siteDir, NAME), text: "" };
 }

@@ -10,7 +10,8 @@
  */
 import { closeSync, rmSync, writeSync } from "node:fs";
 import { dlopen, type Pointer, ptr } from "bun:ffi";
-import { SystemError, errno, setNonBlocking, setWindowSize } from "./libc.ts";
+import { setNonBlocking, setWindowSize } from "./libc.ts";
+import { SystemError, errno } from "./system.ts";
 import type { TerminalHandle } from "./spawn.ts";
 
 const AF_UNIX = 1;

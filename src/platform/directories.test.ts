@@ -1,7 +1,8 @@
 import { afterEach, beforeEach, expect, test } from "bun:test";
 import { chmodSync, mkdtempSync, rmSync } from "node:fs";
 import { join } from "node:path";
-import { directories, ensurePrivateDir, isUsableRuntimeDir } from "./directories.ts";
+import { directories, isUsableRuntimeDir } from "./directories.ts";
+import { ensurePrivateDir } from "./private-directory.ts";
 import { ownAccount } from "./users.ts";
 
 const uid = process.getuid?.() ?? 0;

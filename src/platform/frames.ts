@@ -11,7 +11,7 @@
  */
 import { BerthError } from "#job/errors.ts";
 import { orDie } from "./fail-fast.ts";
-import { peerCredentials, type PeerCredentials } from "./libc.ts";
+import { peerCredentials, type PeerCredentials } from "./system.ts";
 
 export const JSON_FRAME = 0;
 const HEADER = 5;

@@ -5,7 +5,7 @@
 import { orDie } from "./fail-fast.ts";
 import { closeSync } from "node:fs";
 import { dlopen, ptr } from "bun:ffi";
-import { errno, SystemError } from "./libc.ts";
+import { errno, SystemError } from "./system.ts";
 
 const AF_UNIX = 1;
 const SOCK_STREAM = 1;

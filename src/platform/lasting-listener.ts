@@ -4,7 +4,8 @@
  */
 import { lstatSync, rmSync } from "node:fs";
 import { basename, dirname, join } from "node:path";
-import { directories, ensurePrivateDir } from "./directories.ts";
+import { directories } from "./directories.ts";
+import { ensurePrivateDir } from "./private-directory.ts";
 import { listenFrames, type FrameConnection } from "./frames.ts";
 
 export class LastingListener {

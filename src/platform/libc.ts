@@ -1,16 +1,14 @@
 /**
- * The C library calls that Bun does not offer. Loaded on first use: it costs about 0.7 ms, which short commands
- * that do not need it should not pay. Each wrapper reads its result at once and throws a typed error.
+ * The C library calls that Bun does not offer, and that not every command needs (those are in system.ts). Each wrapper reads its
+ * result at once and throws a typed error.
  */
-import { dlopen, type Pointer, ptr, read } from "bun:ffi";
+import { dlopen, ptr } from "bun:ffi";
+import { errno, SystemError } from "./system.ts";
 
 const symbols = dlopen("libc.so.6", {
-  __errno_location: { args: [], returns: "ptr" },
   dup2: { args: ["i32", "i32"], returns: "i32" },
   flock: { args: ["i32", "i32"], returns: "i32" },
   setsid: { args: [], returns: "i32" },
-  getsid: { args: ["i32"], returns: "i32" },
-  getsockopt: { args: ["i32", "i32", "i32", "ptr", "ptr"], returns: "i32" },
   isatty: { args: ["i32"], returns: "i32" },
   sched_getaffinity: { args: ["i32", "u64", "ptr"], returns: "i32" },
   sched_setaffinity: { args: ["i32", "u64", "ptr"], returns: "i32" },
@@ -18,26 +16,11 @@ const symbols = dlopen("libc.so.6", {
   mkfifo: { args: ["ptr", "u32"], returns: "i32" },
   syscall: { args: ["i64", "i64", "i64"], returns: "i64" },
   prctl: { args: ["i32", "u64", "u64", "u64", "u64"], returns: "i32" },
-  prlimit64: { args: ["i32", "i32", "ptr", "ptr"], returns: "i32" },
   cfmakeraw: { args: ["ptr"], returns: "void" },
   tcgetattr: { args: ["i32", "ptr"], returns: "i32" },
   tcsetattr: { args: ["i32", "i32", "ptr"], returns: "i32" },
   wait4: { args: ["i32", "ptr", "i32", "ptr"], returns: "i32" },
 }).symbols;
-
-export class SystemError extends Error {
-  readonly errno: number;
-  constructor(call: string, errno: number) {
-    super(`${call} failed with errno ${errno}`);
-    this.name = "SystemError";
-    this.errno = errno;
-  }
-}
-
-/** Of the last call; read it at once. */
-export function errno(): number {
-  return read.i32(symbols.__errno_location() as Pointer, 0);
-}
 
 const LOCK_EX = 2;
 const LOCK_NB = 4;
@@ -51,26 +34,9 @@ export function tryLock(fd: number): boolean {
   throw new SystemError("flock", code);
 }
 
-export interface PeerCredentials {
-  readonly pid: number;
-  readonly uid: number;
-  readonly gid: number;
-}
-
-/** SO_PEERCRED of a connected unix socket (unix(7)): who called connect or listen, as the kernel saw it. */
-export function peerCredentials(fd: number): PeerCredentials {
-  const ucred = new Int32Array(3);
-  const length = new Uint32Array([12]);
-  if (symbols.getsockopt(fd, 1 /* SOL_SOCKET */, 17 /* SO_PEERCRED */, ptr(ucred), ptr(length)) !== 0) {
-    throw new SystemError("getsockopt(SO_PEERCRED)", errno());
-  }
-  const [pid = -1, uid = -1, gid = -1] = ucred;
-  return { pid, uid, gid };
-}
-
 /** mkfifo(3). Mode is subject to the umask. */
 export function makeFifo(path: string, mode: number): void {
-  if (symbols.mkfifo(ptr(Buffer.from(`${path}\0`)), mode) !== 0) throw new SystemError(`mkfifo ${path}`, errno());
+  if (symbols.mkfifo(Buffer.from(`${path}\0`), mode) !== 0) throw new SystemError(`mkfifo ${path}`, errno());
 }
 
 /** PR_SET_CHILD_SUBREAPER (prctl(2)): orphaned descendants become our children instead of init's. */
@@ -96,11 +62,6 @@ export function setNonBlocking(fd: number): void {
 /** PR_SET_PDEATHSIG (prctl(2)): the kernel sends us this signal when the thread that started us is gone. */
 export function signalOnParentDeath(signal: number): void {
   if (symbols.prctl(1, BigInt(signal), 0, 0, 0) !== 0) throw new SystemError("prctl(PR_SET_PDEATHSIG)", errno());
-}
-
-/** Session id of a process; 0 is ourselves (getsid(2)). */
-export function sessionId(pid = 0): number {
-  return symbols.getsid(pid);
 }
 
 /** setsid(2), in the root directory: for one that stays, started by somebody who goes. One that leads a session already stays its leader. */
@@ -193,52 +154,4 @@ export function setAffinity(cpus: readonly number[]): boolean {
   const set = new Uint8Array(CPU_SET_BYTES);
   for (const cpu of cpus) if (cpu < CPU_SET_BYTES * 8) set[cpu >> 3] = (set[cpu >> 3] ?? 0) | (1 << (cpu & 7));
   return symbols.sched_setaffinity(0, BigInt(CPU_SET_BYTES), ptr(set)) === 0;
-}
-
-/** The limits that Slurm propagates (PropagateResourceLimits, srun(1)), by name, with Linux's numbers. */
-const RLIMITS = {
-  CPU: 0,
-  FSIZE: 1,
-  DATA: 2,
-  STACK: 3,
-  CORE: 4,
-  RSS: 5,
-  NPROC: 6,
-  NOFILE: 7,
-  MEMLOCK: 8,
-  AS: 9,
-} as const;
-type RlimitName = keyof typeof RLIMITS;
-
-const INFINITY = 0xffff_ffff_ffff_ffffn;
-
-/** Soft limits of this process; -1 is unlimited. */
-export function readSoftLimits(): Record<string, number> {
-  const limits: Record<string, number> = {};
-  const pair = new BigUint64Array(2);
-  for (const [name, resource] of Object.entries(RLIMITS)) {
-    if (symbols.prlimit64(0, resource, null, ptr(pair)) === 0) limits[name] = pair[0] === INFINITY ? -1 : Number(pair[0]);
-  }
-  return limits;
-}
-
-/**
- * Sets the soft limits of this process, so that children inherit them, and returns the ones that were there.
- * A value above the hard limit becomes the hard limit; unknown names are left alone.
- */
-export function setSoftLimits(limits: Readonly<Record<string, number>>): Record<string, number> {
-  const before: Record<string, number> = {};
-  const pair = new BigUint64Array(2);
-  for (const [name, value] of Object.entries(limits)) {
-    const resource = RLIMITS[name as RlimitName] as number | undefined;
-    if (resource === undefined || symbols.prlimit64(0, resource, null, ptr(pair)) !== 0) continue;
-    const [soft = INFINITY, hard = INFINITY] = pair;
-    const wanted = value < 0 ? INFINITY : BigInt(value);
-    const next = wanted > hard ? hard : wanted;
-    if (next === soft) continue;
-    before[name] = soft === INFINITY ? -1 : Number(soft);
-    pair[0] = next;
-    symbols.prlimit64(0, resource, ptr(pair), null);
-  }
-  return before;
 }

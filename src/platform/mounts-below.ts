@@ -1,6 +1,6 @@
 /** What is mounted below a directory of ours: to be taken away before the directory is, or its files would be removed too. */
 import { readFileSync, realpathSync } from "node:fs";
-import { dlopen, ptr } from "bun:ffi";
+import { dlopen } from "bun:ffi";
 import { outputOf } from "./run-tool.ts";
 
 const MNT_DETACH = 2;
@@ -27,7 +27,7 @@ export function unmountBelow(dir: string): string[] {
   if (mounts.length === 0) return [];
   const { symbols } = dlopen("libc.so.6", { umount2: { args: ["ptr", "i32"], returns: "i32" } });
   for (const path of mounts) {
-    if (symbols.umount2(ptr(Buffer.from(`${path}\0`)), MNT_DETACH) === 0) continue;
+    if (symbols.umount2(Buffer.from(`${path}\0`), MNT_DETACH) === 0) continue;
     for (const program of ["fusermount3", "fusermount"] as const) outputOf([program, "-u", "-z", path]);
   }
   return mountsBelow(real);

@@ -1,6 +1,6 @@
 /** User namespaces, and standing in another process's namespaces (namespaces(7), setns(2)). */
 import { closeSync, constants, openSync, readFileSync, readlinkSync } from "node:fs";
-import { dlopen, ptr } from "bun:ffi";
+import { dlopen } from "bun:ffi";
 
 const CLONE_FS = 0x200;
 const CLONE_NEWNS = 0x20000;
@@ -60,7 +60,7 @@ export function standInNamespacesOf(pid: number): void {
 /** The root directory that was open before; it is closed. */
 function goBackTo(root: number): void {
   libc().fchdir(root);
-  libc().chroot(ptr(Buffer.from(".\0")));
+  libc().chroot(Buffer.from(".\0"));
   closeSync(root);
 }
 
@@ -71,7 +71,7 @@ function goBackTo(root: number): void {
 export function standInRoot(dir: string): boolean {
   const root = openSync("/", constants.O_RDONLY | constants.O_DIRECTORY);
   const mount = (source: string, target: string, flags: bigint) =>
-    libc().mount(ptr(Buffer.from(`${source}\0`)), ptr(Buffer.from(`${target}\0`)), null, flags, null) === 0;
+    libc().mount(Buffer.from(`${source}\0`), Buffer.from(`${target}\0`), null, flags, null) === 0;
   try {
     if (libc().unshare(CLONE_FS | CLONE_NEWNS) !== 0) return false;
     return mount("none", "/", MS_REC | MS_PRIVATE) && mount(dir, dir, MS_BIND | MS_REC) && mount(dir, "/", MS_MOVE);

@@ -4,7 +4,7 @@
  *   us: openpty ─► connect to the engine's socket, sendmsg(master), close it ─► the program on the slave, in a session of its own
  */
 import { dlopen, type Pointer, ptr } from "bun:ffi";
-import { errno, SystemError } from "./libc.ts";
+import { errno, SystemError } from "./system.ts";
 
 const AF_UNIX = 1;
 const SOCK_STREAM = 1;

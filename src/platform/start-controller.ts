@@ -2,7 +2,9 @@
 import { closeSync, openSync } from "node:fs";
 import { join } from "node:path";
 import { BerthError } from "#job/errors.ts";
-import { directories, ensurePrivateDir } from "./directories.ts";
+import { mayStartController } from "./controller-duty.ts";
+import { directories } from "./directories.ts";
+import { ensurePrivateDir } from "./private-directory.ts";
 import { selfCommand } from "./self.ts";
 import { spawnDaemon, type RunningProcess } from "./spawn.ts";
 
@@ -43,19 +45,8 @@ function openLog(path: string): number {
   }
 }
 
-let mayStart = true;
-
-/** This process leaves it to others: what a container's anchor starts is in the container's namespaces, and ends with it. */
-export function leaveControllerToOthers(): void {
-  mayStart = false;
-}
-
-export function mayStartController(): boolean {
-  return mayStart;
-}
-
 export function startController(): RunningProcess {
-  if (!mayStart) throw new Error("a controller must not be started by a container's anchor");
+  if (!mayStartController()) throw new Error("a controller must not be started by a container's anchor");
   const { state } = directories();
   ensurePrivateDir(state);
   const logFd = openLog(logPath(state));

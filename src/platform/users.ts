@@ -1,5 +1,5 @@
 /** Names of users and groups, through the system's own databases (getent(1) knows LDAP and the like). */
-import { existsSync, readFileSync } from "node:fs";
+import { ACCESS, canAccess, readTextFile } from "./system.ts";
 
 const cache = new Map<string, string>();
 
@@ -7,7 +7,7 @@ function lookUp(database: "passwd" | "group", id: number): string {
   const key = `${database}:${id}`;
   const known = cache.get(key);
   if (known !== undefined) return known;
-  const name = nameOf(readFileSync(`/etc/${database}`, "utf8"), id) ?? nameOf(getent(database, id), id) ?? String(id);
+  const name = nameOf(readTextFile(`/etc/${database}`), id) ?? nameOf(getent(database, id), id) ?? String(id);
   cache.set(key, name);
   return name;
 }
@@ -44,7 +44,7 @@ export function realUserId(): number {
   const uid = process.getuid?.() ?? 0;
   if (uid !== 0) return uid;
   try {
-    const [inside, outside] = readFileSync("/proc/self/uid_map", "latin1").trim().split(/\s+/).map(Number);
+    const [inside, outside] = readTextFile("/proc/self/uid_map").trim().split(/\s+/).map(Number);
     return inside === 0 && outside !== undefined ? outside : uid;
   } catch {
     return uid; // no /proc
@@ -60,14 +60,14 @@ export interface Account {
 /** The caller's own account by its uid, whatever the environment and the user namespace say. */
 export function ownAccount(): Account {
   const uid = realUserId();
-  const line = lineOf(readFileSync("/etc/passwd", "utf8"), uid) ?? lineOf(getent("passwd", uid), uid) ?? "";
+  const line = lineOf(readTextFile("/etc/passwd"), uid) ?? lineOf(getent("passwd", uid), uid) ?? "";
   const [name, , , , , home, shell] = line.split(":");
   return { name: name || String(uid), home: home || "/", shell: shell || "/bin/sh" };
 }
 
 /** The uid of a name, or of a number; undefined when there is no such user. */
 export function findUserId(name: string): number | undefined {
-  for (const line of readFileSync("/etc/passwd", "utf8").split("\n")) {
+  for (const line of readTextFile("/etc/passwd").split("\n")) {
     const fields = line.split(":");
     if (fields[0] === name) return Number(fields[2]);
   }
@@ -87,7 +87,7 @@ export function findUserId(name: string): number | undefined {
 export function asRealUser(): string[] {
   const uid = realUserId();
   if (uid === process.getuid?.()) return [];
-  const gid = Number(/^\s*0\s+(\d+)/.exec(readFileSync("/proc/self/gid_map", "latin1"))?.[1] ?? uid);
+  const gid = Number(/^\s*0\s+(\d+)/.exec(readTextFile("/proc/self/gid_map"))?.[1] ?? uid);
   return [UNSHARE, "--user", `--map-user=${uid}`, `--map-group=${gid}`, "--"];
 }
 
@@ -101,8 +101,8 @@ const CAP_SETFCAP = 1n << 31n;
 export function canBecomeRealUser(): "yes" | "no unshare" | "not permitted" {
   const words = asRealUser();
   if (words.length === 0) return "yes";
-  if (!existsSync(UNSHARE)) return "no unshare";
-  const effective = /^CapEff:\s*([0-9a-f]+)/m.exec(readFileSync("/proc/self/status", "latin1"))?.[1] ?? "0";
+  if (!canAccess(UNSHARE, ACCESS.exists)) return "no unshare";
+  const effective = /^CapEff:\s*([0-9a-f]+)/m.exec(readTextFile("/proc/self/status"))?.[1] ?? "0";
   if ((BigInt(`0x${effective}`) & CAP_SETFCAP) !== 0n) return "yes";
   const tried = Bun.spawnSync([...words, "/bin/sh", "-c", ":"], { stdin: "ignore", stdout: "ignore", stderr: "ignore", timeout: 10_000 });
   return tried.success ? "yes" : "not permitted";

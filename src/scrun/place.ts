@@ -30,8 +30,10 @@ import {
 import { join, resolve } from "node:path";
 import type { RemotePlace } from "#engine/remote-containers.ts";
 import { BerthError } from "#job/errors.ts";
-import { canAccess, ensurePrivateDir, isUsableRuntimeDir } from "#platform/directories.ts";
+import { isUsableRuntimeDir } from "#platform/directories.ts";
 import { tryLock } from "#platform/libc.ts";
+import { canAccess } from "#platform/system.ts";
+import { ensurePrivateDir } from "#platform/private-directory.ts";
 import { unmountBelow } from "#platform/mounts-below.ts";
 import type { ProcessIdentity } from "#platform/process-tree.ts";
 import type { Monitor } from "./orphans.ts";

@@ -23,4 +23,6 @@ test("what still runs is looked at, with what it started", async () => {
   peaks.look([["sleep", pid]]);
   expect(peaks.of("sleep")).toBeGreaterThan(0);
   expect(peaks.of("other")).toBeNull();
+  expect(peaks.useOf("sleep")?.vmKib).toBeGreaterThan(peaks.of("sleep") ?? 0);
+  expect(peaks.useOf("other")).toBeNull();
 });

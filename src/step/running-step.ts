@@ -246,7 +246,7 @@ export class RunningStep {
     const result: StepResult = {
       exit,
       launchFailure,
-      usage: usageOfStep(this.#tasks.map((task) => ({ place: task.place, usage: this.#usageOf(task) }))),
+      usage: usageOfStep(this.#tasks.map((task) => ({ place: task.place, usage: this.#usageOf(task), sampled: this.#peaks.useOf(task) }))),
       endedAt: nowMs(),
       terminated: this.#terminated,
       outOfMemory: false,

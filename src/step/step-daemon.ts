@@ -9,6 +9,7 @@
  * directory goes. A daemon that nobody acknowledges leaves the spool behind and ends; the next controller reads it.
  */
 import { existsSync, rmSync } from "node:fs";
+import type { RuntimeCopy } from "#container/runtime-copy.ts";
 import { JSON_FRAME, type FrameConnection } from "#platform/frames.ts";
 import { LastingListener } from "#platform/lasting-listener.ts";
 import type { StepResult } from "./journal.ts";
@@ -41,6 +42,7 @@ const LOOK_FOR_SPOOL_MS = 200;
 
 export interface Orders {
   readonly spoolDir: string;
+  readonly runtimeCopy: RuntimeCopy | null;
   /** What the controller said after "run", before the step could hear it: a job may be cancelled as soon as it runs. */
   readonly early: readonly ToDaemon[];
 }

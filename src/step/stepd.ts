@@ -7,6 +7,7 @@
  */
 import { existsSync } from "node:fs";
 import { findOciConf } from "#container/oci-conf.ts";
+import { useRuntimeCopy } from "#container/runtime-copy.ts";
 import { warmContainers } from "#container/warm.ts";
 import { directories, SITE_CONFIG_DIR } from "#platform/directories.ts";
 import { failFast } from "#platform/fail-fast.ts";
@@ -35,6 +36,11 @@ export async function runStepDaemon(controllerSocket: string): Promise<void> {
   for (let served = 0; served < MAX_STEPS; served++) {
     const connection = await connectToController(controllerSocket);
     if (connection === undefined) return;
+    if (served === 0) {
+      void warming.then((runtime) => {
+        if (runtime !== undefined) connection.sendJson({ event: "runtime", path: runtime.path } satisfies FromDaemon);
+      });
+    }
     const orders = await waitForStep(connection);
     await warming;
     if (orders === "dismissed") return;
@@ -42,6 +48,7 @@ export async function runStepDaemon(controllerSocket: string): Promise<void> {
       reviveController(controllerSocket);
       return;
     }
+    useRuntimeCopy(orders.runtimeCopy);
     using lock = lockStep(orders.spoolDir);
     if (lock === undefined) return;
     if (served === 0) becomeSubreaper();
@@ -74,7 +81,7 @@ function waitForStep(connection: FrameConnection): Promise<Orders | "dismissed" 
   connection.handle({
     frame: (_type, payload) => {
       const message = parseJsonFrame(payload) as ToDaemon;
-      if (message.op === "run") resolve({ spoolDir: message.spoolDir, early });
+      if (message.op === "run") resolve({ spoolDir: message.spoolDir, runtimeCopy: message.runtimeCopy, early });
       else if (message.op === "dismiss") resolve("dismissed");
       else early.push(message);
     },

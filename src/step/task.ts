@@ -5,7 +5,7 @@ import type { PreparedTask, StepContainer } from "#container/step-container.ts";
 import { taskVariables } from "#job/environment.ts";
 import { BerthError } from "#job/errors.ts";
 import { shellCode, type ExitStatus } from "#job/outcome.ts";
-import { setSoftLimits } from "#platform/libc.ts";
+import { setSoftLimits } from "#platform/system.ts";
 import { spawnTask } from "#platform/spawn.ts";
 import type { ProcessIdentity } from "#platform/process-tree.ts";
 import { startCreated, type TaskLife } from "./created-container.ts";
@@ -194,8 +194,7 @@ export class Task {
     } else {
       const prepared = await this.#prepareContainer(container, command, env);
       if ("kind" in prepared) return prepared;
-      ({ argv, env: taskEnv } = prepared);
-      [path] = argv;
+      ({ argv, env: taskEnv, executable: path } = prepared);
       if (prepared.usesConsoleSocket) this.stdio.openForCreate();
       else this.stdio.closeConsole();
     }

@@ -1,7 +1,8 @@
 /**
  * What a step daemon says and hears, in frames (platform/frames.ts).
  *
- *   controller ─ run ──────────────► spare daemon                 (on the connection the spare opened)
+ *   controller ◄─ spare, runtime ─── spare daemon                 (on the connection the spare opened)
+ *   controller ─ run ──────────────► spare daemon
  *   controller ◄─ ready | ended ──── daemon                       `ready`: srun may attach at the step's socket
  *   controller ─ terminate, signal ► daemon
  *   controller ─ acknowledged ─────► daemon                       the result is committed: the spool may go
@@ -16,6 +17,7 @@
  * After a controller was killed, its successor connects to the step's socket and says `control`; the daemon
  * answers with its present state, `ended` included, and goes on as before.
  */
+import type { RuntimeCopy } from "#container/runtime-copy.ts";
 import type { ExitStatus } from "#job/outcome.ts";
 import { isSignalNumber, parseMessage, type UnknownMessage } from "#platform/frames.ts";
 import type { StepResult, TerminateReason } from "./journal.ts";
@@ -28,7 +30,7 @@ export const OUTPUT_FRAME = 2;
 export const ERROR_FRAME = 3;
 
 export type ToDaemon =
-  | { readonly op: "run"; readonly spoolDir: string }
+  | { readonly op: "run"; readonly spoolDir: string; readonly runtimeCopy: RuntimeCopy | null }
   /** To a spare: there are enough, or the controller stops on purpose. Without it a closed connection means a killed controller. */
   | { readonly op: "dismiss" }
   | { readonly op: "control" }
@@ -48,6 +50,8 @@ export type ToDaemon =
 
 export type FromDaemon =
   | { readonly event: "spare"; readonly pid: number }
+  /** From a spare: the path of what container steps will run. */
+  | { readonly event: "runtime"; readonly path: string }
   | { readonly event: "ready" }
   | {
       readonly event: "launchFailed";

@@ -300,4 +300,19 @@ describe("sstat", () => {
     expect(large).toMatch(/^\d+\.0\|\d+K\|0$/);
     expect(Number.parseInt(large.split("|")[1] ?? "", 10)).toBeGreaterThan(200 * 1024);
   });
+
+  test("sacct tells what running tasks were seen to have", async () => {
+    const columns = "MaxVMSize,MaxVMSizeTask,MaxVMSizeNode,AveVMSize,MaxPages,AveRSS";
+    // The first look comes after a fifth of a second, on a machine that has time for it.
+    const [max, task, node, average, pages, resident] = await until("a look at the tasks", async () => {
+      await site.run(["srun", "-J", "looked-at", "-N2", "sleep", "1"]);
+      const { stdout } = await site.run(["sacct", "-n", "-P", "--noconvert", "--name", "looked-at", "-o", `JobID,${columns}`]);
+      const [id, ...figures] = stdout.trim().split("\n").at(-1)?.split("|") ?? [];
+      return id?.endsWith(".0") === true && figures[0] !== "" && figures;
+    });
+    expect(Number.parseInt(max ?? "", 10)).toBeGreaterThanOrEqual(Number.parseInt(average ?? "", 10));
+    expect(Number.parseInt(average ?? "", 10)).toBeGreaterThan(Number.parseInt(resident ?? "", 10));
+    expect([task, node]).toEqual([expect.stringMatching(/^[01]$/), expect.stringMatching(/^n[12]$/)]);
+    expect(pages).toMatch(/^\d+$/);
+  });
 });

@@ -2,7 +2,7 @@
 import { constants, readdirSync } from "node:fs";
 import { homedir } from "node:os";
 import { join } from "node:path";
-import { canAccess } from "#platform/directories.ts";
+import { canAccess } from "#platform/system.ts";
 import { read, type Diagnosis, type Host } from "./host.ts";
 
 type TargetOf = (path: string) => string | undefined;

@@ -25,7 +25,6 @@ import type {
 import type { OwnStep, OwnStepOrder, OwnStepRequest } from "../own-step.ts";
 import { ControllerCalls } from "./controller-calls.ts";
 import { holdAllocation } from "./held-allocation.ts";
-import { EmbeddedOwnStep } from "./own-step.ts";
 import { enginePaths } from "./paths.ts";
 import { findConnection } from "./start.ts";
 import { EmbeddedStepChannel } from "./step-channel.ts";
@@ -97,6 +96,7 @@ export class EmbeddedEngine implements Engine {
   async openOwnStep(request: OwnStepRequest, options: Cancellable & { readonly onOrder: (order: OwnStepOrder) => void }): Promise<OwnStep> {
     const created = (await this.#calls.call("createOwnStep", { request }, options)) as CreatedOwnStep;
     const { jobId, stepKey } = created.step;
+    const { EmbeddedOwnStep } = await import("./own-step.ts");
     return new EmbeddedOwnStep(created, {
       onOrder: options.onOrder,
       tellReady: async () => void (await this.#calls.call("ownStepReady", { jobId, stepKey }, options)),

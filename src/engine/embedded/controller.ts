@@ -5,6 +5,7 @@
  * `next` (job/life.ts), and each change is in the store before anybody is told of it. What a state asks for is done by
  * `#act…` functions that may be repeated safely, because a restart repeats them.
  */
+import type { RuntimeCopyKeeper } from "#container/runtime-copy.ts";
 import { allocationVariables, type JobFacts } from "#job/environment.ts";
 import { slurmError } from "#job/errors.ts";
 import { nowMs, type JobId, type StepKey } from "#job/id.ts";
@@ -43,6 +44,7 @@ export interface ControllerOptions {
   readonly paths: Paths;
   readonly store: Store;
   readonly pool: DaemonPool;
+  readonly runtimeCopies: RuntimeCopyKeeper;
   readonly log: Log;
   /** In a container engine's user namespace, where batch jobs must not run. */
   readonly isConfined: boolean;
@@ -53,6 +55,7 @@ export class Controller implements StepManagerHost {
   readonly paths: Paths;
   readonly store: Store;
   readonly pool: DaemonPool;
+  readonly runtimeCopies: RuntimeCopyKeeper;
   readonly log: ControllerOptions["log"];
   readonly book: JobBook;
   readonly control: JobControl;
@@ -70,6 +73,7 @@ export class Controller implements StepManagerHost {
     this.paths = options.paths;
     this.store = options.store;
     this.pool = options.pool;
+    this.runtimeCopies = options.runtimeCopies;
     this.log = options.log;
     this.cluster = new ClusterControl(this.config, this.store);
     this.book = new JobBook(options);

@@ -82,7 +82,7 @@ describe("DaemonPool", () => {
         if (!isPossible) throw new Error("EAGAIN");
         starts++;
       },
-      (error) => failures.push(error),
+      { onFailure: (error) => failures.push(error) },
     );
     const taken = pool.take();
     await until("a second attempt", () => failures.length > 1);

@@ -3,8 +3,8 @@
  * they come back when their step is over. A new one is started a moment after one was taken, so that it does not compete
  * with the step's own start.
  */
-import type { FrameConnection } from "#platform/frames.ts";
-import type { ToDaemon } from "#step/wire.ts";
+import { parseJsonFrame, type FrameConnection } from "#platform/frames.ts";
+import type { FromDaemon, ToDaemon } from "#step/wire.ts";
 
 export const SPARE_DAEMONS = 2;
 /** With none left the next step would wait for a start; with one left the taken daemon may be back before it is missed. */
@@ -16,6 +16,7 @@ const MAX_REFILL_MS = 5000;
 export class DaemonPool {
   readonly #start: () => void;
   readonly #onFailure: (error: unknown) => void;
+  readonly #onRuntime: (path: string) => void;
   readonly #spares: FrameConnection[] = [];
   readonly #takers: ((daemon: FrameConnection) => void)[] = [];
   #starting = 0;
@@ -24,10 +25,17 @@ export class DaemonPool {
   #refill: ReturnType<typeof setTimeout> | undefined;
   #isStopped = false;
 
-  /** @param start starts a daemon, which will connect and be handed to `add`; what it throws is told, and it is called again */
-  constructor(start: () => void, onFailure: (error: unknown) => void = () => undefined) {
+  /**
+   * @param start starts a daemon, which will connect and be handed to `add`; what it throws is told, and it is called again
+   * @param hears.onRuntime is told by a spare which runtime containers will run with
+   */
+  constructor(
+    start: () => void,
+    hears: { readonly onFailure?: (error: unknown) => void; readonly onRuntime?: (path: string) => void } = {},
+  ) {
     this.#start = start;
-    this.#onFailure = onFailure;
+    this.#onFailure = hears.onFailure ?? (() => undefined);
+    this.#onRuntime = hears.onRuntime ?? (() => undefined);
   }
 
   add(daemon: FrameConnection): void {
@@ -44,7 +52,10 @@ export class DaemonPool {
     }
     this.#spares.push(daemon);
     daemon.handle({
-      frame: () => undefined,
+      frame: (_type, payload) => {
+        const message = parseJsonFrame(payload) as FromDaemon;
+        if (message.event === "runtime") this.#onRuntime(message.path);
+      },
       closed: () => {
         const index = this.#spares.indexOf(daemon);
         if (index >= 0) this.#spares.splice(index, 1);

@@ -3,8 +3,10 @@
  * with the process. It takes up what its predecessor left, then says `ready` by making its socket.
  */
 import { closeSync, openSync, readFileSync, rmSync, writeSync } from "node:fs";
+import { RuntimeCopyKeeper } from "#container/runtime-copy.ts";
 import { VERSION } from "#job/version.ts";
-import { ensurePrivateDir, shortHostName } from "#platform/directories.ts";
+import { shortHostName } from "#platform/directories.ts";
+import { ensurePrivateDir } from "#platform/private-directory.ts";
 import { failFast } from "#platform/fail-fast.ts";
 import { inodeOf } from "#platform/lasting-listener.ts";
 import { becomeSubreaper, tryLock } from "#platform/libc.ts";
@@ -37,17 +39,21 @@ export async function runController(): Promise<number> {
   log("controller.starting", { pid: process.pid, version: VERSION });
   const store = new Store(paths.database);
   const logFd = openSync(logPath(paths.state), "a", 0o600);
+  const runtimeCopies = new RuntimeCopyKeeper();
   const pool: DaemonPool = new DaemonPool(
     () => {
       const daemon = spawnDaemon(selfCommand("stepd", paths.socket), { logFd, env: daemonEnvironment(), argv0: "berth-stepd" });
       void daemon.exited.then(() => pool.lost());
     },
-    (error) => log("daemon.notStarted", { error: error instanceof Error ? error.message : String(error) }),
+    {
+      onFailure: (error) => log("daemon.notStarted", { error: error instanceof Error ? error.message : String(error) }),
+      onRuntime: (path) => void runtimeCopies.keep(path),
+    },
   );
   const config = readConfig();
   for (const warning of config.warnings) log("config.warning", { warning });
   const outside = outsideIds();
-  const controller = new Controller({ config, paths, store, pool, log, isConfined: outside !== undefined });
+  const controller = new Controller({ config, paths, store, pool, runtimeCopies, log, isConfined: outside !== undefined });
   becomeSubreaper();
   new OrphanReaper((orphan) => controller.orphanReaped(orphan));
   const done = Promise.withResolvers<void>();

@@ -7,7 +7,7 @@ import type { JobId } from "#job/id.ts";
 import type { ExitPair } from "#job/outcome.ts";
 import type { JobRecord } from "#job/record.ts";
 import type { JobRequest } from "#job/request.ts";
-import { mayStartController } from "#platform/start-controller.ts";
+import { mayStartController } from "#platform/controller-duty.ts";
 import type { AllocateEvent, Cancellable, HeldAllocation } from "../engine.ts";
 import { ConnectionLost, type ControllerCalls } from "./controller-calls.ts";
 import type { AllocationNews } from "./wire.ts";

@@ -1,8 +1,8 @@
 /** Where the embedded engine keeps its things. */
-import { join } from "node:path";
 import { BerthError } from "#job/errors.ts";
 import type { JobId, StepKey } from "#job/id.ts";
 import { directories, SITE_CONFIG_DIR, type Directories } from "#platform/directories.ts";
+import { inDirectory } from "#platform/system.ts";
 
 export interface Paths extends Directories {
   readonly socket: string;
@@ -30,12 +30,12 @@ export function enginePaths(): Paths {
   }
   return {
     ...found,
-    socket: join(found.runtime, "berthd.sock"),
-    lock: join(found.runtime, "berthd.lock"),
-    database: join(found.state, "berth.db"),
-    spool: join(found.state, "spool"),
-    stepSockets: join(found.runtime, "steps"),
-    runtimeRoot: join(found.runtime, "oci"),
+    socket: inDirectory(found.runtime, "berthd.sock"),
+    lock: inDirectory(found.runtime, "berthd.lock"),
+    database: inDirectory(found.state, "berth.db"),
+    spool: inDirectory(found.state, "spool"),
+    stepSockets: inDirectory(found.runtime, "steps"),
+    runtimeRoot: inDirectory(found.runtime, "oci"),
     configDirs: [found.config, SITE_CONFIG_DIR],
   };
 }
@@ -47,11 +47,11 @@ export interface JobRun {
 }
 
 export function stepSpool(paths: Paths, run: JobRun, stepKey: StepKey): string {
-  return join(paths.spool, stepName(run, stepKey));
+  return inDirectory(paths.spool, stepName(run, stepKey));
 }
 
 export function stepSocket(paths: Paths, run: JobRun, stepKey: StepKey): string {
-  return join(paths.stepSockets, stepName(run, stepKey));
+  return inDirectory(paths.stepSockets, stepName(run, stepKey));
 }
 
 /** Of a step's spool directory and of its socket. */

@@ -1,9 +1,8 @@
 /** Reaching the controller, starting it first when nobody listens. */
-import { readFileSync } from "node:fs";
 import { BerthError } from "#job/errors.ts";
 import { connectFrames, type FrameConnection } from "#platform/frames.ts";
-import { logPath, mayStartController, startController } from "#platform/start-controller.ts";
-import { publishedSocket } from "./controller-place.ts";
+import { mayStartController } from "#platform/controller-duty.ts";
+import { readTextFile } from "#platform/system.ts";
 import type { Paths } from "./paths.ts";
 
 /** A controller that finds many jobs to take up needs a while; after this something is wrong. */
@@ -20,6 +19,7 @@ const NEXT_START_MS = 1000;
 export async function connectToController(paths: Paths, onStart: () => Promise<void>): Promise<FrameConnection> {
   const first = await findConnection(paths);
   if (first !== undefined) return first;
+  const { logPath, startController } = await import("#platform/start-controller.ts");
   let exitCode: number | undefined;
   let killed = 0;
   let startedAt = performance.now();
@@ -46,7 +46,7 @@ export async function connectToController(paths: Paths, onStart: () => Promise<v
     if (exitCode === 0 && performance.now() - startedAt > NEXT_START_MS) start();
   }
   throw new BerthError("CONTROLLER_DOWN", "Unable to contact slurm controller (connect failure)", {
-    hint: `Berth's controller did not start: ${lastWords(paths.state)} (log: ${logPath(paths.state)})`,
+    hint: `Berth's controller did not start: ${lastWords(logPath(paths.state))} (log: ${logPath(paths.state)})`,
   });
 }
 
@@ -54,6 +54,7 @@ export async function connectToController(paths: Paths, onStart: () => Promise<v
 export async function findConnection(paths: Paths): Promise<FrameConnection | undefined> {
   const here = await attempt(paths.socket);
   if (here !== undefined) return here;
+  const { publishedSocket } = await import("./controller-place.ts");
   const elsewhere = publishedSocket(paths);
   return elsewhere === undefined ? undefined : await attempt(elsewhere).catch(() => undefined); // whatever is the matter there: not our place
 }
@@ -69,9 +70,9 @@ async function attempt(path: string): Promise<FrameConnection | undefined> {
   }
 }
 
-function lastWords(stateDir: string): string {
+function lastWords(log: string): string {
   try {
-    const lines = readFileSync(logPath(stateDir), "utf8").trimEnd().split("\n");
+    const lines = readTextFile(log).trimEnd().split("\n");
     const at = lines.findLastIndex((line) => line.includes("error: "));
     const [reason, cure] = lines.slice(at); // -1 is the last line
     const next = cure?.startsWith("daemon: ") === true ? `: ${cure.slice("daemon: ".length)}` : "";

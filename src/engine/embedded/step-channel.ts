@@ -154,6 +154,7 @@ function stepEvent(event: FromDaemon): StepEvent | undefined {
     case "ended":
       return { kind: "ended", exit: event.result.exit };
     case "spare":
+    case "runtime":
     case "ready":
       return undefined;
   }

@@ -2,6 +2,7 @@
  * The steps of live jobs: creating them, handing them to step daemons, ending them, and finding them again after a
  * restart. Knows nothing of queues; the controller tells it which job, and hears how each step ended.
  */
+import type { RuntimeCopyKeeper } from "#container/runtime-copy.ts";
 import { parseJsonFrame, type FrameConnection } from "#platform/frames.ts";
 import type { JobFacts } from "#job/environment.ts";
 import { slurmError } from "#job/errors.ts";
@@ -33,6 +34,7 @@ export interface StepManagerHost {
   readonly paths: Paths;
   readonly store: Store;
   readonly pool: DaemonPool;
+  readonly runtimeCopies: RuntimeCopyKeeper;
   /** Everything of the step is gone and its record is saved. */
   stepEnded(job: LiveJob, step: LiveStep, result: StepResult): void;
   jobFacts(job: LiveJob): JobFacts;
@@ -260,7 +262,7 @@ export class StepManager {
 
   /** What was said while the step had no daemon is said now. */
   #run(step: LiveStep, spoolDir: string): void {
-    this.#say(step, { op: "run", spoolDir });
+    this.#say(step, { op: "run", spoolDir, runtimeCopy: this.#host.runtimeCopies.current });
     if (step.terminating !== null) this.#say(step, { op: "terminate", ...step.terminating });
   }
 

@@ -57,7 +57,8 @@ export class Store implements Disposable {
   readonly #saveJob: Statement;
   readonly #saveStep: Statement;
   #walFd: number | undefined;
-  #sync: Promise<void> | undefined;
+  #syncing: Promise<void> | undefined;
+  #nextSync: Promise<void> | undefined;
   readonly #inode: number;
 
   constructor(path: string) {
@@ -121,18 +122,31 @@ export class Store implements Disposable {
     return this.#db.transaction(work).immediate();
   }
 
-  /** Resolves when everything written so far is on the disk. */
+  /** Resolves when everything written so far is on the disk. Begins at once, so that what the caller does next takes no time of its own. */
   sync(): Promise<void> {
-    // Whoever asks while one is under way needs another, but all of those can share it.
-    this.#sync ??= Promise.resolve().then(() => {
-      this.#sync = undefined;
-      this.#walFd ??= openSync(`${this.#path}-wal`, "r+");
-      const fd = this.#walFd;
-      return new Promise<void>((resolve, reject) => {
-        fdatasync(fd, (error) => (error === null ? resolve() : reject(error)));
+    if (this.#syncing === undefined) return this.#beginSync();
+    // One that is under way may have begun before the last change; the one after it serves everybody who asks meanwhile.
+    this.#nextSync ??= this.#syncing
+      .catch(() => undefined) // its own callers hear of it
+      .then(() => {
+        this.#nextSync = undefined;
+        return this.#beginSync();
+      });
+    return this.#nextSync;
+  }
+
+  #beginSync(): Promise<void> {
+    this.#walFd ??= openSync(`${this.#path}-wal`, "r+");
+    const fd = this.#walFd;
+    const syncing = new Promise<void>((resolve, reject) => {
+      fdatasync(fd, (error) => {
+        this.#syncing = undefined;
+        if (error === null) resolve();
+        else reject(error);
       });
     });
-    return this.#sync;
+    this.#syncing = syncing;
+    return syncing;
   }
 
   meta(key: string): string | undefined {

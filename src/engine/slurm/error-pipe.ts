@@ -4,7 +4,8 @@
  */
 import { closeSync, mkdtempSync, readdirSync, rmSync, statSync } from "node:fs";
 import { join } from "node:path";
-import { directories, ensurePrivateDir } from "#platform/directories.ts";
+import { directories } from "#platform/directories.ts";
+import { ensurePrivateDir } from "#platform/private-directory.ts";
 import { identify, isAlive } from "#platform/process-tree.ts";
 import { makeOutputFifo, pumpOutput, type FifoEnds } from "#platform/pipes.ts";
 

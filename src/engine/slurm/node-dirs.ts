@@ -3,7 +3,8 @@
  * shared by all nodes, and container records, locks and sockets are not.
  */
 import { join } from "node:path";
-import { directories, ensurePrivateDir } from "#platform/directories.ts";
+import { directories } from "#platform/directories.ts";
+import { ensurePrivateDir } from "#platform/private-directory.ts";
 
 export interface NodeDirs {
   readonly root: string;

@@ -1,7 +1,6 @@
 /** Finding the site's own Slurm programs: the ones in PATH that are not links to Berth. */
-import { accessSync, constants, realpathSync } from "node:fs";
-import { join } from "node:path";
 import { BerthError } from "#job/errors.ts";
+import { ACCESS, canAccess, findStatus, inDirectory } from "#platform/system.ts";
 import { asRealUser } from "#platform/users.ts";
 
 /** Where sites put Slurm when it is in nobody's PATH. */
@@ -17,16 +16,11 @@ const USUAL_DIRS = [
 
 /** The site's own `name`; undefined when only Berth's link, or nothing, is there. */
 export function findSiteProgram(name: string, path: string = process.env["PATH"] ?? ""): string | undefined {
-  const own = realpathOf(process.execPath);
+  const own = findStatus(process.execPath)?.identity;
   for (const dir of [...path.split(":"), ...USUAL_DIRS]) {
     if (!dir.startsWith("/")) continue;
-    const candidate = join(dir, name);
-    try {
-      accessSync(candidate, constants.X_OK);
-    } catch {
-      continue;
-    }
-    if (realpathOf(candidate) !== own) return candidate;
+    const candidate = inDirectory(dir, name);
+    if (canAccess(candidate, ACCESS.execute) && findStatus(candidate)?.identity !== own) return candidate;
   }
   return undefined;
 }
@@ -45,12 +39,4 @@ export function getSiteProgram(name: string): string {
 /** The words that run it as the user who is known to Slurm. @throws BerthError SLURM_MISSING */
 export function siteWords(name: string): [string, ...string[]] {
   return [...asRealUser(), getSiteProgram(name)] as unknown as [string, ...string[]];
-}
-
-function realpathOf(path: string): string {
-  try {
-    return realpathSync(path);
-  } catch {
-    return path;
-  }
 }

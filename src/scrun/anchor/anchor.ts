@@ -16,7 +16,7 @@ import { localTime } from "#job/local-time.ts";
 import { shellCode, type ExitStatus } from "#job/outcome.ts";
 import { killAll, OrphanReaper } from "#platform/orphans.ts";
 import type { SignalWatch } from "#platform/signal-watch.ts";
-import { leaveControllerToOthers } from "#platform/start-controller.ts";
+import { leaveControllerToOthers } from "#platform/controller-duty.ts";
 import { AnchorStaging } from "../staging/anchor-staging.ts";
 import type { AnchorPlan, JobPlan } from "../anchor-wire.ts";
 import { AnchorJob } from "./anchor-job.ts";

@@ -1,7 +1,8 @@
 /** What an anchor is before anything else, wherever its container runs. */
 import { failFast } from "#platform/fail-fast.ts";
 import { closeInherited } from "#platform/inherited-files.ts";
-import { becomeSubreaper, leadSession, sessionId } from "#platform/libc.ts";
+import { becomeSubreaper, leadSession } from "#platform/libc.ts";
+import { sessionId } from "#platform/system.ts";
 import { preservedFds, type Given } from "../command-line.ts";
 
 /**

@@ -5,7 +5,7 @@
 import { constants, existsSync, readFileSync } from "node:fs";
 import { dirname, join } from "node:path";
 import { isObject, type JsonObject } from "#container/json.ts";
-import { canAccess } from "#platform/directories.ts";
+import { canAccess } from "#platform/system.ts";
 import { realUserId } from "#platform/users.ts";
 
 export type Controller = "memory" | "cpu";

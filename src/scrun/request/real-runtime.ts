@@ -3,7 +3,8 @@ import { basename } from "node:path";
 import { DEFAULT_PATH } from "#container/environment.ts";
 import { findOciConf, readOciConf } from "#container/oci-conf.ts";
 import { chooseRuntime } from "#container/runtime-choice.ts";
-import { directories, ensurePrivateDir, SITE_CONFIG_DIR } from "#platform/directories.ts";
+import { directories, SITE_CONFIG_DIR } from "#platform/directories.ts";
+import { ensurePrivateDir } from "#platform/private-directory.ts";
 import { findProgram } from "#platform/find-program.ts";
 
 /** Runtimes whose command line is runc's: an oci.conf that names another one is for the nodes only. */

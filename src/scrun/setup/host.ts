@@ -3,7 +3,7 @@ import { constants, existsSync, readFileSync, realpathSync } from "node:fs";
 import { dirname, join } from "node:path";
 import { BerthError } from "#job/errors.ts";
 import { targetOfLauncher } from "../launcher/launcher.ts";
-import { canAccess } from "#platform/directories.ts";
+import { canAccess } from "#platform/system.ts";
 import { findProgram, isProgram } from "#platform/find-program.ts";
 import { selfPath } from "#platform/self.ts";
 import { ownAccount } from "#platform/users.ts";

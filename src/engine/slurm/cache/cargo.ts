@@ -5,7 +5,8 @@ import { readBundle } from "#container/bundle.ts";
 import { BerthError } from "#job/errors.ts";
 import { shellCode } from "#job/outcome.ts";
 import { runChild } from "#platform/child.ts";
-import { directories, ensurePrivateDir } from "#platform/directories.ts";
+import { directories } from "#platform/directories.ts";
+import { ensurePrivateDir } from "#platform/private-directory.ts";
 import { spawnPiped } from "#platform/piped-process.ts";
 
 export interface Cargo {

@@ -9,7 +9,8 @@
  */
 import { closeSync, existsSync, openSync, readdirSync, readFileSync, renameSync, rmSync, writeFileSync } from "node:fs";
 import { join } from "node:path";
-import { directories, ensurePrivateDir } from "#platform/directories.ts";
+import { directories } from "#platform/directories.ts";
+import { ensurePrivateDir } from "#platform/private-directory.ts";
 import { tryLock } from "#platform/libc.ts";
 import { selfCommand } from "#platform/self.ts";
 import { spawnDaemon } from "#platform/spawn.ts";

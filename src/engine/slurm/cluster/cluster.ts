@@ -9,7 +9,7 @@
 import { closeSync, existsSync, openSync, rmSync } from "node:fs";
 import { join } from "node:path";
 import { BerthError } from "#job/errors.ts";
-import { ensurePrivateDir } from "#platform/directories.ts";
+import { ensurePrivateDir } from "#platform/private-directory.ts";
 import { tryLock } from "#platform/libc.ts";
 import { findSiteProgram } from "../programs.ts";
 import { lastLogLine, takeDown } from "./daemons.ts";

@@ -3,7 +3,8 @@
  * version there is used. Two forms are known: to v0.0.38 (Slurm 22.05), and from v0.0.39 on.
  */
 import { BerthError, SLURM_ERRORS, type SlurmErrorCode } from "#job/errors.ts";
-import { userOfToken, type RestAddress } from "./access.ts";
+import type { RestAddress } from "./access.ts";
+import { userOfToken } from "./token.ts";
 import { listOf, numberOf, objectOf, textOf, type Json } from "./values.ts";
 
 const TIMEOUT_MS = 60_000;

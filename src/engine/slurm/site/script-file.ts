@@ -1,7 +1,8 @@
 /** A script as a file for the site's sbatch, in a directory of our own; sbatch makes the file's base name the job's name. */
 import { mkdtempSync, rmSync, writeFileSync } from "node:fs";
 import { join } from "node:path";
-import { directories, ensurePrivateDir } from "#platform/directories.ts";
+import { directories } from "#platform/directories.ts";
+import { ensurePrivateDir } from "#platform/private-directory.ts";
 import { wrapBatchScript } from "../task/batch-script.ts";
 import { readDirectives } from "./directives.ts";
 import { batchTaskLine, type ContainerRequest } from "./container-request.ts";

@@ -15,7 +15,8 @@ import type { ContainerStep, PreparedTask, StepContainer } from "#container/step
 import { BerthError } from "#job/errors.ts";
 import { shellCode, type ExitStatus } from "#job/outcome.ts";
 import { directories, shortHostName, SITE_CONFIG_DIR } from "#platform/directories.ts";
-import { becomeSubreaper, isTerminal, setSoftLimits, signalOnParentDeath } from "#platform/libc.ts";
+import { becomeSubreaper, isTerminal, signalOnParentDeath } from "#platform/libc.ts";
+import { setSoftLimits } from "#platform/system.ts";
 import { OrphanReaper } from "#platform/orphans.ts";
 import { sendSignal } from "#platform/process-tree.ts";
 import { spawnForeground, type RunningProcess } from "#platform/spawn.ts";

@@ -2,7 +2,8 @@
 import { constants, statSync, type Stats } from "node:fs";
 import { dirname, isAbsolute, join } from "node:path";
 import { BerthError } from "#job/errors.ts";
-import { canAccess, directories, SITE_CONFIG_DIR } from "#platform/directories.ts";
+import { directories, SITE_CONFIG_DIR } from "#platform/directories.ts";
+import { canAccess } from "#platform/system.ts";
 import { findProgram } from "#platform/find-program.ts";
 
 const NAME = "scrun.lua";
