@@ -1,6 +1,6 @@
 /** User namespaces, and standing in another process's namespaces (namespaces(7), setns(2)). */
 import { closeSync, constants, openSync, readFileSync, readlinkSync } from "node:fs";
-import { dlopen } from "bun:ffi";
+import { dlopen, ptr } from "bun:ffi";
 
 const CLONE_FS = 0x200;
 const CLONE_NEWNS = 0x20000;
