@@ -164,12 +164,15 @@ describe("kill -9 of a step daemon", () => {
   test.skipIf(!canRunContainers)(
     "of container steps: batch and srun go on, and the containers are cleaned up by the next one",
     async () => {
-      const id = await site.sbatch("#!/bin/sh\necho up; sleep 1; echo over; exit 11\n", "--container", site.bundle);
-      const command = site.start(["srun", "--container", site.bundle, "sh", "-c", "echo up; sleep 1; echo over; exit 12"]);
+      const wait = "while [ ! -e /tmp/go ]; do sleep 0.05; done";
+      const id = await site.sbatch(`#!/bin/sh\necho up; ${wait}; echo over; exit 11\n`, "--container", site.bundle);
+      const command = site.start(["srun", "--container", site.bundle, "sh", "-c", `echo up; ${wait}; echo over; exit 12`]);
       await site.written(`slurm-${id}.out`, "up");
       await until("the srun", () => command.stdoutSoFar.includes("up"));
       const daemons = [await site.stepDaemon(id, "batch"), await site.stepDaemon(id + 1, 0)];
       for (const daemon of daemons) process.kill(daemon, "SIGKILL");
+      await until("other daemons", async () => !daemons.includes(await site.stepDaemon(id, "batch")));
+      writeFileSync(join(site.bundle, "rootfs/tmp/go"), "");
       const { status, stdout } = await command.outcome;
       expect({ status, stdout }).toEqual({ status: 12, stdout: "up\nover\n" });
       expect(await endOf(id)).toBe("FAILED 11:0");
