@@ -79,7 +79,7 @@ const RESERVED: readonly { readonly module: RegExp; readonly rooms: readonly str
 ];
 
 /** What every command needs; all else is loaded by the command that was asked for. */
-const LOADED_ALWAYS = ["commands/dispatch.ts", "commands/terminal.ts", "commands/deleted-directory.ts"];
+const LOADED_ALWAYS = ["commands/dispatch.ts", "commands/terminal.ts"];
 
 /** A file that says so in its first line is part of the tests, and only tests may import it. */
 const TEST_SUPPORT = /^(\/\*\*|\/\/) (For tests|Fixtures)\b/;

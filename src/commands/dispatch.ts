@@ -3,8 +3,7 @@
  * when it is the one: start-up time is a feature.
  */
 import { baseName } from "#options/path.ts";
-import { leaveDeletedDirectory } from "./deleted-directory.ts";
-import { complain, printError } from "./terminal.ts";
+import { printError } from "./terminal.ts";
 
 /** Gives the exit status. */
 export type CommandRun = (argv: readonly string[]) => Promise<number> | number;
@@ -47,17 +46,13 @@ const OWN_COMMANDS: Readonly<Record<string, () => Promise<CommandRun>>> = {
   cluster: async () => (await import("./cluster.ts")).cluster,
 };
 
-/** For their jobs. Slurm's salloc says so and goes on, the others end. */
-const NEED_DIRECTORY: readonly string[] = ["srun", "sbatch", "salloc"];
-
 export const LINK_NAMES: readonly string[] = [...Object.keys(SLURM_COMMANDS), RUNTIME_PROXY];
 
 export async function runCommand(call: { readonly calledAs: string; readonly argv: readonly string[] }): Promise<number> {
   const name = baseName(call.calledAs);
-  const isHomeless = leaveDeletedDirectory();
-  if (LINK_NAMES.includes(name)) return await run(name, takeEngine(call.argv), { isHomeless });
+  if (LINK_NAMES.includes(name)) return await run(name, takeEngine(call.argv));
   const [word = "", ...rest] = takeEngine(call.argv);
-  if (lookUp(word) !== undefined) return await run(word, takeEngine(rest), { isHomeless });
+  if (lookUp(word) !== undefined) return await run(word, takeEngine(rest));
   try {
     return (await import("./berth.ts")).berth(call.argv);
   } catch (error) {
@@ -79,16 +74,8 @@ function lookUp(word: string): (() => Promise<CommandRun>) | undefined {
   return Object.hasOwn(OWN_COMMANDS, word) ? OWN_COMMANDS[word] : undefined;
 }
 
-/** @param isHomeless the working directory has been deleted */
-async function run(name: string, argv: readonly string[], { isHomeless }: { readonly isHomeless: boolean }): Promise<number> {
+async function run(name: string, argv: readonly string[]): Promise<number> {
   try {
-    if (isHomeless && NEED_DIRECTORY.includes(name)) {
-      complain(`${name}: error: getcwd failed: No such file or directory`);
-      if (name !== "salloc") {
-        complain(`${name}: the working directory has been deleted: cd to another one`);
-        return 255;
-      }
-    }
     const engine = Object.hasOwn(SLURM_COMMANDS, name) ? await import("./engine.ts") : undefined;
     if (engine?.chooseEngine().engine === "slurm") {
       if (!engine.isThroughRest()) {

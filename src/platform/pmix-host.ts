@@ -93,7 +93,7 @@ function serve(library: Library, plan: PmixHostPlan): Record<string, string>[] {
   ]);
   check("PMIx_server_init", library.PMIx_server_init(ptr(serverModule(callbacks)), ptr(own.bytes), BigInt(own.count)));
   const ranks = Array.from({ length: plan.tasks }, (_, rank) => rank);
-  const generate = (call: (input: Pointer, output: Pointer) => number, text: string) => {
+  const generate = (call: (input: Buffer, output: Pointer) => number, text: string) => {
     const output = new BigUint64Array(1);
     const input = Buffer.from(`${text}\0`);
     check("PMIx_generate", call(ptr(input), ptr(output)));

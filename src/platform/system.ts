@@ -58,6 +58,16 @@ export function errno(): number {
   return read.i32(symbols.__errno_location() as Pointer, 0);
 }
 
+/** A call that a signal has interrupted is made again. @throws SystemError */
+function uninterrupted(what: string, call: () => number): number {
+  for (;;) {
+    const result = call();
+    if (result >= 0) return result;
+    const code = errno();
+    if (CODES[code] !== "EINTR") throw new SystemError(what, code);
+  }
+}
+
 /** For a call that gets the buffer itself, so that it lives as long. No file has a NUL in its path: an empty one is ENOENT. */
 function pathBytes(path: string): Buffer {
   return Buffer.from(path.includes("\0") ? "\0" : `${path}\0`);
@@ -74,9 +84,7 @@ const O_CLOEXEC = 0o2000000;
 
 /** open(2). @throws SystemError */
 export function openFd(path: string, flags: number, mode = 0o666): number {
-  const fd = symbols.open(pathBytes(path), flags | O_CLOEXEC, mode);
-  if (fd < 0) throw new SystemError(`open ${path}`, errno());
-  return fd;
+  return uninterrupted(`open ${path}`, () => symbols.open(pathBytes(path), flags | O_CLOEXEC, mode));
 }
 
 export function closeFd(fd: number): void {
@@ -86,9 +94,7 @@ export function closeFd(fd: number): void {
 /** write(2): how many bytes were taken. @throws SystemError */
 export function writeFd(fd: number, bytes: Uint8Array): number {
   if (bytes.byteLength === 0) return 0;
-  const written = Number(symbols.write(fd, bytes, BigInt(bytes.byteLength)));
-  if (written < 0) throw new SystemError("write", errno());
-  return written;
+  return uninterrupted("write", () => Number(symbols.write(fd, bytes, BigInt(bytes.byteLength))));
 }
 
 const PART_BYTES = 64 * 1024;
@@ -100,12 +106,7 @@ export function readTextFile(path: string): string {
     const parts: Buffer[] = [];
     for (;;) {
       const part = Buffer.allocUnsafe(PART_BYTES);
-      const count = Number(symbols.read(fd, part, BigInt(PART_BYTES)));
-      if (count < 0) {
-        const code = errno();
-        if (CODES[code] === "EINTR") continue;
-        throw new SystemError(`read ${path}`, code);
-      }
+      const count = uninterrupted(`read ${path}`, () => Number(symbols.read(fd, part, BigInt(PART_BYTES))));
       if (count === 0) break;
       parts.push(part.subarray(0, count));
     }

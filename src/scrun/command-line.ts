@@ -91,6 +91,9 @@ export function has(given: readonly Given[], name: string): boolean {
   return given.some((option) => option.name === name && option.value !== "false");
 }
 
+/** crun's, and what `podman run --cgroups=disabled` says; runc has none. */
+export const WITHOUT_CGROUPS = ["--cgroup-manager", "disabled"] as const;
+
 const FIRST_PRESERVED = 3;
 
 /** More than any engine hands on, and few enough to be listed. */

@@ -10,6 +10,7 @@ import {
   HELP_OPTIONS,
   lastValue,
   readOptions,
+  WITHOUT_CGROUPS,
   type CommandWord,
   type Given,
 } from "./command-line.ts";
@@ -205,6 +206,7 @@ function refuseMore(args: readonly string[]): void {
 
 /** Global options that change what the real runtime does. */
 function optionsForRuntime(globals: readonly Given[]): string[] {
+  if (lastValue(globals, "cgroup-manager") === "disabled") return [...WITHOUT_CGROUPS];
   return has(globals, "systemd-cgroup") || lastValue(globals, "cgroup-manager") === "systemd" ? ["--systemd-cgroup"] : [];
 }
 

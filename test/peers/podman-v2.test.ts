@@ -36,6 +36,14 @@ describe.skipIf(ordinaryUser === undefined || !havePeers("podman", "conmon", "ne
     const state = async (name: string) => (await site.podman(["inspect", name, "--format", "{{.State.Status}}"])).stdout.trim();
     const queued = async (name: string) => (await site.run(["squeue", "-h", "-n", name, "-o", "%T"])).stdout.trim();
 
+    test("--cgroups=disabled", async () => {
+      const options = ["--cgroups=disabled", "--name", "free"];
+      expect(await site.podman(["run", "-d", ...options, IMAGE, "sh", "-c", FOR_EVER])).toMatchObject({ status: 0, stderr: "" });
+      expect(await site.podman(["exec", "free", "true"])).toMatchObject({ status: 0 });
+      expect(await site.podman(["stop", "-t", "10", "free"])).toMatchObject({ status: 0 });
+      await until("its job to fail", async () => (await site.job("free")) === "FAILED 4:0");
+    });
+
     // podman gives rootless containers no cgroup without a systemd session or this option.
     test.each([
       ["by its cgroup's freezer", () => [`--cgroup-parent=${site.cgroup}`], "1"],

@@ -59,6 +59,7 @@ export class PodmanSite extends UserSite {
         'cgroup_manager = "cgroupfs"',
         'events_logger = "file"',
         'runtime_supports_json = ["crun", "runc", "scrun"]',
+        'runtime_supports_nocgroup = ["crun", "scrun"]',
         "",
       ].join("\n"),
     );

@@ -82,6 +82,26 @@ describe.skipIf(!havePeers("runc", "busybox"))(`scrun's processes killed, as uid
     }
   });
 
+  test("an anchor that is killed while the runtime makes the container leaves nothing of it", async () => {
+    const [wrapper, made] = [join(site.bin, "runc"), join(site.dir, "made")];
+    const slow = `case " $* " in *" create "*) ${RUNC} "$@" && : >${made}; exec sleep 5 >/dev/null 2>&1;; esac`;
+    writeFileSync(wrapper, `#!/bin/sh\n${slow}\nexec ${RUNC} "$@"\n`, { mode: 0o755 });
+    try {
+      site.program("sleep 1000");
+      const create = site.scrun(["create", "--bundle", ".", "a5"]);
+      await until("the container to be made", () => existsSync(made));
+      const init = Number(readFileSync(join(site.root, "a5/init.pid"), "utf8"));
+      const [anchor = ""] = readFileSync(join(site.root, "a5/anchor"), "utf8").split(" ");
+      process.kill(Number(anchor), "SIGKILL");
+      expect((await create).code).toBe(1);
+      await until("the container's end", () => isGone(init));
+      expect(existsSync(join(site.root, "a5"))).toBe(false);
+      await until("the job's end", async () => (await site.run(["squeue", "-h"])).stdout === "");
+    } finally {
+      rmSync(wrapper);
+    }
+  });
+
   test("a runtime directory that is wiped (a user's last session is over) takes neither container nor job along", async () => {
     site.program("trap 'exit 5' TERM; while :; do sleep 0.1; done");
     const { anchor, init, jobId } = await start("a3");

@@ -148,6 +148,11 @@ export async function completePlan(plan: JobPlan, order: CreateOrder): Promise<A
   if (order.isRemote) return { ...plan, runtime: "", createOptions: createOptions(order, "") };
   const { findRealRuntime } = await import("../request/real-runtime.ts");
   const runtime = await findRealRuntime({ signal: never });
+  if (order.runtimeOptions.includes("disabled") && !runtime.endsWith("/crun")) {
+    throw new BerthError("NOT_SUPPORTED", `${runtime} makes no container without a cgroup`, {
+      hint: "crun does: berth oci init --runtime crun",
+    });
+  }
   return { ...plan, runtime, createOptions: createOptions(order, runtime) };
 }
 

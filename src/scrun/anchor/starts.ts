@@ -24,6 +24,9 @@ export interface Startable {
   print(line: string): void;
 }
 
+/** Who would not wait for a queue waits for what is granted and on its way: mostly less than a second, longer when an image is sent. */
+const NODE_MS = 5000;
+
 const LAUNCHER = "launcher";
 
 export class Starts {
@@ -80,7 +83,8 @@ export class Starts {
   /** Undefined: nothing is waited for any more. */
   waitFor(what: WaitsFor | undefined): void {
     this.#waitsFor = what;
-    if (what !== undefined && this.#timer === null) this.#giveIn();
+    if (what === "node" && this.#timer === null) this.#timer = setTimeout(() => this.#giveIn(), NODE_MS);
+    else if (what !== undefined && this.#timer === null) this.#giveIn();
     else if (what === "resources" || what === "staging") this.#tellWaiting();
     if (what !== undefined) this.#sendLauncherAway();
   }

@@ -50,9 +50,10 @@ export async function createContainer(
     return place;
   } catch (error) {
     await stopAnchor(place, anchor);
-    const { endHalfMade } = await import("./half-made.ts");
+    const [{ endHalfMade }, { killLeftovers }] = await Promise.all([import("./half-made.ts"), import("./leftover-processes.ts")]);
     const trouble = await endHalfMade(place, callersVariables());
     if (trouble !== undefined) call.log.error(trouble);
+    await killLeftovers(place); // what the runtime has no record of yet
     await stageOutLeftovers(place, call.log);
     place.remove();
     throw error;

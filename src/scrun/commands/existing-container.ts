@@ -164,6 +164,7 @@ export async function deleteContainer(
     if (trouble !== undefined) options.log.error(trouble);
   } else await endAnchor(place);
   await deleteReal(place, options.log);
+  if (place.hasRuntimeContainer()) await (await import("./leftover-processes.ts")).killLeftovers(place);
   await stageOutLeftovers(place, options.log);
   place.remove();
   return 0;

@@ -35,6 +35,7 @@ export function makeRemoteConfig({ config }: BundleConfig, variables: Readonly<R
   const linux = config.get("linux");
   if (isObject(linux)) {
     keepOwnNamespaces(linux);
+    dropNetworkSettings(linux);
     for (const key of ["cgroupsPath", "resources", "uidMappings", "gidMappings", "mountLabel", "intelRdt"]) linux.delete(key);
   }
   config.delete("hooks"); // the engine's, for the engine's host
@@ -72,6 +73,13 @@ function makePrivateShm(mount: JsonObject): void {
   mount.set("type", "tmpfs");
   mount.set("source", "shm");
   mount.set("options", toJson(["nosuid", "noexec", "nodev", "mode=1777", "size=65536k"]));
+}
+
+/** Of a network namespace that the container has not: docker always sets some, and runtimes refuse them then. */
+function dropNetworkSettings(linux: JsonObject): void {
+  const settings = linux.get("sysctl");
+  if (!isObject(settings)) return;
+  for (const name of [...settings.keys()]) if (/^net[./]/.test(name)) settings.delete(name);
 }
 
 /** Those that are to be joined are on this host. The network is the node's, as of every job. */

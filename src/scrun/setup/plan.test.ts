@@ -27,6 +27,7 @@ describe("podman", () => {
         engine: {
           runtime: "scrun",
           runtime_supports_json: expect.arrayContaining(["crun", "runc", "scrun"]),
+          runtime_supports_nocgroup: expect.arrayContaining(["crun", "scrun"]),
           runtimes: { scrun: ["/opt/bin/scrun"] },
         },
       },

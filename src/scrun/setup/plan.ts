@@ -39,6 +39,8 @@ export interface Places {
 
 /** Podman's own list (containers.conf(5)): the key replaces it. */
 const RUNTIMES_WITH_JSON = ["crun", "runc", "kata", "runsc", "youki", "krun", "scrun"];
+/** The same of those that can do without a cgroup; its manual has the key with an s, which podman does not read. */
+const RUNTIMES_WITHOUT_CGROUPS = ["crun", "krun", "scrun"];
 
 type TomlTable = readonly [table: string, settings: readonly (readonly [key: string, value: Json, why: string])[]];
 
@@ -64,6 +66,11 @@ export function planPodman(host: Host, { config, plainConfig, exists }: Places):
     [
       ["runtime", "scrun", "Each container is a job; podman --runtime crun … is one without."],
       ["runtime_supports_json", RUNTIMES_WITH_JSON, "scrun writes its errors as JSON, which is how podman shows them."],
+      [
+        "runtime_supports_nocgroup",
+        RUNTIMES_WITHOUT_CGROUPS,
+        "scrun can do without a cgroup (--cgroups=disabled) where crun is behind it.",
+      ],
       ...(host.hasServiceManager ? [] : ([["cgroup_manager", "cgroupfs", "There is no systemd to ask for cgroups."]] as const)),
       ...(host.hasJournal ? [] : ([["events_logger", "file", "There is no journal to write events to."]] as const)),
     ],
