@@ -95,8 +95,7 @@ function serve(library: Library, plan: PmixHostPlan): Record<string, string>[] {
   const ranks = Array.from({ length: plan.tasks }, (_, rank) => rank);
   const generate = (call: (input: Buffer, output: Pointer) => number, text: string) => {
     const output = new BigUint64Array(1);
-    const input = Buffer.from(`${text}\0`);
-    check("PMIx_generate", call(ptr(input), ptr(output)));
+    check("PMIx_generate", call(Buffer.from(`${text}\0`), ptr(output)));
     return new CString(Number(output[0]) as Pointer).toString();
   };
   const job = new PmixInfos(
