@@ -342,12 +342,12 @@ export class Site implements AsyncDisposable {
       // The processes are ended below all the same.
     }
     for (const deadline = performance.now() + 3000; performance.now() < deadline && processesOf(this.dir).length > 0; ) await Bun.sleep(20);
-    for (const { pid } of processesOf(this.dir)) {
-      try {
-        process.kill(pid, "SIGKILL");
-      } catch {
-        /* gone meanwhile */
-      }
+    // Again and again: a spare daemon whose controller is killed starts the next one.
+    for (let round = 0; round < 100; round++) {
+      const left = processesOf(this.dir).filter(({ pid }) => !isZombie(pid));
+      if (left.length === 0) break;
+      for (const { pid } of left) kill(pid);
+      await Bun.sleep(20);
     }
     this.undo();
     rmSync(this.dir, { recursive: true, force: true, maxRetries: 5 });
