@@ -28,15 +28,21 @@ export function chosenOperations(
   };
 }
 
-/** `%n.%u.%j.%s.%t` with the characters that every runtime takes; job, step and task keep it unique on a node. */
+/**
+ * `%n.%u.%j.%s.%t` with the characters that every runtime takes; job, step and task keep it unique in an engine. Runtimes name cgroups
+ * by it, which all engines of a host share: what is in another's of the same name would be killed with it. So it ends with a mark of the engine.
+ */
 export function containerId(parts: {
   readonly nodeName: string;
   readonly userName: string;
   readonly jobId: number;
   readonly stepId: number;
   readonly localId: number;
+  /** Where the runtime keeps its records: one engine's. */
+  readonly runtimeRoot: string;
 }): string {
-  return `${safeName(parts.nodeName)}.${safeName(parts.userName)}.${parts.jobId}.${parts.stepId}.${parts.localId}`;
+  const engine = Bun.hash(parts.runtimeRoot).toString(36).slice(-6);
+  return `${safeName(parts.nodeName)}.${safeName(parts.userName)}.${parts.jobId}.${parts.stepId}.${parts.localId}.${engine}`;
 }
 
 const MAX_NAME = 64;

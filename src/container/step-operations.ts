@@ -139,8 +139,8 @@ export class StepOperations {
   }
 
   #containerId({ localId }: OperatedTask): string {
-    const { nodeName, userName, jobId, stepKey } = this.#step;
-    return containerId({ nodeName, userName, jobId, stepId: stepNumber(stepKey), localId });
+    const { nodeName, userName, jobId, stepKey, runtimeRoot } = this.#step;
+    return containerId({ nodeName, userName, jobId, stepId: stepNumber(stepKey), localId, runtimeRoot });
   }
 
   /** A record of the same id is from a life of this step that crashed: job, step, node and task are unique. */

@@ -170,10 +170,11 @@ describe("names", () => {
     ["/s/%%t", 0, "step", "/s/%t/oci-job42-0"],
   ] as const)("%s of step %s: %s", (parent, key, level, path) => expect(spoolPath(parent, key, level, values)).toBe(path));
   test("a container id has only what runtimes take", () => {
-    expect(containerId({ nodeName: "n1", userName: "alice", jobId: 42, stepId: 0, localId: 3 })).toBe("n1.alice.42.0.3");
-    expect(containerId({ nodeName: "-x/..", userName: "DOM\\a b$", jobId: 1, stepId: 4294967291, localId: 0 })).toBe(
-      "_-x-...DOM-a-b-.1.4294967291.0",
-    );
+    const of = (runtimeRoot: string) => ({ nodeName: "n1", userName: "alice", jobId: 42, stepId: 0, localId: 3, runtimeRoot });
+    expect(containerId(of("/r"))).toMatch(/^n1\.alice\.42\.0\.3\.[0-9a-z]{6}$/);
+    expect(containerId({ ...of("/r"), nodeName: "-x/..", userName: "DOM\\a b$" })).toStartWith("_-x-...DOM-a-b-.42.0.3.");
+    expect(containerId(of("/other"))).not.toBe(containerId(of("/r"))); // another engine's
+    expect(containerId(of("/r"))).toBe(containerId(of("/r")));
   });
   test.each([
     ["runc --rootless=true --root=/run/user/7/ state n1.a.1.0.0", "/run/user/7/n1.a.1.0.0"],

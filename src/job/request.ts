@@ -117,6 +117,8 @@ export interface StepOptions {
   readonly cpuBind: string | null;
   /** The same, read. */
   readonly cpuBinding: BindRequest | null;
+  /** To what --hint and its kin bind where tasks are bound without being asked. */
+  readonly hintedBinding: "threads" | "cores" | null;
   readonly taskProlog: string | null;
   readonly taskEpilog: string | null;
   readonly prolog: string | null;

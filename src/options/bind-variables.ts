@@ -45,19 +45,23 @@ function memoryBinding(asked: string, command: "srun" | "sbatch" | "salloc"): Re
   };
 }
 
-/** What a hint, or a wish for sockets, cores and threads, says of binding when --cpu-bind says nothing. */
-export function hintedBinding(unused: Unused): Record<string, string> {
+/** To what a hint, or a wish for sockets, cores and threads, binds when --cpu-bind says nothing. */
+export function hintedType(unused: Unused): "threads" | "cores" | undefined {
   const { hint = "" } = unused;
   const [, cores, threads] = (unused["extra-node-info"] ?? "").split(":");
+  if ((unused["threads-per-core"] ?? threads) !== undefined || ["multithread", "nomultithread"].includes(hint)) return "threads";
+  return COUNT_CORES.includes(hint) || cores !== undefined ? "cores" : undefined;
+}
+
+const COUNT_CORES: readonly string[] = ["compute_bound", "memory_bound"];
+
+/** The variables of that. */
+export function hintedBinding(unused: Unused): Record<string, string> {
+  const { hint = "" } = unused;
+  const [, , threads] = (unused["extra-node-info"] ?? "").split(":");
   const perCore = unused["threads-per-core"] ?? threads;
-  const isBound = ["compute_bound", "memory_bound"].includes(hint);
-  const type =
-    perCore !== undefined || ["multithread", "nomultithread"].includes(hint)
-      ? "threads"
-      : isBound || cores !== undefined
-        ? "cores"
-        : undefined;
-  const told = perCore ?? (isBound || hint === "nomultithread" ? "1" : undefined);
+  const type = hintedType(unused);
+  const told = perCore ?? (COUNT_CORES.includes(hint) || hint === "nomultithread" ? "1" : undefined);
   return {
     ...(type === undefined
       ? {}

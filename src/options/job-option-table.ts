@@ -292,7 +292,7 @@ export const JOB_OPTIONS: readonly JobOptionRow[] = [
     },
     {
       name: "hint",
-      idle: "only SLURM_HINT says it to the program",
+      idle: "it binds tasks with TaskPlugin=task/affinity only; else the program is told",
       takes: "TYPE",
       help: "what limits the program",
       env: { srun: ["SLURM_HINT"], sbatch: ["SBATCH_HINT", "SLURM_HINT"], salloc: ["SALLOC_HINT", "SLURM_HINT"] },

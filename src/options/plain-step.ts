@@ -24,6 +24,7 @@ export function plainStep(): StepFields {
     mpi: null,
     cpuBind: null,
     cpuBinding: null,
+    hintedBinding: null,
     taskProlog: null,
     taskEpilog: null,
     prolog: null,

@@ -1,6 +1,7 @@
 /** srun's command line (commands.md §2). */
 import type { StepResources } from "#engine/engine.ts";
 import type { JobOptions, StepOptions } from "#job/request.ts";
+import { hintedType } from "./bind-variables.ts";
 import {
   applyLevel,
   fitNodesToTasks,
@@ -188,6 +189,7 @@ function finish(draft: SrunDraft, command: readonly string[], given: ReadonlySet
       export: draft.export,
       chdir: draft.chdir,
       testOnly: draft.testOnly,
+      hintedBinding: hintedType(draft.job.unused) ?? null,
     },
     resources: resourcesOf(job, given),
   };

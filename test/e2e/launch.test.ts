@@ -125,6 +125,15 @@ describe("CPU binding", () => {
     expect(automatic.stderr).toMatch(/^cpu-bind=MASK - n1, task {2}0 {2}0 \[\d+\]: mask 0x1 set\n$/);
   });
 
+  test("a hint binds a task to CPUs of its own, as with Slurm 22.05's task/affinity", async () => {
+    const hints = ["", "--hint=compute_bound", "--hint=memory_bound", "--hint=multithread", "--hint=nomultithread", "--cpu-bind=none"];
+    const body = "echo $SLURM_CPU_BIND";
+    const loop = hints.map((hint) => `srun -n1 ${hint} sh -c '${body}'`).join("; ");
+    const { stdout, stderr } = await site.run(["salloc", "-Q", "-N1", "-n2", "sh", "-c", loop]);
+    const [shared, own] = ["quiet,none", "quiet,mask_cpu:0x1"];
+    expect({ stderr, lines: stdout.trim().split("\n") }).toEqual({ stderr: "", lines: [shared, own, own, own, own, shared] });
+  });
+
   test("CPUs that the step does not have are refused, and nothing runs", async () => {
     const { status, stdout, stderr } = await site.run(["srun", "-n1", "--cpu-bind=map_cpu:1", "echo", "ran"]);
     expect({ status, stdout }).toEqual({ status: 192, stdout: "" });

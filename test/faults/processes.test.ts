@@ -1,7 +1,7 @@
 // Step daemons, srun, sbatch and salloc are killed at bad moments. A step whose daemon dies goes on under another one,
 // with its output complete and its exit code exact; a step whose srun dies is ended; nothing is left of either.
 import { afterEach, beforeEach, describe, expect, test } from "bun:test";
-import { existsSync, readFileSync, writeFileSync } from "node:fs";
+import { existsSync, mkdirSync, readFileSync, writeFileSync } from "node:fs";
 import { join } from "node:path";
 import { isChildOf } from "#platform/process-tree.ts";
 import { accounted, canRunContainers, exitText, isRunning, kill, processesOf, seeded, Site, until } from "../e2e/site.ts";
@@ -164,12 +164,16 @@ describe("kill -9 of a step daemon", () => {
   test.skipIf(!canRunContainers)(
     "of container steps: batch and srun go on, and the containers are cleaned up by the next one",
     async () => {
-      const id = await site.sbatch("#!/bin/sh\necho up; sleep 1; echo over; exit 11\n", "--container", site.bundle);
-      const command = site.start(["srun", "--container", site.bundle, "sh", "-c", "echo up; sleep 1; echo over; exit 12"]);
+      mkdirSync(join(site.bundle, "rootfs/w"));
+      const wait = "while [ ! -e /w/go ]; do sleep 0.05; done";
+      const id = await site.sbatch(`#!/bin/sh\necho up; ${wait}; echo over; exit 11\n`, "--container", site.bundle);
+      const command = site.start(["srun", "--container", site.bundle, "sh", "-c", `echo up; ${wait}; echo over; exit 12`]);
       await site.written(`slurm-${id}.out`, "up");
       await until("the srun", () => command.stdoutSoFar.includes("up"));
       const daemons = [await site.stepDaemon(id, "batch"), await site.stepDaemon(id + 1, 0)];
       for (const daemon of daemons) process.kill(daemon, "SIGKILL");
+      await until("other daemons", async () => !daemons.includes(await site.stepDaemon(id, "batch")));
+      writeFileSync(join(site.bundle, "rootfs/w/go"), "");
       const { status, stdout } = await command.outcome;
       expect({ status, stdout }).toEqual({ status: 12, stdout: "up\nover\n" });
       expect(await endOf(id)).toBe("FAILED 11:0");

@@ -377,7 +377,7 @@ describe.skipIf(site === undefined)("scrun on a cluster", () => {
         const image = join(on.dir, "image");
         for (const name of ["bin", "dev", "proc", "sys", "etc", "tmp"]) mkdirSync(join(image, name), { recursive: true });
         copyFileSync(join(on.bundle, "rootfs/bin/busybox"), join(image, "bin/busybox"));
-        for (const name of ["sh", "cat", "echo", "sleep", "stty"]) symlinkSync("busybox", join(image, "bin", name));
+        for (const name of ["sh", "cat", "echo", "sleep", "stty", "ps"]) symlinkSync("busybox", join(image, "bin", name));
         writeFileSync(join(image, "etc/passwd"), "root:x:0:0:root:/:/bin/sh\n");
         expect((await shell(`tar -C ${image} -cf image.tar .`)).code).toBe(0);
         expect(await podman("import", "-q", join(on.workDir, "image.tar"), "box")).toMatchObject({ code: 0 });
@@ -405,6 +405,8 @@ describe.skipIf(site === undefined)("scrun on a cluster", () => {
         // By the pid that podman knows there is nothing to be found of this host.
         expect((await podman("cp", "p:/etc/passwd", join(on.dir, "copied"))).code).toBe(125);
         expect((await podman("top", "p")).stdout.trim().split("\n")).toHaveLength(1);
+        // With words of ps(1) podman executes the image's.
+        expect((await podman("top", "p", "-o", "pid,args")).stdout).toMatch(/^ *1 .*echo told/m);
         expect((await podman("stop", "-t", "20", "p")).code).toBe(0);
         expect((await podman("inspect", "p", "--format", "{{.State.Status}} {{.State.ExitCode}}")).stdout).toBe("exited 4\n");
         expect((await podman("logs", "p")).stdout).toBe("up\ntold\n");

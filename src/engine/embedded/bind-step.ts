@@ -1,5 +1,5 @@
 /** CPU binding of a step's tasks: what was asked, on the nodes that it got (srun(1), --cpu-bind). */
-import { bindTasks } from "#job/cpu-binding.ts";
+import { bindTasks, type BindRequest } from "#job/cpu-binding.ts";
 import type { StepFacts } from "#job/environment.ts";
 import type { StepPlan } from "#step/plan.ts";
 import type { StepRequest } from "../engine.ts";
@@ -18,12 +18,13 @@ export function bindStep(
   config: ClusterConfig,
 ): { readonly facts: StepFacts; readonly refusal: Refusal | null } {
   if (options.cpuBinding === null && !config.bindsTasks) return { facts, refusal: null };
+  const asked = config.bindsTasks ? withHint(options) : options.cpuBinding;
   let refusal: Refusal | null = null;
   const nodes = facts.nodes.map((node, index) => {
     const { cpuIds = [] } = layout.nodes[index] ?? {};
     const described = config.nodes.find(({ name }) => name === node.name);
     if (described === undefined || kind === "interactive") return node;
-    const binding = bindTasks(options.cpuBinding, {
+    const binding = bindTasks(asked, {
       cpuIds: [...cpuIds].sort((a, b) => a - b),
       node: described,
       tasks: node.ranks.length,
@@ -39,4 +40,10 @@ export function bindStep(
     return node;
   });
   return { facts: { ...facts, nodes }, refusal };
+}
+
+/** --hint binds where tasks are bound without being asked, and only there, as task/affinity does. */
+function withHint({ cpuBinding, hintedBinding }: StepRequest["options"]): BindRequest | null {
+  if (hintedBinding == null || (cpuBinding !== null && cpuBinding.type !== null)) return cpuBinding;
+  return { isVerbose: cpuBinding?.isVerbose ?? false, type: hintedBinding, list: [] };
 }

@@ -56,9 +56,9 @@ export async function findContainer(step: string): Promise<FoundContainer> {
       hint: "remove the oci.conf, so that Berth calls crun or runc itself",
     });
   const runtime = await chooseRuntime(owner.step.stateDir, { signal: never });
-  const { nodeName, userName, jobId, stepKey } = owner.step;
-  const id = containerId({ nodeName, userName, jobId, stepId: stepNumber(stepKey), localId: owner.localId });
-  const call: [string, ...string[]] = [runtime.path, "--root", owner.step.runtimeRoot];
+  const { nodeName, userName, jobId, stepKey, runtimeRoot } = owner.step;
+  const id = containerId({ nodeName, userName, jobId, stepId: stepNumber(stepKey), localId: owner.localId, runtimeRoot });
+  const call: [string, ...string[]] = [runtime.path, "--root", runtimeRoot];
   return { path, call, id, initPid: await untilRunning([...call, "state", id]) };
 }
 
