@@ -73,6 +73,17 @@ describe.skipIf(!havePeers("runc", "busybox"))(`scrun and runc, as uid ${process
     expect(await tell(steps, (words) => site.scrun(words))).toEqual(theirs);
   });
 
+  test("pause and resume, by root's freezer, or by signals where runc has none", async () => {
+    expect((await site.scrun(["create", "--bundle", ".", "c1"])).code).toBe(0);
+    expect((await site.scrun(["start", "c1"])).code).toBe(0);
+    for (const _again of [1, 2]) {
+      expect(await site.scrun(["pause", "c1"])).toMatchObject({ code: 0, stderr: "" });
+      expect((await site.state("c1"))["status"]).toBe("paused");
+      expect(await site.scrun(["resume", "c1"])).toMatchObject({ code: 0, stderr: "" });
+      expect((await site.state("c1"))["status"]).toBe("running");
+    }
+  });
+
   test("a container is a job, from the outside and from the inside", async () => {
     site.program("env > /w/env; sleep 1000", (config) => {
       config["root"].readonly = false;

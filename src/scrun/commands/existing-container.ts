@@ -254,8 +254,9 @@ export async function pauseOrResume(call: RuntimeCall, word: "pause" | "resume")
     await client.ask({ op: word === "pause" ? "paused" : "resumed", isDone: false });
     return 0;
   }
+  const before = word === "resume" ? (await statusOf(place)).status : undefined;
   // podman kills a paused container and resumes it then, for its end.
-  if (word === "resume" && (await statusOf(place)).status === "stopped") {
+  if (before === "stopped") {
     thawStandIn(place);
     return 0;
   }
@@ -267,8 +268,9 @@ export async function pauseOrResume(call: RuntimeCall, word: "pause" | "resume")
   });
   const isDone = shellCode(result.status) === 0;
   const reason = lastError(result.stderr) ?? result.stderr.trim();
-  // Signals do instead.
-  if (!isDone && !isWithoutCgroup(reason)) throw new BerthError("RUNTIME_FAILED", reason);
+  // Signals do instead. Of a container that they have stopped, runc says that it is not paused.
+  const isBySignals = isWithoutCgroup(reason) || (before === "paused" && /not paused/.test(reason));
+  if (!isDone && !isBySignals) throw new BerthError("RUNTIME_FAILED", reason);
   using client = await AnchorClient.find(place);
   if (client === undefined) throw new BerthError("CONTAINER_STOPPED", "container not running");
   await client.ask({ op: word === "pause" ? "paused" : "resumed", isDone });
