@@ -61,11 +61,15 @@ function timed(argv: readonly string[]): number {
   return ms;
 }
 
+/** Slurm's own srun returns before the node has deleted its container: that is not to be the next one's load. */
+const SETTLE_MS = 250;
+
 const times = new Map<string, number[]>(Object.keys(subjects).map((name) => [name, []]));
 for (let run = -WARM_UP; run < RUNS; run++) {
   for (const [name, { argv, hasOciConf }] of Object.entries(subjects)) {
     if (!hasOciConf) renameSync(conf, `${conf}.off`);
     try {
+      Bun.sleepSync(SETTLE_MS);
       const ms = timed(argv);
       if (run >= 0) times.get(name)?.push(ms);
     } finally {
