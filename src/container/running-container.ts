@@ -37,24 +37,23 @@ export interface PsRequest {
   readonly psArgs: readonly string[];
 }
 
-/** The numbers are this host's. @throws BerthError */
+/** The numbers are this host's. Lines of ps(1) are picked here: crun takes no words for it. @throws BerthError */
 export async function printProcesses(container: RunningContainer, { format, psArgs }: PsRequest): Promise<string> {
+  const pids = await pidsOf(container);
+  if (format === "json") return JSON.stringify(pids);
+  if (pids.length === 0) return "";
+  const table = await ask(container, ["ps", ...(psArgs.length > 0 ? psArgs : ["-f"]), "-p", pids.join(",")]); // words like -e select more
+  if (shellCode(table.status) !== 0) throw new BerthError("USAGE", `ps: ${table.stderr.trim().split("\n", 1)[0]}`); // its usage follows
+  return rowsOf(table.stdout.trimEnd(), (pid) => pids.includes(pid));
+}
+
+async function pidsOf(container: RunningContainer): Promise<number[]> {
   const { call, id, hidden } = container;
-  const isJson = format === "json";
-  const real = await ask(container, [...call, "ps", "--format", format, id, ...psArgs]);
-  if (shellCode(real.status) === 0) {
-    const text = real.stdout.trimEnd();
-    if (hidden === undefined) return text;
-    if (isJson) return JSON.stringify(((JSON.parse(text) ?? []) as number[]).filter((pid) => pid !== hidden));
-    return rowsOf(text, (pid) => pid !== hidden);
-  }
-  const reason = reasonOf(real.stderr);
+  const told = await ask(container, [...call, "ps", "--format", "json", id]);
+  if (shellCode(told.status) === 0) return ((JSON.parse(told.stdout) ?? []) as number[]).filter((pid) => pid !== hidden);
+  const reason = reasonOf(told.stderr);
   if (!isWithoutCgroup(reason)) throw new BerthError("RUNTIME_FAILED", reason);
-  const pids = processesOf(container.initPid());
-  if (isJson) return JSON.stringify(pids);
-  const table = await ask(container, ["ps", ...(psArgs.length > 0 ? psArgs : ["-ef"])]);
-  const wanted = new Set(pids);
-  return rowsOf(table.stdout.trimEnd(), (pid) => wanted.has(pid));
+  return processesOf(container.initPid());
 }
 
 /** @throws BerthError USAGE when the table has no pids */

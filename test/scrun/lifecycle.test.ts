@@ -23,7 +23,7 @@ const STORIES: readonly (readonly [name: string, steps: readonly Step[]])[] = [
   ["an unknown id", ["start", "state", "kill ID TERM", "delete ID", "delete --force ID", "ps ID", "pause ID", "exec ID true"]],
   ["the same id twice", ["create", "create", "start", "create"]],
   ["an id twice in a row", ["create", "delete --force ID", "create", "start"]],
-  ["processes", ["create", "start", "exec ID true", "exec ID sh -c 'exit 9'", "exec ID no-such-program", "ps ID"]],
+  ["processes", ["create", "start", "exec ID true", "exec ID sh -c 'exit 9'", "exec ID no-such-program"]],
   ["an unknown signal", ["create", "start", "kill ID NOSUCH", "kill ID 0x1"]],
 ];
 
@@ -82,6 +82,33 @@ describe.skipIf(!havePeers("runc", "busybox"))(`scrun and runc, as uid ${process
       expect(await site.scrun(["resume", "c1"])).toMatchObject({ code: 0, stderr: "" });
       expect((await site.state("c1"))["status"]).toBe("running");
     }
+  });
+
+  test("ps: the numbers of its processes, and ps(1)'s lines of them, by any runtime", async () => {
+    site.program("sleep 1000 & exec sleep 2000");
+    expect((await site.scrun(["create", "--bundle", ".", "c1"])).code).toBe(0);
+    expect((await site.scrun(["start", "c1"])).code).toBe(0);
+    const pids = async () => JSON.parse((await site.scrun(["ps", "-f", "json", "c1"])).stdout) as number[];
+    await until("both of its processes", async () => (await pids()).length === 2);
+    const table = await site.scrun(["ps", "c1", "-o", "pid,args"]);
+    expect(table).toMatchObject({ code: 0, stderr: "" });
+    const [first, second] = await pids();
+    const rows = table.stdout
+      .trimEnd()
+      .split("\n")
+      .map((line) => line.trim().split(/\s+/).join(" "));
+    expect(rows.toSorted()).toEqual(["PID COMMAND", `${second} sleep 1000`, `${first} sleep 2000`].toSorted());
+    expect((await site.scrun(["ps", "c1"])).stdout).toMatch(/^UID +PID +PPID .*\n.* sleep 2000\n/);
+    for (const [words, says] of [
+      [["-f", "xml", "c1"], 'not "xml"'],
+      [["c1", "-o", "args"], "ps has to print PIDs"],
+      [["c1", "-o", "nosuch"], "nosuch"],
+    ] as const)
+      expect(await site.scrun(["ps", ...words])).toMatchObject({
+        code: 1,
+        stdout: "",
+        stderr: expect.stringContaining(says) as unknown as string,
+      });
   });
 
   test("a container is a job, from the outside and from the inside", async () => {

@@ -33,6 +33,8 @@ export async function ask(word: "ps" | "events" | "update", call: AskCall): Prom
   const { place, state } = findContainer(call.root, call.id);
   await refuseWhileQueued(place);
   const format = lastValue(call.given, "format") ?? "table";
+  if (word === "ps" && format !== "json" && format !== "table")
+    throw new BerthError("USAGE", `ps has the formats table and json, not "${format}"`);
   const events = { isOnce: has(call.given, "stats"), intervalMs: parseInterval(lastValue(call.given, "interval") ?? "5s") };
   if (state.runtime === "") {
     // docker looks the numbers up in a list of its own host's processes.

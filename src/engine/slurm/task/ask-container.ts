@@ -55,8 +55,8 @@ async function update(
     throw new BerthError(
       "RUNTIME_FAILED",
       `Cannot change the container's limits: ${reason}`,
-      /cgroup|controller/i.test(reason)
-        ? { hint: "the container has no cgroup of its own on its node; what its job was granted holds" }
+      /cgroup|controller|open `\w+\.[\w.]+` for writing/i.test(reason) // a file of a controller that the cgroup lacks, in crun's words
+        ? { hint: "the container has no cgroup for that on its node; what its job was granted holds" }
         : {},
     );
   } finally {
