@@ -73,12 +73,14 @@ describe.skipIf(site === undefined)("containers in accounting", () => {
     "sacct of slurmdbd: jobs and steps, in columns, with separators, as JSON",
     async () => {
       const steps = async () => await lines("sacct", "-n", "-P", "-j", Object.values(jobs).join(","), "-o", "jobid,container,comment");
-      await until("slurmdbd has the steps", async () => (await steps()).length >= 10);
       const { srun, said, step, batch, held } = jobs;
+      // A comment comes with the job's end.
+      const isKnown = (rows: readonly string[]) => rows.length >= 10 && rows.some((row) => row.endsWith("|billed to us"));
+      await until("slurmdbd has the steps, and the batch job's end", async () => isKnown(await steps()));
       const rows = await steps();
       for (const row of [`${srun}|B|`, `${srun}.0|B|`, `${said}|B|my own | words`, `${said}.0|B|`, `${step}||`, `${step}.0|B|`])
         expect(rows).toContain(row.replace("|B", `|${on.bundle}`));
-      for (const row of [`${step}.1||`, `${batch}|B|billed to us`, `${batch}.batch|B|`, `${held}|B|`]) // slurmdbd gets a comment with the end
+      for (const row of [`${step}.1||`, `${batch}|B|billed to us`, `${batch}.batch|B|`, `${held}|B|`])
         expect(rows).toContain(row.replace("|B", `|${on.bundle}`));
       const [title, rule, first] = await lines("sacct", "-X", "-j", said ?? "", "-o", "jobid%6,container%12,comment%-9,state");
       expect(title).toBe(" JobID    Container Comment        State ");

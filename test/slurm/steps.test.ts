@@ -210,7 +210,7 @@ describe.skipIf(site === undefined)("containers on a real Slurm", () => {
     expect(ran.code).toBe(4);
     expect(lines).toEqual([`0 box ${on.bundle}`, `1 box ${on.bundle}`, expect.stringMatching(/^2 (?!box)\S+$/) as unknown as string]);
     const jobs = (await on.run(["scontrol", "-o", "show", "job"])).stdout.split("\n").filter((line) => / HetJobOffset=/.test(line));
-    expect(jobs.map((line) => line.includes(`berth:{"container":"${on.bundle}"}`))).toEqual([true, true, false]);
+    expect(jobs.map((line) => line.includes(` Comment=berth:{"container":"${on.bundle}"}`))).toEqual([true, true, false]);
   }, 60_000);
 
   test("everything else passes through: words, exit codes, output", async () => {
