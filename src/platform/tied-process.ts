@@ -56,6 +56,11 @@ export function signalAtOurEnd(pid: number, signal: "TERM" | "KILL"): Disposable
   // Its number is another's only when it has ended and was reaped, which is ours to do while we live, and init's afterwards.
   const started = identify(pid)?.startTicks ?? 0;
   const script = `read -r _; read -r line < "/proc/$1/stat" && set -- "$1" \${line##*) } && [ "\${21}" = ${started} ] && kill -s ${signal} "$1"`;
+  return watch(pid, script);
+}
+
+/** Runs `script` for sh(1), whose $1 is `pid`, when we end; until it is disposed of. */
+function watch(pid: number, script: string): Disposable {
   const watcher = Bun.spawn(["/bin/sh", "-c", script, "berth-watch", String(pid)], {
     stdin: "pipe", // never written to
     stdout: "ignore",
@@ -81,22 +86,11 @@ export function spawnTied(
   options: { readonly files: readonly (number | "null")[]; readonly env: Readonly<Record<string, string>>; readonly cwd: string },
 ): TiedProcess {
   const { pid, exited } = spawnWithFiles(argv, { ...options, isDaemon: true });
-  const watcher = Bun.spawn(["/bin/sh", "-c", WATCH, "berth-watch", String(pid)], {
-    stdin: "pipe", // never written to
-    stdout: "ignore",
-    stderr: "ignore",
-    cwd: "/",
-    env: {},
-    detached: true,
-  });
-  watcher.unref();
-  watchers.add(watcher);
-  registerChild(watcher, "tool");
+  const watcher = watch(pid, WATCH);
   let hasEnded = false;
   const ended = exited.then((status) => {
     hasEnded = true;
-    watchers.delete(watcher);
-    watcher.kill("SIGKILL"); // first, so that it never kills a group that has the number after this one
+    watcher[Symbol.dispose](); // first, so that it never kills a group that has the number after this one
     return status;
   });
   return {
