@@ -173,13 +173,29 @@ export function parseJsonFrame(payload: Uint8Array): unknown {
 export type UnknownMessage = Readonly<Record<string, unknown>>;
 
 /** The JSON object of a frame. Undefined: there is none in it, so that its sender is not one of us. */
-export function parseMessage(payload: Uint8Array): UnknownMessage | undefined {
+function parseMessage(payload: Uint8Array): UnknownMessage | undefined {
   try {
     const message = parseJsonFrame(payload);
     return typeof message === "object" && message !== null && !Array.isArray(message) ? (message as UnknownMessage) : undefined;
   } catch {
     return undefined;
   }
+}
+
+/** For each `op` of a protocol, whether a message has what that one needs. */
+export type MessageChecks<Message extends { readonly op: string }> = {
+  readonly [Op in Message["op"]]: (message: UnknownMessage) => boolean;
+};
+
+/** A message of that protocol. Undefined: its sender does not speak it, and the connection is to be closed. */
+export function parseChecked<Message extends { readonly op: string }>(
+  payload: Uint8Array,
+  checks: MessageChecks<Message>,
+): Message | undefined {
+  const message = parseMessage(payload);
+  const op = message?.["op"];
+  if (message === undefined || typeof op !== "string" || !Object.hasOwn(checks, op)) return undefined;
+  return checks[op as Message["op"]](message) ? (message as unknown as Message) : undefined;
 }
 
 /** A number of kill(2); 0 asks whether there is somebody. */

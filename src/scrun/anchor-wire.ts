@@ -11,7 +11,7 @@
  */
 import type { JobId } from "#job/id.ts";
 import type { JobRequest, SubmitContext } from "#job/request.ts";
-import { isSignalNumber, parseMessage, type UnknownMessage } from "#platform/frames.ts";
+import { isSignalNumber, parseChecked, type MessageChecks, type UnknownMessage } from "#platform/frames.ts";
 import type { Monitor } from "./orphans.ts";
 import type { StagingPlan } from "./staging/staging.ts";
 import type { StartWait } from "./start-wait.ts";
@@ -83,8 +83,7 @@ export type ToAnchor =
 
 const nothing = () => true;
 const isNews = ({ isDone }: UnknownMessage) => typeof isDone === "boolean";
-/** Whether a message has what its `op` needs. */
-const CHECKS: { readonly [Op in ToAnchor["op"]]: (message: UnknownMessage) => boolean } = {
+const CHECKS: MessageChecks<ToAnchor> = {
   create: nothing,
   start: ({ wait }) => wait === "infinite" || (typeof wait === "number" && wait >= 0),
   state: nothing,
@@ -97,10 +96,7 @@ const CHECKS: { readonly [Op in ToAnchor["op"]]: (message: UnknownMessage) => bo
 
 /** Undefined: it is no message to an anchor, so that its sender is no command of ours, and the connection is to be closed. */
 export function parseToAnchor(payload: Uint8Array): ToAnchor | undefined {
-  const message = parseMessage(payload);
-  const op = message?.["op"];
-  if (message === undefined || typeof op !== "string" || !Object.hasOwn(CHECKS, op)) return undefined;
-  return CHECKS[op as ToAnchor["op"]](message) ? (message as unknown as ToAnchor) : undefined;
+  return parseChecked(payload, CHECKS);
 }
 
 export type ContainerStatus = "creating" | "created" | "running" | "paused" | "stopped";

@@ -19,7 +19,7 @@
  */
 import type { RuntimeCopy } from "#container/runtime-copy.ts";
 import type { ExitStatus } from "#job/outcome.ts";
-import { isSignalNumber, parseMessage, type UnknownMessage } from "#platform/frames.ts";
+import { isSignalNumber, parseChecked, type MessageChecks } from "#platform/frames.ts";
 import type { StepResult, TerminateReason } from "./journal.ts";
 
 export { JSON_FRAME } from "#platform/frames.ts";
@@ -78,8 +78,7 @@ const REASONS: Readonly<Record<TerminateReason, true>> = {
 
 const isLength = (value: unknown) => Number.isInteger(value) && (value as number) >= 0 && (value as number) <= 0xffff;
 const nothing = () => true;
-/** Whether a message has what its `op` needs. */
-const CHECKS: { readonly [Op in ToDaemon["op"]]: (message: UnknownMessage) => boolean } = {
+const CHECKS: MessageChecks<ToDaemon> = {
   run: ({ spoolDir }) => typeof spoolDir === "string",
   dismiss: nothing,
   control: nothing,
@@ -96,10 +95,7 @@ const CHECKS: { readonly [Op in ToDaemon["op"]]: (message: UnknownMessage) => bo
 
 /** Undefined: it is no message to a daemon, so that its sender is not one of us, and the connection is to be closed. */
 export function parseToDaemon(payload: Uint8Array): ToDaemon | undefined {
-  const message = parseMessage(payload);
-  const op = message?.["op"];
-  if (message === undefined || typeof op !== "string" || !Object.hasOwn(CHECKS, op)) return undefined;
-  return CHECKS[op as ToDaemon["op"]](message) ? (message as unknown as ToDaemon) : undefined;
+  return parseChecked(payload, CHECKS);
 }
 
 /** The bytes before those of a task. */
